@@ -1,0 +1,6 @@
+//! Signatures against outside vectors, crafted and random input, and the rule restated in plain arithmetic.
+
+mod batch;
+mod curve;
+mod form;
+mod vectors;
