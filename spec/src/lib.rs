@@ -1,4 +1,21 @@
 //! The protocol of Yilian: its rules as code that any party can run, without I/O, clock or randomness.
+//!
+//! The written protocol stands in `spec/protocol/`; its rules are numbered, and the code that enforces one cites it.
+//! Modules, from what everything uses to what uses everything:
+//!
+//! - [`limits`], [`codec`], [`id`], [`time`], [`height`], [`money`]: bounds, the canonical encoding, small types.
+//! - [`signature`], [`token`], [`merkle`]: Ed25519 under one rule, API tokens, logs and the state tree.
+//! - [`membership`], [`operation`], [`transaction`], [`block`], [`genesis`]: what the ledger holds.
+//! - [`validation`], [`state`], [`machine`], [`settlement`], [`refusal`], [`receipt`]: what the rules make of it.
+//! - [`chain`]: from one block to the next. [`proof`]: answers that carry their proof.
 #![forbid(unsafe_code)]
 
+pub mod codec;
+pub mod height;
+pub mod id;
+pub mod limits;
+pub mod membership;
+pub mod receipt;
+pub mod refusal;
 pub mod signature;
+pub mod time;

@@ -1,0 +1,60 @@
+//! Every bound of the protocol, in one place, with the relations between them checked at compile time.
+
+/// Longest slug in characters (institutions, consortia, service codes).
+pub const SLUG_LENGTH_MAX: usize = 40;
+/// Longest display name in bytes.
+pub const NAME_LENGTH_MAX: usize = 120;
+/// Consortia that one institution may belong to.
+pub const CONSORTIA_PER_INSTITUTION_MAX: usize = 32;
+/// Institutions in a genesis.
+pub const INSTITUTIONS_MAX: usize = 1_024;
+/// Keys of one institution that are registered in a genesis.
+pub const GENESIS_KEYS_PER_INSTITUTION_MAX: usize = 64;
+/// Validators of a ledger.
+pub const VALIDATORS_MAX: usize = 64;
+/// Longest genesis in bytes.
+pub const GENESIS_BYTES_MAX: usize = 1 << 20;
+
+/// Operations in one transaction.
+pub const OPERATIONS_PER_TRANSACTION_MAX: usize = 256;
+/// Longest encoded transaction in bytes.
+pub const TRANSACTION_BYTES_MAX: usize = 128 << 10;
+/// Longest time between a transaction's creation and its expiry.
+pub const TRANSACTION_LIFETIME_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// How far a transaction's creation may lie ahead of the block that carries it.
+pub const CREATION_AHEAD_MS_MAX: u64 = 60_000;
+
+/// Transactions in one block.
+pub const TRANSACTIONS_PER_BLOCK_MAX: usize = 10_000;
+/// Longest encoded block in bytes.
+pub const BLOCK_BYTES_MAX: usize = 4 << 20;
+/// Longest encoded header in bytes.
+pub const HEADER_BYTES_MAX: usize = 1 << 10;
+/// Longest encoded commit certificate in bytes.
+pub const CERTIFICATE_BYTES_MAX: usize = 32 << 10;
+/// Longest proof bundle in bytes, as a file or an answer.
+pub const PROOF_BYTES_MAX: usize = 1 << 20;
+/// How far a block's time may lie ahead of a validator's clock.
+pub const BLOCK_TIME_AHEAD_MS_MAX: u64 = 5_000;
+
+/// Longest life of a key.
+pub const KEY_LIFETIME_MS_MAX: u64 = 3 * 366 * 24 * 60 * 60 * 1_000;
+/// Longest life of a grant.
+pub const GRANT_LIFETIME_MS_MAX: u64 = 10 * 366 * 24 * 60 * 60 * 1_000;
+/// Slots of capacity that may be published for one service.
+pub const CAPACITY_SLOTS_MAX: u32 = 1_000_000;
+/// Times a referral may be redirected.
+pub const REDIRECTS_MAX: u8 = 8;
+/// Parts played in one delivered service.
+pub const PARTS_PER_SERVICE_MAX: usize = 8;
+/// Largest amount of one service in minor units (10 billion yuan in fen).
+pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000;
+/// Agreements that may cover one payer's service code.
+pub const AGREEMENTS_PER_SERVICE_MAX: usize = 8;
+/// Longest period of an agreement.
+pub const PERIOD_LENGTH_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
+
+const _: () = assert!(TRANSACTION_BYTES_MAX < BLOCK_BYTES_MAX);
+const _: () = assert!(OPERATIONS_PER_TRANSACTION_MAX <= u16::MAX as usize);
+const _: () = assert!(VALIDATORS_MAX * 128 <= CERTIFICATE_BYTES_MAX);
+const _: () = assert!(CREATION_AHEAD_MS_MAX < TRANSACTION_LIFETIME_MS_MAX);

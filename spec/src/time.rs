@@ -1,0 +1,64 @@
+//! Ledger time: block time in milliseconds. Nothing in execution reads a clock.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use wincode::{SchemaRead, SchemaWrite};
+
+/// Milliseconds since 1970-01-01T00:00:00Z, as the blocks tell it.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    Default,
+)]
+#[serde(transparent)]
+pub struct LedgerTime(pub u64);
+
+impl LedgerTime {
+    /// The time `milliseconds` later, or the last representable one.
+    pub const fn plus_ms(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
+    }
+
+    /// The time `milliseconds` earlier, or the first representable one.
+    pub const fn minus_ms(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_sub(milliseconds))
+    }
+}
+
+impl fmt::Display for LedgerTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.0)
+    }
+}
+
+/// A stretch of ledger time: from `starts` up to, but not including, `expires`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// First moment inside.
+    pub starts: LedgerTime,
+    /// First moment after.
+    pub expires: LedgerTime,
+}
+
+impl Window {
+    /// Whether `time` lies inside.
+    pub fn contains(&self, time: LedgerTime) -> bool {
+        self.starts <= time && time < self.expires
+    }
+
+    /// Whether the window has at least one moment.
+    pub fn is_ordered(&self) -> bool {
+        self.starts < self.expires
+    }
+}
