@@ -19,3 +19,4 @@ pub mod receipt;
 pub mod refusal;
 pub mod signature;
 pub mod time;
+pub mod token;

@@ -54,7 +54,19 @@ pub const AGREEMENTS_PER_SERVICE_MAX: usize = 8;
 /// Longest period of an agreement.
 pub const PERIOD_LENGTH_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 
+/// Most bytes of an API token; checked before anything is read.
+pub const TOKEN_BYTES_MAX: usize = 1_024;
+/// Longest time between a token's issue and expiry.
+pub const TOKEN_LIFETIME_S_MAX: u64 = 300;
+/// How far a caller's clock may run ahead of the one that checks.
+pub const TOKEN_CLOCK_AHEAD_S_MAX: u64 = 30;
+/// Most bytes of a token's issuer.
+pub const TOKEN_ISSUER_BYTES_MAX: usize = 64;
+/// Most bytes of a token's nonce.
+pub const TOKEN_NONCE_BYTES_MAX: usize = 64;
+
 const _: () = assert!(TRANSACTION_BYTES_MAX < BLOCK_BYTES_MAX);
 const _: () = assert!(OPERATIONS_PER_TRANSACTION_MAX <= u16::MAX as usize);
 const _: () = assert!(VALIDATORS_MAX * 128 <= CERTIFICATE_BYTES_MAX);
 const _: () = assert!(CREATION_AHEAD_MS_MAX < TRANSACTION_LIFETIME_MS_MAX);
+const _: () = assert!(SLUG_LENGTH_MAX <= TOKEN_ISSUER_BYTES_MAX);
