@@ -1,0 +1,341 @@
+//! From one block to the next: how a block is built on a tip, and how a received one is checked (rules B-9 to B-15).
+//!
+//! Proposer and validator run the same code: the validator executes the block again and demands the same header.
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use crate::block::{Block, Header, PROTOCOL_VERSION};
+use crate::codec;
+use crate::genesis::{Genesis, Parameters};
+use crate::height::Height;
+use crate::id::{BlockId, ChainId, Hash, TransactionId};
+use crate::limits;
+use crate::machine::{self, BlockContext, Execution};
+use crate::membership::{KeyRecord, Role, ValidatorSet};
+use crate::merkle::log::{self, Frontier};
+use crate::receipt::Receipt;
+use crate::signature::PublicKey;
+use crate::state::key::StateKey;
+use crate::state::overlay::{Overlay, Writes};
+use crate::state::{StateView, ViewError};
+use crate::time::LedgerTime;
+use crate::transaction::CheckedTransaction;
+use crate::validation::contextual::{self, ContextualError};
+use crate::validation::semantic::{self, SemanticError};
+
+/// The end of the ledger: all that a next block builds on beside the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tip {
+    /// The ledger.
+    pub chain_id: ChainId,
+    /// The last block's height; 0 before the first.
+    pub height: Height,
+    /// The last block's id; before the first, the chain id's bytes.
+    pub block_id: BlockId,
+    /// The last block's time, or the genesis time.
+    pub time: LedgerTime,
+    /// The log of all transactions.
+    pub log: Frontier,
+    /// The root of the state.
+    pub state_root: Hash,
+    /// The validators of the next block.
+    pub validators: ValidatorSet,
+    /// The parameters of the next block.
+    pub parameters: Parameters,
+}
+
+/// The rows that a genesis writes into an empty state.
+pub fn genesis_writes(genesis: &Genesis) -> Writes {
+    let mut state = Overlay::new(&Nothing);
+    state.write(&StateKey::Parameters, &genesis.parameters);
+    state.write(&StateKey::Validators, &genesis.validators);
+    for entry in &genesis.institutions {
+        let id = &entry.institution.id;
+        state.write(&StateKey::Institution(id.clone()), &entry.institution);
+        for key in &entry.keys {
+            let record =
+                KeyRecord { institution: id.clone(), role: key.role, window: key.window, revoked_at: None };
+            state.write(&StateKey::Key(key.key), &record);
+            state.mark(&StateKey::KeyIndex(id.clone(), key.key));
+        }
+        let administrators = entry.keys.iter().filter(|key| key.role == Role::Administrator).count() as u32;
+        state.write(&StateKey::Administrators(id.clone()), &administrators);
+    }
+    state.into_writes()
+}
+
+impl Tip {
+    /// The tip of a ledger that has only its genesis, whose rows have this root.
+    pub fn genesis(genesis: &Genesis, state_root: Hash) -> Self {
+        let chain_id = genesis.chain_id();
+        Self {
+            chain_id,
+            height: Height(0),
+            block_id: BlockId(chain_id.0),
+            time: genesis.time,
+            log: Frontier::default(),
+            state_root,
+            validators: genesis.validators.clone(),
+            parameters: genesis.parameters.clone(),
+        }
+    }
+
+    /// The earliest time that the next block may have.
+    pub fn next_time_min(&self) -> LedgerTime {
+        self.time.plus_ms(1)
+    }
+
+    fn context(&self, time: LedgerTime) -> BlockContext {
+        BlockContext { chain_id: self.chain_id, height: self.height.next(), time }
+    }
+}
+
+/// A state that holds nothing.
+struct Nothing;
+
+impl StateView for Nothing {
+    fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        Ok(None)
+    }
+
+    fn contains_transaction(&self, _id: TransactionId) -> Result<bool, ViewError> {
+        Ok(false)
+    }
+}
+
+/// A block that was executed, with all that committing it writes.
+#[derive(Debug, Clone)]
+pub struct ExecutedBlock {
+    /// Its header.
+    pub header: Header,
+    /// Its transactions.
+    pub transactions: Vec<CheckedTransaction>,
+    /// Their receipts, in the same order.
+    pub receipts: Vec<Receipt>,
+    /// All rows it writes.
+    pub writes: Writes,
+    /// The tip after it.
+    pub tip: Tip,
+}
+
+/// Executes `transactions` as the next block on `tip` and makes its header (rule B-9). Whether the transactions may
+/// stand there is the caller's to have checked. `root_of` gives the state's root after the writes.
+///
+/// # Errors
+/// [`ViewError`] when storage fails.
+pub fn execute<V: StateView + ?Sized>(
+    tip: &Tip,
+    view: &V,
+    time: LedgerTime,
+    proposer: PublicKey,
+    transactions: Vec<CheckedTransaction>,
+    root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
+) -> Result<ExecutedBlock, ViewError> {
+    let context = tip.context(time);
+    let Execution { receipts, writes } = machine::execute(view, &context, &transactions)?;
+    let transaction_leaves: Vec<[u8; 32]> =
+        transactions.iter().map(|entry| log::leaf_hash(&codec::encode(entry.transaction()))).collect();
+    let receipt_leaves: Vec<[u8; 32]> =
+        receipts.iter().map(|receipt| log::leaf_hash(&codec::encode(receipt))).collect();
+    let mut log = tip.log.clone();
+    receipt_leaves.iter().for_each(|leaf| log.append(*leaf));
+    let state_root = root_of(&writes)?;
+    let next_validators = match writes.get(&StateKey::Validators.bytes()) {
+        Some(Some(row)) => codec::decode(row, limits::GENESIS_BYTES_MAX)
+            .map_err(|error| ViewError(format!("the validator set just written: {error}")))?,
+        _ => tip.validators.clone(),
+    };
+    let header = Header {
+        version: PROTOCOL_VERSION,
+        chain_id: tip.chain_id,
+        height: context.height,
+        previous: tip.block_id,
+        time,
+        proposer,
+        transaction_count: transactions.len() as u32,
+        transactions_root: Hash(log::root(&transaction_leaves)),
+        receipts_root: Hash(log::root(&receipt_leaves)),
+        log_size: log.length(),
+        log_root: Hash(log.root()),
+        state_root,
+        validators_hash: tip.validators.hash(),
+        next_validators_hash: next_validators.hash(),
+    };
+    let tip = Tip {
+        chain_id: tip.chain_id,
+        height: context.height,
+        block_id: header.id(),
+        time,
+        log,
+        state_root,
+        validators: next_validators,
+        parameters: tip.parameters.clone(),
+    };
+    Ok(ExecutedBlock { header, transactions, receipts, writes, tip })
+}
+
+/// Why a block is not the next one.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum BlockError {
+    /// Rule B-10.
+    #[error("the header names another chain, height, parent, or protocol version than the tip asks for")]
+    NotTheNext,
+    /// Rule B-11.
+    #[error("block time {found} is not later than {previous}, or too far ahead of the clock")]
+    Time {
+        /// The block's time.
+        found: LedgerTime,
+        /// The previous block's time.
+        previous: LedgerTime,
+    },
+    /// Rule B-12.
+    #[error("the proposer is not a validator, or not the one of this round")]
+    Proposer,
+    /// Rule B-13.
+    #[error("{count} transactions of {bytes} bytes are more than the parameters allow")]
+    TooLarge {
+        /// Transactions.
+        count: usize,
+        /// Their encoded size.
+        bytes: usize,
+    },
+    /// Rule B-14.
+    #[error("transaction {index}: {reason}")]
+    Semantic {
+        /// Its place.
+        index: usize,
+        /// What is wrong.
+        reason: SemanticError,
+    },
+    /// Rule B-14.
+    #[error("transaction {index}: {reason}")]
+    Contextual {
+        /// Its place.
+        index: usize,
+        /// What is wrong.
+        reason: ContextualError,
+    },
+    /// Rule B-15.
+    #[error("executing the block gives another {field} than its header says")]
+    HeaderMismatch {
+        /// The first field that differs.
+        field: &'static str,
+    },
+    /// Storage failed; nothing is said about the block.
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
+/// What a validator knows beside the tip.
+#[derive(Debug, Clone, Copy)]
+pub struct Expectation {
+    /// The proposer that consensus chose, where it is known (not while catching up on certified blocks).
+    pub proposer: Option<PublicKey>,
+    /// The validator's clock, where the block is new (not while catching up on certified blocks).
+    pub clock: Option<LedgerTime>,
+}
+
+/// Checks a received block against the tip and executes it. `checked` returns a transaction that this node has checked
+/// already (its mempool's), so that its signature is not verified twice.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn validate<V: StateView + ?Sized>(
+    tip: &Tip,
+    view: &V,
+    block: Block,
+    expectation: Expectation,
+    checked: impl Fn(TransactionId) -> Option<CheckedTransaction>,
+    root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
+) -> Result<ExecutedBlock, BlockError> {
+    let header = block.header;
+    check_header(tip, &header, expectation)?;
+    let transactions = check_transactions(tip, view, header.time, block.transactions, checked)?;
+    let executed = execute(tip, view, header.time, header.proposer, transactions, root_of)?;
+    match first_difference(&header, &executed.header) {
+        None => Ok(executed),
+        Some(field) => Err(BlockError::HeaderMismatch { field }),
+    }
+}
+
+fn check_header(tip: &Tip, header: &Header, expectation: Expectation) -> Result<(), BlockError> {
+    let next = header.version == PROTOCOL_VERSION
+        && header.chain_id == tip.chain_id
+        && header.height == tip.height.next()
+        && header.previous == tip.block_id;
+    if !next {
+        return Err(BlockError::NotTheNext);
+    }
+    let too_far = expectation.clock.is_some_and(|clock| {
+        header.time > clock.plus_ms(limits::BLOCK_TIME_AHEAD_MS_MAX).max(tip.next_time_min())
+    });
+    if header.time <= tip.time || too_far {
+        return Err(BlockError::Time { found: header.time, previous: tip.time });
+    }
+    let chosen = expectation.proposer.is_none_or(|proposer| proposer == header.proposer);
+    if !chosen || tip.validators.get(&header.proposer).is_none() {
+        return Err(BlockError::Proposer);
+    }
+    Ok(())
+}
+
+fn check_transactions<V: StateView + ?Sized>(
+    tip: &Tip,
+    view: &V,
+    time: LedgerTime,
+    transactions: Vec<crate::transaction::Transaction>,
+    checked: impl Fn(TransactionId) -> Option<CheckedTransaction>,
+) -> Result<Vec<CheckedTransaction>, BlockError> {
+    let count = transactions.len();
+    let known: Vec<Result<CheckedTransaction, crate::transaction::Transaction>> = transactions
+        .into_iter()
+        .map(|transaction| {
+            // The id does not cover the signature, so the whole transaction must be the one that was checked.
+            checked(transaction.id()).filter(|known| *known.transaction() == transaction).ok_or(transaction)
+        })
+        .collect();
+    let unknown = known.iter().filter_map(|entry| entry.as_ref().err().cloned()).collect();
+    let mut fresh = semantic::check_many(unknown, tip.chain_id).into_iter();
+    let mut result = Vec::with_capacity(count);
+    let mut seen = BTreeSet::new();
+    for (index, entry) in known.into_iter().enumerate() {
+        let transaction = match entry {
+            Ok(known) => known,
+            Err(_) => fresh
+                .next()
+                .expect("one result for each unknown transaction")
+                .map_err(|reason| BlockError::Semantic { index, reason })?,
+        };
+        contextual::check(&transaction, view, time)
+            .map_err(|reason| BlockError::Contextual { index, reason })?;
+        if !seen.insert(transaction.id()) {
+            return Err(BlockError::Contextual { index, reason: ContextualError::Repeated });
+        }
+        result.push(transaction);
+    }
+    let bytes = result.iter().map(CheckedTransaction::encoded_length).sum();
+    if count > tip.parameters.block_transactions_max as usize
+        || bytes > tip.parameters.block_bytes_max as usize
+    {
+        return Err(BlockError::TooLarge { count, bytes });
+    }
+    Ok(result)
+}
+
+/// The first header field in which execution disagrees.
+fn first_difference(claimed: &Header, computed: &Header) -> Option<&'static str> {
+    let fields = [
+        ("transaction_count", claimed.transaction_count == computed.transaction_count),
+        ("transactions_root", claimed.transactions_root == computed.transactions_root),
+        ("receipts_root", claimed.receipts_root == computed.receipts_root),
+        ("log_size", claimed.log_size == computed.log_size),
+        ("log_root", claimed.log_root == computed.log_root),
+        ("state_root", claimed.state_root == computed.state_root),
+        ("validators_hash", claimed.validators_hash == computed.validators_hash),
+        ("next_validators_hash", claimed.next_validators_hash == computed.next_validators_hash),
+        ("header", claimed == computed),
+    ];
+    fields.into_iter().find(|(_, equal)| !equal).map(|(field, _)| field)
+}

@@ -1,0 +1,162 @@
+//! Grants, disclosures and receipts (rules O-4 to O-7).
+
+use super::{Call, Step, require};
+use crate::id::{DisclosureId, GrantId};
+use crate::limits;
+use crate::operation::access::{
+    AccessScope, Decision, GrantAccess, RecordDisclosure, RecordReceipt, RevokeGrant,
+};
+use crate::refusal::Refusal;
+use crate::state::StateView;
+use crate::state::key::{StateKey, StreamId};
+use crate::state::record::{Disclosure, Grant, GrantEnd};
+use crate::time::Window;
+
+pub(super) fn grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &GrantAccess) -> Step {
+    let GrantAccess { subject, grantee, scope, window, consent } = operation;
+    require(grantee != call.institution, Refusal::SameInstitution)?;
+    call.require_member(grantee)?;
+    require(is_useful(scope), Refusal::EmptyScope)?;
+    let length_ms = window.expires.0.saturating_sub(window.starts.0);
+    let fits = window.is_ordered() && length_ms <= limits::GRANT_LIFETIME_MS_MAX;
+    require(fits && window.expires > call.time(), Refusal::BadWindow)?;
+    let grant = Grant {
+        grantor: call.institution.clone(),
+        grantee: grantee.clone(),
+        subject: *subject,
+        scope: scope.clone(),
+        window: *window,
+        consent: *consent,
+        referral: None,
+        ended: None,
+    };
+    open_grant(call, &grant);
+    Ok(())
+}
+
+/// Whether a scope allows anything.
+pub(super) fn is_useful(scope: &AccessScope) -> bool {
+    !scope.categories.is_empty() && !scope.purposes.is_empty()
+}
+
+/// Writes a new grant under the id of the operation that gives it.
+pub(super) fn open_grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, grant: &Grant) -> GrantId {
+    let id = GrantId(call.object_id());
+    call.state.write(&StateKey::Grant(id), grant);
+    call.state.mark(&StateKey::GrantIndex(grant.grantor.clone(), id));
+    call.state.mark(&StateKey::GrantIndex(grant.grantee.clone(), id));
+    concerns(call, id, grant);
+    id
+}
+
+pub(super) fn revoke<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RevokeGrant) -> Step {
+    let mut grant = find(call, operation.grant)?;
+    require(grant.grantor == *call.institution, Refusal::NotTheGrantor)?;
+    check_not_ended(&grant)?;
+    grant.ended = Some((call.time(), GrantEnd::Revoked));
+    call.state.write(&StateKey::Grant(operation.grant), &grant);
+    concerns(call, operation.grant, &grant);
+    Ok(())
+}
+
+/// Ends the grant that a referral gave, unless it has ended already.
+pub(super) fn end_with_referral<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: GrantId) -> Step {
+    let mut grant = find(call, id)?;
+    if grant.ended.is_none() {
+        grant.ended = Some((call.time(), GrantEnd::ReferralClosed));
+        call.state.write(&StateKey::Grant(id), &grant);
+        concerns(call, id, &grant);
+    }
+    Ok(())
+}
+
+pub(super) fn disclose<V: StateView + ?Sized>(
+    call: &mut Call<'_, '_, V>,
+    operation: &RecordDisclosure,
+) -> Step {
+    require(operation.recipient != *call.institution, Refusal::SameInstitution)?;
+    call.require_member(&operation.recipient)?;
+    if let Decision::Permit { grant: id } = operation.decision {
+        let grant = find(call, id)?;
+        check_covered(call, &grant, operation)?;
+        call.concerns(StreamId::Grant(id));
+        call.state
+            .mark(&StateKey::OpenDisclosureIndex(call.institution.clone(), DisclosureId(call.object_id())));
+        call.state.mark(&StateKey::OpenDisclosureIndex(
+            operation.recipient.clone(),
+            DisclosureId(call.object_id()),
+        ));
+    }
+    let disclosure = Disclosure {
+        source: call.institution.clone(),
+        recipient: operation.recipient.clone(),
+        subject: operation.subject,
+        content: operation.content,
+        decision: operation.decision,
+        transaction_id: call.transaction_id,
+        receipt_due: call.time().plus_ms(call.parameters.receipt_deadline_ms),
+        received_at: None,
+    };
+    call.state.write(&StateKey::Disclosure(DisclosureId(call.object_id())), &disclosure);
+    call.concerns(StreamId::Subject(operation.subject));
+    call.concerns(StreamId::Institution(operation.recipient.clone()));
+    Ok(())
+}
+
+/// Rule O-6: a grant covers a disclosure when every one of its terms does.
+fn check_covered<V: StateView + ?Sized>(
+    call: &Call<'_, '_, V>,
+    grant: &Grant,
+    asked: &RecordDisclosure,
+) -> Step {
+    require(grant.grantor == *call.institution, Refusal::NotTheGrantor)?;
+    require(grant.grantee == asked.recipient, Refusal::OtherGrantee)?;
+    require(grant.subject == asked.subject, Refusal::OtherSubject)?;
+    check_not_ended(grant)?;
+    let Window { starts, expires } = grant.window;
+    require(starts <= call.time(), Refusal::GrantNotYetValid)?;
+    require(call.time() < expires, Refusal::GrantExpired)?;
+    require(grant.scope.categories.contains(&asked.category), Refusal::CategoryNotGranted)?;
+    require(asked.sensitivity <= grant.scope.highest_sensitivity, Refusal::SensitivityNotGranted)?;
+    require(grant.scope.purposes.contains(&asked.purpose), Refusal::PurposeNotGranted)
+}
+
+pub(super) fn receive<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RecordReceipt) -> Step {
+    let key = StateKey::Disclosure(operation.disclosure);
+    let mut disclosure: Disclosure = call.state.read(&key)?.ok_or(Refusal::NoSuchDisclosure)?;
+    require(disclosure.recipient == *call.institution, Refusal::OtherRecipient)?;
+    let Decision::Permit { grant } = disclosure.decision else {
+        return Err(Refusal::DisclosureDenied.into());
+    };
+    require(disclosure.received_at.is_none(), Refusal::AlreadyReceived)?;
+    require(disclosure.content == operation.content, Refusal::CommitmentMismatch)?;
+    disclosure.received_at = Some(call.time());
+    call.state.write(&key, &disclosure);
+    for party in [&disclosure.source, &disclosure.recipient] {
+        call.state.delete(&StateKey::OpenDisclosureIndex(party.clone(), operation.disclosure));
+    }
+    call.concerns(StreamId::Subject(disclosure.subject));
+    call.concerns(StreamId::Grant(grant));
+    call.concerns(StreamId::Institution(disclosure.source));
+    Ok(())
+}
+
+fn find<V: StateView + ?Sized>(call: &Call<'_, '_, V>, id: GrantId) -> Step<Grant> {
+    Ok(call.state.read(&StateKey::Grant(id))?.ok_or(Refusal::NoSuchGrant)?)
+}
+
+fn check_not_ended(grant: &Grant) -> Step {
+    match grant.ended {
+        None => Ok(()),
+        Some((_, GrantEnd::Revoked)) => Err(Refusal::GrantRevoked.into()),
+        Some((_, GrantEnd::ReferralClosed)) => Err(Refusal::GrantEnded.into()),
+    }
+}
+
+/// What happens to a grant belongs to its own stream, its subject's, and those of both institutions.
+fn concerns<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: GrantId, grant: &Grant) {
+    call.concerns(StreamId::Grant(id));
+    call.concerns(StreamId::Subject(grant.subject));
+    call.concerns(StreamId::Institution(grant.grantor.clone()));
+    call.concerns(StreamId::Institution(grant.grantee.clone()));
+}

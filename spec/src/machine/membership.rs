@@ -1,0 +1,80 @@
+//! Keys: registration, rotation, revocation (rules O-1 to O-3).
+
+use super::{Call, Step, require};
+use crate::id::InstitutionId;
+use crate::limits;
+use crate::membership::{KeyRecord, Role};
+use crate::operation::membership::{RegisterKey, RevokeKey, RotateKey, possession_bytes};
+use crate::refusal::Refusal;
+use crate::signature::{self, PublicKey, Signature};
+use crate::state::StateView;
+use crate::state::key::StateKey;
+use crate::time::Window;
+
+pub(super) fn register<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RegisterKey) -> Step {
+    let RegisterKey { key, role, window, possession } = operation;
+    add_key(call, *key, *role, *window, possession)
+}
+
+pub(super) fn rotate<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RotateKey) -> Step {
+    let RotateKey { old_key, new_key, window, possession } = operation;
+    let old = own_key(call, old_key)?;
+    // The successor first: an institution never passes through a moment without an administrator.
+    add_key(call, *new_key, old.role, *window, possession)?;
+    end_key(call, *old_key, old)
+}
+
+pub(super) fn revoke<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RevokeKey) -> Step {
+    let record = own_key(call, &operation.key)?;
+    require(record.role != Role::Validator, Refusal::ValidatorKeyNeedsBallot)?;
+    end_key(call, operation.key, record)
+}
+
+/// The record of a key of the author's institution that is not revoked.
+fn own_key<V: StateView + ?Sized>(call: &Call<'_, '_, V>, key: &PublicKey) -> Step<KeyRecord> {
+    let record: Option<KeyRecord> = call.state.read(&StateKey::Key(*key))?;
+    let record = record.filter(|record| record.institution == *call.institution);
+    let record = record.ok_or(Refusal::NoSuchKey)?;
+    require(record.revoked_at.is_none(), Refusal::KeyAlreadyRevoked)?;
+    Ok(record)
+}
+
+fn add_key<V: StateView + ?Sized>(
+    call: &mut Call<'_, '_, V>,
+    key: PublicKey,
+    role: Role,
+    window: Window,
+    possession: &Signature,
+) -> Step {
+    require(role != Role::Validator, Refusal::ValidatorKeyNeedsBallot)?;
+    require(key.check_registrable().is_ok(), Refusal::KeyNotRegistrable)?;
+    require(!call.state.contains(&StateKey::Key(key))?, Refusal::KeyAlreadyRegistered)?;
+    let length_ms = window.expires.0.saturating_sub(window.starts.0);
+    let fits = window.is_ordered() && length_ms <= limits::KEY_LIFETIME_MS_MAX;
+    require(fits && window.expires > call.time(), Refusal::BadWindow)?;
+    let bytes = possession_bytes(call.context.chain_id, call.institution, role, key);
+    require(signature::verify(&key, &bytes, possession).is_ok(), Refusal::BadPossession)?;
+    let record = KeyRecord { institution: call.institution.clone(), role, window, revoked_at: None };
+    call.state.write(&StateKey::Key(key), &record);
+    call.state.mark(&StateKey::KeyIndex(call.institution.clone(), key));
+    if role == Role::Administrator {
+        let count = administrators(call, call.institution)?.checked_add(1).ok_or(Refusal::Overflow)?;
+        call.state.write(&StateKey::Administrators(call.institution.clone()), &count);
+    }
+    Ok(())
+}
+
+fn end_key<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, key: PublicKey, record: KeyRecord) -> Step {
+    if record.role == Role::Administrator {
+        let count = administrators(call, call.institution)?;
+        require(count > 1, Refusal::LastAdministrator)?;
+        call.state.write(&StateKey::Administrators(call.institution.clone()), &(count - 1));
+    }
+    let record = KeyRecord { revoked_at: Some(call.time()), ..record };
+    call.state.write(&StateKey::Key(key), &record);
+    Ok(())
+}
+
+fn administrators<V: StateView + ?Sized>(call: &Call<'_, '_, V>, institution: &InstitutionId) -> Step<u32> {
+    Ok(call.state.read(&StateKey::Administrators(institution.clone()))?.unwrap_or(0))
+}

@@ -1,0 +1,251 @@
+//! The state machine: executes the transactions of a block, one after another, each as a whole or not at all.
+//!
+//! A pure function of the state before, the block's height and time, and its transactions. What each operation
+//! needs and changes stands in `spec/protocol/05-operations.md`; the handlers below follow it rule by rule.
+
+mod access;
+mod agreement;
+mod membership;
+mod referral;
+mod service;
+
+use std::collections::BTreeSet;
+
+use crate::codec::{self, Domain};
+use crate::genesis::Parameters;
+use crate::height::Height;
+use crate::id::{ChainId, Hash, InstitutionId, TransactionId, object_id};
+use crate::membership::KeyRecord;
+use crate::operation::Operation;
+use crate::receipt::{Outcome, Receipt};
+use crate::refusal::Refusal;
+use crate::state::key::{StateKey, StreamId};
+use crate::state::overlay::{Overlay, Writes};
+use crate::state::stream::{self, Entry, EntryKind};
+use crate::state::{StateView, ViewError};
+use crate::time::LedgerTime;
+use crate::transaction::CheckedTransaction;
+
+/// What a block's execution depends on beside the state and the transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockContext {
+    /// The ledger.
+    pub chain_id: ChainId,
+    /// The block's height.
+    pub height: Height,
+    /// The block's time; the only time there is.
+    pub time: LedgerTime,
+}
+
+/// What the execution of a block gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Execution {
+    /// One receipt for each transaction, in order.
+    pub receipts: Vec<Receipt>,
+    /// All writes, in key order.
+    pub writes: Writes,
+}
+
+/// Executes transactions on top of `view` (rules ).
+///
+/// # Errors
+/// [`ViewError`] when storage fails; then nothing was decided.
+pub fn execute<V: StateView + ?Sized>(
+    view: &V,
+    context: &BlockContext,
+    transactions: &[CheckedTransaction],
+) -> Result<Execution, ViewError> {
+    let mut block = Overlay::new(view);
+    let parameters = block
+        .read(&StateKey::Parameters)?
+        .ok_or_else(|| ViewError("the state has no parameters: it was not made from a genesis".into()))?;
+    let mut receipts = Vec::with_capacity(transactions.len());
+    for transaction in transactions {
+        let (receipt, writes) = execute_one(&block, context, &parameters, transaction)?;
+        block.absorb(writes);
+        receipts.push(receipt);
+    }
+    Ok(Execution { receipts, writes: block.into_writes() })
+}
+
+/// Why an operation stops: the rules refuse it, or the state cannot be read.
+#[derive(Debug)]
+enum Stop {
+    Refused(Refusal),
+    View(ViewError),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<ViewError> for Stop {
+    fn from(error: ViewError) -> Self {
+        Self::View(error)
+    }
+}
+
+type Step<T = ()> = Result<T, Stop>;
+
+/// One operation in execution: who asks, when, and the state it may change.
+struct Call<'a, 'b, V: StateView + ?Sized> {
+    context: &'a BlockContext,
+    parameters: &'a Parameters,
+    transaction_id: TransactionId,
+    index: u16,
+    /// The institution that the author acts for.
+    institution: &'a InstitutionId,
+    state: &'a mut Overlay<'b, V>,
+    /// The streams that the operation belongs to, beside that of the author's institution.
+    streams: BTreeSet<StreamId>,
+}
+
+impl<V: StateView + ?Sized> Call<'_, '_, V> {
+    fn time(&self) -> LedgerTime {
+        self.context.time
+    }
+
+    /// The id of the object that this operation creates.
+    fn object_id(&self) -> [u8; 32] {
+        object_id(self.transaction_id, self.index)
+    }
+
+    /// Appends the operation to a stream once it has taken effect.
+    fn concerns(&mut self, stream: StreamId) {
+        self.streams.insert(stream);
+    }
+
+    /// Refuses unless the institution is a member.
+    fn require_member(&self, institution: &InstitutionId) -> Step {
+        require(self.state.contains(&StateKey::Institution(institution.clone()))?, Refusal::NoSuchInstitution)
+    }
+}
+
+fn require(holds: bool, otherwise: Refusal) -> Step {
+    if holds { Ok(()) } else { Err(Stop::Refused(otherwise)) }
+}
+
+fn execute_one<V: StateView + ?Sized>(
+    block: &Overlay<'_, V>,
+    context: &BlockContext,
+    parameters: &Parameters,
+    transaction: &CheckedTransaction,
+) -> Result<(Receipt, Writes), ViewError> {
+    let mut layer = Overlay::new(block);
+    let outcome = match run_operations(&mut layer, context, parameters, transaction) {
+        Ok(()) => Outcome::Applied,
+        Err((_, Stop::View(error))) => return Err(error),
+        Err((operation, Stop::Refused(reason))) => {
+            layer = Overlay::new(block);
+            record_refusal(&mut layer, context, transaction, operation)?;
+            Outcome::Refused { operation, reason }
+        }
+    };
+    let writes = layer.into_writes();
+    let receipt = Receipt { transaction_id: transaction.id(), outcome, effects: effects_hash(&writes) };
+    Ok((receipt, writes))
+}
+
+/// Rule X-4: a receipt commits to every row that its transaction wrote.
+fn effects_hash(writes: &Writes) -> Hash {
+    codec::hash(Domain::Effects, writes)
+}
+
+fn run_operations<V: StateView + ?Sized>(
+    layer: &mut Overlay<'_, V>,
+    context: &BlockContext,
+    parameters: &Parameters,
+    transaction: &CheckedTransaction,
+) -> Result<(), (u16, Stop)> {
+    let body = transaction.body();
+    let record: Option<KeyRecord> =
+        layer.read(&StateKey::Key(body.author)).map_err(|error| (0, Stop::View(error)))?;
+    let key = record.ok_or((0, Stop::Refused(Refusal::KeyUnknown)))?;
+    for (index, operation) in body.operations.iter().enumerate() {
+        let index = u16::try_from(index).expect("structural validation bounds the operations");
+        authorise(&key, &body.institution, operation, context.time).map_err(|stop| (index, stop))?;
+        let mut call = Call {
+            context,
+            parameters,
+            transaction_id: transaction.id(),
+            index,
+            institution: &body.institution,
+            state: layer,
+            streams: BTreeSet::from([StreamId::Institution(body.institution.clone())]),
+        };
+        dispatch(&mut call, operation).map_err(|stop| (index, stop))?;
+        let streams = std::mem::take(&mut call.streams);
+        let entry = entry(context, transaction.id(), index, EntryKind::Applied);
+        for id in streams {
+            stream::append(layer, id, &entry).map_err(|error| (index, Stop::View(error)))?;
+        }
+    }
+    Ok(())
+}
+
+fn entry(context: &BlockContext, transaction_id: TransactionId, operation: u16, kind: EntryKind) -> Entry {
+    Entry { height: context.height, transaction_id, operation, kind }
+}
+
+/// Rules: every operation names the key, the institution and the role that allow it.
+fn authorise(key: &KeyRecord, institution: &InstitutionId, operation: &Operation, time: LedgerTime) -> Step {
+    require(key.institution == *institution, Refusal::KeyOfAnotherInstitution)?;
+    require(key.role == operation.role(), Refusal::WrongRole)?;
+    require(key.revoked_at.is_none(), Refusal::KeyRevoked)?;
+    require(key.window.starts <= time, Refusal::KeyNotYetValid)?;
+    require(time < key.window.expires, Refusal::KeyExpired)
+}
+
+/// Rule X-3: a refused transaction leaves its mark where somebody will ask about it: in the stream of the author's
+/// institution, and, for a refused disclosure, in that of the subject.
+fn record_refusal<V: StateView + ?Sized>(
+    layer: &mut Overlay<'_, V>,
+    context: &BlockContext,
+    transaction: &CheckedTransaction,
+    operation: u16,
+) -> Result<(), ViewError> {
+    let body = transaction.body();
+    let entry = entry(context, transaction.id(), operation, EntryKind::Refused);
+    // Only for a member's own key: a stranger must not be able to write into an institution's stream.
+    let record: Option<KeyRecord> = layer.read(&StateKey::Key(body.author))?;
+    if !record.is_some_and(|key| key.institution == body.institution) {
+        return Ok(());
+    }
+    stream::append(layer, StreamId::Institution(body.institution.clone()), &entry)?;
+    if let Operation::RecordDisclosure(disclosure) = &body.operations[usize::from(operation)] {
+        stream::append(layer, StreamId::Subject(disclosure.subject), &entry)?;
+    }
+    Ok(())
+}
+
+fn dispatch<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &Operation) -> Step {
+    match operation {
+        Operation::RegisterKey(operation) => membership::register(call, operation),
+        Operation::RotateKey(operation) => membership::rotate(call, operation),
+        Operation::RevokeKey(operation) => membership::revoke(call, operation),
+        Operation::GrantAccess(operation) => access::grant(call, operation),
+        Operation::RevokeGrant(operation) => access::revoke(call, operation),
+        Operation::RecordDisclosure(operation) => access::disclose(call, operation),
+        Operation::RecordReceipt(operation) => access::receive(call, operation),
+        Operation::PublishCapacity(operation) => referral::publish_capacity(call, operation),
+        Operation::RequestReferral(operation) => referral::request(call, operation),
+        Operation::AcceptReferral(operation) => referral::accept(call, operation),
+        Operation::DeclineReferral(operation) => referral::decline(call, operation),
+        Operation::RedirectReferral(operation) => referral::redirect(call, operation),
+        Operation::CancelReferral(operation) => referral::cancel(call, operation),
+        Operation::HandOver(operation) => referral::hand_over(call, operation),
+        Operation::AcknowledgeHandover(operation) => referral::acknowledge(call, operation),
+        Operation::ReportOutcome(operation) => referral::report_outcome(call, operation),
+        Operation::CloseClinically(operation) => referral::close_clinically(call, operation),
+        Operation::CloseAdministratively(operation) => referral::close_administratively(call, operation),
+        Operation::ReturnDownward(operation) => referral::return_downward(call, operation),
+        Operation::DeliverService(operation) => service::deliver(call, operation),
+        Operation::ReverseService(operation) => service::reverse(call, operation),
+        Operation::ProposeAgreement(operation) => agreement::propose(call, operation),
+        Operation::SignAgreement(operation) => agreement::sign(call, operation),
+        Operation::TerminateAgreement(operation) => agreement::terminate(call, operation),
+        Operation::ClosePeriod(operation) => agreement::close_period(call, operation),
+    }
+}

@@ -1,0 +1,68 @@
+//! Delivered services: what was done, who did which part, who pays.
+
+use serde::{Deserialize, Serialize};
+use wincode::{SchemaRead, SchemaWrite};
+
+use crate::id::{Commitment, InstitutionId, Part, ReferralId, ServiceCode, ServiceId};
+use crate::money::{AmountMinor, Currency};
+
+/// A part of a service, and who played it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct PlayedPart {
+    /// The part.
+    pub part: Part,
+    /// Who played it.
+    pub institution: InstitutionId,
+}
+
+/// Records a delivered service. Creates a service.
+///
+/// By a finance key of an institution that played a part. Needs: 1 to [`crate::limits::PARTS_PER_SERVICE_MAX`] parts,
+/// ascending by part, one of each; a registered payer; a gross amount from 0 to
+/// [`crate::limits::AMOUNT_MINOR_MAX`]; evidence that no other service carries (an event settles once); a known
+/// referral where one is named. Every active agreement that covers it counts it in its open period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct DeliverService {
+    /// What was done.
+    pub service: ServiceCode,
+    /// Who did which part.
+    pub parts: Vec<PlayedPart>,
+    /// Who pays.
+    pub payer: InstitutionId,
+    /// The gross amount in minor units of `currency`.
+    pub gross_minor: AmountMinor,
+    /// The currency.
+    pub currency: Currency,
+    /// Commitment to the evidence (claim, report).
+    pub evidence: Commitment,
+    /// The referral it belongs to, if any.
+    pub referral: Option<ReferralId>,
+}
+
+/// Why a service is reversed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+pub enum ReversalReason {
+    /// Recorded by mistake.
+    Mistake,
+    /// Recorded twice.
+    Duplicate,
+    /// Not delivered after all.
+    NotDelivered,
+    /// The payer rejected the claim.
+    ClaimRejected,
+}
+
+/// Reverses a delivered service. By the institution that recorded it. Needs: a service that is not reversed yet.
+///
+/// What a closed period has settled stays; the difference is posted to the next open period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct ReverseService {
+    /// The service.
+    pub service: ServiceId,
+    /// Why.
+    pub reason: ReversalReason,
+}

@@ -1,0 +1,60 @@
+//! Streams: append-only lists whose head in the state proves that a list of entries is complete (rules ).
+
+use serde::{Deserialize, Serialize};
+use wincode::{SchemaRead, SchemaWrite};
+
+use super::key::{StateKey, StreamId};
+use super::overlay::Overlay;
+use super::{StateView, ViewError};
+use crate::codec;
+use crate::height::Height;
+use crate::id::TransactionId;
+use crate::merkle::log::{self, Frontier};
+
+/// What an entry of a stream says happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// The operation took effect.
+    Applied,
+    /// The operation was refused; the receipt says why.
+    Refused,
+}
+
+/// One entry of a stream: it points at an operation, whose transaction proves what was said, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The block.
+    pub height: Height,
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// The operation, counted from 0.
+    pub operation: u16,
+    /// What became of it.
+    pub kind: EntryKind,
+}
+
+impl Entry {
+    /// The leaf hash under which the stream's head commits to the entry.
+    pub fn leaf_hash(&self) -> [u8; 32] {
+        log::leaf_hash(&codec::encode(self))
+    }
+}
+
+/// Appends an entry: one proven row (the head) and one plain row (the entry).
+///
+/// # Errors
+/// [`ViewError`] when storage fails.
+pub fn append<V: StateView + ?Sized>(
+    overlay: &mut Overlay<'_, V>,
+    stream: StreamId,
+    entry: &Entry,
+) -> Result<(), ViewError> {
+    let head_key = StateKey::StreamHead(stream.clone());
+    let mut head: Frontier = overlay.read(&head_key)?.unwrap_or_default();
+    overlay.write(&StateKey::StreamEntry(stream, head.length()), entry);
+    head.append(entry.leaf_hash());
+    overlay.write(&head_key, &head);
+    Ok(())
+}
