@@ -188,8 +188,6 @@ slug_newtype! {
     ConsortiumId
     /// A coarse code of a service, for example `teleconsultation`.
     ServiceCode
-    /// The part that an institution plays in a service: `primary`, `expert`, `platform`, `reader` …
-    Part
     /// A coarse code of a metric, for example `blood-pressure-controlled`.
     MetricCode
     /// The name of a figure on a statement, for example `platform-fee`.

@@ -3,15 +3,16 @@
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::id::{Commitment, InstitutionId, Part, ReferralId, ServiceCode, ServiceId};
+use crate::id::{Commitment, InstitutionId, ReferralId, ServiceCode, ServiceId};
 use crate::money::{AmountMinor, Currency};
+use crate::settlement::PartRole;
 
 /// A part of a service, and who played it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
 pub struct PlayedPart {
     /// The part.
-    pub part: Part,
+    pub role: PartRole,
     /// Who played it.
     pub institution: InstitutionId,
 }
@@ -19,7 +20,7 @@ pub struct PlayedPart {
 /// Records a delivered service. Creates a service.
 ///
 /// By a finance key of an institution that played a part. Needs: 1 to [`crate::limits::PARTS_PER_SERVICE_MAX`] parts,
-/// ascending by part, one of each; a registered payer; a gross amount from 0 to
+/// ascending by role, one of each; a registered payer; a gross amount from 0 to
 /// [`crate::limits::AMOUNT_MINOR_MAX`]; evidence that no other service carries (an event settles once); a known
 /// referral where one is named. Every active agreement that covers it counts it in its open period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]

@@ -107,7 +107,7 @@ fn check_operation(index: usize, operation: &Operation) -> Result<(), Structural
     match operation {
         Operation::DeliverService(service) => {
             let parts = &service.parts;
-            let ascending = parts.windows(2).all(|pair| pair[0].part < pair[1].part);
+            let ascending = parts.windows(2).all(|pair| pair[0].role < pair[1].role);
             if parts.is_empty() || parts.len() > limits::PARTS_PER_SERVICE_MAX || !ascending {
                 return Err(StructuralError::Parts { operation: index });
             }
@@ -141,7 +141,7 @@ fn check_names(operation: &Operation) -> Result<(), IdError> {
             service
                 .parts
                 .iter()
-                .try_for_each(|played| played.part.check().and(played.institution.check()))?;
+                .try_for_each(|part| part.institution.check())?;
             service.service.check().and(service.payer.check())
         }
         Operation::ProposeAgreement(proposal) => proposal.consortium.check(),
