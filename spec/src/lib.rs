@@ -15,6 +15,7 @@ pub mod height;
 pub mod id;
 pub mod limits;
 pub mod membership;
+pub mod merkle;
 pub mod receipt;
 pub mod refusal;
 pub mod signature;
