@@ -1,0 +1,306 @@
+//! What the nodes agree on, seen from consensus: one synchronous trait, free of engine, network and clock.
+//!
+//! Two drivers call it: the engine's messages in a running node ([`crate::consensus`]) and a simulator.
+//! A driver calls from one thread, one call at a time, and may take calls in any order that the life of
+//! a height allows:
+//!
+//! ```text
+//! start ──► build or validate (any number, any round) ──► remember each ──► commit ──► start of the next
+//!                 undecided, decided, lowest_height, has_work: at any time
+//! ```
+//!
+//! Rules for an implementation:
+//!
+//! 1. **Durable before visible.** [`Application::remember`] and [`Application::commit`] return after their
+//!    data has reached the disk. The engine's log holds block ids only, so a block that was voted for must
+//!    be found again after a power cut.
+//! 2. **Same input, same answer** on every node: `build` may choose, `validate` and `commit` may not.
+//!    Time comes in as an argument, never from a clock.
+//! 3. **An error stops the node.** Bad input is a [`Verdict::Invalid`], not an error.
+//! 4. `commit` may be asked for a block that was remembered before a restart: it reads the payload from its
+//!    own store, by height and id.
+
+mod rotation;
+
+use std::ops::RangeInclusive;
+
+use yilian_spec::block::CommitCertificate;
+use yilian_spec::height::Height;
+use yilian_spec::id::BlockId;
+use yilian_spec::signature::PublicKey;
+
+pub use rotation::{ProposerRecord, proposer_rotation};
+
+/// A validator as consensus needs it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ValidatorInfo {
+    /// The key whose signatures count; also the validator's address.
+    pub public_key: PublicKey,
+    /// Its share of the votes; above zero.
+    pub voting_power: u64,
+}
+
+/// How long consensus waits for the others at a height, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsensusTimeouts {
+    /// For the proposal of round 0.
+    pub propose_ms: u64,
+    /// For the remaining prevotes, once two thirds differ.
+    pub prevote_ms: u64,
+    /// For the remaining precommits, once two thirds differ.
+    pub precommit_ms: u64,
+    /// Added to each of the three per round.
+    pub delta_ms: u64,
+    /// After so long without progress a node repeats its last votes.
+    pub rebroadcast_ms: u64,
+    /// No timeout of any round exceeds this.
+    pub bound_ms: u64,
+}
+
+impl Default for ConsensusTimeouts {
+    /// For members in one country: a round trip below 100 ms, blocks that execute in well under a second.
+    fn default() -> Self {
+        Self {
+            propose_ms: 1_000,
+            prevote_ms: 300,
+            precommit_ms: 300,
+            delta_ms: 300,
+            rebroadcast_ms: 1_500,
+            bound_ms: 20_000,
+        }
+    }
+}
+
+/// With what the next height starts. Read anew for every height, so a change of the validators or the
+/// timeouts that block `h` makes applies at `h + 1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartPoint {
+    /// The height to decide next: one more than the last committed, 1 on an empty ledger.
+    pub height: Height,
+    /// The validators in the ledger's order; not empty, no key twice.
+    pub validators: Vec<ValidatorInfo>,
+    /// Who proposes, by turns: round `r` of height `h` is entry `(h + r) mod length` as long as `r` is below
+    /// the length, and after that `validators` by turns. Empty means all validators. Every node derives it
+    /// from the chain, see [`proposer_rotation`].
+    pub rotation: Vec<PublicKey>,
+    /// The waiting times.
+    pub timeouts: ConsensusTimeouts,
+    /// Least time between two heights, in milliseconds; `None` decides as fast as it goes.
+    pub target_time_ms: Option<u64>,
+}
+
+/// A block that this node built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltBlock {
+    /// The block's id: what is voted on.
+    pub block_id: BlockId,
+    /// The block's canonical bytes, from which every node derives the same id.
+    pub bytes: Vec<u8>,
+}
+
+/// From where a block reached this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It is proposed now: its ledger time is checked against this node's clock.
+    Proposed {
+        /// This node's clock, in milliseconds since 1970-01-01 UTC.
+        now_ms: u64,
+    },
+    /// It was decided by the others earlier and is being caught up: the clock says nothing about it.
+    Synced,
+}
+
+/// A block to validate, with what consensus knows about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The height it is proposed for; always the one that [`Application::start`] named last.
+    pub height: Height,
+    /// The round it is proposed in.
+    pub round: u32,
+    /// The round's proposer, who signed the proposal.
+    pub proposer: PublicKey,
+    /// The round in which the block gathered two thirds of the prevotes earlier. When it is `None` the
+    /// proposer built the block and the header must name it; otherwise the header may name any validator.
+    pub valid_round: Option<u32>,
+    /// From where it came. For a synced block `proposer` and `valid_round` say nothing about the header.
+    pub arrival: Arrival,
+    /// The block's bytes, as they arrived.
+    pub bytes: &'a [u8],
+}
+
+/// What the rules say about a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The block may be voted for.
+    Valid {
+        /// The block's id.
+        block_id: BlockId,
+    },
+    /// The block must not be voted for.
+    Invalid {
+        /// The block's id, when the bytes are canonical enough to have one; `None` for garbage.
+        block_id: Option<BlockId>,
+        /// The rule it breaks, for the log.
+        reason: String,
+    },
+}
+
+/// A block that was validated or built but is not decided yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndecidedBlock {
+    /// The height it is proposed for.
+    pub height: Height,
+    /// The round it was proposed in.
+    pub round: u32,
+    /// See [`Candidate::valid_round`].
+    pub valid_round: Option<u32>,
+    /// The round's proposer.
+    pub proposer: PublicKey,
+    /// The block's id.
+    pub block_id: BlockId,
+    /// The block's bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A block that the ledger holds, with what makes it final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecidedBlock {
+    /// The certificate.
+    pub certificate: CommitCertificate,
+    /// The block's bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A validator that signed two things of which it may sign one, as seen by this node. The signatures are
+/// kept by the engine's log; two nodes need not have seen the same, so nothing of it may reach a hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misbehaviour {
+    /// Who.
+    pub validator: PublicKey,
+    /// At which height.
+    pub height: Height,
+    /// What.
+    pub kind: MisbehaviourKind,
+}
+
+/// What a validator did that it must not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MisbehaviourKind {
+    /// Two different votes of one kind in one round.
+    DoubleVote,
+    /// Two different proposals in one round.
+    DoubleProposal,
+}
+
+/// Why the application cannot go on. Every one of these stops the node.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplicationError {
+    /// The store failed.
+    #[error("the ledger's storage failed while {action}: {reason}; check the disk, then start the node again")]
+    Storage {
+        /// What was being done.
+        action: &'static str,
+        /// What the store said.
+        reason: String,
+    },
+    /// A decided block cannot be found.
+    #[error(
+        "block {block_id} of height {height} was decided, but this node does not hold it; \
+         start the node again, it will fetch the block from its peers"
+    )]
+    PayloadMissing {
+        /// The height.
+        height: Height,
+        /// The decided block.
+        block_id: BlockId,
+    },
+    /// A decided block does not pass this node's own rules: this node or two thirds of the others run
+    /// different rules.
+    #[error(
+        "block {block_id} of height {height} was decided by the others, but breaks this node's rules: {reason}; \
+         compare the versions of the nodes before anything else"
+    )]
+    Divergence {
+        /// The height.
+        height: Height,
+        /// The decided block.
+        block_id: BlockId,
+        /// The rule.
+        reason: String,
+    },
+    /// Nothing can be built or started.
+    #[error("the ledger cannot go on: {reason}")]
+    Broken {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The ledger behind consensus.
+pub trait Application: Send + 'static {
+    /// With what the next height starts. Called at the start and after each commit.
+    ///
+    /// # Errors
+    /// When the ledger's state cannot be read.
+    fn start(&mut self) -> Result<StartPoint, ApplicationError>;
+
+    /// Builds the block that this node proposes in `round` of `height`; may be empty of transactions, must
+    /// not wait. `now_ms` is this node's clock in milliseconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// When the ledger's state cannot be read.
+    fn build(&mut self, height: Height, round: u32, now_ms: u64) -> Result<BuiltBlock, ApplicationError>;
+
+    /// Checks a block that another node built, executing it.
+    ///
+    /// # Errors
+    /// When the ledger's state cannot be read; a bad block is a verdict.
+    fn validate(&mut self, candidate: Candidate<'_>) -> Result<Verdict, ApplicationError>;
+
+    /// Keeps an undecided block, durably. Called for every block that was built or found valid, before this
+    /// node says anything about it. Remembering a block of the same height, round and id again changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    fn remember(&mut self, block: UndecidedBlock) -> Result<(), ApplicationError>;
+
+    /// The blocks remembered for a height, of one round or of all; oldest first. Those of heights up to the
+    /// last committed are forgotten.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn undecided(&mut self, height: Height, round: Option<u32>)
+    -> Result<Vec<UndecidedBlock>, ApplicationError>;
+
+    /// Makes a decided block part of the ledger, durably and at once with everything that follows from it.
+    /// The certificate names height, round and block. Committing the last committed height again with the
+    /// same block changes nothing.
+    ///
+    /// # Errors
+    /// Any reason for which the block is not part of the ledger afterwards.
+    fn commit(&mut self, certificate: &CommitCertificate) -> Result<(), ApplicationError>;
+
+    /// Tells of validators that signed twice, after the height in which it was seen. For alarms.
+    fn misbehaved(&mut self, _misbehaviour: &[Misbehaviour]) {}
+
+    /// Decided blocks of consecutive heights from the start of the range on, as many as are held and as fit
+    /// into `bytes_max` together; at least the first, if it is held.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn decided(
+        &mut self,
+        heights: RangeInclusive<Height>,
+        bytes_max: usize,
+    ) -> Result<Vec<DecidedBlock>, ApplicationError>;
+
+    /// The lowest height that [`Self::decided`] can still serve; the next height on an empty ledger.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn lowest_height(&mut self) -> Result<Height, ApplicationError>;
+
+    /// Whether a block would have something to hold now. While it has not, the driver starts no height
+    /// before the heartbeat.
+    fn has_work(&mut self) -> bool;
+}
