@@ -14,7 +14,7 @@ use crate::id::{BlockId, ChainId, Hash, TransactionId};
 use crate::limits;
 use crate::machine::{self, BlockContext, Execution};
 use crate::membership::{KeyRecord, Role, ValidatorSet};
-use crate::merkle::log::{self, Frontier};
+use crate::merkle::log::{self, CompleteNode, Frontier};
 use crate::receipt::Receipt;
 use crate::signature::PublicKey;
 use crate::state::key::StateKey;
@@ -116,6 +116,8 @@ pub struct ExecutedBlock {
     pub receipts: Vec<Receipt>,
     /// All rows it writes.
     pub writes: Writes,
+    /// The nodes that it completes in the log of all transactions.
+    pub log_nodes: Vec<CompleteNode>,
     /// The tip after it.
     pub tip: Tip,
 }
@@ -140,7 +142,10 @@ pub fn execute<V: StateView + ?Sized>(
     let receipt_leaves: Vec<[u8; 32]> =
         receipts.iter().map(|receipt| log::leaf_hash(&codec::encode(receipt))).collect();
     let mut log = tip.log.clone();
-    receipt_leaves.iter().for_each(|leaf| log.append(*leaf));
+    let mut log_nodes = Vec::with_capacity(2 * receipt_leaves.len());
+    for leaf in &receipt_leaves {
+        log.append_with(*leaf, |node| log_nodes.push(node)).map_err(|error| ViewError(error.to_string()))?;
+    }
     let state_root = root_of(&writes)?;
     let next_validators = match writes.get(&StateKey::Validators.bytes()) {
         Some(Some(row)) => codec::decode(row, limits::GENESIS_BYTES_MAX)
@@ -155,8 +160,8 @@ pub fn execute<V: StateView + ?Sized>(
         time,
         proposer,
         transaction_count: transactions.len() as u32,
-        transactions_root: Hash(log::root(&transaction_leaves)),
-        receipts_root: Hash(log::root(&receipt_leaves)),
+        transactions_root: Hash(root(&transaction_leaves)?),
+        receipts_root: Hash(root(&receipt_leaves)?),
         log_size: log.length(),
         log_root: Hash(log.root()),
         state_root,
@@ -173,7 +178,16 @@ pub fn execute<V: StateView + ?Sized>(
         validators: next_validators,
         parameters: tip.parameters.clone(),
     };
-    Ok(ExecutedBlock { header, transactions, receipts, writes, tip })
+    Ok(ExecutedBlock { header, transactions, receipts, writes, log_nodes, tip })
+}
+
+/// The root of a block's own list.
+fn root(leaves: &[[u8; 32]]) -> Result<[u8; 32], ViewError> {
+    let mut list = Frontier::default();
+    for leaf in leaves {
+        list.append(*leaf).map_err(|error| ViewError(error.to_string()))?;
+    }
+    Ok(list.root())
 }
 
 /// Why a block is not the next one.
@@ -289,21 +303,23 @@ fn check_transactions<V: StateView + ?Sized>(
     checked: impl Fn(TransactionId) -> Option<CheckedTransaction>,
 ) -> Result<Vec<CheckedTransaction>, BlockError> {
     let count = transactions.len();
-    let known: Vec<Result<CheckedTransaction, crate::transaction::Transaction>> = transactions
-        .into_iter()
-        .map(|transaction| {
-            // The id does not cover the signature, so the whole transaction must be the one that was checked.
-            checked(transaction.id()).filter(|known| *known.transaction() == transaction).ok_or(transaction)
-        })
-        .collect();
-    let unknown = known.iter().filter_map(|entry| entry.as_ref().err().cloned()).collect();
+    let mut known = Vec::with_capacity(count);
+    let mut unknown = Vec::new();
+    for transaction in transactions {
+        // The id does not cover the signature, so the whole transaction must be the one that was checked.
+        let found = checked(transaction.id()).filter(|found| *found.transaction() == transaction);
+        if found.is_none() {
+            unknown.push(transaction);
+        }
+        known.push(found);
+    }
     let mut fresh = semantic::check_many(unknown, tip.chain_id).into_iter();
     let mut result = Vec::with_capacity(count);
     let mut seen = BTreeSet::new();
     for (index, entry) in known.into_iter().enumerate() {
         let transaction = match entry {
-            Ok(known) => known,
-            Err(_) => fresh
+            Some(found) => found,
+            None => fresh
                 .next()
                 .expect("one result for each unknown transaction")
                 .map_err(|reason| BlockError::Semantic { index, reason })?,

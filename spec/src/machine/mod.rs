@@ -210,7 +210,7 @@ fn record_refusal<V: StateView + ?Sized>(
     let entry = entry(context, transaction.id(), operation, EntryKind::Refused);
     // Only for a member's own key: a stranger must not be able to write into an institution's stream.
     let record: Option<KeyRecord> = layer.read(&StateKey::Key(body.author))?;
-    if !record.is_some_and(|key| key.institution == body.institution) {
+    if record.is_none_or(|key| key.institution != body.institution) {
         return Ok(());
     }
     stream::append(layer, StreamId::Institution(body.institution.clone()), &entry)?;

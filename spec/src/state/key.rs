@@ -74,12 +74,14 @@ pub enum StateKey {
     Service(ServiceId),
     /// Plain: the service that carries this evidence, [`ServiceId`].
     Evidence(crate::id::Commitment),
-    /// Plain: the agreements that cover a payer's service, a list of [`AgreementId`].
-    Coverage(InstitutionId, ServiceCode),
-    /// Plain: what the open or a closed period has counted so far.
+    /// Plain: the agreements under which a payer owes an institution for a service, a list of [`AgreementId`].
+    Coverage(InstitutionId, InstitutionId, ServiceCode),
+    /// Plain: what the open period has counted so far, [`crate::settlement::period::Accumulator`].
     Accumulator(AgreementId, u32),
-    /// Plain: the statement of a closed period.
+    /// Plain: the statement of a closed period, [`super::record::PeriodStatement`].
     Statement(AgreementId, u32),
+    /// Plain: what a closed period has settled, [`crate::settlement::statement::SettledPeriod`].
+    Settled(AgreementId, u32),
     /// Plain: the number of an institution's administrator keys that are not revoked, `u32`.
     Administrators(InstitutionId),
     /// Plain, empty: this grant concerns the institution (an index to list by).
@@ -124,9 +126,13 @@ impl StateKey {
             Self::Disclosure(id) => tagged(out, 0x81, &id.0),
             Self::Service(id) => tagged(out, 0x82, &id.0),
             Self::Evidence(commitment) => tagged(out, 0x83, &commitment.0),
-            Self::Coverage(payer, service) => pair(out, 0x84, payer, service.as_str().as_bytes()),
+            Self::Coverage(payer, party, service) => {
+                pair(out, 0x84, payer, &text(party.as_str()));
+                out.extend_from_slice(service.as_str().as_bytes());
+            }
             Self::Accumulator(id, period) => numbered(out, 0x85, id, *period),
             Self::Statement(id, period) => numbered(out, 0x86, id, *period),
+            Self::Settled(id, period) => numbered(out, 0x88, id, *period),
             Self::Administrators(id) => tagged(out, 0x87, &text(id.as_str())),
             Self::GrantIndex(institution, id) => pair(out, 0x90, institution, &id.0),
             Self::ReferralIndex(institution, id) => pair(out, 0x91, institution, &id.0),

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::id::{
-    Commitment, ConsortiumId, GrantId, Hash, InstitutionId, ReferralId, ServiceCode, SubjectTag,
+    AgreementId, Commitment, ConsortiumId, GrantId, Hash, InstitutionId, ReferralId, ServiceCode, SubjectTag,
     TransactionId,
 };
 use crate::operation::access::{AccessScope, Decision};
 use crate::operation::agreement::Schedule;
 use crate::operation::referral::{Direction, OutcomeCode, ReferralReason, Urgency};
 use crate::operation::service::DeliverService;
+use crate::settlement::statement::Statement;
 use crate::settlement::terms::Terms;
 use crate::time::{LedgerTime, Window};
 
@@ -168,7 +169,7 @@ pub struct Service {
     /// The transaction that recorded it.
     pub transaction_id: TransactionId,
     /// The agreements and periods that counted it.
-    pub counted_in: Vec<(crate::id::AgreementId, u32)>,
+    pub counted_in: Vec<(AgreementId, u32)>,
     /// When it was reversed.
     pub reversed_at: Option<LedgerTime>,
 }
@@ -223,4 +224,20 @@ pub struct ClosedPeriod {
     pub events_root: Hash,
     /// Hash of the statement.
     pub statement_hash: Hash,
+}
+
+/// The statement of a closed period, as its hash in [`ClosedPeriod`] commits to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct PeriodStatement {
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// The period, counted from 0.
+    pub period: u32,
+    /// When it began.
+    pub began: LedgerTime,
+    /// When it was closed.
+    pub closed: LedgerTime,
+    /// Who is owed what, and why.
+    pub statement: Statement,
 }

@@ -54,7 +54,7 @@ pub fn append<V: StateView + ?Sized>(
     let head_key = StateKey::StreamHead(stream.clone());
     let mut head: Frontier = overlay.read(&head_key)?.unwrap_or_default();
     overlay.write(&StateKey::StreamEntry(stream, head.length()), entry);
-    head.append(entry.leaf_hash());
+    head.append(entry.leaf_hash()).map_err(|error| ViewError(error.to_string()))?;
     overlay.write(&head_key, &head);
     Ok(())
 }

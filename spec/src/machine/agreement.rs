@@ -1,0 +1,177 @@
+//! Agreements and their periods (rules O-22 to O-25).
+
+use std::collections::BTreeSet;
+
+use super::service::refuse;
+use super::{Call, Step, require};
+use crate::codec::{self, Domain};
+use crate::id::{AgreementId, Hash, InstitutionId};
+use crate::limits;
+use crate::membership::Institution;
+use crate::merkle::log::Frontier;
+use crate::operation::agreement::{
+    ClosePeriod, ProposeAgreement, Schedule, SignAgreement, TerminateAgreement,
+};
+use crate::refusal::Refusal;
+use crate::settlement::period::Accumulator;
+use crate::settlement::statement::close;
+use crate::settlement::terms::Terms;
+use crate::state::StateView;
+use crate::state::key::{StateKey, StreamId};
+use crate::state::record::{Agreement, AgreementState, ClosedPeriod, PeriodStatement};
+
+pub(super) fn propose<V: StateView + ?Sized>(
+    call: &mut Call<'_, '_, V>,
+    operation: &ProposeAgreement,
+) -> Step {
+    let ProposeAgreement { consortium, terms, window, schedule } = operation;
+    require_party(terms, call.institution)?;
+    require(window.is_ordered() && window.expires > call.time(), Refusal::BadWindow)?;
+    for party in &terms.parties {
+        let key = StateKey::Institution(party.institution.clone());
+        let member: Institution = call.state.read(&key)?.ok_or(Refusal::NoSuchInstitution)?;
+        require(member.consortia.contains(consortium), Refusal::NotInConsortium)?;
+    }
+    let agreement = Agreement {
+        consortium: consortium.clone(),
+        terms_hash: codec::hash(Domain::Terms, terms),
+        terms: terms.clone(),
+        window: *window,
+        schedule: *schedule,
+        state: AgreementState::Proposed,
+        signed: BTreeSet::from([call.institution.clone()]),
+        open_period: 0,
+        period_began: call.time(),
+    };
+    let id = AgreementId(call.object_id());
+    for party in &terms.parties {
+        call.state.mark(&StateKey::AgreementIndex(party.institution.clone(), id));
+    }
+    save(call, id, &agreement);
+    Ok(())
+}
+
+pub(super) fn sign<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &SignAgreement) -> Step {
+    let mut agreement = find(call, operation.agreement)?;
+    require_party(&agreement.terms, call.institution)?;
+    require(agreement.state == AgreementState::Proposed, Refusal::WrongAgreementState)?;
+    require(agreement.terms_hash == operation.terms_hash, Refusal::TermsMismatch)?;
+    require(agreement.signed.insert(call.institution.clone()), Refusal::AlreadySigned)?;
+    let complete = agreement.terms.parties.iter().all(|party| agreement.signed.contains(&party.institution));
+    if complete {
+        agreement.state = AgreementState::Active;
+        agreement.period_began = call.time().max(agreement.window.starts);
+        cover(call, operation.agreement, &agreement.terms)?;
+    }
+    save(call, operation.agreement, &agreement);
+    Ok(())
+}
+
+pub(super) fn terminate<V: StateView + ?Sized>(
+    call: &mut Call<'_, '_, V>,
+    operation: &TerminateAgreement,
+) -> Step {
+    let mut agreement = find(call, operation.agreement)?;
+    require_party(&agreement.terms, call.institution)?;
+    require(agreement.state != AgreementState::Terminated, Refusal::WrongAgreementState)?;
+    if agreement.state == AgreementState::Active {
+        uncover(call, operation.agreement, &agreement.terms)?;
+    }
+    agreement.state = AgreementState::Terminated;
+    save(call, operation.agreement, &agreement);
+    Ok(())
+}
+
+pub(super) fn close_period<V: StateView + ?Sized>(
+    call: &mut Call<'_, '_, V>,
+    operation: &ClosePeriod,
+) -> Step {
+    let (id, period) = (operation.agreement, operation.period);
+    let mut agreement = find(call, id)?;
+    require_party(&agreement.terms, call.institution)?;
+    require(agreement.state != AgreementState::Proposed, Refusal::WrongAgreementState)?;
+    require(agreement.open_period == period, Refusal::NotTheOpenPeriod)?;
+    let (ended, next_began) = match agreement.schedule {
+        Schedule::Fixed { length_ms } => {
+            let end = agreement.period_began.plus_ms(length_ms);
+            (end <= call.time(), end)
+        }
+        Schedule::OnDemand => (true, call.time()),
+    };
+    require(ended, Refusal::PeriodNotOver)?;
+
+    let open: Accumulator = call.state.read(&StateKey::Accumulator(id, period))?.unwrap_or_default();
+    let (statement, settled) = close(&agreement.terms, period, open).map_err(refuse)?;
+    let head = StateKey::StreamHead(StreamId::Period { agreement: id, period });
+    let events: Frontier = call.state.read(&head)?.unwrap_or_default();
+    let statement = PeriodStatement {
+        agreement: id,
+        period,
+        began: agreement.period_began,
+        closed: call.time(),
+        statement,
+    };
+    let closed = ClosedPeriod {
+        began: agreement.period_began,
+        closed: call.time(),
+        events: events.length(),
+        events_root: Hash(events.root()),
+        statement_hash: codec::hash(Domain::Statement, &statement),
+    };
+    call.state.write(&StateKey::ClosedPeriod(id, period), &closed);
+    call.state.write(&StateKey::Statement(id, period), &statement);
+    call.state.write(&StateKey::Settled(id, period), &settled);
+    call.state.delete(&StateKey::Accumulator(id, period));
+    agreement.open_period = period.checked_add(1).ok_or(Refusal::Overflow)?;
+    agreement.period_began = next_began;
+    save(call, id, &agreement);
+    Ok(())
+}
+
+/// Enters the agreement where services look for it: by payer, party that plays a part, and service.
+fn cover<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: AgreementId, terms: &Terms) -> Step {
+    for key in coverage_keys(terms) {
+        let mut agreements: Vec<AgreementId> = call.state.read(&key)?.unwrap_or_default();
+        require(agreements.len() < limits::AGREEMENTS_PER_SERVICE_MAX, Refusal::TooManyAgreements)?;
+        agreements.push(id);
+        call.state.write(&key, &agreements);
+    }
+    Ok(())
+}
+
+fn uncover<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: AgreementId, terms: &Terms) -> Step {
+    for key in coverage_keys(terms) {
+        let mut agreements: Vec<AgreementId> = call.state.read(&key)?.unwrap_or_default();
+        agreements.retain(|other| *other != id);
+        call.state.write(&key, &agreements);
+    }
+    Ok(())
+}
+
+fn coverage_keys(terms: &Terms) -> Vec<StateKey> {
+    let payer = &terms.parties[terms.payer.position()].institution;
+    let players = terms.parties.iter().filter(|party| !party.roles.is_empty());
+    players
+        .flat_map(|party| {
+            let key = |service: &crate::id::ServiceCode| {
+                StateKey::Coverage(payer.clone(), party.institution.clone(), service.clone())
+            };
+            terms.services.iter().map(key).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn save<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: AgreementId, agreement: &Agreement) {
+    call.state.write(&StateKey::Agreement(id), agreement);
+    for party in &agreement.terms.parties {
+        call.concerns(StreamId::Institution(party.institution.clone()));
+    }
+}
+
+fn find<V: StateView + ?Sized>(call: &Call<'_, '_, V>, id: AgreementId) -> Step<Agreement> {
+    Ok(call.state.read(&StateKey::Agreement(id))?.ok_or(Refusal::NoSuchAgreement)?)
+}
+
+fn require_party(terms: &Terms, institution: &InstitutionId) -> Step {
+    require(terms.parties.iter().any(|party| party.institution == *institution), Refusal::NotAParty)
+}

@@ -1,0 +1,152 @@
+//! Delivered services and their reversal (rules O-20, O-21), counted by every agreement that covers them.
+
+use super::{Call, Step, Stop, require};
+use crate::id::{AgreementId, InstitutionId, ServiceId};
+use crate::limits;
+use crate::operation::service::{DeliverService, ReverseService};
+use crate::refusal::Refusal;
+use crate::settlement::PartyIndex;
+use crate::settlement::period::{Accumulator, Direction, PartPlayed, ServiceEvent, SettlementError};
+use crate::settlement::statement::SettledPeriod;
+use crate::settlement::terms::Terms;
+use crate::state::StateView;
+use crate::state::key::{StateKey, StreamId};
+use crate::state::record::{Agreement, AgreementState, Service};
+
+pub(super) fn deliver<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &DeliverService) -> Step {
+    let played_a_part = operation.parts.iter().any(|part| part.institution == *call.institution);
+    require(played_a_part, Refusal::NoPartPlayed)?;
+    require((0..=limits::AMOUNT_MINOR_MAX).contains(&operation.gross_minor.0), Refusal::AmountOutOfBounds)?;
+    call.require_member(&operation.payer)?;
+    operation.parts.iter().try_for_each(|part| call.require_member(&part.institution))?;
+    if let Some(referral) = operation.referral {
+        require(call.state.contains(&StateKey::Referral(referral))?, Refusal::NoSuchReferral)?;
+        call.concerns(StreamId::Referral(referral));
+    }
+    let evidence = StateKey::Evidence(operation.evidence);
+    require(!call.state.contains(&evidence)?, Refusal::EvidenceRepeated)?;
+    let id = ServiceId(call.object_id());
+    let counted_in = count(call, operation)?;
+    let service = Service {
+        delivered: operation.clone(),
+        recorder: call.institution.clone(),
+        transaction_id: call.transaction_id,
+        counted_in,
+        reversed_at: None,
+    };
+    call.state.write(&evidence, &id);
+    call.state.write(&StateKey::Service(id), &service);
+    concerns_parties(call, operation);
+    Ok(())
+}
+
+pub(super) fn reverse<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &ReverseService) -> Step {
+    let key = StateKey::Service(operation.service);
+    let mut service: Service = call.state.read(&key)?.ok_or(Refusal::NoSuchService)?;
+    require(service.recorder == *call.institution, Refusal::NotTheRecorder)?;
+    require(service.reversed_at.is_none(), Refusal::AlreadyReversed)?;
+    for (id, period) in &service.counted_in {
+        uncount(call, *id, *period, &service.delivered)?;
+    }
+    service.reversed_at = Some(call.time());
+    call.state.write(&key, &service);
+    concerns_parties(call, &service.delivered);
+    Ok(())
+}
+
+fn concerns_parties<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, service: &DeliverService) {
+    call.concerns(StreamId::Institution(service.payer.clone()));
+    for part in &service.parts {
+        call.concerns(StreamId::Institution(part.institution.clone()));
+    }
+}
+
+/// Counts the service in the open period of every agreement that covers it.
+fn count<V: StateView + ?Sized>(
+    call: &mut Call<'_, '_, V>,
+    service: &DeliverService,
+) -> Step<Vec<(AgreementId, u32)>> {
+    let coverage =
+        StateKey::Coverage(service.payer.clone(), call.institution.clone(), service.service.clone());
+    let candidates: Vec<AgreementId> = call.state.read(&coverage)?.unwrap_or_default();
+    let mut counted = Vec::new();
+    for id in candidates {
+        let agreement: Agreement =
+            call.state.read(&StateKey::Agreement(id))?.ok_or(Refusal::NoSuchAgreement)?;
+        let counts = agreement.state == AgreementState::Active && agreement.window.contains(call.time());
+        let Some(event) = matching_event(&agreement.terms, service).filter(|_| counts) else {
+            continue;
+        };
+        let period = agreement.open_period;
+        let key = StateKey::Accumulator(id, period);
+        let mut open: Accumulator = call.state.read(&key)?.unwrap_or_default();
+        open.record(&agreement.terms, &event, Direction::Delivered).map_err(refuse)?;
+        call.state.write(&key, &open);
+        call.concerns(StreamId::Period { agreement: id, period });
+        counted.push((id, period));
+    }
+    Ok(counted)
+}
+
+/// Takes a counted service back: from the open period, or, where its period is closed, as an adjustment to the open one.
+fn uncount<V: StateView + ?Sized>(
+    call: &mut Call<'_, '_, V>,
+    id: AgreementId,
+    period: u32,
+    service: &DeliverService,
+) -> Step {
+    let agreement: Agreement = call.state.read(&StateKey::Agreement(id))?.ok_or(Refusal::NoSuchAgreement)?;
+    let terms = &agreement.terms;
+    let event = matching_event(terms, service).ok_or(Refusal::TermsNotEvaluable)?;
+    let open_key = StateKey::Accumulator(id, agreement.open_period);
+    let mut open: Accumulator = call.state.read(&open_key)?.unwrap_or_default();
+    if period == agreement.open_period {
+        open.record(terms, &event, Direction::Reversed).map_err(refuse)?;
+    } else {
+        let settled_key = StateKey::Settled(id, period);
+        let mut settled: SettledPeriod = call.state.read(&settled_key)?.ok_or(Refusal::TermsNotEvaluable)?;
+        settled.record_late(&mut open, terms, &event, Direction::Reversed).map_err(refuse)?;
+        call.state.write(&settled_key, &settled);
+    }
+    call.state.write(&open_key, &open);
+    call.concerns(StreamId::Period { agreement: id, period: agreement.open_period });
+    Ok(())
+}
+
+/// Rule O-20: terms cover a service when code, payer and currency agree and every part was played by a party that the
+/// terms give it to.
+fn matching_event(terms: &Terms, service: &DeliverService) -> Option<ServiceEvent> {
+    let payer = &terms.parties.get(terms.payer.position())?.institution;
+    let covered = terms.services.contains(&service.service)
+        && *payer == service.payer
+        && terms.currency == service.currency;
+    let party_of = |institution: &InstitutionId| {
+        let position = terms.parties.iter().position(|party| party.institution == *institution)?;
+        Some((u8::try_from(position).ok().map(PartyIndex)?, &terms.parties[position]))
+    };
+    let parts = service
+        .parts
+        .iter()
+        .map(|part| {
+            let (index, party) = party_of(&part.institution)?;
+            party.roles.contains(&part.role).then_some(PartPlayed { party: index, role: part.role })
+        })
+        .collect::<Option<Vec<_>>>()?;
+    covered.then(|| ServiceEvent { service: service.service.clone(), gross: service.gross_minor, parts })
+}
+
+/// What the settlement's error is called on a receipt.
+pub(super) fn refuse(error: SettlementError) -> Stop {
+    Stop::Refused(match error {
+        SettlementError::Amount(_) | SettlementError::TooManyAdjustedPeriods => Refusal::Overflow,
+        SettlementError::GrossOutOfRange { .. } => Refusal::AmountOutOfBounds,
+        SettlementError::ServiceNotCovered { .. }
+        | SettlementError::TooManyParts { .. }
+        | SettlementError::PartNotAgreed { .. }
+        | SettlementError::PartRepeated { .. }
+        | SettlementError::ReversedMoreThanDelivered { .. }
+        | SettlementError::MetricNotAgreed { .. }
+        | SettlementError::UnknownParty { .. }
+        | SettlementError::Evaluate(_) => Refusal::TermsNotEvaluable,
+    })
+}
