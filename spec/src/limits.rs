@@ -65,8 +65,31 @@ pub const TOKEN_ISSUER_BYTES_MAX: usize = 64;
 /// Most bytes of a token's nonce.
 pub const TOKEN_NONCE_BYTES_MAX: usize = 64;
 
+/// Longest decimal text of an amount in bytes.
+pub const DECIMAL_LENGTH_MAX: usize = 64;
+/// Bits in the numerator and in the denominator of an exact value.
+pub const RATIONAL_BITS_MAX: u64 = 256;
+/// Parties of an agreement.
+pub const PARTIES_MAX: usize = 32;
+/// Services that one agreement's terms cover.
+pub const SERVICES_PER_TERMS_MAX: usize = 16;
+/// Metrics that one agreement's terms read.
+pub const METRICS_PER_TERMS_MAX: usize = 16;
+/// Steps of an expression.
+pub const EXPRESSION_STEPS_MAX: usize = 128;
+/// Marginal tiers of one step.
+pub const TIERS_MAX: usize = 16;
+/// Scalar operations that closing a period may cost.
+pub const EXPRESSION_WORK_MAX: usize = 4_096;
+/// Scalar operations that one event may cost where a split rounds per event.
+pub const EXPRESSION_WORK_PER_EVENT_MAX: usize = 256;
+/// Closed periods that late events may adjust within one open period.
+pub const ADJUSTED_PERIODS_MAX: usize = 64;
+
 const _: () = assert!(TRANSACTION_BYTES_MAX < BLOCK_BYTES_MAX);
 const _: () = assert!(OPERATIONS_PER_TRANSACTION_MAX <= u16::MAX as usize);
 const _: () = assert!(VALIDATORS_MAX * 128 <= CERTIFICATE_BYTES_MAX);
 const _: () = assert!(CREATION_AHEAD_MS_MAX < TRANSACTION_LIFETIME_MS_MAX);
 const _: () = assert!(SLUG_LENGTH_MAX <= TOKEN_ISSUER_BYTES_MAX);
+const _: () = assert!(PARTIES_MAX <= u8::MAX as usize);
+const _: () = assert!(EXPRESSION_STEPS_MAX <= u16::MAX as usize);
