@@ -7,19 +7,27 @@
 //! - [`signature`], [`token`], [`merkle`]: Ed25519 under one rule, API tokens, logs and the state tree.
 //! - [`membership`], [`operation`], [`transaction`], [`block`], [`genesis`]: what the ledger holds.
 //! - [`validation`], [`state`], [`machine`], [`settlement`], [`refusal`], [`receipt`]: what the rules make of it.
-//! - [`chain`]: from one block to the next. [`proof`]: answers that carry their proof.
+//! - [`chain`]: from one block to the next.
 #![forbid(unsafe_code)]
 
+pub mod block;
+pub mod chain;
 pub mod codec;
+pub mod genesis;
 pub mod height;
 pub mod id;
 pub mod limits;
+pub mod machine;
 pub mod membership;
 pub mod merkle;
 pub mod money;
+pub mod operation;
 pub mod receipt;
 pub mod refusal;
 pub mod settlement;
 pub mod signature;
+pub mod state;
 pub mod time;
 pub mod token;
+pub mod transaction;
+pub mod validation;

@@ -138,10 +138,7 @@ fn check_names(operation: &Operation) -> Result<(), IdError> {
         Operation::RedirectReferral(redirect) => redirect.to.check(),
         Operation::ReturnDownward(back) => back.service.check(),
         Operation::DeliverService(service) => {
-            service
-                .parts
-                .iter()
-                .try_for_each(|part| part.institution.check())?;
+            service.parts.iter().try_for_each(|part| part.institution.check())?;
             service.service.check().and(service.payer.check())
         }
         Operation::ProposeAgreement(proposal) => proposal.consortium.check(),
