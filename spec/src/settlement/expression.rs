@@ -243,7 +243,7 @@ impl Step {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
 pub struct Expression {
-    /// The steps; see rule T-8 for what makes them well-formed.
+    /// The steps; rules T-8 to T-11 say what makes them well-formed.
     pub steps: Vec<Step>,
 }
 

@@ -13,7 +13,7 @@
 //!
 //! [`rational`] and [`rounding`] are the arithmetic, [`expression`] the language of terms, [`check`] its rules,
 //! [`evaluate`] its meaning, [`terms`] what an agreement carries, [`templates`] common arrangements written in it,
-//! [`period`] what a period adds up and [`statement`] what comes out. Pure functions; rules T-1 to T-20 of
+//! [`period`] what a period adds up and [`statement`] what comes out. Pure functions; rules T-1 to T-19 of
 //! `spec/protocol/06-settlement.md`.
 
 use serde::{Deserialize, Serialize};

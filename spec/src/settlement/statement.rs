@@ -1,5 +1,5 @@
 //! What comes out of a period: lines per party, a journal that sums to zero, and adjustments to periods already
-//! closed (rules T-16 to T-20).
+//! closed (rules T-16 to T-19).
 
 use std::collections::BTreeMap;
 
