@@ -1,12 +1,11 @@
 //! Delivered services and their reversal (rules O-20, O-21), counted by every agreement that covers them.
 
 use super::{Call, Step, Stop, require};
-use crate::id::{AgreementId, InstitutionId, ServiceId};
+use crate::id::{AgreementId, ServiceId};
 use crate::limits;
 use crate::operation::service::{DeliverService, ReverseService};
 use crate::refusal::Refusal;
-use crate::settlement::PartyIndex;
-use crate::settlement::period::{Accumulator, Direction, PartPlayed, ServiceEvent, SettlementError};
+use crate::settlement::period::{Accumulator, Direction, ServiceEvent, SettlementError};
 use crate::settlement::statement::SettledPeriod;
 use crate::settlement::terms::Terms;
 use crate::state::StateView;
@@ -113,26 +112,10 @@ fn uncount<V: StateView + ?Sized>(
     Ok(())
 }
 
-/// Rule O-20: terms cover a service when code, payer and currency agree and every part was played by a party that the
-/// terms give it to.
+/// What the terms count of the service; `None` where they do not cover it (rule T-14).
 fn matching_event(terms: &Terms, service: &DeliverService) -> Option<ServiceEvent> {
-    let payer = &terms.parties.get(terms.payer.position())?.institution;
-    let covered = terms.services.contains(&service.service)
-        && *payer == service.payer
-        && terms.currency == service.currency;
-    let party_of = |institution: &InstitutionId| {
-        let position = terms.parties.iter().position(|party| party.institution == *institution)?;
-        Some((u8::try_from(position).ok().map(PartyIndex)?, &terms.parties[position]))
-    };
-    let parts = service
-        .parts
-        .iter()
-        .map(|part| {
-            let (index, party) = party_of(&part.institution)?;
-            party.roles.contains(&part.role).then_some(PartPlayed { party: index, role: part.role })
-        })
-        .collect::<Option<Vec<_>>>()?;
-    covered.then(|| ServiceEvent { service: service.service.clone(), gross: service.gross_minor, parts })
+    let parts = service.parts.iter().map(|part| (part.role, &part.institution));
+    terms.event(&service.service, service.currency, &service.payer, service.gross_minor, parts)
 }
 
 /// What the settlement's error is called on a receipt.
