@@ -1,0 +1,147 @@
+//! Secret keys at rest: one key a file, sealed under a passphrase. Used by the client and by the node.
+//!
+//! Inside the seal is one JSON object, `{"format":"yilian key v1","institution":…,"role":…,"public_key":…,
+//! "secret_seed":…}`, keys as lower-case hexadecimal. The institution and the role say what the key was made for;
+//! what it may do is what the ledger says.
+
+use crate::durable::{self, FileError};
+use crate::sealed::{self, SealError, WorkFactor};
+use age::secrecy::SecretString;
+use rand::TryRng as _;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use yilian_spec::id::InstitutionId;
+use yilian_spec::membership::Role;
+use yilian_spec::signature::{PublicKey, SecretKey};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Most bytes of a key file.
+const FILE_BYTES_MAX: u64 = 16 << 10;
+const FORMAT: &str = "yilian key v1";
+
+/// A secret key and what it was made for.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The institution it belongs to.
+    pub institution: InstitutionId,
+    /// The role it was made for.
+    pub role: Role,
+    /// The key.
+    pub secret: SecretKey,
+}
+
+/// A key that was read from a file.
+#[derive(Debug)]
+pub struct Opened {
+    /// The key.
+    pub key: Key,
+    /// Something that should be set right but does not keep the key from being used: the file is open to others.
+    pub warning: Option<String>,
+}
+
+/// Why a key file could not be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The seal does not open.
+    #[error("cannot open the key file {}: {source}", path.display())]
+    Seal {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// It opens, and there is something else inside.
+    #[error("{} is not a key file: its content is not a JSON object of format {FORMAT:?}", path.display())]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The public key is not the one of the seed: somebody edited the content.
+    #[error("{}: the public key does not belong to the secret seed: restore the file from a backup", path.display())]
+    PublicKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no random bytes: {0}")]
+    Randomness(#[from] rand::rngs::SysError),
+}
+
+/// What is inside the seal.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    format: String,
+    institution: InstitutionId,
+    role: Role,
+    public_key: PublicKey,
+    secret_seed: String,
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        self.secret_seed.zeroize();
+    }
+}
+
+impl Key {
+    /// A new key from the operating system's randomness.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Randomness`].
+    pub fn generate(institution: InstitutionId, role: Role) -> Result<Self, KeyFileError> {
+        let mut seed = Zeroizing::new([0; 32]);
+        rand::rngs::SysRng.try_fill_bytes(&mut *seed)?;
+        Ok(Self { institution, role, secret: SecretKey::from_seed(&seed) })
+    }
+
+    /// Writes the key to a new file that only its owner may read, durably.
+    ///
+    /// # Errors
+    /// [`FileError::Exists`] when there is a file of that name: a key is never overwritten.
+    pub fn create(
+        &self,
+        path: &Path,
+        passphrase: &SecretString,
+        work: WorkFactor,
+    ) -> Result<(), KeyFileError> {
+        let content = Content {
+            format: FORMAT.to_owned(),
+            institution: self.institution.clone(),
+            role: self.role,
+            public_key: self.secret.public_key(),
+            secret_seed: hex::encode(*self.secret.seed()),
+        };
+        let json =
+            Zeroizing::new(serde_json::to_vec(&content).expect("a struct of names and strings is JSON"));
+        let sealed = sealed::seal(&json, passphrase, work)
+            .map_err(|source| KeyFileError::Seal { path: path.to_owned(), source })?;
+        Ok(durable::create(path, &sealed)?)
+    }
+
+    /// Reads a key file.
+    ///
+    /// # Errors
+    /// [`SealError::WrongPassphrase`] and the others of [`KeyFileError`], each naming the file.
+    pub fn open(path: &Path, passphrase: &SecretString) -> Result<Opened, KeyFileError> {
+        let sealed = durable::read(path, FILE_BYTES_MAX)?;
+        let json = sealed::open(&sealed, passphrase)
+            .map_err(|source| KeyFileError::Seal { path: path.to_owned(), source })?;
+        let not_a_key = || KeyFileError::NotAKey { path: path.to_owned() };
+        let content: Content = serde_json::from_slice(&json).map_err(|_| not_a_key())?;
+        if content.format != FORMAT {
+            return Err(not_a_key());
+        }
+        let mut seed = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(&content.secret_seed, &mut *seed).map_err(|_| not_a_key())?;
+        let secret = SecretKey::from_seed(&seed);
+        if secret.public_key() != content.public_key {
+            return Err(KeyFileError::PublicKey { path: path.to_owned() });
+        }
+        let key = Self { institution: content.institution.clone(), role: content.role, secret };
+        Ok(Opened { key, warning: durable::open_to_others(path) })
+    }
+}

@@ -1,0 +1,127 @@
+//! Where a passphrase comes from: a file, an environment variable, or a prompt at the terminal.
+
+use crate::durable;
+use age::secrecy::SecretString;
+use std::path::PathBuf;
+use std::str::FromStr;
+use zeroize::Zeroizing;
+
+/// Most bytes of a passphrase.
+pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
+
+/// Where to take a passphrase from. As text: `file:PATH`, `env:NAME`, or `prompt`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassphraseSource {
+    /// The only line of a file; the line's end does not belong to it.
+    File(PathBuf),
+    /// The value of an environment variable.
+    Environment(String),
+    /// Typed at the terminal, without showing it.
+    Prompt {
+        /// What to ask for, such as `Passphrase for gateway.key`.
+        question: String,
+        /// Ask twice and compare: for a new file, whose passphrase nothing else would check.
+        confirm: bool,
+    },
+}
+
+/// Why there is no passphrase.
+#[derive(Debug, thiserror::Error)]
+pub enum PassphraseError {
+    /// The source is none of the three forms.
+    #[error("{text:?} is not a source of a passphrase: give file:PATH, env:NAME or prompt")]
+    Source {
+        /// What was given.
+        text: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the passphrase: {0}")]
+    File(#[from] durable::FileError),
+    /// The passphrase, or the file it is in, is not UTF-8 text.
+    #[error("the passphrase is not UTF-8 text")]
+    NotText,
+    /// The file has more than one line.
+    #[error("the passphrase has more than one line: leave one")]
+    Lines,
+    /// There is no such variable.
+    #[error("the environment variable {name} is not set")]
+    Unset {
+        /// Its name.
+        name: String,
+    },
+    /// Nothing was given.
+    #[error("the passphrase is empty")]
+    Empty,
+    /// It is longer than the bound.
+    #[error("the passphrase has more than {PASSPHRASE_BYTES_MAX} bytes")]
+    TooLong,
+    /// The terminal cannot be read.
+    #[error("cannot ask for the passphrase: {0}; without a terminal use file:PATH or env:NAME")]
+    Prompt(std::io::Error),
+    /// The two entries differ.
+    #[error("the two passphrases differ: try again")]
+    Differ,
+}
+
+impl FromStr for PassphraseSource {
+    type Err = PassphraseError;
+
+    fn from_str(text: &str) -> Result<Self, PassphraseError> {
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.to_owned())),
+            None if text == "prompt" => {
+                Ok(Self::Prompt { question: "Passphrase".to_owned(), confirm: false })
+            }
+            _ => Err(PassphraseError::Source { text: text.to_owned() }),
+        }
+    }
+}
+
+/// Takes the passphrase from its source.
+///
+/// # Errors
+/// See [`PassphraseError`]; none of them repeats any of the passphrase.
+pub fn passphrase(source: &PassphraseSource) -> Result<SecretString, PassphraseError> {
+    let text = match source {
+        PassphraseSource::File(path) => {
+            // Room for a line's end above the bound.
+            let bytes = Zeroizing::new(durable::read(path, PASSPHRASE_BYTES_MAX as u64 + 2)?);
+            let text = std::str::from_utf8(&bytes).map_err(|_| PassphraseError::NotText)?;
+            let line = text.strip_suffix('\n').unwrap_or(text);
+            Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_owned())
+        }
+        PassphraseSource::Environment(name) => match std::env::var(name) {
+            Ok(text) => Zeroizing::new(text),
+            Err(std::env::VarError::NotPresent) => return Err(PassphraseError::Unset { name: name.clone() }),
+            Err(std::env::VarError::NotUnicode(_)) => return Err(PassphraseError::NotText),
+        },
+        PassphraseSource::Prompt { question, confirm } => ask(question, *confirm)?,
+    };
+    check(&text)?;
+    Ok(SecretString::from(text.as_str()))
+}
+
+fn check(text: &str) -> Result<(), PassphraseError> {
+    if text.is_empty() {
+        return Err(PassphraseError::Empty);
+    }
+    if text.len() > PASSPHRASE_BYTES_MAX {
+        return Err(PassphraseError::TooLong);
+    }
+    if text.contains(['\n', '\r']) {
+        return Err(PassphraseError::Lines);
+    }
+    Ok(())
+}
+
+fn ask(question: &str, confirm: bool) -> Result<Zeroizing<String>, PassphraseError> {
+    let read = |prompt: String| {
+        rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(PassphraseError::Prompt)
+    };
+    let first = read(format!("{question}: "))?;
+    if confirm && *read(format!("{question}, once more: "))? != *first {
+        return Err(PassphraseError::Differ);
+    }
+    Ok(first)
+}
