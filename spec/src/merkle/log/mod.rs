@@ -52,3 +52,12 @@ pub fn leaf_hash(bytes: &[u8]) -> NodeHash {
 pub fn node_hash(left: &NodeHash, right: &NodeHash) -> NodeHash {
     hash_pair(LOG_NODE, left, right)
 }
+
+/// The root of the log of these leaf hashes (rule M-2), without keeping its nodes.
+pub fn root(leaves: &[NodeHash]) -> NodeHash {
+    let mut frontier = Frontier::new();
+    for leaf in leaves {
+        frontier.append(*leaf).expect("a slice in memory is shorter than the longest log");
+    }
+    frontier.root()
+}

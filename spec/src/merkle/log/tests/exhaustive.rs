@@ -66,6 +66,7 @@ fn roots_and_frontiers_agree_for_every_size() {
     let mut frontier = Frontier::new();
     for size in 0..=64usize {
         assert_eq!(frontier.root(), naive_root(&leaves[..size]), "size {size}");
+        assert_eq!(root(&leaves[..size]), frontier.root());
         assert_eq!(frontier.root(), LogTree::from_leaf_hashes(&leaves[..size]).root());
         assert_eq!(frontier.peaks().len(), size.count_ones() as usize);
         if let Some(leaf) = leaves.get(size) {
