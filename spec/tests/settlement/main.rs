@@ -10,4 +10,5 @@ mod encoding;
 mod late_events;
 mod properties;
 mod refusals;
+mod shared_savings;
 mod support;
