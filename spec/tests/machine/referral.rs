@@ -1,0 +1,241 @@
+//! Referrals from the request to both closures, and every way they may end earlier.
+
+use yilian_spec::id::{GrantId, ReferralId};
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::access::{Category, Decision, Purpose, RecordDisclosure, Sensitivity};
+use yilian_spec::operation::referral::{
+    AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
+    DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral, ReferralReason,
+    ReportOutcome, RequestReferral, ReturnDownward, Urgency,
+};
+use yilian_spec::refusal::Refusal;
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::record::{Capacity, Referral, ReferralState};
+
+use crate::world::{
+    COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code, subject,
+};
+
+fn request_up() -> RequestReferral {
+    RequestReferral {
+        subject: subject(1),
+        to: institution(TEACHING),
+        direction: Direction::Up,
+        service: service_code("cardiology"),
+        urgency: Urgency::Routine,
+        reason: commitment(1),
+        access: scope(),
+    }
+}
+
+fn requested(world: &mut World) -> ReferralId {
+    ReferralId(world.apply_one(TOWNSHIP, Operation::RequestReferral(request_up())))
+}
+
+fn accept(referral: ReferralId) -> Operation {
+    Operation::AcceptReferral(AcceptReferral { referral })
+}
+
+fn hand_over(referral: ReferralId) -> Operation {
+    Operation::HandOver(HandOver { referral, package: commitment(2) })
+}
+
+fn acknowledge(referral: ReferralId, package: u8) -> Operation {
+    Operation::AcknowledgeHandover(AcknowledgeHandover { referral, package: commitment(package) })
+}
+
+fn report(referral: ReferralId) -> Operation {
+    let outcome = OutcomeCode::ContinuingCare;
+    Operation::ReportOutcome(ReportOutcome { referral, outcome, report: commitment(3) })
+}
+
+fn close_clinically(referral: ReferralId) -> Operation {
+    Operation::CloseClinically(CloseClinically { referral })
+}
+
+fn close_administratively(referral: ReferralId) -> Operation {
+    Operation::CloseAdministratively(CloseAdministratively { referral })
+}
+
+fn cancel(referral: ReferralId) -> Operation {
+    Operation::CancelReferral(CancelReferral { referral, reason: ReferralReason::NoLongerNeeded })
+}
+
+fn read(world: &World, id: ReferralId) -> Referral {
+    world.read(&StateKey::Referral(id)).unwrap()
+}
+
+fn publish(world: &mut World, slots: u32) {
+    let capacity = PublishCapacity { service: service_code("cardiology"), slots };
+    world.apply_one(TEACHING, Operation::PublishCapacity(capacity));
+}
+
+fn reserved(world: &World) -> u32 {
+    let key = StateKey::Capacity(institution(TEACHING), service_code("cardiology"));
+    world.read::<Capacity>(&key).unwrap().reserved
+}
+
+fn disclose(grant: GrantId) -> Operation {
+    Operation::RecordDisclosure(RecordDisclosure {
+        subject: subject(1),
+        recipient: institution(TEACHING),
+        category: Category::Imaging,
+        sensitivity: Sensitivity::N,
+        purpose: Purpose::Treat,
+        content: commitment(4),
+        decision: Decision::Permit { grant },
+    })
+}
+
+#[test]
+fn a_referral_goes_up_is_treated_and_comes_back_down() {
+    let mut world = World::new();
+    publish(&mut world, 1);
+    let up = requested(&mut world);
+    world.apply_one(TEACHING, accept(up));
+    assert_eq!(reserved(&world), 1);
+    let grant = read(&world, up).grant.unwrap();
+    world.apply_one(TOWNSHIP, disclose(grant));
+    world.apply_one(TOWNSHIP, hand_over(up));
+    world.refuse_one(TEACHING, acknowledge(up, 9), Refusal::CommitmentMismatch);
+    world.apply_one(TEACHING, acknowledge(up, 2));
+    world.apply_one(TEACHING, report(up));
+    let back = ReturnDownward {
+        returns: up,
+        subject: subject(2),
+        service: service_code("rehabilitation"),
+        urgency: Urgency::Routine,
+        reason: commitment(5),
+        access: scope(),
+    };
+    let down = ReferralId(world.apply_one(TEACHING, Operation::ReturnDownward(back.clone())));
+    world.refuse_one(TEACHING, Operation::ReturnDownward(back), Refusal::AlreadyReturned);
+    world.apply_one(TOWNSHIP, close_clinically(up));
+    world.apply_one(TEACHING, close_administratively(up));
+    assert_eq!(reserved(&world), 0);
+    world.refuse_one(TOWNSHIP, disclose(grant), Refusal::GrantEnded);
+    let (first, second) = (read(&world, up), read(&world, down));
+    assert_eq!((first.state, first.returned_by, first.due), (ReferralState::Closed, Some(down), None));
+    assert_eq!((second.returns, second.direction), (Some(up), Direction::Down));
+    assert_eq!(second.receiver, institution(TOWNSHIP));
+    // request, accept, hand over, acknowledge, report, return, both closures
+    assert_eq!(world.stream(StreamId::Referral(up)).len(), 8);
+}
+
+#[test]
+fn each_step_needs_its_state_and_its_party() {
+    let mut world = World::new();
+    let id = requested(&mut world);
+    let steps: [(&str, Operation); 6] = [
+        (TEACHING, accept(id)),
+        (TOWNSHIP, hand_over(id)),
+        (TEACHING, acknowledge(id, 2)),
+        (TEACHING, report(id)),
+        (TOWNSHIP, close_clinically(id)),
+        (TEACHING, close_administratively(id)),
+    ];
+    for now in 0..steps.len() {
+        for (position, (party, step)) in steps.iter().enumerate() {
+            if position != now {
+                world.refuse_one(party, step.clone(), Refusal::WrongReferralState);
+            }
+        }
+        let (party, step) = &steps[now];
+        let other = if *party == TEACHING { TOWNSHIP } else { TEACHING };
+        world.refuse_one(other, step.clone(), Refusal::NotThatParty);
+        world.refuse_one(COUNTY, step.clone(), Refusal::NotThatParty);
+        world.apply_one(party, step.clone());
+    }
+    for (party, step) in steps {
+        world.refuse_one(party, step, Refusal::WrongReferralState);
+    }
+    world.refuse_one(TOWNSHIP, cancel(id), Refusal::WrongReferralState);
+    world.refuse_one(TEACHING, accept(ReferralId([1; 32])), Refusal::NoSuchReferral);
+}
+
+#[test]
+fn published_capacity_bounds_what_is_accepted() {
+    let mut world = World::new();
+    publish(&mut world, 1);
+    let (first, second) = (requested(&mut world), requested(&mut world));
+    world.apply_one(TEACHING, accept(first));
+    world.refuse_one(TEACHING, accept(second), Refusal::NoCapacity);
+    let fewer = PublishCapacity { service: service_code("cardiology"), slots: 0 };
+    world.refuse_one(TEACHING, Operation::PublishCapacity(fewer), Refusal::CapacityInUse);
+    world.apply_one(TOWNSHIP, cancel(first));
+    assert_eq!(reserved(&world), 0);
+    world.apply_one(TEACHING, accept(second));
+}
+
+#[test]
+fn a_cancelled_referral_ends_the_access_it_gave() {
+    let mut world = World::new();
+    let id = requested(&mut world);
+    world.apply_one(TEACHING, accept(id));
+    let grant = read(&world, id).grant.unwrap();
+    world.apply_one(TOWNSHIP, cancel(id));
+    world.refuse_one(TOWNSHIP, disclose(grant), Refusal::GrantEnded);
+    assert_eq!(read(&world, id).ended_because, Some(ReferralReason::NoLongerNeeded));
+}
+
+#[test]
+fn a_referral_is_declined_or_redirected_by_the_one_who_was_asked() {
+    let mut world = World::new();
+    let id = requested(&mut world);
+    let decline =
+        Operation::DeclineReferral(DeclineReferral { referral: id, reason: ReferralReason::NoCapacity });
+    let redirect = |to| {
+        let reason = ReferralReason::BetterElsewhere;
+        Operation::RedirectReferral(RedirectReferral { referral: id, to: institution(to), reason })
+    };
+    world.refuse_one(COUNTY, decline.clone(), Refusal::NotThatParty);
+    world.refuse_one(TEACHING, redirect(TOWNSHIP), Refusal::SameInstitution);
+    world.refuse_one(TEACHING, redirect(INSURER), Refusal::DirectionMismatch);
+    world.apply_one(TEACHING, redirect(COUNTY));
+    world.refuse_one(TEACHING, accept(id), Refusal::NotThatParty);
+    world.apply_one(COUNTY, decline);
+    assert_eq!(read(&world, id).state, ReferralState::Declined);
+    world.refuse_one(COUNTY, accept(id), Refusal::WrongReferralState);
+}
+
+#[test]
+fn a_referral_is_not_passed_around_for_ever() {
+    let mut world = World::new();
+    let id = requested(&mut world);
+    let mut from = TEACHING;
+    for _ in 0..yilian_spec::limits::REDIRECTS_MAX {
+        let to = if from == TEACHING { COUNTY } else { TEACHING };
+        let redirect =
+            RedirectReferral { referral: id, to: institution(to), reason: ReferralReason::BetterElsewhere };
+        world.apply_one(from, Operation::RedirectReferral(redirect));
+        from = to;
+    }
+    let once_more =
+        RedirectReferral { referral: id, to: institution(COUNTY), reason: ReferralReason::BetterElsewhere };
+    world.refuse_one(from, Operation::RedirectReferral(once_more), Refusal::TooManyRedirects);
+}
+
+#[test]
+fn the_direction_agrees_with_the_tiers() {
+    let mut world = World::new();
+    let request = |to, direction| {
+        Operation::RequestReferral(RequestReferral { to: institution(to), direction, ..request_up() })
+    };
+    world.refuse_one(TOWNSHIP, request(TEACHING, Direction::Down), Refusal::DirectionMismatch);
+    world.refuse_one(TOWNSHIP, request(TEACHING, Direction::Lateral), Refusal::DirectionMismatch);
+    world.refuse_one(TOWNSHIP, request(TOWNSHIP, Direction::Lateral), Refusal::SameInstitution);
+    world.refuse_one(TOWNSHIP, request(INSURER, Direction::Up), Refusal::DirectionMismatch);
+    world.apply_one(COUNTY, request(TOWNSHIP, Direction::Down));
+}
+
+#[test]
+fn every_state_has_a_deadline_that_urgency_shortens() {
+    let mut world = World::new();
+    let urgent = RequestReferral { urgency: Urgency::Emergency, ..request_up() };
+    let id = ReferralId(world.apply_one(TOWNSHIP, Operation::RequestReferral(urgent)));
+    let referral = read(&world, id);
+    assert_eq!(referral.due, Some(referral.since.plus_ms(3 * DAY_MS / 24)));
+    world.apply_one(TEACHING, accept(id));
+    let referral = read(&world, id);
+    assert_eq!(referral.due, Some(referral.since.plus_ms(7 * DAY_MS / 24)));
+}
