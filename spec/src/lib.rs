@@ -7,7 +7,7 @@
 //! - [`signature`], [`token`], [`merkle`]: Ed25519 under one rule, API tokens, logs and the state tree.
 //! - [`membership`], [`operation`], [`transaction`], [`block`], [`genesis`]: what the ledger holds.
 //! - [`validation`], [`state`], [`machine`], [`settlement`], [`refusal`], [`receipt`]: what the rules make of it.
-//! - [`chain`]: from one block to the next.
+//! - [`chain`]: from one block to the next. [`proof`]: answers that carry their proof.
 #![forbid(unsafe_code)]
 
 pub mod block;
@@ -22,6 +22,7 @@ pub mod membership;
 pub mod merkle;
 pub mod money;
 pub mod operation;
+pub mod proof;
 pub mod receipt;
 pub mod refusal;
 pub mod settlement;

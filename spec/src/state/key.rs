@@ -3,13 +3,16 @@
 //! Numbers are big endian and texts end in a zero byte, so that rows which belong together lie together and a
 //! database can list them in order.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{
     AgreementId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId, SubjectTag,
 };
 use crate::signature::PublicKey;
 
 /// A stream: an append-only list about which somebody may ask "is that all?".
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StreamId {
     /// Everything about a subject.
     Subject(SubjectTag),

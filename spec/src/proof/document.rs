@@ -1,0 +1,124 @@
+//! The JSON form of proofs: one object with `format` and `kind`, as a node answers it and as it is saved (rule P-1).
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{
+    CertifiedHeader, Checkpoint, ProofError, StateProof, StatementProof, StreamProof, TransactionProof,
+};
+use crate::block::Header;
+use crate::limits;
+
+/// The value of a document's `format`.
+pub const FORMAT: &str = "yilian-proof/v1";
+
+/// A proof of any kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Proof {
+    /// A transaction and its receipt.
+    Transaction(Box<TransactionProof>),
+    /// A row of the state, or its absence.
+    State(Box<StateProof>),
+    /// A stream with its entries.
+    Stream(Box<StreamProof>),
+    /// A statement of a closed period.
+    Statement(Box<StatementProof>),
+}
+
+/// A proof as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofDocument {
+    format: Format,
+    /// The proof.
+    #[serde(flatten)]
+    pub proof: Proof,
+}
+
+/// [`FORMAT`], and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Format;
+
+impl Serialize for Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(FORMAT)
+    }
+}
+
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == FORMAT {
+            Ok(Self)
+        } else {
+            Err(serde::de::Error::custom(format_args!(
+                "the format is {text:?}, this program reads {FORMAT:?}"
+            )))
+        }
+    }
+}
+
+impl ProofDocument {
+    /// Reads a document (rule P-1).
+    ///
+    /// # Errors
+    /// [`ProofError::TooLong`] and [`ProofError::NotADocument`].
+    pub fn from_json(bytes: &[u8]) -> Result<Self, ProofError> {
+        if bytes.len() > limits::PROOF_BYTES_MAX {
+            return Err(ProofError::TooLong { length: bytes.len() });
+        }
+        serde_json::from_slice(bytes).map_err(|error| ProofError::NotADocument { reason: error.to_string() })
+    }
+
+    /// The document as JSON text for a file, indented, ending in a line break.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("proofs hold nothing that JSON cannot");
+        text.push('\n');
+        text
+    }
+
+    /// Verifies the proof against a checkpoint; returns the header that it leads to.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn verify(&self, checkpoint: &Checkpoint) -> Result<&Header, ProofError> {
+        match &self.proof {
+            Proof::Transaction(proof) => proof.verify(checkpoint),
+            Proof::State(proof) => proof.verify(checkpoint),
+            Proof::Stream(proof) => proof.verify(checkpoint).map(|verified| verified.header),
+            Proof::Statement(proof) => proof.verify(checkpoint).map(|verified| verified.header),
+        }
+    }
+
+    /// The block that the proof leads to; nothing is said about whether it does.
+    pub fn block(&self) -> &CertifiedHeader {
+        match &self.proof {
+            Proof::Transaction(proof) => &proof.block,
+            Proof::State(proof) => &proof.block,
+            Proof::Stream(proof) => &proof.block,
+            Proof::Statement(proof) => &proof.block,
+        }
+    }
+}
+
+impl From<Proof> for ProofDocument {
+    fn from(proof: Proof) -> Self {
+        Self { format: Format, proof }
+    }
+}
+
+macro_rules! document_from {
+    ($($kind:ident($proof:ty))*) => {$(
+        impl From<$proof> for ProofDocument {
+            fn from(proof: $proof) -> Self {
+                Proof::$kind(Box::new(proof)).into()
+            }
+        }
+    )*};
+}
+
+document_from! {
+    Transaction(TransactionProof)
+    State(StateProof)
+    Stream(StreamProof)
+    Statement(StatementProof)
+}

@@ -1,0 +1,128 @@
+//! Why a proof is refused: one variant per rule.
+
+use thiserror::Error;
+
+use crate::block::{CertificateError, PROTOCOL_VERSION};
+use crate::codec::DecodeError;
+use crate::height::Height;
+use crate::id::{ChainId, TransactionId};
+use crate::limits;
+use crate::merkle::log::{FrontierError, LogProofError};
+use crate::merkle::state_tree::StateProofError;
+use crate::validation::semantic::SemanticError;
+
+/// Why a proof proves nothing.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum ProofError {
+    /// Rule P-1: too long; nothing was read.
+    #[error(
+        "{length} bytes are more than the {} of a proof; ask for a part of the stream",
+        limits::PROOF_BYTES_MAX
+    )]
+    TooLong {
+        /// Length in bytes.
+        length: usize,
+    },
+    /// Rule P-1: not the JSON of a proof.
+    #[error("not a proof document: {reason}")]
+    NotADocument {
+        /// What the JSON reader says.
+        reason: String,
+    },
+    /// Rule P-2.
+    #[error("the checkpoint's validators are not a well-formed set: take another checkpoint")]
+    Checkpoint,
+    /// Rule P-3.
+    #[error("the proof is about chain {found}, the checkpoint about {trusted}")]
+    OtherChain {
+        /// The chain in the header.
+        found: ChainId,
+        /// The chain in the checkpoint.
+        trusted: ChainId,
+    },
+    /// Rule P-3.
+    #[error(
+        "the header was made under version {found} of the protocol, this program knows {PROTOCOL_VERSION}: update it"
+    )]
+    Version {
+        /// The header's version.
+        found: u16,
+    },
+    /// Rule P-4.
+    #[error(
+        "block {height} is not the one of the checkpoint: two histories exist; keep both files as evidence"
+    )]
+    TwoHistories {
+        /// The height.
+        height: Height,
+    },
+    /// Rule P-5.
+    #[error("the header is not certified by the checkpoint's validators: {0}")]
+    Certificate(#[from] CertificateError),
+    /// Rule P-6.
+    #[error("the transaction is not valid: {0}")]
+    Transaction(#[from] SemanticError),
+    /// Rule P-7.
+    #[error("the receipt is for transaction {found}, not for this one")]
+    OtherReceipt {
+        /// The transaction it is for.
+        found: TransactionId,
+    },
+    /// Rule P-8.
+    #[error("the transaction is not in the block: {0}")]
+    TransactionNotIncluded(LogProofError),
+    /// Rule P-9.
+    #[error("the receipt stands at another place than the transaction")]
+    OtherPlace,
+    /// Rule P-9.
+    #[error("the receipt is not in the block: {0}")]
+    ReceiptNotIncluded(LogProofError),
+    /// Rule P-10.
+    #[error("rows of this kind have no leaf in the tree, so that neither presence nor absence can be proven")]
+    NotProvable,
+    /// Rule P-11.
+    #[error("the row does not stand in the state: {0}")]
+    Row(StateProofError),
+    /// Rule P-12.
+    #[error("the row of the state is not the {expected} that the proof is about")]
+    OtherRow {
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Rule P-12.
+    #[error("the state holds no {expected}: the proof shows that there is none")]
+    Absent {
+        /// What is missing.
+        expected: &'static str,
+    },
+    /// Rule P-12.
+    #[error("the row is no {expected}: {reason}")]
+    RowForm {
+        /// What it should be.
+        expected: &'static str,
+        /// Why it is not.
+        reason: DecodeError,
+    },
+    /// Rule P-13.
+    #[error("the head of the stream, or the part before the entries, is malformed: {0}")]
+    Head(#[from] FrontierError),
+    /// Rule P-14.
+    #[error(
+        "the stream has {length} entries, the proof accounts for {found}: entries were left out or added"
+    )]
+    EntryCount {
+        /// Entries that the head counts.
+        length: u64,
+        /// Entries in the proof, with those before them.
+        found: u64,
+    },
+    /// Rule P-15.
+    #[error("the entries are not those of the stream: one was changed, exchanged or moved")]
+    EntriesMismatch,
+    /// Rule P-16.
+    #[error("the statement is not the one whose hash the closed period holds")]
+    StatementMismatch,
+    /// Rule P-17.
+    #[error("the terms of the agreement and their hash differ")]
+    TermsMismatch,
+}
