@@ -187,7 +187,8 @@ fn y_below_field_prime(encoded: &[u8; 32]) -> bool {
 ///
 /// The length and the fixed size of the chain id make it unambiguous: no two triples give the same bytes. So a
 /// signature for one purpose or one chain never counts for another. `domain` names the purpose and the version of
-/// its body's format, such as `yilian/transaction/1`; each is listed in `spec/protocol/02-signatures.md`.
+/// its body's format, such as `yilian/prevote/1`. [`crate::codec::signing_bytes`] gives the same form for the ledger's
+/// own statements, whose encoding holds the chain id.
 ///
 /// # Panics
 /// When the domain is empty, longer than [`DOMAIN_BYTES_MAX`] or not printable ASCII. It is a constant of the

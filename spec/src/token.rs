@@ -1,7 +1,7 @@
 //! The API token: a short-lived JSON Web Token that a caller signs with a key the ledger knows.
 //!
 //! JWS compact form (RFC 7515, RFC 7519) with EdDSA over Ed25519 (RFC 8037), reduced to one algorithm and one
-//! header, so that there is nothing to negotiate. The written rules are T-1 to T-9 in
+//! header, so that there is nothing to negotiate. The written rules are J-1 to J-9 in
 //! `spec/protocol/02-signatures.md`. This module decides whether a token is genuine, for this ledger, and in time;
 //! whether its key is registered, for which institution and in which role, is read from the ledger's state by
 //! whoever serves the request.
@@ -94,85 +94,85 @@ impl std::fmt::Display for Part {
 /// Why a token is refused; one variant for each rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Rule T-1.
-    #[error("the token has {bytes} bytes, more than {TOKEN_BYTES_MAX} (rule T-1)")]
+    /// Rule J-1.
+    #[error("the token has {bytes} bytes, more than {TOKEN_BYTES_MAX} (rule J-1)")]
     TooLong {
         /// Its size.
         bytes: usize,
     },
-    /// Rule T-2.
-    #[error("a token is three parts joined by two dots, this one has {parts} (rule T-2)")]
+    /// Rule J-2.
+    #[error("a token is three parts joined by two dots, this one has {parts} (rule J-2)")]
     Parts {
         /// How many there were.
         parts: usize,
     },
-    /// Rule T-2.
-    #[error("the token's {part} is not base64url without padding (rule T-2)")]
+    /// Rule J-2.
+    #[error("the token's {part} is not base64url without padding (rule J-2)")]
     Base64 {
         /// Which part.
         part: Part,
     },
-    /// Rule T-3.
-    #[error("the token's header is not a JSON object of alg, typ and kid alone (rule T-3): {reason}")]
+    /// Rule J-3.
+    #[error("the token's header is not a JSON object of alg, typ and kid alone (rule J-3): {reason}")]
     Header {
         /// What the JSON reader says.
         reason: String,
     },
-    /// Rule T-3.
-    #[error("the token's algorithm must be {ALGORITHM} (rule T-3)")]
+    /// Rule J-3.
+    #[error("the token's algorithm must be {ALGORITHM} (rule J-3)")]
     Algorithm,
-    /// Rule T-3.
-    #[error("the token's type must be {TYPE} (rule T-3)")]
+    /// Rule J-3.
+    #[error("the token's type must be {TYPE} (rule J-3)")]
     Type,
-    /// Rule T-3.
-    #[error("the token's key id must be the public key in 64 lower-case hexadecimal digits (rule T-3)")]
+    /// Rule J-3.
+    #[error("the token's key id must be the public key in 64 lower-case hexadecimal digits (rule J-3)")]
     KeyId,
-    /// Rule T-4.
-    #[error("the token's signature has {bytes} bytes instead of 64 (rule T-4)")]
+    /// Rule J-4.
+    #[error("the token's signature has {bytes} bytes instead of 64 (rule J-4)")]
     SignatureSize {
         /// Its size.
         bytes: usize,
     },
-    /// Rule T-4.
-    #[error("the token's signature is not valid (rule T-4): {0}")]
+    /// Rule J-4.
+    #[error("the token's signature is not valid (rule J-4): {0}")]
     Signature(#[from] SignatureError),
-    /// Rule T-5.
+    /// Rule J-5.
     #[error(
-        "the token's claims are not a JSON object of iss, aud, iat, exp and perhaps nonce (rule T-5): {reason}"
+        "the token's claims are not a JSON object of iss, aud, iat, exp and perhaps nonce (rule J-5): {reason}"
     )]
     Claims {
         /// What the JSON reader says.
         reason: String,
     },
-    /// Rule T-6.
+    /// Rule J-6.
     #[error(
-        "the token's issuer must have 1 to {TOKEN_ISSUER_BYTES_MAX} printable ASCII characters (rule T-6)"
+        "the token's issuer must have 1 to {TOKEN_ISSUER_BYTES_MAX} printable ASCII characters (rule J-6)"
     )]
     Issuer,
-    /// Rule T-6.
-    #[error("the token's nonce must have 1 to {TOKEN_NONCE_BYTES_MAX} printable ASCII characters (rule T-6)")]
+    /// Rule J-6.
+    #[error("the token's nonce must have 1 to {TOKEN_NONCE_BYTES_MAX} printable ASCII characters (rule J-6)")]
     Nonce,
-    /// Rule T-7.
-    #[error("the token is for another ledger: its audience must be this chain id (rule T-7)")]
+    /// Rule J-7.
+    #[error("the token is for another ledger: its audience must be this chain id (rule J-7)")]
     Audience,
-    /// Rule T-8.
+    /// Rule J-8.
     #[error(
-        "the token lives {lifetime_s} s; it must expire after its issue, at most {TOKEN_LIFETIME_S_MAX} s (rule T-8)"
+        "the token lives {lifetime_s} s; it must expire after its issue, at most {TOKEN_LIFETIME_S_MAX} s (rule J-8)"
     )]
     Lifetime {
         /// Expiry less issue; negative when it expires before its issue.
         lifetime_s: i128,
     },
-    /// Rule T-9.
+    /// Rule J-9.
     #[error(
-        "the token was issued {ahead_s} s ahead of this clock, more than {TOKEN_CLOCK_AHEAD_S_MAX} (rule T-9): set the clock"
+        "the token was issued {ahead_s} s ahead of this clock, more than {TOKEN_CLOCK_AHEAD_S_MAX} (rule J-9): set the clock"
     )]
     IssuedInFuture {
         /// How far ahead.
         ahead_s: u64,
     },
-    /// Rule T-9.
-    #[error("the token expired {ago_s} s ago (rule T-9): sign a new one")]
+    /// Rule J-9.
+    #[error("the token expired {ago_s} s ago (rule J-9): sign a new one")]
     Expired {
         /// How long ago.
         ago_s: u64,
@@ -182,7 +182,7 @@ pub enum TokenError {
 /// Makes a token: header, claims, signature.
 ///
 /// # Errors
-/// When the claims break a rule that does not depend on the reader's clock or chain (T-1, T-6, T-8), so that a
+/// When the claims break a rule that does not depend on the reader's clock or chain (J-1, J-6, J-8), so that a
 /// caller learns it before sending.
 pub fn sign(claims: &Claims, key: &SecretKey) -> Result<String, TokenError> {
     check_form(claims)?;
@@ -253,7 +253,7 @@ fn read_header(bytes: &[u8]) -> Result<PublicKey, TokenError> {
     header.kid.parse().map_err(|_| TokenError::KeyId)
 }
 
-/// Rules T-6 and T-8: what can be said about the claims without a clock.
+/// Rules J-6 and J-8: what can be said about the claims without a clock.
 fn check_form(claims: &Claims) -> Result<(), TokenError> {
     if !is_printable(&claims.issuer, TOKEN_ISSUER_BYTES_MAX) {
         return Err(TokenError::Issuer);
@@ -272,7 +272,7 @@ fn is_printable(text: &str, bytes_max: usize) -> bool {
     (1..=bytes_max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Rule T-9.
+/// Rule J-9.
 fn check_time(claims: &Claims, now_s: u64) -> Result<(), TokenError> {
     let ahead_s = claims.issued_s.saturating_sub(now_s);
     if ahead_s > TOKEN_CLOCK_AHEAD_S_MAX {

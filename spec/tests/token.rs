@@ -1,4 +1,4 @@
-//! The API token: each rule T-1 to T-9 by its error, and that nothing but a genuine token passes.
+//! The API token: each rule J-1 to J-9 by its error, and that nothing but a genuine token passes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
@@ -71,7 +71,7 @@ fn the_signature_is_that_of_rfc_8037() {
 }
 
 #[test]
-fn t1_a_long_token_is_refused_unread() {
+fn j1_a_long_token_is_refused_unread() {
     let at_bound = "a".repeat(TOKEN_BYTES_MAX);
     assert_eq!(check(&at_bound), Err(TokenError::Parts { parts: 1 }));
     let above = "a".repeat(TOKEN_BYTES_MAX + 1);
@@ -79,7 +79,7 @@ fn t1_a_long_token_is_refused_unread() {
 }
 
 #[test]
-fn t2_form_is_three_parts_of_base64url_without_padding() {
+fn j2_form_is_three_parts_of_base64url_without_padding() {
     let good = signed(&header(), &payload());
     for (token, parts) in [("", 1), ("a.b", 2), ("a.b.c.d", 4), ("....", 5)] {
         assert_eq!(check(token), Err(TokenError::Parts { parts }), "{token}");
@@ -100,7 +100,7 @@ fn t2_form_is_three_parts_of_base64url_without_padding() {
 }
 
 #[test]
-fn t3_there_is_one_algorithm_and_one_header() {
+fn j3_there_is_one_algorithm_and_one_header() {
     let kid = key().public_key().to_string();
     let with = |header: String| check(&signed(&header, &payload()));
     for algorithm in ["none", "None", "HS256", "ES256", "eddsa", "Ed25519", ""] {
@@ -131,7 +131,7 @@ fn t3_there_is_one_algorithm_and_one_header() {
 }
 
 #[test]
-fn t4_the_signature_covers_header_and_claims_and_is_of_the_named_key() {
+fn j4_the_signature_covers_header_and_claims_and_is_of_the_named_key() {
     let good = signed(&header(), &payload());
     let parts: Vec<&str> = good.split('.').collect();
     let unsigned = format!("{}.{}.", parts[0], parts[1]);
@@ -148,7 +148,7 @@ fn t4_the_signature_covers_header_and_claims_and_is_of_the_named_key() {
 }
 
 #[test]
-fn t5_the_claims_are_exactly_those_of_the_rule() {
+fn j5_the_claims_are_exactly_those_of_the_rule() {
     let aud = hex::encode(CHAIN);
     for payload in [
         String::new(),
@@ -169,7 +169,7 @@ fn t5_the_claims_are_exactly_those_of_the_rule() {
 }
 
 #[test]
-fn t6_issuer_and_nonce_are_short_and_printable() {
+fn j6_issuer_and_nonce_are_short_and_printable() {
     for text in [String::new(), "a".repeat(65), "two words".to_owned(), "医联".to_owned(), "a\n".to_owned()]
     {
         let issuer = Claims { issuer: text.clone(), ..claims() };
@@ -184,7 +184,7 @@ fn t6_issuer_and_nonce_are_short_and_printable() {
 }
 
 #[test]
-fn t7_a_token_for_another_ledger_is_refused() {
+fn j7_a_token_for_another_ledger_is_refused() {
     let token = sign(&claims(), &key()).unwrap();
     assert_eq!(parse_and_verify(&token, NOW_S, &[0; 32]), Err(TokenError::Audience));
     let upper = Claims { audience: hex::encode_upper(CHAIN), ..claims() };
@@ -192,7 +192,7 @@ fn t7_a_token_for_another_ledger_is_refused() {
 }
 
 #[test]
-fn t8_a_lifetime_is_positive_and_bounded() {
+fn j8_a_lifetime_is_positive_and_bounded() {
     let lasting = |expires_s| Claims { expires_s, ..claims() };
     for (expires_s, lifetime_s) in [
         (NOW_S, 0),
@@ -208,7 +208,7 @@ fn t8_a_lifetime_is_positive_and_bounded() {
 }
 
 #[test]
-fn t9_a_token_is_valid_from_its_issue_to_its_expiry() {
+fn j9_a_token_is_valid_from_its_issue_to_its_expiry() {
     let token = sign(&claims(), &key()).unwrap();
     let at = |now_s| parse_and_verify(&token, now_s, &CHAIN).map(|_| ());
     assert_eq!(at(NOW_S - TOKEN_CLOCK_AHEAD_S_MAX - 1), Err(TokenError::IssuedInFuture { ahead_s: 31 }));

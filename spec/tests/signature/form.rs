@@ -2,6 +2,8 @@
 
 use crate::curve::{self, Point};
 use num_bigint::BigUint;
+use yilian_spec::codec::{self, Domain};
+use yilian_spec::id::ChainId;
 use yilian_spec::signature::{
     DOMAIN_BYTES_MAX, HexError, KeyError, PublicKey, SecretKey, Signature, Workload, signing_bytes,
 };
@@ -28,6 +30,32 @@ fn k1_a_domain_is_short_printable_and_not_empty() {
     }
     let longest = &too_long[..DOMAIN_BYTES_MAX];
     assert_eq!(usize::from(signing_bytes(longest, &[0; 32], b"")[0]), DOMAIN_BYTES_MAX);
+}
+
+#[test]
+fn k1_domains_of_the_ledger_are_distinct_and_apart_from_tokens_and_handshakes() {
+    let domains = [
+        Domain::Genesis,
+        Domain::Transaction,
+        Domain::Header,
+        Domain::Precommit,
+        Domain::Validators,
+        Domain::Object,
+        Domain::Effects,
+        Domain::Statement,
+        Domain::Terms,
+        Domain::KeyPossession,
+        Domain::Commitment,
+    ];
+    let chain = ChainId([7; 32]);
+    for domain in domains {
+        assert_eq!(domains.iter().filter(|other| other.name() == domain.name()).count(), 1, "{domain:?}");
+        // Both ways to the signed bytes give the same form. This one also refuses an unfit domain.
+        let expected = signing_bytes(domain.name(), &chain.0, b"");
+        assert_eq!(codec::signing_bytes(domain, &chain), expected, "{domain:?}");
+        // A token starts with a base64url letter, which is above 64, a handshake payload with `n`.
+        assert!(expected[0] <= 64, "{domain:?}");
+    }
 }
 
 #[test]
