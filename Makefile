@@ -11,8 +11,7 @@ demo: build
 	@$(TARGET_DIR)/release/yilian-node demo $(if $(KEEP),--keep)
 
 # All tests of the workspace.
-test: install-needs
-	cargo test $(CARGO_FLAGS) --workspace --bins
+test: build
 	cargo test $(CARGO_FLAGS) --workspace
 
 # Throughput, latency and their floor on this machine. JSON=FILE writes the figures for programs.

@@ -1,5 +1,7 @@
 //! The state machine seen from outside: signed transactions go in, outcomes, rows and streams come out.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod access;
 mod authority;
 mod membership;
