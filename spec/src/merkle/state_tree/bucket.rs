@@ -90,6 +90,15 @@ pub trait BucketStore {
     /// # Errors
     /// When the store cannot be read.
     fn get(&self, id: BucketId) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Reads the row of a bucket in place. A store that can lend or pin a row does so here and saves the copy, about a
+    /// microsecond of an update per key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn with_row<T>(&self, id: BucketId, read: impl FnOnce(Option<&[u8]>) -> T) -> Result<T, Self::Error> {
+        self.get(id).map(|row| read(row.as_deref()))
+    }
 }
 
 /// Rows to write (`Some`) and to delete (`None`), from left to right.

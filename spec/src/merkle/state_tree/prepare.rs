@@ -98,19 +98,28 @@ impl<S: BucketStore> Preparation<'_, S> {
         id: BucketId,
         changes: &[Change<'_>],
     ) -> Result<Node, StateTreeError<S::Error>> {
-        let bytes = if old.leaves == 0 { None } else { Some(self.load(id)?) };
-        let row = read(old, id, bytes.as_deref())?;
+        if old.leaves == 0 {
+            return Ok(self.changed(old, &Row::empty(id), changes));
+        }
+        let store = self.store;
+        let read = store.with_row(id, |bytes| Ok(self.changed(old, &read(old, id, bytes)?, changes)));
+        read.map_err(StateTreeError::Store)?
+    }
+
+    /// The node of a bucket with this row after its changes, and its rows among the pending ones.
+    fn changed(&mut self, old: &Node, row: &Row<'_>, changes: &[Change<'_>]) -> Node {
+        let id = row.id;
         let mut leaves = std::mem::take(&mut self.leaves);
-        let node = if leaves.merge(&row, changes) {
+        let node = if leaves.merge(row, changes) {
             if old.leaves != 0 {
                 self.rows.insert(id, None);
             }
-            self.place(&leaves, &row, 0..leaves.leaves.len(), id)
+            self.place(&leaves, row, 0..leaves.leaves.len(), id)
         } else {
             old.clone()
         };
         self.leaves = leaves;
-        Ok(node)
+        node
     }
 
     /// Makes the rows for the leaves in `range`, in as many buckets as the bound asks for.
@@ -138,7 +147,7 @@ impl<S: BucketStore> Preparation<'_, S> {
         for (node, id) in [(left, id.child(false)), (right, id.child(true))] {
             if node.leaves > 0 {
                 let bytes = self.load(id)?;
-                joined.extend_from_slice(read(&node, id, Some(&bytes))?.leaves);
+                joined.extend_from_slice(read(&node, id, bytes.as_deref())?.leaves);
                 self.rows.insert(id, None);
             }
         }
@@ -146,24 +155,21 @@ impl<S: BucketStore> Preparation<'_, S> {
         Ok(self.place(&leaves, &Row::empty(id), 0..joined.len(), id))
     }
 
-    /// The row of a bucket that holds keys, as this update leaves it.
-    fn load(&self, id: BucketId) -> Result<Vec<u8>, StateTreeError<S::Error>> {
+    /// The row of a bucket as this update leaves it.
+    fn load(&self, id: BucketId) -> Result<Option<Vec<u8>>, StateTreeError<S::Error>> {
         let pending = self.rows.get(&id).cloned();
-        let row = pending.map_or_else(|| self.store.get(id).map_err(StateTreeError::Store), Ok)?;
-        row.ok_or(StateTreeError::MissingRow { id })
+        pending.map_or_else(|| self.store.get(id).map_err(StateTreeError::Store), Ok)
     }
 }
 
-/// Reads the row of a node's bucket (`None`: it has no keys) and checks that it is the one the node was made from.
+/// Reads the row of a node's bucket that holds keys, and checks that it is the one the node was made from.
 pub(super) fn read<'a, E>(
     node: &Node,
     id: BucketId,
     bytes: Option<&'a [u8]>,
 ) -> Result<Row<'a>, StateTreeError<E>> {
-    let row = match bytes {
-        None => Row::empty(id),
-        Some(bytes) => Row::decode(id, bytes).map_err(|error| StateTreeError::Row { id, error })?,
-    };
+    let bytes = bytes.ok_or(StateTreeError::MissingRow { id })?;
+    let row = Row::decode(id, bytes).map_err(|error| StateTreeError::Row { id, error })?;
     if *row.root != node.hash || row.leaves.len() as u64 != node.leaves {
         return Err(StateTreeError::OtherState { id });
     }

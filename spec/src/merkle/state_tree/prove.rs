@@ -29,8 +29,8 @@ impl StateTree {
         if node.leaves == 0 {
             return Ok(StateProof { siblings, leaf: None });
         }
-        let bytes = store.get(id).map_err(StateTreeError::Store)?.ok_or(StateTreeError::MissingRow { id })?;
-        let row = read(node, id, Some(&bytes))?;
+        let bytes = store.get(id).map_err(StateTreeError::Store)?;
+        let row = read(node, id, bytes.as_deref())?;
         let leaf = descend(&row, &key_hash.0, &mut siblings);
         Ok(StateProof { siblings, leaf })
     }

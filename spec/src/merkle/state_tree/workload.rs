@@ -31,6 +31,10 @@ impl BucketStore for MemoryStore {
     fn get(&self, id: BucketId) -> Result<Option<Vec<u8>>, Infallible> {
         Ok(self.rows.get(&id).cloned())
     }
+
+    fn with_row<T>(&self, id: BucketId, read: impl FnOnce(Option<&[u8]>) -> T) -> Result<T, Infallible> {
+        Ok(read(self.rows.get(&id).map(Vec::as_slice)))
+    }
 }
 
 impl BucketStoreMut for MemoryStore {
