@@ -1,0 +1,145 @@
+//! `yilian-node demo`: a consortium on this machine, a day of its work, and proofs checked offline.
+//!
+//! Starts five real node processes, records the day through the real client and API, saves a receipt and a
+//! statement, and has the `yilian` command verify both from the files alone. Stops and removes everything at the end,
+//! also on Ctrl-C.
+
+mod day;
+mod desk;
+mod summary;
+mod tally;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use yilian_client::client::{Client, Settings, Signers};
+use yilian_spec::proof::Checkpoint;
+
+use crate::consortium::{self, ConsortiumFiles, INSTITUTIONS, NodeProcess, Options};
+use day::Desks;
+use desk::Desk;
+use tally::Tally;
+
+/// How long the nodes may take until they all are healthy.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Runs the demo; with `keep` it goes on until Ctrl-C.
+///
+/// # Errors
+/// When a node, the day or a verification fails; says which, with the end of the node's log.
+pub async fn run(keep: bool) -> Result<()> {
+    let directory = tempfile::Builder::new().prefix("yilian-demo-").tempdir()?;
+    let played = tokio::select! {
+        played = play(&directory.path().join("consortium"), keep) => played,
+        signal = tokio::signal::ctrl_c() => signal.context("cannot listen for Ctrl-C").map(|()| println!("\nStopped.")),
+    };
+    // Dropping `directory` removes it; the processes have gone with the future above.
+    if let Err(error) = directory.close() {
+        eprintln!("the demo's directory could not be removed: {error}");
+    }
+    played
+}
+
+async fn play(directory: &std::path::Path, keep: bool) -> Result<()> {
+    let program = std::env::current_exe().context("where is this program?")?;
+    println!("Making keys for {} institutions and a genesis in {}", INSTITUTIONS.len(), directory.display());
+    let files = consortium::create(directory, &Options::default())?;
+    println!("Starting four validators and the regulator's observer on 127.0.0.1");
+    let mut nodes = Vec::new();
+    for member in &files.members {
+        nodes.push(NodeProcess::start(&program, &member.home, member.api)?);
+    }
+    let observer = desk(&files, 4).await?;
+    wait_until_healthy(&files, &mut nodes).await?;
+
+    println!("\nA day of the consortium\n");
+    let desks = Desks {
+        teaching: desk(&files, 0).await?,
+        county: desk(&files, 1).await?,
+        township: desk(&files, 2).await?,
+        insurer: desk(&files, 3).await?,
+    };
+    let mut tally = Tally::default();
+    let began = Instant::now();
+    let evening = day::play(&desks, &mut tally, &|line| println!("  {line}")).await?;
+    let took = began.elapsed();
+
+    let verified = verify_offline(&files, &observer, &evening).await?;
+    summary::print(&files, &desks, &observer, &evening, &mut tally, took, &verified).await?;
+    if keep {
+        println!("\nThe consortium keeps running. Ctrl-C stops it and removes {}.", directory.display());
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            nodes.iter_mut().try_for_each(NodeProcess::check_alive)?;
+        }
+    }
+    println!("\nStopping the nodes and removing what the demo made. `make demo KEEP=1` leaves it running.");
+    nodes.iter_mut().try_for_each(|node| node.stop().map(|_| ()))
+}
+
+/// A client for one institution that verifies what it receives against the genesis.
+async fn desk(files: &ConsortiumFiles, position: usize) -> Result<Desk> {
+    let member = &files.members[position];
+    let settings = Settings {
+        nodes: vec![format!("http://{}", member.api)],
+        institution: Some(member.id.clone()),
+        signers: Signers { by_role: member.secrets.clone(), other: None },
+        checkpoint: Some(Checkpoint::of_genesis(&files.genesis)),
+        ..Settings::default()
+    };
+    Ok(Desk { id: member.id.clone(), client: Client::connect(settings).await? })
+}
+
+async fn wait_until_healthy(files: &ConsortiumFiles, nodes: &mut [NodeProcess]) -> Result<()> {
+    let began = Instant::now();
+    for position in 0..files.members.len() {
+        let desk = desk(files, position).await?;
+        loop {
+            nodes.iter_mut().try_for_each(NodeProcess::check_alive)?;
+            if desk.client.health().await.is_ok_and(|health| health.status == "healthy") {
+                break;
+            }
+            if began.elapsed() > START_TIMEOUT {
+                bail!("{} is not healthy after {START_TIMEOUT:?}:\n{}", desk.id, nodes[position].last_log_lines());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    Ok(())
+}
+
+/// What the `yilian` command said about the saved proofs.
+struct Verified {
+    receipt: PathBuf,
+    statement: PathBuf,
+    checkpoint: PathBuf,
+    said: Vec<String>,
+}
+
+/// Saves a receipt and a statement, and has the `yilian` command verify them without any node.
+async fn verify_offline(files: &ConsortiumFiles, observer: &Desk, evening: &day::Evening) -> Result<Verified> {
+    use yilian_spec::proof::{Proof, ProofDocument};
+    let (receipt_proof, _) = observer.client.transaction_proof(evening.disclosure_transaction).await?;
+    let (statement_proof, _) = observer.client.statement(evening.agreement, 0).await?;
+    let receipt = files.directory.join("receipt.json");
+    let statement = files.directory.join("statement.json");
+    let save = |path: &PathBuf, proof: Proof| std::fs::write(path, ProofDocument::from(proof).to_json());
+    save(&receipt, Proof::Transaction(Box::new(receipt_proof)))?;
+    save(&statement, Proof::Statement(Box::new(statement_proof)))?;
+    let mut said = Vec::new();
+    for file in [&receipt, &statement] {
+        let output = std::process::Command::new(ConsortiumFiles::client_program()?)
+            .arg("verify")
+            .arg(file)
+            .arg("--trust")
+            .arg(&files.checkpoint)
+            .output()
+            .context("cannot run `yilian verify`")?;
+        if !output.status.success() {
+            bail!("`yilian verify` refused {}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+        }
+        said.push(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    Ok(Verified { receipt, statement, checkpoint: files.checkpoint.clone(), said })
+}
