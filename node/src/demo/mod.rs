@@ -9,16 +9,22 @@ mod desk;
 mod summary;
 mod tally;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use yilian_client::client::{Client, Settings, Signers};
+use yilian_spec::height::Height;
+use yilian_spec::id::{AgreementId, BlockId, InstitutionId};
 use yilian_spec::proof::Checkpoint;
+use yilian_spec::state::key::StateKey;
+use yilian_spec::state::record::Agreement;
 
 use crate::consortium::{self, ConsortiumFiles, INSTITUTIONS, NodeProcess, Options};
 use day::Desks;
 use desk::Desk;
+use summary::Summary;
 use tally::Tally;
 
 /// How long the nodes may take until they all are healthy.
@@ -65,8 +71,10 @@ async fn play(directory: &std::path::Path, keep: bool) -> Result<()> {
     let evening = day::play(&desks, &mut tally, &|line| println!("  {line}")).await?;
     let took = began.elapsed();
 
+    let agree = nodes_agree(&files, &desks, evening.agreement).await?;
     let verified = verify_offline(&files, &observer, &evening).await?;
-    summary::print(&files, &desks, &observer, &evening, &mut tally, took, &verified).await?;
+    let summary = Summary { files: &files, desks: &desks, observer: &observer, evening: &evening, took };
+    summary.print(&mut tally, &verified, &agree).await?;
     if keep {
         println!("\nThe consortium keeps running. Ctrl-C stops it and removes {}.", directory.display());
         loop {
@@ -101,7 +109,11 @@ async fn wait_until_healthy(files: &ConsortiumFiles, nodes: &mut [NodeProcess]) 
                 break;
             }
             if began.elapsed() > START_TIMEOUT {
-                bail!("{} is not healthy after {START_TIMEOUT:?}:\n{}", desk.id, nodes[position].last_log_lines());
+                bail!(
+                    "{} is not healthy after {START_TIMEOUT:?}:\n{}",
+                    desk.id,
+                    nodes[position].last_log_lines()
+                );
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -109,16 +121,52 @@ async fn wait_until_healthy(files: &ConsortiumFiles, nodes: &mut [NodeProcess]) 
     Ok(())
 }
 
+/// What all nodes hold in the evening.
+struct NodesAgree {
+    height: Height,
+    block_id: BlockId,
+    state_root: String,
+    /// The parties of the agreement, in signed order.
+    parties: Vec<InstitutionId>,
+}
+
+/// Waits until all nodes are at the same block.
+async fn nodes_agree(files: &ConsortiumFiles, desks: &Desks, agreement: AgreementId) -> Result<NodesAgree> {
+    let began = Instant::now();
+    loop {
+        let mut tips = BTreeSet::new();
+        for position in 0..files.members.len() {
+            let chain = desk(files, position).await?.client.chain().await?;
+            tips.insert((chain.height, chain.block_id));
+        }
+        if let (1, Some((height, block_id))) = (tips.len(), tips.first().copied()) {
+            let key = StateKey::Agreement(agreement);
+            let (proof, _) = desks.teaching.client.row_proof(&key).await?;
+            let agreement = desks.teaching.client.record::<Agreement>(&key, "the agreement").await?.value;
+            let state_root = proof.block().header.state_root.to_string();
+            let parties = agreement.terms.parties.into_iter().map(|party| party.institution).collect();
+            return Ok(NodesAgree { height, block_id, state_root, parties });
+        }
+        if began.elapsed() > START_TIMEOUT {
+            bail!("the nodes are still at different blocks after {START_TIMEOUT:?}: {tips:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 /// What the `yilian` command said about the saved proofs.
 struct Verified {
     receipt: PathBuf,
-    statement: PathBuf,
     checkpoint: PathBuf,
     said: Vec<String>,
 }
 
 /// Saves a receipt and a statement, and has the `yilian` command verify them without any node.
-async fn verify_offline(files: &ConsortiumFiles, observer: &Desk, evening: &day::Evening) -> Result<Verified> {
+async fn verify_offline(
+    files: &ConsortiumFiles,
+    observer: &Desk,
+    evening: &day::Evening,
+) -> Result<Verified> {
     use yilian_spec::proof::{Proof, ProofDocument};
     let (receipt_proof, _) = observer.client.transaction_proof(evening.disclosure_transaction).await?;
     let (statement_proof, _) = observer.client.statement(evening.agreement, 0).await?;
@@ -141,5 +189,5 @@ async fn verify_offline(files: &ConsortiumFiles, observer: &Desk, evening: &day:
         }
         said.push(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
-    Ok(Verified { receipt, statement, checkpoint: files.checkpoint.clone(), said })
+    Ok(Verified { receipt, checkpoint: files.checkpoint.clone(), said })
 }

@@ -1,0 +1,93 @@
+//! What the demo prints at the end: what was recorded, who is owed what, what was verified, and what to try next.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use yilian_spec::state::key::StreamId;
+
+use super::day::{Desks, Evening};
+use super::desk::Desk;
+use super::tally::Tally;
+use super::{NodesAgree, Verified};
+use crate::consortium::ConsortiumFiles;
+
+/// What the summary tells about.
+pub(super) struct Summary<'a> {
+    pub files: &'a ConsortiumFiles,
+    pub desks: &'a Desks,
+    pub observer: &'a Desk,
+    pub evening: &'a Evening,
+    pub took: Duration,
+}
+
+impl Summary<'_> {
+    /// Prints it.
+    pub async fn print(&self, tally: &mut Tally, verified: &Verified, agree: &NodesAgree) -> Result<()> {
+        self.print_ledger(tally, agree);
+        self.print_statement(agree).await?;
+        let subject = StreamId::Subject(self.evening.subject);
+        let (stream, _) = self.observer.client.stream(&subject, 0).await?;
+        let entries = stream.entries.len();
+        println!("\nThe regulator asks who saw one patient's records: {entries} entries, proven complete.");
+        println!("\nVerified offline, from files alone\n");
+        for said in &verified.said {
+            said.lines().for_each(|line| println!("  {line}"));
+            println!();
+        }
+        self.print_next_commands(verified)
+    }
+
+    fn print_ledger(&self, tally: &mut Tally, agree: &NodesAgree) {
+        println!("\nWhat is on the ledger now\n");
+        let rows = [
+            ("grants of access", self.evening.grants),
+            ("disclosures and denials", self.evening.disclosures),
+            ("referrals (one declined, one returned downward)", self.evening.referrals + 1),
+            ("teleconsultations (one reversed)", self.evening.services),
+            ("transactions", tally.transactions),
+            ("operations in them", tally.operations),
+            ("refused by the rules, kept as evidence", tally.refused),
+        ];
+        for (what, count) in rows {
+            println!("  {count:>6}  {what}");
+        }
+        println!("\n  The refusal: \"{}\"", self.evening.refusal);
+        println!(
+            "  {} blocks; all five nodes hold block {}…, state root {}…",
+            agree.height,
+            &agree.block_id.to_string()[..16],
+            &agree.state_root[..16]
+        );
+        println!(
+            "  The day took {:.1} s; a transaction was final after {} ms (median)",
+            self.took.as_secs_f64(),
+            tally.latency_p50_ms()
+        );
+    }
+
+    async fn print_statement(&self, agree: &NodesAgree) -> Result<()> {
+        println!("\nThe statement of the teleconsultations, in yuan: 30 / 55 / 15 %, rounded per event\n");
+        let (proof, _) = self.desks.insurer.client.statement(self.evening.agreement, 0).await?;
+        let statement = &proof.statement.statement;
+        let decimals = statement.currency.decimals();
+        for line in &statement.lines {
+            if let Some(party) = agree.parties.get(line.party.position()) {
+                let amount = line.share.amount.to_decimal(decimals);
+                println!("  {amount:>12}  {party} ({} services)", line.share.count);
+            }
+        }
+        println!("  {:>12}  owed by {}", statement.total()?.to_decimal(decimals), self.desks.insurer.id);
+        Ok(())
+    }
+
+    fn print_next_commands(&self, verified: &Verified) -> Result<()> {
+        let program = ConsortiumFiles::client_program()?;
+        let client = format!("{} --config {}", program.display(), self.files.client_config.display());
+        let (receipt, checkpoint) = (verified.receipt.display(), verified.checkpoint.display());
+        println!("Try next, while it runs (`make demo KEEP=1`)\n");
+        println!("  {client} referral show {}", self.evening.referral);
+        println!("  {client} --profile health-commission stream subject {}", self.evening.subject);
+        println!("  {} verify {receipt} --trust {checkpoint}", program.display());
+        Ok(())
+    }
+}
