@@ -29,7 +29,7 @@ use yilian_spec::height::Height;
 use yilian_spec::id::BlockId;
 use yilian_spec::signature::PublicKey;
 
-pub use rotation::{ProposerRecord, proposer_rotation};
+pub use rotation::{ABSENCE_HEIGHTS, ProposerRecord, proposer_rotation};
 
 /// A validator as consensus needs it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -196,7 +196,9 @@ pub enum MisbehaviourKind {
 #[derive(Debug, thiserror::Error)]
 pub enum ApplicationError {
     /// The store failed.
-    #[error("the ledger's storage failed while {action}: {reason}; check the disk, then start the node again")]
+    #[error(
+        "the ledger's storage failed while {action}: {reason}; check the disk, then start the node again"
+    )]
     Storage {
         /// What was being done.
         action: &'static str,
@@ -269,8 +271,11 @@ pub trait Application: Send + 'static {
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn undecided(&mut self, height: Height, round: Option<u32>)
-    -> Result<Vec<UndecidedBlock>, ApplicationError>;
+    fn undecided(
+        &mut self,
+        height: Height,
+        round: Option<u32>,
+    ) -> Result<Vec<UndecidedBlock>, ApplicationError>;
 
     /// Makes a decided block part of the ledger, durably and at once with everything that follows from it.
     /// The certificate names height, round and block. Committing the last committed height again with the

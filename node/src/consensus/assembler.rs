@@ -1,0 +1,276 @@
+//! Puts proposals together from parts, in any order and within bounds.
+//!
+//! Parts come from any connected peer, so nothing is believed: the height must be the one being decided or the
+//! next, the signer must be a validator and the round's proposer, the chunk must match the manifest. A proposer
+//! holds at most [`OPEN_PER_PROPOSER_MAX`] proposals here, two per round at most, and only its own can suffer
+//! from its excess. Pure: no clock, no I/O.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_malachitebft_app_channel::app::types::core::Validator as _;
+use bytes::{Bytes, BytesMut};
+use yilian_spec::height::Height;
+use yilian_spec::id::ChainId;
+use yilian_spec::signature::PublicKey;
+
+use super::context::{EngineHeight, ValidatorSet};
+use super::proposal::{CompleteProposal, Manifest, Part, PartError};
+
+/// Proposals of one proposer that are kept at once, complete or not.
+pub const OPEN_PER_PROPOSER_MAX: usize = 4;
+/// Different blocks of one proposer for one round that are kept: what the engine itself keeps.
+pub const OPEN_PER_ROUND_MAX: usize = 2;
+
+/// The height that is being decided, with its validators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The height.
+    pub height: Height,
+    /// Who decides it, and who proposes when.
+    pub validators: Arc<ValidatorSet>,
+}
+
+/// All proposals under way.
+#[derive(Debug)]
+pub struct Assembler {
+    chain_id: ChainId,
+    window: Window,
+    open: BTreeMap<PublicKey, Vec<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    signed_manifest: Bytes,
+    manifest: Arc<Manifest>,
+    /// Emptied once the proposal is complete; the entry stays, so that repeated parts are recognised.
+    chunks: Vec<Option<Bytes>>,
+    missing: usize,
+}
+
+impl Assembler {
+    /// Nothing open yet.
+    pub fn new(chain_id: ChainId, window: Window) -> Self {
+        Self { chain_id, window, open: BTreeMap::new() }
+    }
+
+    /// Moves on to another height; what is below it is dropped.
+    pub fn advance(&mut self, window: Window) {
+        if window.height != self.window.height {
+            self.open
+                .values_mut()
+                .for_each(|open| open.retain(|entry| entry.manifest.height >= window.height));
+            self.open.retain(|_, open| !open.is_empty());
+        }
+        self.window = window;
+    }
+
+    /// Takes one part. Returns the proposal when this part completes it.
+    ///
+    /// # Errors
+    /// Why the part is refused. A repeated part is no error.
+    pub fn accept(&mut self, part: &Bytes) -> Result<Option<CompleteProposal>, PartError> {
+        let part = Part::decode(part)?;
+        if let Some(entry) = self.find(&part.signed_manifest) {
+            return entry.accept(&part);
+        }
+        let manifest = Manifest::decode_verified(self.chain_id, &part.signed_manifest)?;
+        self.check_position(&manifest)?;
+        self.open(manifest, &part)?.accept(&part)
+    }
+
+    fn find(&mut self, signed_manifest: &Bytes) -> Option<&mut Open> {
+        self.open.values_mut().flatten().find(|entry| entry.signed_manifest == *signed_manifest)
+    }
+
+    fn check_position(&self, manifest: &Manifest) -> Result<(), PartError> {
+        let Window { height, validators } = &self.window;
+        if manifest.height != *height && manifest.height != height.next() {
+            return Err(PartError::Height { given: manifest.height, current: *height });
+        }
+        // The next height's turns are not known yet; it suffices that the signer is a validator now.
+        let proposes = if manifest.height == *height {
+            let turn = validators.proposer(EngineHeight::from(manifest.height), manifest.round);
+            *turn.public_key() == manifest.proposer
+        } else {
+            validators.contains(&manifest.proposer)
+        };
+        if proposes {
+            Ok(())
+        } else {
+            Err(PartError::Proposer { proposer: manifest.proposer, round: manifest.round })
+        }
+    }
+
+    fn open(&mut self, manifest: Manifest, part: &Part) -> Result<&mut Open, PartError> {
+        let entries = self.open.entry(manifest.proposer).or_default();
+        let same_round = |entry: &&Open| {
+            entry.manifest.height == manifest.height && entry.manifest.round == manifest.round
+        };
+        if entries.iter().filter(same_round).count() >= OPEN_PER_ROUND_MAX {
+            return Err(PartError::TooMany { proposer: manifest.proposer, round: manifest.round });
+        }
+        if entries.len() >= OPEN_PER_PROPOSER_MAX {
+            // The oldest is the least likely to be decided still.
+            let oldest = (0..entries.len())
+                .min_by_key(|index| (entries[*index].manifest.height, entries[*index].manifest.round))
+                .unwrap_or(0);
+            entries.remove(oldest);
+        }
+        let missing = manifest.chunk_hashes.len();
+        entries.push(Open {
+            signed_manifest: Bytes::copy_from_slice(&part.signed_manifest),
+            manifest: Arc::new(manifest),
+            chunks: vec![None; missing],
+            missing,
+        });
+        Ok(entries.last_mut().expect("an entry was just pushed"))
+    }
+}
+
+impl Open {
+    fn accept(&mut self, part: &Part) -> Result<Option<CompleteProposal>, PartError> {
+        if self.missing == 0 {
+            return Ok(None);
+        }
+        let index = part.index;
+        let slot = self.chunks.get_mut(index as usize).ok_or(PartError::Chunk { index })?;
+        if slot.is_some() {
+            return Ok(None);
+        }
+        if !self.manifest.names(index, &part.chunk) {
+            return Err(PartError::Chunk { index });
+        }
+        *slot = Some(part.chunk.clone());
+        self.missing -= 1;
+        Ok((self.missing == 0).then(|| self.complete()))
+    }
+
+    fn complete(&mut self) -> CompleteProposal {
+        let mut payload = BytesMut::with_capacity(self.manifest.payload_bytes as usize);
+        for chunk in std::mem::take(&mut self.chunks).into_iter().flatten() {
+            payload.extend_from_slice(&chunk);
+        }
+        CompleteProposal { manifest: Arc::clone(&self.manifest), payload: payload.freeze() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yilian_spec::id::BlockId;
+    use yilian_spec::signature::SecretKey;
+
+    use super::*;
+    use crate::application::{ConsensusTimeouts, StartPoint, ValidatorInfo};
+    use crate::consensus::proposal::{ProposalPosition, split};
+    use crate::network::limits::PART_CHUNK_BYTES;
+
+    const CHAIN: ChainId = ChainId([3; 32]);
+
+    fn key(number: u8) -> SecretKey {
+        SecretKey::from_seed(&[number; 32])
+    }
+
+    fn window(height: u64) -> Window {
+        let validator = |number| ValidatorInfo { public_key: key(number).public_key(), voting_power: 1 };
+        let start = StartPoint {
+            height: Height(height),
+            validators: (0..4).map(validator).collect(),
+            rotation: vec![],
+            timeouts: ConsensusTimeouts::default(),
+            target_time_ms: None,
+        };
+        Window { height: Height(height), validators: Arc::new(ValidatorSet::new(&start)) }
+    }
+
+    fn parts(proposer: u8, height: u64, round: u32, fill: u8, length: usize) -> Vec<Bytes> {
+        let payload = Bytes::from(vec![fill; length]);
+        let position = ProposalPosition { height: Height(height), round, valid_round: None };
+        split(CHAIN, &key(proposer), position, BlockId([fill; 32]), &payload)
+    }
+
+    /// At height 8 validator 0 proposes in round 0, validator 1 in round 1.
+    fn assembler() -> Assembler {
+        Assembler::new(CHAIN, window(8))
+    }
+
+    #[test]
+    fn parts_in_any_order_and_repeated_give_the_payload_once() {
+        let mut assembler = assembler();
+        let parts = parts(0, 8, 0, 7, 2 * PART_CHUNK_BYTES + 100);
+        assert_eq!(parts.len(), 3);
+        assert_eq!(assembler.accept(&parts[2]), Ok(None));
+        assert_eq!(assembler.accept(&parts[2]), Ok(None));
+        assert_eq!(assembler.accept(&parts[0]), Ok(None));
+        let complete = assembler.accept(&parts[1]).unwrap().unwrap();
+        assert_eq!(complete.payload, vec![7; 2 * PART_CHUNK_BYTES + 100]);
+        assert_eq!(complete.manifest.block_id, BlockId([7; 32]));
+        assert_eq!(assembler.accept(&parts[1]), Ok(None), "complete is complete");
+    }
+
+    #[test]
+    fn only_the_rounds_proposer_is_heard() {
+        let mut assembler = assembler();
+        let refused = assembler.accept(&parts(1, 8, 0, 1, 10)[0]);
+        assert!(matches!(refused, Err(PartError::Proposer { round: 0, .. })));
+        let stranger = assembler.accept(&parts(9, 9, 0, 1, 10)[0]);
+        assert!(matches!(stranger, Err(PartError::Proposer { .. })));
+        assert!(assembler.accept(&parts(1, 8, 1, 1, 10)[0]).unwrap().is_some());
+        assert!(assembler.accept(&parts(2, 9, 0, 1, 10)[0]).unwrap().is_some(), "the next height is kept");
+    }
+
+    #[test]
+    fn heights_outside_the_window_and_changed_bytes_are_refused() {
+        let mut assembler = assembler();
+        for height in [7, 10, u64::MAX] {
+            let refused = assembler.accept(&parts(0, height, 0, 1, 10)[0]);
+            assert!(matches!(refused, Err(PartError::Height { .. })), "{height}");
+        }
+        let good = parts(0, 8, 0, 5, 10).remove(0);
+        let mut changed_chunk = good.to_vec();
+        *changed_chunk.last_mut().unwrap() ^= 1;
+        assert_eq!(assembler.accept(&changed_chunk.into()), Err(PartError::Chunk { index: 0 }));
+        let mut changed_manifest = good.to_vec();
+        changed_manifest[20] ^= 1;
+        assert!(assembler.accept(&changed_manifest.into()).is_err());
+        for length in [0, 3, 4, 40, good.len() - 10] {
+            let cut = assembler.accept(&good.slice(..length));
+            assert!(matches!(cut, Err(PartError::Malformed { .. })), "{length}");
+        }
+        assert!(assembler.accept(&good).unwrap().is_some(), "and the true one still gets through");
+    }
+
+    #[test]
+    fn another_ledgers_signature_does_not_count() {
+        let position = ProposalPosition { height: Height(8), round: 0, valid_round: None };
+        let payload = Bytes::from_static(b"block");
+        let foreign = split(ChainId([4; 32]), &key(0), position, BlockId([1; 32]), &payload);
+        assert_eq!(assembler().accept(&foreign[0]), Err(PartError::Signature));
+    }
+
+    #[test]
+    fn a_proposer_fills_only_its_own_bounded_slots() {
+        let mut assembler = assembler();
+        let large = PART_CHUNK_BYTES + 1;
+        assert_eq!(assembler.accept(&parts(0, 8, 0, 1, large)[0]), Ok(None));
+        assert_eq!(assembler.accept(&parts(0, 8, 0, 2, large)[0]), Ok(None));
+        let third = assembler.accept(&parts(0, 8, 0, 3, large)[0]);
+        assert!(matches!(third, Err(PartError::TooMany { .. })));
+        for round in [4, 8, 12, 16, 20] {
+            assert_eq!(assembler.accept(&parts(0, 8, round, 1, large)[0]), Ok(None));
+        }
+        assert_eq!(assembler.open[&key(0).public_key()].len(), OPEN_PER_PROPOSER_MAX);
+        assert!(assembler.accept(&parts(1, 8, 1, 1, 10)[0]).unwrap().is_some());
+    }
+
+    #[test]
+    fn advancing_drops_what_is_below() {
+        let mut assembler = assembler();
+        let next = parts(2, 9, 1, 6, PART_CHUNK_BYTES + 1);
+        assert_eq!(assembler.accept(&parts(0, 8, 0, 1, PART_CHUNK_BYTES + 1)[0]), Ok(None));
+        assert_eq!(assembler.accept(&next[0]), Ok(None));
+        assembler.advance(window(9));
+        assert_eq!(assembler.open.values().flatten().count(), 1);
+        assert!(assembler.accept(&next[1]).unwrap().is_some());
+    }
+}

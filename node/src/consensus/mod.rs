@@ -1,0 +1,41 @@
+//! Consensus: the Malachite engine behind our own application, over our own network.
+//!
+//! ```text
+//!            peers
+//!              │ frames, value sync
+//!        crate::network ──── events ────► bridge::EventPump ── decoded, parts assembled ──┐
+//!              ▲                                                                          ▼
+//!              └──── frames ◄── bridge::EngineNetwork ◄─────────── the engine (actors, its log of votes)
+//!              ▲                                                                          │ one message at a time
+//!              └──── parts, work notices ◄──────────────── driver::Driver ◄───────────────┘
+//!                                                               │ one thread
+//!                                                       crate::application::Application
+//! ```
+//!
+//! The engine runs Tendermint and keeps a log of what it signed, flushed before anything leaves. It votes on block
+//! ids; the bytes travel as signed parts ([`proposal`], [`assembler`]). The [`driver`] asks the application to
+//! build, check, remember and commit blocks, and rests between heights while there is no work ([`pacing`]).
+//!
+//! What stops the node, each with its own message: a failed application call, a failed log of votes, an engine
+//! that ends unasked. Nothing of these is retried in place.
+
+pub mod assembler;
+mod bridge;
+pub mod certificate;
+pub mod codec;
+pub mod config;
+pub mod context;
+mod driver;
+mod engine;
+pub mod pacing;
+pub mod proposal;
+pub mod signing;
+pub mod status;
+pub mod timeouts;
+
+pub use config::{ConsensusConfig, ConsensusConfigError};
+pub use engine::{Consensus, ConsensusError, ConsensusSetup, start};
+pub use status::{ConsensusStatus, Phase};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! The network's settings, as they stand in the node's configuration file.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::PeerAddress;
+
+/// Where the node listens and whom it keeps connected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// The one TCP address for consensus, mempool and sync; port 0 picks a free one.
+    /// Default `0.0.0.0:26600`.
+    pub listen: SocketAddr,
+    /// Peers to keep connected, each as `PEER@HOST:PORT` or `/ip4/…/tcp/…/p2p/PEER`.
+    /// One side of a pair is enough. Default: none.
+    pub peers: Vec<PeerAddress>,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], 26600)), peers: Vec::new() }
+    }
+}

@@ -1,0 +1,69 @@
+//! Every bound of the network in one place, with the relations between them.
+
+use std::time::Duration;
+
+/// Bytes of block payload that one part carries.
+pub const PART_CHUNK_BYTES: usize = 256 * 1024;
+/// Largest frame on the consensus lane: a certificate of some hundred signatures fits many times.
+pub const CONSENSUS_FRAME_BYTES_MAX: usize = 128 * 1024;
+/// Largest frame on the parts lane: one chunk and the signed manifest that travels with it.
+pub const PART_FRAME_BYTES_MAX: usize = PART_CHUNK_BYTES + 16 * 1024;
+/// Largest frame on the transaction lane.
+pub const TRANSACTION_FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes that may wait to be sent to one peer on the consensus lane; what exceeds it is dropped, and
+/// the engine's own rebroadcast repairs the loss.
+pub const CONSENSUS_BACKLOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes that may wait to be sent to one peer on the parts lane; a peer that cannot take them falls
+/// behind and syncs the block once it is decided.
+pub const PART_BACKLOG_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes that may wait to be sent to one peer on the transaction lane.
+pub const TRANSACTION_BACKLOG_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Frames that one connection may deliver on one lane in [`INTAKE_WINDOW`]. Beyond it the node stops
+/// reading that lane until the window ends, so the sender feels TCP's back pressure.
+pub const INTAKE_FRAMES_PER_WINDOW: u32 = 400;
+/// The window of [`INTAKE_FRAMES_PER_WINDOW`].
+pub const INTAKE_WINDOW: Duration = Duration::from_millis(100);
+
+/// Connections kept to one peer: both sides may dial at once, and a dead one lingers until its ping fails.
+pub const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+/// Inbound connections that may be in their handshake at once.
+pub const PENDING_INBOUND_MAX: u32 = 64;
+/// Established connections in all.
+pub const CONNECTIONS_MAX: u32 = 1024;
+/// Time for TCP, Noise and Yamux together.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A peer is pinged this often.
+pub const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// A ping unanswered for so long closes the connection.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// First pause before a configured peer is dialled again.
+pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(200);
+/// The pause doubles up to this.
+pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Commands that may wait for the swarm's task.
+pub const COMMAND_QUEUE: usize = 1024;
+/// Events that may wait for the consensus side; the swarm's task waits when it is full.
+pub const EVENT_QUEUE: usize = 1024;
+/// Transaction batches that may wait for the mempool; further ones are dropped and counted.
+pub const TRANSACTION_QUEUE: usize = 256;
+
+/// Largest value-sync request.
+pub const SYNC_REQUEST_BYTES_MAX: usize = 1024;
+/// Largest value-sync response; a decided block with its certificate must fit.
+pub const SYNC_RESPONSE_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Heights asked for in one value-sync request.
+pub const SYNC_BATCH: usize = 8;
+/// Value-sync requests in flight.
+pub const SYNC_PARALLEL_REQUESTS: usize = 4;
+/// Time for one value-sync request.
+pub const SYNC_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+const _: () = assert!(PART_FRAME_BYTES_MAX > PART_CHUNK_BYTES);
+const _: () = assert!(CONSENSUS_BACKLOG_BYTES_MAX > CONSENSUS_FRAME_BYTES_MAX);
+const _: () = assert!(PART_BACKLOG_BYTES_MAX > SYNC_RESPONSE_BYTES_MAX);
+const _: () = assert!(TRANSACTION_BACKLOG_BYTES_MAX > TRANSACTION_FRAME_BYTES_MAX);
+const _: () = assert!(REDIAL_PAUSE_MAX.as_millis() > REDIAL_PAUSE_MIN.as_millis());

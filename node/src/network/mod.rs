@@ -1,0 +1,42 @@
+//! The node's network: one TCP port, one peer identity, members only.
+//!
+//! Everything that nodes say to each other passes through one libp2p swarm (TCP, Noise, Yamux):
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`gate`] | refuses every peer that the ledger does not name, before any substream exists |
+//! | [`link`] | pushes frames to each connected peer over three lanes: consensus, parts, transactions |
+//! | value sync | request and response, the engine's own protocol for lagging nodes |
+//! | [`redial`] | keeps the configured peers connected, with growing pauses |
+//! | [`swarm`] | the one task that owns the swarm and turns it into commands and events |
+//!
+//! The gate decides on the peer id that Noise has proven, so it depends neither on what a peer says
+//! about itself nor on when it says it. There is no peer discovery: a consortium knows its members'
+//! addresses.
+//!
+//! Frames are opaque here. [`crate::consensus`] gives them meaning, the mempool reads the batches
+//! that arrive on the transaction lane.
+
+pub mod address;
+pub mod config;
+pub mod gate;
+pub mod handle;
+pub mod identity;
+pub mod limits;
+pub mod link;
+pub mod redial;
+pub mod swarm;
+
+pub use address::PeerAddress;
+pub use config::NetworkConfig;
+pub use handle::{NetworkEvent, NetworkHandle, TransactionBatch};
+pub use identity::{NodeIdentity, peer_id_of_ed25519};
+pub use libp2p::{Multiaddr, PeerId};
+pub use link::Topic;
+pub use swarm::{Network, NetworkError, spawn};
+
+/// The peers that may connect. The ledger hands in a new set whenever its members change.
+pub type MemberSet = std::collections::BTreeSet<PeerId>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,342 @@
+//! The task that owns the swarm: commands in, events out, redialling in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use arc_malachitebft_sync as sync;
+use bytes::Bytes;
+use futures::StreamExt;
+use libp2p::multiaddr::Protocol;
+use libp2p::request_response::{InboundRequestId, Message};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, ping, request_response, tcp, yamux};
+use sync::OutboundFailureReason;
+use tokio::sync::{mpsc, watch};
+
+use super::gate::Gate;
+use super::handle::{Command, NetworkEvent, NetworkHandle, TransactionBatch};
+use super::link::{Link, LinkEvent};
+use super::redial::RedialSchedule;
+use super::{MemberSet, NetworkConfig, NodeIdentity, Topic, limits};
+
+/// Why the network did not start or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The swarm could not be put together.
+    #[error("the network could not be built: {reason}")]
+    Build {
+        /// What libp2p said.
+        reason: String,
+    },
+    /// The listen address could not be used.
+    #[error("cannot listen on {address}: {reason}; choose a free port or stop what holds it")]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// The network has stopped.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
+/// A running network: the handle and the two streams that come out of it.
+#[derive(Debug)]
+pub struct Network {
+    /// Commands; may be cloned.
+    pub handle: NetworkHandle,
+    /// Events for the consensus side; must be read, or the swarm waits.
+    pub events: mpsc::Receiver<NetworkEvent>,
+    /// Transaction batches for the mempool; what it does not read in time is dropped.
+    pub transactions: mpsc::Receiver<TransactionBatch>,
+}
+
+/// All protocols of the node. The gate comes first, so that it is asked first.
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    gate: Gate,
+    link: Link,
+    sync: sync::Behaviour,
+    ping: ping::Behaviour,
+}
+
+/// Starts the network on the current tokio runtime.
+///
+/// `network` is a plain word that separates ledgers, such as the start of the chain id in hexadecimal;
+/// `members` is the ledger's list of peers that may connect, read now and at every change.
+///
+/// # Errors
+/// When the swarm cannot be built or the address cannot be used.
+pub async fn spawn(
+    config: &NetworkConfig,
+    network: &str,
+    identity: &NodeIdentity,
+    members: watch::Receiver<MemberSet>,
+) -> Result<Network, NetworkError> {
+    let mut swarm = build_swarm(network, identity, &members.borrow().clone())?;
+    let listen_error = |reason: String| NetworkError::Listen { address: config.listen, reason };
+    let address = Multiaddr::from(config.listen.ip()).with(Protocol::Tcp(config.listen.port()));
+    swarm.listen_on(address).map_err(|error| listen_error(error.to_string()))?;
+    let first = wait_for_listener(&mut swarm).await.map_err(listen_error)?;
+
+    let (command_sender, commands) = mpsc::channel(limits::COMMAND_QUEUE);
+    let (gossip_sender, gossip) = mpsc::channel(limits::TRANSACTION_QUEUE);
+    let (events, event_receiver) = mpsc::channel(limits::EVENT_QUEUE);
+    let (transactions, transaction_receiver) = mpsc::channel(limits::TRANSACTION_QUEUE);
+    let (connected, connected_receiver) = watch::channel(BTreeSet::new());
+    let (listening, listening_receiver) = watch::channel(vec![first.clone()]);
+    let handle = NetworkHandle {
+        local: *swarm.local_peer_id(),
+        commands: command_sender,
+        transactions: gossip_sender,
+        connected: connected_receiver,
+        listening: listening_receiver,
+        dropped: swarm.behaviour().link.dropped_frames(),
+    };
+    let task = SwarmTask {
+        redial: RedialSchedule::new(&config.peers, Instant::now()),
+        swarm,
+        members,
+        events,
+        transactions,
+        connected,
+        listening,
+        pending_replies: BTreeMap::new(),
+    };
+    tokio::spawn(task.run(first, commands, gossip));
+    Ok(Network { handle, events: event_receiver, transactions: transaction_receiver })
+}
+
+fn build_swarm(
+    network: &str,
+    identity: &NodeIdentity,
+    members: &MemberSet,
+) -> Result<Swarm<Behaviour>, NetworkError> {
+    let build_error = |reason: String| NetworkError::Build { reason };
+    let sync_config = sync::Config::new(true)
+        .with_request_timeout(limits::SYNC_REQUEST_TIMEOUT)
+        .with_max_request_size(limits::SYNC_REQUEST_BYTES_MAX)
+        .with_max_response_size(limits::SYNC_RESPONSE_BYTES_MAX)
+        .with_parallel_requests(limits::SYNC_PARALLEL_REQUESTS);
+    let sync = sync::Behaviour::new(sync_config, format!("/yilian/{network}/sync/1"))
+        .map_err(|error| build_error(error.to_string()))?;
+    let ping = ping::Config::new().with_interval(limits::PING_INTERVAL).with_timeout(limits::PING_TIMEOUT);
+    let behaviour = Behaviour {
+        gate: Gate::new(members),
+        link: Link::new(network.to_owned()),
+        sync,
+        ping: ping::Behaviour::new(ping),
+    };
+    let swarm = SwarmBuilder::with_existing_identity(identity.keypair().clone())
+        .with_tokio()
+        .with_tcp(tcp::Config::new().nodelay(true), noise::Config::new, yamux::Config::default)
+        .map_err(|error| build_error(error.to_string()))?
+        .with_dns()
+        .map_err(|error| build_error(error.to_string()))?
+        .with_behaviour(|_| behaviour)
+        .map_err(|error| build_error(error.to_string()))?
+        .with_swarm_config(|config| config)
+        .with_connection_timeout(limits::HANDSHAKE_TIMEOUT)
+        .build();
+    Ok(swarm)
+}
+
+async fn wait_for_listener(swarm: &mut Swarm<Behaviour>) -> Result<Multiaddr, String> {
+    loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::NewListenAddr { address, .. } => return Ok(address),
+            SwarmEvent::ListenerError { error, .. } => return Err(error.to_string()),
+            SwarmEvent::ListenerClosed { reason, .. } => return Err(format!("{reason:?}")),
+            _ => {}
+        }
+    }
+}
+
+struct SwarmTask {
+    swarm: Swarm<Behaviour>,
+    members: watch::Receiver<MemberSet>,
+    events: mpsc::Sender<NetworkEvent>,
+    transactions: mpsc::Sender<TransactionBatch>,
+    connected: watch::Sender<BTreeSet<PeerId>>,
+    listening: watch::Sender<Vec<Multiaddr>>,
+    redial: RedialSchedule,
+    /// Requests of peers that wait for our answer. Bounded by the streams that the sync protocol
+    /// admits per connection; each leaves when it is answered, dropped or timed out.
+    pending_replies: BTreeMap<String, (InboundRequestId, sync::ResponseChannel)>,
+}
+
+impl SwarmTask {
+    async fn run(
+        mut self,
+        first: Multiaddr,
+        mut commands: mpsc::Receiver<Command>,
+        mut gossip: mpsc::Receiver<Bytes>,
+    ) {
+        self.emit(NetworkEvent::Listening { address: first }).await;
+        let mut members_known = true;
+        loop {
+            self.dial_due();
+            let next_dial = self.redial.next_due().map(tokio::time::Instant::from_std);
+            let far = tokio::time::Instant::now() + limits::REDIAL_PAUSE_MAX;
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event).await,
+                command = commands.recv() => match command {
+                    Some(Command::Shutdown { done }) => {
+                        drop(self);
+                        // Nobody waits any more when the caller was dropped meanwhile.
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(command) => self.on_command(command),
+                    None => return,
+                },
+                Some(batch) = gossip.recv() => {
+                    self.swarm.behaviour_mut().link.broadcast(Topic::Transactions, &batch);
+                }
+                changed = self.members.changed(), if members_known => {
+                    // The last list stays in force when the ledger's side has gone.
+                    members_known = changed.is_ok();
+                    let members = self.members.borrow_and_update().clone();
+                    self.swarm.behaviour_mut().gate.admit(&members);
+                }
+                () = tokio::time::sleep_until(next_dial.unwrap_or(far)) => {}
+            }
+        }
+    }
+
+    fn dial_due(&mut self) {
+        let now = Instant::now();
+        for peer in self.redial.due(now) {
+            let options = DialOpts::peer_id(peer.peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(vec![peer.address])
+                .build();
+            if let Err(error) = self.swarm.dial(options) {
+                tracing::debug!(peer = %peer.peer, %error, "dial refused");
+                self.redial.failed(&peer.peer, now);
+            }
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        let behaviour = self.swarm.behaviour_mut();
+        match command {
+            Command::Broadcast { topic, payload } => behaviour.link.broadcast(topic, &payload),
+            Command::SyncRequest { peer, body, reply } => {
+                let request = behaviour.sync.send_request(peer, body);
+                // The requester may have been dropped; the response will then find nobody.
+                let _ = reply.send(request.to_string());
+            }
+            Command::SyncReply { request, body } => {
+                let Some((_, channel)) = self.pending_replies.remove(&request) else { return };
+                if behaviour.sync.send_response(channel, body).is_err() {
+                    tracing::debug!(request, "the peer no longer waits for this sync response");
+                }
+            }
+            Command::SyncCancel { request } => {
+                self.pending_replies.remove(&request);
+            }
+            Command::Shutdown { .. } => unreachable!("shutdown ends the loop before it comes here"),
+        }
+    }
+
+    async fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Link(event)) => self.on_link_event(event).await,
+            SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.on_sync_event(event).await,
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => {
+                if let Err(error) = event.result {
+                    tracing::debug!(peer = %event.peer, %error, "ping failed, closing the connection");
+                    self.swarm.close_connection(event.connection);
+                }
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                self.listening.send_modify(|known| known.push(address));
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+                tracing::debug!(%peer, %error, "dial failed");
+                self.redial.failed(&peer, Instant::now());
+            }
+            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                tracing::info!(from = %send_back_addr, %error, "connection refused");
+            }
+            _ => {}
+        }
+    }
+
+    async fn on_link_event(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Connected { peer } => {
+                self.redial.connected(&peer);
+                self.connected.send_modify(|peers| {
+                    peers.insert(peer);
+                });
+                self.emit(NetworkEvent::Connected { peer }).await;
+            }
+            LinkEvent::Disconnected { peer } => {
+                self.redial.disconnected(&peer, Instant::now());
+                self.connected.send_modify(|peers| {
+                    peers.remove(&peer);
+                });
+                self.emit(NetworkEvent::Disconnected { peer }).await;
+            }
+            LinkEvent::Received { peer, topic: Topic::Transactions, payload } => {
+                // The mempool decides its own pace; a batch that finds it busy will come again.
+                let _ = self.transactions.try_send(TransactionBatch { from: peer, bytes: payload });
+            }
+            LinkEvent::Received { peer, topic, payload } => {
+                self.emit(NetworkEvent::Frame { from: peer, topic, payload }).await;
+            }
+            LinkEvent::Broken { peer, error } => {
+                tracing::warn!(%peer, %error, "connection closed");
+            }
+        }
+    }
+
+    async fn on_sync_event(&mut self, event: sync::Event) {
+        match event {
+            request_response::Event::Message { peer, message, .. } => match message {
+                Message::Request { request_id, request, channel } => {
+                    let name = request_id.to_string();
+                    self.pending_replies.insert(name.clone(), (request_id, channel));
+                    self.emit(NetworkEvent::SyncRequest { request: name, from: peer, body: request.0 }).await;
+                }
+                Message::Response { request_id, response } => {
+                    let request = request_id.to_string();
+                    self.emit(NetworkEvent::SyncResponse { request, from: peer, body: response.0 }).await;
+                }
+            },
+            request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
+                let request = request_id.to_string();
+                let reason = failure_reason(&error);
+                self.emit(NetworkEvent::SyncRequestFailed { request, peer, reason }).await;
+            }
+            request_response::Event::InboundFailure { peer, request_id, .. } => {
+                let request = request_id.to_string();
+                self.pending_replies.remove(&request);
+                self.emit(NetworkEvent::SyncReplyFailed { request, peer }).await;
+            }
+            request_response::Event::ResponseSent { .. } => {}
+        }
+    }
+
+    async fn emit(&mut self, event: NetworkEvent) {
+        if self.events.send(event).await.is_err() {
+            tracing::debug!("nobody reads the network's events any more");
+        }
+    }
+}
+
+fn failure_reason(error: &request_response::OutboundFailure) -> OutboundFailureReason {
+    use request_response::OutboundFailure;
+    match error {
+        OutboundFailure::DialFailure => OutboundFailureReason::DialFailure,
+        OutboundFailure::Timeout => OutboundFailureReason::Timeout,
+        OutboundFailure::ConnectionClosed => OutboundFailureReason::ConnectionClosed,
+        OutboundFailure::UnsupportedProtocols => OutboundFailureReason::UnsupportedProtocols,
+        OutboundFailure::Io(_) => OutboundFailureReason::Io,
+    }
+}

@@ -1,0 +1,191 @@
+//! The gate and the links over real TCP: a member gets through, a stranger does not.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Swarm, SwarmBuilder, noise, request_response, tcp, yamux};
+use tokio::sync::watch;
+
+use super::link::{Link, LinkEvent};
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn identity(number: u8) -> NodeIdentity {
+    NodeIdentity::from_ed25519_seed([number; 32]).unwrap()
+}
+
+/// Somebody who speaks all protocols of the node, has a valid key and never identifies itself.
+#[derive(NetworkBehaviour)]
+struct Talker {
+    link: Link,
+    sync: arc_malachitebft_sync::Behaviour,
+}
+
+fn talker(number: u8) -> Swarm<Talker> {
+    let sync = arc_malachitebft_sync::Behaviour::new(Default::default(), "/yilian/test/sync/1".to_owned());
+    let behaviour = Talker { link: Link::new("test".to_owned()), sync: sync.unwrap() };
+    SwarmBuilder::with_existing_identity(identity(number).keypair().clone())
+        .with_tokio()
+        .with_tcp(tcp::Config::new().nodelay(true), noise::Config::new, yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|_| behaviour)
+        .unwrap()
+        .build()
+}
+
+async fn node(members: &watch::Sender<MemberSet>) -> (Network, Multiaddr) {
+    let config = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![] };
+    let mut network = spawn(&config, "test", &identity(1), members.subscribe()).await.unwrap();
+    match network.events.recv().await {
+        Some(NetworkEvent::Listening { address }) => (network, address),
+        other => panic!("the first event is the address, not {other:?}"),
+    }
+}
+
+/// Says everything there is to say as soon as a connection stands; returns how often one was opened and closed.
+async fn talk(swarm: &mut Swarm<Talker>, node_peer: PeerId, until: impl Fn(&Outcome) -> bool) -> Outcome {
+    let mut outcome = Outcome::default();
+    let deadline = tokio::time::sleep(PATIENCE);
+    tokio::pin!(deadline);
+    while !until(&outcome) {
+        let event = tokio::select! {
+            event = swarm.select_next_some() => event,
+            () = &mut deadline => panic!("waited in vain: {outcome:?}"),
+        };
+        match event {
+            SwarmEvent::ConnectionEstablished { .. } => {
+                outcome.opened += 1;
+                let behaviour = swarm.behaviour_mut();
+                for topic in Topic::ALL {
+                    behaviour.link.broadcast(topic, &Bytes::from_static(b"let me in"));
+                }
+                behaviour.sync.send_request(node_peer, Bytes::from_static(b"blocks, please"));
+            }
+            SwarmEvent::ConnectionClosed { .. } => outcome.closed += 1,
+            SwarmEvent::Behaviour(TalkerEvent::Sync(request_response::Event::OutboundFailure { .. })) => {
+                outcome.requests_failed += 1;
+            }
+            SwarmEvent::Behaviour(TalkerEvent::Link(LinkEvent::Received { .. })) => outcome.received += 1,
+            _ => {}
+        }
+    }
+    outcome
+}
+
+#[derive(Debug, Default)]
+struct Outcome {
+    opened: u32,
+    closed: u32,
+    requests_failed: u32,
+    received: u32,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_gets_nothing_through_until_the_ledger_names_it() {
+    let (members, _) = watch::channel(MemberSet::new());
+    let (mut network, address) = node(&members).await;
+    let node_peer = network.handle.local_peer();
+    let mut stranger = talker(66);
+    let stranger_peer = *stranger.local_peer_id();
+
+    // From the stranger's side the handshake succeeds, and then the door is shut.
+    for _ in 0..3 {
+        stranger.dial(address.clone()).unwrap();
+        let outcome =
+            talk(&mut stranger, node_peer, |seen| seen.closed == 1 && seen.requests_failed == 1).await;
+        assert_eq!((outcome.opened, outcome.received), (1, 0));
+    }
+    assert!(network.events.try_recv().is_err(), "not one event");
+    assert!(network.transactions.try_recv().is_err(), "not one transaction");
+    assert!(network.handle.connected().borrow().is_empty());
+
+    // The same peer with the same words, once it is a member: so the silence above was the gate's doing.
+    members.send_modify(|members| {
+        members.insert(stranger_peer);
+    });
+    tokio::task::yield_now().await;
+    let heard = tokio::spawn(async move {
+        let mut topics = Vec::new();
+        let mut requests = 0;
+        while topics.len() < 5 || requests == 0 {
+            match network.events.recv().await.unwrap() {
+                NetworkEvent::Frame { from, topic, payload } => {
+                    assert_eq!((from, payload.as_ref()), (stranger_peer, b"let me in".as_slice()));
+                    topics.push(topic);
+                }
+                NetworkEvent::SyncRequest { from, .. } => {
+                    assert_eq!(from, stranger_peer);
+                    requests += 1;
+                }
+                _ => {}
+            }
+        }
+        let batch = network.transactions.recv().await.unwrap();
+        assert_eq!(batch.from, stranger_peer);
+        network
+    });
+    let mut network = loop {
+        stranger.dial(address.clone()).unwrap();
+        let spoken = talk(&mut stranger, node_peer, |_| heard.is_finished());
+        match tokio::time::timeout(Duration::from_secs(2), spoken).await {
+            Ok(_) => break heard.await.unwrap(),
+            // The member list may have been read after the first try; dial again.
+            Err(_) => assert!(!heard.is_finished()),
+        }
+    };
+
+    // Expelled: the connection is closed from this side.
+    members.send_replace(MemberSet::new());
+    let connected = network.handle.connected();
+    let gone = async {
+        while !connected.borrow().is_empty() {
+            tokio::select! {
+                _ = stranger.select_next_some() => {}
+                event = network.events.recv() => drop(event),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    network.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn configured_peers_find_each_other_again_after_a_restart() {
+    let members: MemberSet = [identity(1).peer_id(), identity(2).peer_id()].into();
+    let (members, _) = watch::channel(members);
+    let (first, address) = node(&members).await;
+    let mut drain = first.events;
+    tokio::spawn(async move { while drain.recv().await.is_some() {} });
+    let peer = PeerAddress { peer: identity(1).peer_id(), address };
+    for _ in 0..2 {
+        let config = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer.clone()] };
+        let mut second = spawn(&config, "test", &identity(2), members.subscribe()).await.unwrap();
+        let mut seen_by_first = first.handle.connected();
+        let there = seen_by_first.wait_for(|peers| peers.contains(&identity(2).peer_id()));
+        tokio::time::timeout(PATIENCE, there).await.unwrap().unwrap();
+        loop {
+            assert!(first.handle.gossip_transactions(Bytes::from_static(b"batch")));
+            let next = tokio::time::timeout(Duration::from_millis(500), second.transactions.recv()).await;
+            if let Ok(Some(batch)) = next {
+                assert_eq!((batch.from, batch.bytes.as_ref()), (identity(1).peer_id(), b"batch".as_slice()));
+                break;
+            }
+        }
+        second.handle.shutdown().await;
+        let gone = seen_by_first.wait_for(MemberSet::is_empty);
+        tokio::time::timeout(PATIENCE, gone).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_is_named() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = NetworkConfig { listen: holder.local_addr().unwrap(), peers: vec![] };
+    let (members, _) = watch::channel(MemberSet::new());
+    let error = spawn(&config, "test", &identity(1), members.subscribe()).await.unwrap_err();
+    assert!(matches!(error, NetworkError::Listen { .. }), "{error}");
+}
