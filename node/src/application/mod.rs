@@ -20,7 +20,15 @@
 //! 4. `commit` may be asked for a block that was remembered before a restart: it reads the payload from its
 //!    own store, by height and id.
 
+mod drive;
+mod executed;
+pub mod ledger;
+pub mod proofs;
+pub mod publish;
+pub mod reader;
 mod rotation;
+pub mod state_root;
+pub mod timings;
 
 use std::ops::RangeInclusive;
 
@@ -29,6 +37,9 @@ use yilian_spec::height::Height;
 use yilian_spec::id::BlockId;
 use yilian_spec::signature::PublicKey;
 
+pub use ledger::{Ledger, LedgerOptions};
+pub use publish::{CommittedBlock, Published};
+pub use reader::LedgerReader;
 pub use rotation::{ABSENCE_HEIGHTS, ProposerRecord, proposer_rotation};
 
 /// A validator as consensus needs it.

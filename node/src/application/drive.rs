@@ -1,0 +1,160 @@
+//! The ledger behind consensus: [`Application`] as the engine or the simulator drives it.
+
+use std::ops::RangeInclusive;
+
+use yilian_spec::block::CommitCertificate;
+use yilian_spec::chain::Expectation;
+use yilian_spec::codec;
+use yilian_spec::height::Height;
+use yilian_spec::time::LedgerTime;
+
+use super::ledger::{Ledger, failed};
+use super::{
+    Application, ApplicationError, Arrival, BuiltBlock, Candidate, DecidedBlock, Misbehaviour, StartPoint,
+    UndecidedBlock, ValidatorInfo, Verdict,
+};
+
+impl Application for Ledger {
+    fn start(&mut self) -> Result<StartPoint, ApplicationError> {
+        let validators = self.tip.validators.validators().iter();
+        Ok(StartPoint {
+            height: self.tip.height.next(),
+            validators: validators
+                .map(|entry| ValidatorInfo { public_key: entry.key, voting_power: entry.power })
+                .collect(),
+            rotation: self.rotation(),
+            timeouts: self.options.timeouts,
+            target_time_ms: self.options.target_time_ms,
+        })
+    }
+
+    fn build(&mut self, height: Height, round: u32, now_ms: u64) -> Result<BuiltBlock, ApplicationError> {
+        self.require_next(height)?;
+        let proposer = self.options.proposer.ok_or_else(|| ApplicationError::Broken {
+            reason: "this node has no key to propose with".into(),
+        })?;
+        // After a restart the engine may ask again for what it was given: another block would be equivocation.
+        let earlier = self.undecided(height, Some(round))?;
+        let own = |block: &UndecidedBlock| block.proposer == proposer && block.valid_round.is_none();
+        if let Some(block) = earlier.into_iter().find(own) {
+            return Ok(BuiltBlock { block_id: block.block_id, bytes: block.bytes });
+        }
+        let (block_id, bytes) = self.build_block(proposer, now_ms)?;
+        Ok(BuiltBlock { block_id, bytes })
+    }
+
+    fn validate(&mut self, candidate: Candidate<'_>) -> Result<Verdict, ApplicationError> {
+        if candidate.height != self.tip.height.next() {
+            let reason = format!("height {} is not the next one", candidate.height);
+            return Ok(Verdict::Invalid { block_id: None, reason });
+        }
+        let expectation = match candidate.arrival {
+            Arrival::Synced => Expectation { proposer: None, clock: None },
+            Arrival::Proposed { now_ms } => Expectation {
+                // Another validator may have built a block that is proposed again.
+                proposer: candidate.valid_round.is_none().then_some(candidate.proposer),
+                clock: Some(LedgerTime(now_ms)),
+            },
+        };
+        let verdict = match self.execute_block(candidate.bytes, expectation)? {
+            Ok(block_id) => Verdict::Valid { block_id },
+            Err(invalid) => Verdict::Invalid { block_id: invalid.block_id, reason: invalid.reason },
+        };
+        Ok(verdict)
+    }
+
+    fn remember(&mut self, block: UndecidedBlock) -> Result<(), ApplicationError> {
+        if block.height <= self.tip.height {
+            return Ok(());
+        }
+        let row = (block.valid_round, block.proposer, block.bytes);
+        self.store
+            .remember(block.height, block.round, block.block_id, row)
+            .map_err(|error| failed("keeping an undecided block", error))
+    }
+
+    fn undecided(
+        &mut self,
+        height: Height,
+        round: Option<u32>,
+    ) -> Result<Vec<UndecidedBlock>, ApplicationError> {
+        let rows = self.store.tables().undecided(height, round);
+        let rows = rows.map_err(|error| failed("reading undecided blocks", error))?;
+        let block = |(round, block_id, (_, valid_round, proposer, bytes))| UndecidedBlock {
+            height,
+            round,
+            valid_round,
+            proposer,
+            block_id,
+            bytes,
+        };
+        Ok(rows.into_iter().map(block).collect())
+    }
+
+    fn commit(&mut self, certificate: &CommitCertificate) -> Result<(), ApplicationError> {
+        if certificate.height == self.tip.height && certificate.block_id == self.tip.block_id {
+            return Ok(());
+        }
+        self.require_next(certificate.height)?;
+        self.commit_next(certificate)
+    }
+
+    fn misbehaved(&mut self, misbehaviour: &[Misbehaviour]) {
+        for Misbehaviour { validator, height, kind } in misbehaviour {
+            tracing::warn!(%validator, %height, ?kind, "a validator signed two things of which it may sign one");
+        }
+    }
+
+    fn decided(
+        &mut self,
+        heights: RangeInclusive<Height>,
+        bytes_max: usize,
+    ) -> Result<Vec<DecidedBlock>, ApplicationError> {
+        let tables = self.store.tables();
+        let last = heights.end().0.min(self.tip.height.0);
+        let mut blocks = Vec::new();
+        let mut total = 0usize;
+        for height in (heights.start().0.max(1)..=last).map(Height) {
+            let block =
+                self.decided_block(tables, height).map_err(|error| failed("reading a block", error))?;
+            total = total.saturating_add(block.bytes.len() + codec::encode(&block.certificate).len());
+            if total > bytes_max && !blocks.is_empty() {
+                break;
+            }
+            blocks.push(block);
+        }
+        Ok(blocks)
+    }
+
+    fn lowest_height(&mut self) -> Result<Height, ApplicationError> {
+        Ok(Height::FIRST)
+    }
+
+    fn has_work(&mut self) -> bool {
+        self.mempool().is_some_and(|mempool| mempool.pending() > 0)
+    }
+}
+
+impl Ledger {
+    fn require_next(&self, height: Height) -> Result<(), ApplicationError> {
+        let next = self.tip.height.next();
+        if height == next {
+            return Ok(());
+        }
+        Err(ApplicationError::Broken { reason: format!("asked for height {height}, the next one is {next}") })
+    }
+
+    fn decided_block(
+        &self,
+        tables: crate::storage::tables::Tables<'_>,
+        height: Height,
+    ) -> Result<DecidedBlock, crate::storage::StorageError> {
+        let missing = || crate::storage::StorageError::Inconsistent {
+            reason: format!("block {height} is below the tip but has no header or certificate"),
+        };
+        let header = tables.header(height)?.ok_or_else(missing)?;
+        let certificate = tables.certificate(height)?.ok_or_else(missing)?;
+        let bytes = tables.block_bytes(&header)?;
+        Ok(DecidedBlock { certificate, bytes })
+    }
+}

@@ -1,0 +1,383 @@
+//! The one writer of the ledger: executes blocks on the tip, commits decided ones, and publishes what follows.
+//!
+//! A block's way through here:
+//!
+//! 1. *Built* from the mempool, or *received* and checked. Either way it is executed once, and kept in memory with all
+//!    that committing it writes ([`super::executed`]).
+//! 2. *Remembered*: its bytes reach the disk before this node says anything about it. A crash from here on loses
+//!    nothing that others rely on: the bytes are read back and executed again.
+//! 3. *Committed*: one synced batch. A crash before it is as if the block had not been decided yet (consensus decides
+//!    it again); a crash after it finds the block at the next start.
+//! 4. *Published*: the tip, the tree and the receipts reach readers and waiting callers, never before step 3.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use yilian_spec::block::{Block, CommitCertificate};
+use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation, Tip};
+use yilian_spec::codec;
+use yilian_spec::height::Height;
+use yilian_spec::id::{BlockId, Hash, TransactionId};
+use yilian_spec::merkle::state_tree::{StateTree, TreeUpdate};
+use yilian_spec::signature::PublicKey;
+use yilian_spec::state::ViewError;
+use yilian_spec::state::overlay::Writes;
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::{CheckedTransaction, Transaction};
+use yilian_spec::validation::{contextual, semantic};
+
+use super::executed::{Candidates, Executed};
+use super::publish::{CommittedBlock, Published, Publisher};
+use super::reader::LedgerReader;
+use super::rotation::{ABSENCE_HEIGHTS, ProposerRecord, proposer_rotation};
+use super::state_root::{proven_changes, tree_error};
+use super::timings::{Outer, Stage, Timings};
+use super::{ApplicationError, ConsensusTimeouts};
+use crate::limits;
+use crate::mempool::Mempool;
+use crate::storage::commit::{BlockRows, block_batch};
+use crate::storage::store::Opened;
+use crate::storage::tables::assemble_block;
+use crate::storage::{StorageError, Store};
+
+/// What the operator sets for the ledger on this node.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LedgerOptions {
+    /// The key in whose name this node proposes; `None` on a node that only follows.
+    pub proposer: Option<PublicKey>,
+    /// How long consensus waits for the others.
+    pub timeouts: ConsensusTimeouts,
+    /// Least time between two heights, in milliseconds.
+    pub target_time_ms: Option<u64>,
+}
+
+/// The writer. There is one per data directory; readers go through [`LedgerReader`].
+pub struct Ledger {
+    pub(super) store: Arc<Store>,
+    pub(super) options: LedgerOptions,
+    pub(super) tip: Tip,
+    tree: StateTree,
+    mempool: Option<Mempool>,
+    candidates: Candidates,
+    /// Transactions of received blocks that were verified here and are not the mempool's.
+    verified: BTreeMap<TransactionId, CheckedTransaction>,
+    /// The last blocks' proposers, oldest first.
+    pub(super) recent: VecDeque<ProposerRecord>,
+    publisher: Publisher,
+    timings: Arc<Timings>,
+}
+
+impl Ledger {
+    /// Opens the writer on a store.
+    ///
+    /// # Errors
+    /// When the stored tip, tree and rows do not belong together, or cannot be read.
+    pub fn open(store: Arc<Store>, options: LedgerOptions) -> Result<Self, StorageError> {
+        let Opened { tip, tree } = store.load()?;
+        let recent = recent_proposers(&store, tip.height)?;
+        let publisher = Publisher::new(Published { tip: tip.clone(), tree: tree.clone(), block: None });
+        Ok(Self {
+            store,
+            options,
+            tip,
+            tree,
+            mempool: None,
+            candidates: Candidates::default(),
+            verified: BTreeMap::new(),
+            recent,
+            publisher,
+            timings: Arc::default(),
+        })
+    }
+
+    /// Where this node's blocks take their transactions from; without one they are empty.
+    pub fn set_mempool(&mut self, mempool: Mempool) {
+        self.mempool = Some(mempool);
+    }
+
+    /// A handle for reading.
+    pub fn reader(&self) -> LedgerReader {
+        let (published, gate) = self.publisher.subscribe();
+        LedgerReader::new(Arc::clone(&self.store), published, gate)
+    }
+
+    /// The counters of where the time goes.
+    pub fn timings(&self) -> Arc<Timings> {
+        Arc::clone(&self.timings)
+    }
+
+    /// The ledger's end.
+    pub fn tip(&self) -> &Tip {
+        &self.tip
+    }
+
+    pub(super) fn mempool(&self) -> Option<&Mempool> {
+        self.mempool.as_ref()
+    }
+
+    /// Who proposes the next height, by turns; never empty, as a set of validators is not.
+    pub(super) fn rotation(&self) -> Vec<PublicKey> {
+        let keys: Vec<PublicKey> =
+            self.tip.validators.validators().iter().map(|validator| validator.key).collect();
+        let recent: Vec<ProposerRecord> = self.recent.iter().copied().collect();
+        proposer_rotation(&keys, &recent)
+    }
+
+    /// Whose turn round 0 of the next height is.
+    fn turn(&self) -> PublicKey {
+        let rotation = self.rotation();
+        let turn = self.tip.height.next().0 % rotation.len() as u64;
+        rotation[turn as usize]
+    }
+
+    /// Executes a new block of this node's on the tip and keeps it; returns its id and bytes.
+    pub(super) fn build_block(
+        &mut self,
+        proposer: PublicKey,
+        now_ms: u64,
+    ) -> Result<(BlockId, Vec<u8>), ApplicationError> {
+        let time = LedgerTime(now_ms).max(self.tip.next_time_min());
+        let transactions = self.select(time)?;
+        let mut update = None;
+        let tables = self.store.tables();
+        let root_of = root_of(&self.tree, &self.store, &self.timings, &mut update);
+        let outer = Outer::start(&self.timings, Stage::Execution, Stage::StateRoot);
+        let block = chain::execute(&self.tip, &tables, time, proposer, transactions, root_of)
+            .map_err(|error| unreadable("executing a new block", error))?;
+        outer.finish();
+        let encoded: Vec<Vec<u8>> =
+            block.transactions.iter().map(|entry| codec::encode(entry.transaction())).collect();
+        let bytes = assemble_block(&block.header, encoded.iter().map(Vec::as_slice));
+        let executed = keep(block, update, bytes.clone());
+        let block_id = executed.id();
+        self.candidates.insert(executed);
+        Ok((block_id, bytes))
+    }
+
+    /// Takes what a block of `time` may carry from the mempool, and drops from the mempool what no block may carry.
+    fn select(&self, time: LedgerTime) -> Result<Vec<CheckedTransaction>, ApplicationError> {
+        let Some(mempool) = &self.mempool else {
+            return Ok(Vec::new());
+        };
+        let parameters = &self.tip.parameters;
+        let taken =
+            mempool.take(parameters.block_transactions_max as usize, parameters.block_bytes_max as usize);
+        let tables = self.store.tables();
+        let mut fit = Vec::with_capacity(taken.len());
+        let mut unfit = Vec::new();
+        for transaction in taken {
+            match contextual::check(&transaction, &tables, time) {
+                Ok(()) => fit.push(transaction),
+                Err(contextual::ContextualError::View(error)) => {
+                    return Err(unreadable("choosing transactions", error));
+                }
+                // Its time may still come.
+                Err(contextual::ContextualError::FromTheFuture) => {}
+                Err(_) => unfit.push(transaction.id()),
+            }
+        }
+        mempool.discard(&unfit);
+        Ok(fit)
+    }
+
+    /// Checks and executes a block's bytes on the tip, and keeps it. `Ok(Err(…))` when it breaks a rule.
+    pub(super) fn execute_block(
+        &mut self,
+        bytes: &[u8],
+        expectation: Expectation,
+    ) -> Result<Result<BlockId, Invalid>, ApplicationError> {
+        let decoded = self
+            .timings
+            .measure(Stage::Verification, || codec::decode::<Block>(bytes, limits::BLOCK_DECODE_BYTES_MAX));
+        let block = match decoded {
+            Ok(block) => block,
+            Err(error) => return Ok(Err(Invalid { block_id: None, reason: error.to_string() })),
+        };
+        let block_id = block.header.id();
+        self.verify(&block.transactions);
+        let checked = |id: TransactionId| {
+            let of_block = self.verified.get(&id).cloned();
+            of_block.or_else(|| self.mempool.as_ref().and_then(|mempool| mempool.checked(id)))
+        };
+        let mut update = None;
+        let root_of = root_of(&self.tree, &self.store, &self.timings, &mut update);
+        let outer = Outer::start(&self.timings, Stage::Execution, Stage::StateRoot);
+        let result = chain::validate(&self.tip, &self.store.tables(), block, expectation, checked, root_of);
+        outer.finish();
+        match result {
+            Ok(block) => {
+                self.candidates.insert(keep(block, update, bytes.to_vec()));
+                Ok(Ok(block_id))
+            }
+            Err(BlockError::View(error)) => Err(unreadable("checking a block", error)),
+            Err(rule) => Ok(Err(Invalid { block_id: Some(block_id), reason: rule.to_string() })),
+        }
+    }
+
+    /// Whether the block was executed already and is kept.
+    pub(super) fn holds(&mut self, block_id: BlockId) -> bool {
+        self.candidates.touch(block_id)
+    }
+
+    /// Verifies in one batch what the mempool has not. What fails is left out, and the block's check names it.
+    fn verify(&mut self, transactions: &[Transaction]) {
+        let known = |transaction: &Transaction| {
+            let id = transaction.id();
+            self.verified.contains_key(&id)
+                || self.mempool.as_ref().is_some_and(|mempool| mempool.checked(id).is_some())
+        };
+        let timings = Arc::clone(&self.timings);
+        let checked = timings.measure(Stage::Verification, || {
+            let fresh = transactions.iter().filter(|entry| !known(entry)).cloned().collect();
+            semantic::check_many(fresh, self.tip.chain_id)
+        });
+        if self.verified.len() + checked.len() > limits::VERIFIED_MAX {
+            self.verified.clear();
+        }
+        self.verified.extend(checked.into_iter().flatten().map(|entry| (entry.id(), entry)));
+    }
+
+    /// Makes the next block part of the ledger; its certificate is verified here once more.
+    pub(super) fn commit_next(&mut self, certificate: &CommitCertificate) -> Result<(), ApplicationError> {
+        let (height, block_id) = (certificate.height, certificate.block_id);
+        self.ensure_executed(height, block_id)?;
+        let executed =
+            self.candidates.take(block_id).ok_or(ApplicationError::PayloadMissing { height, block_id })?;
+        let diverged = |reason: String| ApplicationError::Divergence { height, block_id, reason };
+        certificate
+            .verify(&executed.block.header, &self.tip.validators)
+            .map_err(|error| diverged(error.to_string()))?;
+        let turn = self.turn();
+        let published = self
+            .publisher
+            .advance(|| {
+                write_block(&self.store, &self.timings, &executed, certificate, turn)?;
+                // From here on the block is part of the ledger, whatever happens to this process.
+                let Executed { block, update, .. } = executed;
+                self.tree
+                    .apply(update)
+                    .map_err(|error| StorageError::Inconsistent { reason: error.to_string() })?;
+                let ExecutedBlock { header, transactions, receipts, tip, .. } = block;
+                let block = Some(Arc::new(CommittedBlock { header, transactions, receipts }));
+                Ok(Published { tip, tree: self.tree.clone(), block })
+            })
+            .map_err(|error| failed("committing a block", error))?;
+        self.advance(&published, turn);
+        Ok(())
+    }
+
+    fn advance(&mut self, published: &Published, turn: PublicKey) {
+        self.tip = published.tip.clone();
+        self.candidates.clear();
+        self.verified.clear();
+        let Some(block) = &published.block else { return };
+        self.recent.push_back(ProposerRecord {
+            height: block.header.height,
+            expected: turn,
+            proposer: block.header.proposer,
+        });
+        if self.recent.len() as u64 > ABSENCE_HEIGHTS {
+            self.recent.pop_front();
+        }
+        if let Some(mempool) = &self.mempool {
+            mempool.committed(block);
+        }
+    }
+
+    /// Executes the decided block from its remembered bytes, unless it was executed since the last commit.
+    fn ensure_executed(&mut self, height: Height, block_id: BlockId) -> Result<(), ApplicationError> {
+        if self.holds(block_id) {
+            return Ok(());
+        }
+        let undecided = self
+            .store
+            .tables()
+            .undecided(height, None)
+            .map_err(|error| failed("reading undecided blocks", error))?;
+        let row = undecided.into_iter().find(|(_, id, _)| *id == block_id);
+        let (_, _, (_, _, _, bytes)) = row.ok_or(ApplicationError::PayloadMissing { height, block_id })?;
+        // Two thirds have decided: who proposed it and what the clock says is no longer for this node to judge.
+        let result = self.execute_block(&bytes, Expectation { proposer: None, clock: None })?;
+        result.map(drop).map_err(|invalid| ApplicationError::Divergence {
+            height,
+            block_id,
+            reason: invalid.reason,
+        })
+    }
+}
+
+/// Why a block must not be voted for.
+pub(super) struct Invalid {
+    pub block_id: Option<BlockId>,
+    pub reason: String,
+}
+
+/// Computes the state's root after the writes, and leaves the tree's update in `update`.
+fn root_of<'a>(
+    tree: &'a StateTree,
+    store: &'a Store,
+    timings: &'a Timings,
+    update: &'a mut Option<TreeUpdate>,
+) -> impl FnOnce(&Writes) -> Result<Hash, ViewError> + 'a {
+    move |writes| {
+        let prepared = timings.measure(Stage::StateRoot, || {
+            tree.prepare(&store.tables(), &proven_changes(writes)).map_err(tree_error)
+        })?;
+        let root = Hash(prepared.root());
+        *update = Some(prepared);
+        Ok(root)
+    }
+}
+
+fn keep(block: ExecutedBlock, update: Option<TreeUpdate>, bytes: Vec<u8>) -> Executed {
+    let update = update.expect("a block that was executed has computed its state root");
+    Executed { block, update, bytes }
+}
+
+fn write_block(
+    store: &Store,
+    timings: &Timings,
+    executed: &Executed,
+    certificate: &CommitCertificate,
+    turn: PublicKey,
+) -> Result<(), StorageError> {
+    timings.measure(Stage::Storage, || {
+        let rows = BlockRows {
+            header: &executed.block.header,
+            certificate,
+            transactions: &executed.encoded_transactions(),
+            receipts: &executed.block.receipts,
+            writes: &executed.block.writes,
+            buckets: executed.update.rows(),
+            log_nodes: &executed.block.log_nodes,
+            log: &executed.block.tip.log,
+            turn,
+        };
+        store.write(block_batch(store, &rows)?)
+    })
+}
+
+/// The proposers of the last blocks up to `height`, as committing them has recorded.
+fn recent_proposers(store: &Store, height: Height) -> Result<VecDeque<ProposerRecord>, StorageError> {
+    let tables = store.tables();
+    let first = (height.0 + 1).saturating_sub(ABSENCE_HEIGHTS).max(1);
+    (first..=height.0)
+        .map(Height)
+        .map(|height| {
+            let missing =
+                || StorageError::Inconsistent { reason: format!("block {height} has no header or turn") };
+            let header = tables.header(height)?.ok_or_else(missing)?;
+            let expected = tables.turn(height)?.ok_or_else(missing)?;
+            Ok(ProposerRecord { height, expected, proposer: header.proposer })
+        })
+        .collect()
+}
+
+/// Storage failed under the application.
+pub(super) fn failed(action: &'static str, error: StorageError) -> ApplicationError {
+    ApplicationError::Storage { action, reason: error.to_string() }
+}
+
+fn unreadable(action: &'static str, error: ViewError) -> ApplicationError {
+    ApplicationError::Storage { action, reason: error.0 }
+}

@@ -1,0 +1,66 @@
+//! Every bound of the node, in one place, with the relations between them checked at compile time. The protocol's
+//! bounds, which all nodes share, stand in [`yilian_spec::limits`].
+
+use yilian_spec::limits;
+
+/// Memory for database blocks that were read, in bytes.
+pub const BLOCK_CACHE_BYTES: usize = 64 << 20;
+/// Memory for database rows not yet sorted into files, over all columns, in bytes.
+pub const WRITE_BUFFERS_BYTES: usize = 64 << 20;
+/// The database's write-ahead logs, in bytes; beyond it the oldest rows are sorted into files.
+pub const DATABASE_LOG_BYTES_MAX: u64 = 128 << 20;
+/// Database files that are open at a time.
+pub const DATABASE_FILES_MAX: i32 = 512;
+/// Longest row of the database that is decoded: an undecided block with what is kept beside it.
+pub const ROW_BYTES_MAX: usize = BLOCK_DECODE_BYTES_MAX + 1_024;
+
+/// Longest encoded block: the transactions' bound, a header, and the count between them.
+pub const BLOCK_DECODE_BYTES_MAX: usize = limits::BLOCK_BYTES_MAX + limits::HEADER_BYTES_MAX + 8;
+/// Executed blocks of the next height that are kept in memory; beyond it the one used longest ago is forgotten, and
+/// executed again if it is decided after all.
+pub const CANDIDATES_MAX: usize = 4;
+/// Verified transactions of blocks under consideration that are kept beside the mempool's.
+pub const VERIFIED_MAX: usize = 4 * limits::TRANSACTIONS_PER_BLOCK_MAX;
+/// Rows that one page of a listing may have.
+pub const PAGE_ROWS_MAX: usize = 1_000;
+
+/// Transactions in the mempool.
+pub const POOL_TRANSACTIONS_MAX: usize = 50_000;
+/// Their encoded size in bytes.
+pub const POOL_BYTES_MAX: usize = 64 << 20;
+/// Transactions of one institution in the mempool.
+pub const POOL_INSTITUTION_TRANSACTIONS_MAX: usize = 20_000;
+/// Their encoded size in bytes.
+pub const POOL_INSTITUTION_BYTES_MAX: usize = 24 << 20;
+
+/// Submissions that wait to be verified.
+pub const VERIFY_QUEUE_MAX: usize = 1_024;
+/// Transactions that are verified in one batch, unless one submission alone has more.
+pub const VERIFY_BATCH_MAX: usize = 1_024;
+/// How long a batch may wait for more, while there is load.
+pub const VERIFY_GATHER_MS: u64 = 2;
+/// Transactions in one submission.
+pub const SUBMISSION_TRANSACTIONS_MAX: usize = 256;
+/// Callers that wait for a transaction to be committed.
+pub const WAITERS_MAX: usize = 20_000;
+
+/// Longest batch of transactions between nodes, in bytes.
+pub const GOSSIP_BATCH_BYTES_MAX: usize = 512 << 10;
+/// Batches that wait to be sent to the peers.
+pub const GOSSIP_QUEUE_MAX: usize = 256;
+/// Batches of one peer that wait to be verified.
+pub const GOSSIP_PEER_QUEUE_MAX: usize = 32;
+/// Invalid transactions after which a peer is muted.
+pub const GOSSIP_INVALID_MAX: u32 = 32;
+/// How long a peer stays muted.
+pub const GOSSIP_MUTE_MS: u64 = 60_000;
+/// Peers whose conduct is remembered; more than a consortium has nodes.
+pub const GOSSIP_PEERS_MAX: usize = 4_096;
+/// A transaction of this node's own callers that is still pending after so long is sent to the peers again.
+pub const GOSSIP_REPEAT_MS: u64 = 5_000;
+
+const _: () = assert!(POOL_INSTITUTION_TRANSACTIONS_MAX <= POOL_TRANSACTIONS_MAX);
+const _: () = assert!(POOL_INSTITUTION_BYTES_MAX <= POOL_BYTES_MAX);
+const _: () = assert!(SUBMISSION_TRANSACTIONS_MAX <= VERIFY_BATCH_MAX);
+const _: () = assert!(limits::TRANSACTION_BYTES_MAX + 8 <= GOSSIP_BATCH_BYTES_MAX);
+const _: () = assert!(limits::TRANSACTIONS_PER_BLOCK_MAX <= VERIFIED_MAX);

@@ -1,0 +1,181 @@
+//! The way of a batch into the pool: known ones answered, signatures verified together, context checked, bounds kept.
+
+use bytes::Bytes;
+use libp2p::PeerId;
+use tokio::sync::oneshot;
+use yilian_spec::codec;
+use yilian_spec::id::InstitutionId;
+use yilian_spec::membership::KeyRecord;
+use yilian_spec::state::key::StateKey;
+use yilian_spec::state::{StateView, ViewError};
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::{CheckedTransaction, Transaction};
+use yilian_spec::validation::contextual::{self, ContextualError};
+use yilian_spec::validation::semantic;
+
+use super::{Admission, Mempool, Rejection, Verdict};
+use crate::application::timings::Stage;
+use crate::limits;
+
+/// What waits for a worker.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// From a caller of this node, who waits for the answer.
+    Submitted { transactions: Vec<Transaction>, reply: oneshot::Sender<Vec<Verdict>> },
+    /// From a peer.
+    Gossiped { from: PeerId, bytes: Bytes },
+}
+
+impl Mempool {
+    /// Handles a batch of work: one verification for all of it.
+    pub(super) fn process(&self, batch: Vec<Work>) {
+        let mut transactions = Vec::new();
+        let mut parts = Vec::new();
+        for work in batch {
+            match work {
+                Work::Submitted { transactions: mut submitted, reply } => {
+                    parts.push((submitted.len(), Part::Reply(reply)));
+                    transactions.append(&mut submitted);
+                }
+                Work::Gossiped { from, bytes } => match self.decode_batch(from, &bytes) {
+                    Some(mut received) => {
+                        parts.push((received.len(), Part::Peer(from)));
+                        transactions.append(&mut received);
+                    }
+                    None => continue,
+                },
+            }
+        }
+        let local = parts.iter().flat_map(|(count, part)| std::iter::repeat_n(part.is_local(), *count));
+        let local: Vec<bool> = local.collect();
+        let mut verdicts = self.admit(transactions, &local).into_iter();
+        for (count, part) in parts {
+            let verdicts: Vec<Verdict> = verdicts.by_ref().take(count).collect();
+            match part {
+                // A caller that has gone away needs no answer; its transactions stay.
+                Part::Reply(reply) => drop(reply.send(verdicts)),
+                Part::Peer(from) => self.judge(from, &verdicts),
+            }
+        }
+    }
+
+    /// A peer's batch; `None` when it is none, which counts as much as anything the peer can do wrong.
+    fn decode_batch(&self, from: PeerId, bytes: &[u8]) -> Option<Vec<Transaction>> {
+        let decode = || codec::decode::<Vec<Transaction>>(bytes, limits::GOSSIP_BATCH_BYTES_MAX);
+        let decoded = self.shared.timings.measure(Stage::Verification, decode);
+        if decoded.is_err() {
+            self.count_invalid(from, limits::GOSSIP_INVALID_MAX);
+        }
+        decoded.ok()
+    }
+
+    /// What only the ledger's state decides may differ between honest nodes; what is invalid on any state may not.
+    fn judge(&self, from: PeerId, verdicts: &[Verdict]) {
+        let invalid =
+            verdicts.iter().filter(|verdict| matches!(verdict, Err(Rejection::Semantic(_)))).count();
+        self.count_invalid(from, u32::try_from(invalid).unwrap_or(u32::MAX));
+    }
+
+    fn count_invalid(&self, from: PeerId, invalid: u32) {
+        let now_ms = self.shared.clock.now_ms();
+        self.shared.counters.gossip_invalid(invalid);
+        if self.peers().done(from, invalid, now_ms) {
+            tracing::warn!(peer = %from, "a peer sends transactions that do not verify; it is muted for a while");
+        }
+    }
+
+    /// Takes transactions into the pool; `local` says which came from this node's own callers.
+    pub(super) fn admit(&self, transactions: Vec<Transaction>, local: &[bool]) -> Vec<Verdict> {
+        let known: Vec<Result<Option<Admission>, ViewError>> =
+            transactions.iter().map(|transaction| self.known(transaction)).collect();
+        let fresh: Vec<Transaction> = transactions
+            .into_iter()
+            .zip(&known)
+            .filter(|(_, known)| matches!(known, Ok(None)))
+            .map(|(transaction, _)| transaction)
+            .collect();
+        let check = || semantic::check_many(fresh, self.shared.reader.chain_id());
+        let mut checked = self.shared.timings.measure(Stage::Verification, check).into_iter();
+        let mut accepted = Vec::new();
+        let verdicts = known.into_iter().zip(local).map(|(known, local)| match known {
+            Err(error) => Err(Rejection::Storage(error)),
+            Ok(Some(admission)) => Ok(admission),
+            Ok(None) => {
+                let result = checked.next().expect("one result for each transaction that is not known");
+                let transaction = result.map_err(Rejection::Semantic)?;
+                let admission = self.admit_checked(&transaction, *local)?;
+                if *local && admission == Admission::Accepted {
+                    accepted.push(transaction);
+                }
+                Ok(admission)
+            }
+        });
+        let verdicts: Vec<Verdict> = verdicts.collect();
+        self.shared.counters.verdicts(&verdicts);
+        self.gossip_out(accepted);
+        self.announce_work();
+        verdicts
+    }
+
+    /// Whether a transaction waits already or is committed; then its signature need not be verified again.
+    fn known(&self, transaction: &Transaction) -> Result<Option<Admission>, ViewError> {
+        let id = transaction.id();
+        if self.pool().get(id).is_some() {
+            return Ok(Some(Admission::Pending));
+        }
+        let location = self.shared.reader.location(id)?;
+        Ok(location.map(|(height, index)| Admission::Committed { height, index }))
+    }
+
+    fn admit_checked(&self, transaction: &CheckedTransaction, local: bool) -> Result<Admission, Rejection> {
+        let reader = &self.shared.reader;
+        let tables = reader.tables();
+        let now_ms = self.shared.clock.now_ms();
+        // While nothing happens ledger time stands still; the next block will carry the clock's.
+        let time = LedgerTime(now_ms).max(reader.tip().tip.next_time_min());
+        contextual::check(transaction, &tables, time).map_err(rejection)?;
+        let owner = self.owner(transaction).map_err(Rejection::Storage)?;
+        let id = transaction.id();
+        let mut pool = self.pool();
+        if pool.get(id).is_some() {
+            return Ok(Admission::Pending);
+        }
+        // Once more under the lock: a block may have carried it since, and then nothing would remove it.
+        if let Some((height, index)) =
+            reader.location(id).map_err(|error| Rejection::Storage(error.into()))?
+        {
+            return Ok(Admission::Committed { height, index });
+        }
+        let gossip_at_ms = local.then(|| now_ms.saturating_add(limits::GOSSIP_REPEAT_MS));
+        pool.insert(transaction.clone(), owner, gossip_at_ms).map_err(Rejection::Pool)?;
+        Ok(Admission::Accepted)
+    }
+
+    /// The institution that the author's key is registered for.
+    fn owner(&self, transaction: &CheckedTransaction) -> Result<InstitutionId, ViewError> {
+        let key = StateKey::Key(transaction.body().author).bytes();
+        let row = self.shared.reader.tables().get(&key)?;
+        let row = row.ok_or_else(|| ViewError("the author's key has just been there".into()))?;
+        codec::decode::<KeyRecord>(&row, limits::ROW_BYTES_MAX)
+            .map(|record| record.institution)
+            .map_err(|error| ViewError(format!("the author's key: {error}")))
+    }
+}
+
+enum Part {
+    Reply(oneshot::Sender<Vec<Verdict>>),
+    Peer(PeerId),
+}
+
+impl Part {
+    fn is_local(&self) -> bool {
+        matches!(self, Self::Reply(_))
+    }
+}
+
+fn rejection(error: ContextualError) -> Rejection {
+    match error {
+        ContextualError::View(error) => Rejection::Storage(error),
+        other => Rejection::Contextual(other),
+    }
+}

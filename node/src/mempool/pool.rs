@@ -1,0 +1,253 @@
+//! The pure core of the mempool: verified transactions that wait for a block, within bounds, taken fairly.
+//!
+//! No clock, lock or storage here: whoever calls says what time it is. A transaction counts for the institution that
+//! its author's key is registered for, whatever it claims, so nobody fills another member's share.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use thiserror::Error;
+use yilian_spec::id::{InstitutionId, TransactionId};
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::CheckedTransaction;
+
+use crate::limits;
+
+/// How much a pool holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolBounds {
+    /// Transactions in all.
+    pub transactions: usize,
+    /// Their encoded size in bytes.
+    pub bytes: usize,
+    /// Transactions of one institution.
+    pub institution_transactions: usize,
+    /// Their encoded size in bytes.
+    pub institution_bytes: usize,
+}
+
+impl Default for PoolBounds {
+    fn default() -> Self {
+        Self {
+            transactions: limits::POOL_TRANSACTIONS_MAX,
+            bytes: limits::POOL_BYTES_MAX,
+            institution_transactions: limits::POOL_INSTITUTION_TRANSACTIONS_MAX,
+            institution_bytes: limits::POOL_INSTITUTION_BYTES_MAX,
+        }
+    }
+}
+
+/// Which bound a transaction would break. All of them pass with time: submit again after the next blocks.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum PoolError {
+    /// Too many transactions.
+    #[error("the mempool holds {bound} transactions, its bound: submit again after the next blocks")]
+    Full {
+        /// The bound.
+        bound: usize,
+    },
+    /// Too many bytes.
+    #[error("the mempool holds up to {bound} bytes and is full: submit again after the next blocks")]
+    FullBytes {
+        /// The bound in bytes.
+        bound: usize,
+    },
+    /// Too many transactions of the institution.
+    #[error("{institution} has {bound} transactions waiting, its bound: wait for them to be committed")]
+    InstitutionFull {
+        /// The institution.
+        institution: InstitutionId,
+        /// The bound.
+        bound: usize,
+    },
+    /// Too many bytes of the institution.
+    #[error(
+        "{institution} may have {bound} bytes waiting and has no room left: wait for them to be committed"
+    )]
+    InstitutionFullBytes {
+        /// The institution.
+        institution: InstitutionId,
+        /// The bound in bytes.
+        bound: usize,
+    },
+}
+
+/// A transaction that waits.
+#[derive(Debug)]
+struct Entry {
+    transaction: CheckedTransaction,
+    owner: InstitutionId,
+    arrival: u64,
+    /// When to send it to the peers again; `None` for one that came from a peer.
+    gossip_at_ms: Option<u64>,
+}
+
+/// What waits of one institution, in the order of arrival.
+#[derive(Debug, Default)]
+struct Queue {
+    order: BTreeMap<u64, TransactionId>,
+    bytes: usize,
+}
+
+/// Verified transactions that wait for a block.
+#[derive(Debug, Default)]
+pub struct Pool {
+    bounds: PoolBounds,
+    entries: BTreeMap<TransactionId, Entry>,
+    queues: BTreeMap<InstitutionId, Queue>,
+    expiries: BTreeSet<(LedgerTime, TransactionId)>,
+    gossip: BTreeSet<(u64, TransactionId)>,
+    bytes: usize,
+    arrivals: u64,
+    /// Whose transaction was taken last: the next block begins behind it.
+    last_served: Option<InstitutionId>,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(bounds: PoolBounds) -> Self {
+        Self { bounds, ..Self::default() }
+    }
+
+    /// Transactions in the pool.
+    pub fn length(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Their encoded size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A transaction of the pool.
+    pub fn get(&self, id: TransactionId) -> Option<&CheckedTransaction> {
+        self.entries.get(&id).map(|entry| &entry.transaction)
+    }
+
+    /// Adds a transaction for `owner`; one that is in the pool already stays as it is. With `gossip_at_ms` it is one
+    /// of this node's own callers, to be sent to the peers again at that time.
+    ///
+    /// # Errors
+    /// The bound it would break; nothing has changed then.
+    pub fn insert(
+        &mut self,
+        transaction: CheckedTransaction,
+        owner: InstitutionId,
+        gossip_at_ms: Option<u64>,
+    ) -> Result<(), PoolError> {
+        let id = transaction.id();
+        if self.entries.contains_key(&id) {
+            return Ok(());
+        }
+        let length = transaction.encoded_length();
+        self.check_bounds(&owner, length)?;
+        let arrival = self.arrivals;
+        self.arrivals += 1;
+        self.bytes += length;
+        self.expiries.insert((transaction.body().expires, id));
+        self.gossip.extend(gossip_at_ms.map(|at| (at, id)));
+        let queue = self.queues.entry(owner.clone()).or_default();
+        queue.order.insert(arrival, id);
+        queue.bytes += length;
+        self.entries.insert(id, Entry { transaction, owner, arrival, gossip_at_ms });
+        Ok(())
+    }
+
+    fn check_bounds(&self, owner: &InstitutionId, length: usize) -> Result<(), PoolError> {
+        let bounds = &self.bounds;
+        if self.entries.len() >= bounds.transactions {
+            return Err(PoolError::Full { bound: bounds.transactions });
+        }
+        if self.bytes + length > bounds.bytes {
+            return Err(PoolError::FullBytes { bound: bounds.bytes });
+        }
+        let (count, bytes) = self.queues.get(owner).map_or((0, 0), |queue| (queue.order.len(), queue.bytes));
+        let institution = || owner.clone();
+        if count >= bounds.institution_transactions {
+            let bound = bounds.institution_transactions;
+            return Err(PoolError::InstitutionFull { institution: institution(), bound });
+        }
+        if bytes + length > bounds.institution_bytes {
+            let bound = bounds.institution_bytes;
+            return Err(PoolError::InstitutionFullBytes { institution: institution(), bound });
+        }
+        Ok(())
+    }
+
+    /// Up to `count` transactions of together at most `bytes`, one of each institution by turns, each institution's in
+    /// the order of arrival. They stay in the pool until they are committed or discarded.
+    pub fn take(&mut self, count: usize, bytes: usize) -> Vec<CheckedTransaction> {
+        let mut taken = Vec::new();
+        let mut room = bytes;
+        let mut last = None;
+        let mut turns = self.turns();
+        while let Some((owner, mut ids)) = turns.pop_front() {
+            if taken.len() >= count {
+                break;
+            }
+            let Some(entry) = ids.next().and_then(|id| self.entries.get(id)) else { continue };
+            // What does not fit waits, and what stands behind it too: order within an institution is kept.
+            let Some(left) = room.checked_sub(entry.transaction.encoded_length()) else { continue };
+            room = left;
+            taken.push(entry.transaction.clone());
+            last = Some(owner.clone());
+            turns.push_back((owner, ids));
+        }
+        drop(turns);
+        self.last_served = last.or_else(|| self.last_served.take());
+        taken
+    }
+
+    /// The institutions' queues, beginning behind the one that was served last.
+    fn turns(&self) -> VecDeque<(&InstitutionId, impl Iterator<Item = &TransactionId>)> {
+        let mut turns: VecDeque<_> =
+            self.queues.iter().map(|(owner, queue)| (owner, queue.order.values())).collect();
+        let served = |last: &InstitutionId| self.queues.range(..=last.clone()).count();
+        turns.rotate_left(self.last_served.as_ref().map_or(0, served) % turns.len().max(1));
+        turns
+    }
+
+    /// Removes transactions; ids that are not in the pool are passed over.
+    pub fn remove<'a>(&mut self, ids: impl IntoIterator<Item = &'a TransactionId>) {
+        for id in ids {
+            let Some(entry) = self.entries.remove(id) else { continue };
+            let length = entry.transaction.encoded_length();
+            self.bytes -= length;
+            self.expiries.remove(&(entry.transaction.body().expires, *id));
+            if let Some(at) = entry.gossip_at_ms {
+                self.gossip.remove(&(at, *id));
+            }
+            let queue = self.queues.get_mut(&entry.owner).expect("every entry stands in its owner's queue");
+            queue.order.remove(&entry.arrival);
+            queue.bytes -= length;
+            if queue.order.is_empty() {
+                self.queues.remove(&entry.owner);
+            }
+        }
+    }
+
+    /// Removes what no block of `time` or later may carry; returns how many that were.
+    pub fn expire(&mut self, time: LedgerTime) -> usize {
+        let expired: Vec<TransactionId> =
+            self.expiries.iter().take_while(|(expires, _)| *expires <= time).map(|(_, id)| *id).collect();
+        self.remove(&expired);
+        expired.len()
+    }
+
+    /// Transactions of this node's own callers that are due to be sent to the peers again, together at most `bytes`;
+    /// each is due again `repeat_ms` later.
+    pub fn due_for_gossip(&mut self, now_ms: u64, repeat_ms: u64, bytes: usize) -> Vec<CheckedTransaction> {
+        let mut room = bytes;
+        let mut due = Vec::new();
+        let next = now_ms.saturating_add(repeat_ms.max(1));
+        while let Some(&(at, id)) = self.gossip.first().filter(|(at, _)| *at <= now_ms) {
+            let entry = self.entries.get_mut(&id).expect("what is gossiped is in the pool");
+            let Some(left) = room.checked_sub(entry.transaction.encoded_length()) else { break };
+            room = left;
+            entry.gossip_at_ms = Some(next);
+            due.push(entry.transaction.clone());
+            self.gossip.remove(&(at, id));
+            self.gossip.insert((next, id));
+        }
+        due
+    }
+}

@@ -1,0 +1,106 @@
+//! Copies of a ledger while its node runs, and their way back.
+//!
+//! A backup directory holds several backups that share unchanged files. Making one blocks nobody: the database's own
+//! engine copies the files of one moment, and every file's checksum is verified before the backup counts.
+
+use std::path::Path;
+
+use rocksdb::Env;
+use rocksdb::backup::{BackupEngine, BackupEngineOptions, RestoreOptions};
+use yilian_spec::height::Height;
+use yilian_spec::id::{BlockId, ChainId};
+
+use super::disk::StorageOptions;
+use super::error::StorageError;
+use super::store::Store;
+
+/// A backup that has been verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupInfo {
+    /// Its number in the directory.
+    pub number: u32,
+    /// Its size in bytes, counting files that other backups share.
+    pub bytes: u64,
+    /// Its files.
+    pub files: u32,
+}
+
+/// What a restored backup holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoredLedger {
+    /// The ledger.
+    pub chain_id: ChainId,
+    /// The last block's height.
+    pub height: Height,
+    /// The last block.
+    pub block_id: BlockId,
+}
+
+/// Adds a backup of `store` to the directory, keeps the `keep` newest ones there, and verifies the new one.
+///
+/// # Errors
+/// When the directory cannot be written, or the copy does not verify.
+pub fn backup(store: &Store, dir: &Path, keep: usize) -> Result<BackupInfo, StorageError> {
+    let failed = |action| move |source| StorageError::Backup { dir: dir.to_owned(), action, source };
+    let mut engine = open(dir)?;
+    engine
+        .create_new_backup_flush(store.disk().database(), true)
+        .map_err(failed("copying the ledger's files"))?;
+    engine.purge_old_backups(keep.max(1)).map_err(failed("removing old backups"))?;
+    verified(&engine, dir)
+}
+
+/// Verifies the newest backup in the directory: every file is there and has its checksum.
+///
+/// # Errors
+/// When there is none, or it does not verify.
+pub fn verify(dir: &Path) -> Result<BackupInfo, StorageError> {
+    require_backups(dir)?;
+    verified(&open(dir)?, dir)
+}
+
+/// Restores the newest backup into an empty or absent directory, and opens it to see that its tip and state fit.
+/// `super::audit::check` reads such a ledger in full.
+///
+/// # Errors
+/// [`StorageError::NotEmpty`] when the target holds a ledger; or the backup cannot be read, or does not open.
+pub fn restore(dir: &Path, target: &Path) -> Result<RestoredLedger, StorageError> {
+    require_backups(dir)?;
+    if target.join("CURRENT").exists() {
+        return Err(StorageError::NotEmpty { dir: target.to_owned() });
+    }
+    std::fs::create_dir_all(target)
+        .map_err(|source| StorageError::Directory { dir: target.to_owned(), source })?;
+    let mut engine = open(dir)?;
+    verified(&engine, dir)?;
+    engine.restore_from_latest_backup(target, target, &RestoreOptions::default()).map_err(|source| {
+        StorageError::Backup { dir: dir.to_owned(), action: "restoring the newest backup", source }
+    })?;
+    let tip = Store::open(target, StorageOptions::default())?.load()?.tip;
+    Ok(RestoredLedger { chain_id: tip.chain_id, height: tip.height, block_id: tip.block_id })
+}
+
+/// Opening would make an empty backup directory of whatever path was mistyped.
+fn require_backups(dir: &Path) -> Result<(), StorageError> {
+    if dir.join("meta").is_dir() { Ok(()) } else { Err(StorageError::NoLedger { dir: dir.to_owned() }) }
+}
+
+fn open(dir: &Path) -> Result<BackupEngine, StorageError> {
+    let failed =
+        |source| StorageError::Backup { dir: dir.to_owned(), action: "opening the directory", source };
+    std::fs::create_dir_all(dir).map_err(|source| StorageError::Directory { dir: dir.to_owned(), source })?;
+    let mut options = BackupEngineOptions::new(dir).map_err(failed)?;
+    options.set_sync(true);
+    BackupEngine::open(&options, &Env::new().map_err(failed)?).map_err(failed)
+}
+
+fn verified(engine: &BackupEngine, dir: &Path) -> Result<BackupInfo, StorageError> {
+    let newest = engine.get_backup_info().into_iter().max_by_key(|info| info.backup_id);
+    let info = newest.ok_or_else(|| StorageError::NoLedger { dir: dir.to_owned() })?;
+    engine.verify_backup(info.backup_id).map_err(|source| StorageError::Backup {
+        dir: dir.to_owned(),
+        action: "verifying the newest backup",
+        source,
+    })?;
+    Ok(BackupInfo { number: info.backup_id, bytes: info.size, files: info.num_files })
+}

@@ -1,0 +1,96 @@
+//! Everything that one block writes, as one batch.
+
+use yilian_spec::block::{CommitCertificate, Header};
+use yilian_spec::codec;
+use yilian_spec::id::TransactionId;
+use yilian_spec::merkle::log::{CompleteNode, Frontier};
+use yilian_spec::merkle::state_tree::BucketRows;
+use yilian_spec::receipt::Receipt;
+use yilian_spec::signature::PublicKey;
+use yilian_spec::state::overlay::Writes;
+
+use super::disk::{Batch, Column};
+use super::error::StorageError;
+use super::store::Store;
+use super::tables::{TIP_KEY, TipRow, height_key, location_key, log_node_key};
+
+/// A block that is about to become part of the ledger.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockRows<'a> {
+    /// Its header.
+    pub header: &'a Header,
+    /// What makes it final.
+    pub certificate: &'a CommitCertificate,
+    /// Its transactions with their ids, encoded, in order.
+    pub transactions: &'a [(TransactionId, &'a [u8])],
+    /// Their receipts, in the same order.
+    pub receipts: &'a [Receipt],
+    /// The state rows it writes.
+    pub writes: &'a Writes,
+    /// The rows of the state tree it writes.
+    pub buckets: &'a BucketRows,
+    /// The nodes that it completes in the ledger's log.
+    pub log_nodes: &'a [CompleteNode],
+    /// The head of the ledger's log after it.
+    pub log: &'a Frontier,
+    /// Whose turn to propose round 0 was.
+    pub turn: PublicKey,
+}
+
+/// The batch that makes a block part of the ledger, and forgets the undecided blocks up to its height.
+///
+/// # Errors
+/// When the undecided blocks cannot be listed.
+pub fn block_batch(store: &Store, rows: &BlockRows<'_>) -> Result<Batch, StorageError> {
+    let mut batch = Batch::default();
+    let header = rows.header;
+    let height = height_key(header.height);
+    let block_id = header.id();
+    batch.put(Column::Header, height.clone(), codec::encode(header));
+    batch.put(Column::Certificate, height.clone(), codec::encode(rows.certificate));
+    batch.put(Column::Turn, height, codec::encode(&rows.turn));
+    batch.put(Column::BlockIndex, block_id.0.to_vec(), codec::encode(&header.height));
+    for (index, (id, encoded)) in (0u32..).zip(rows.transactions) {
+        let location = (header.height, index);
+        batch.put(Column::Transaction, location_key(location), encoded.to_vec());
+        batch.put(Column::TransactionIndex, id.0.to_vec(), codec::encode(&location));
+    }
+    for (index, receipt) in (0u32..).zip(rows.receipts) {
+        batch.put(Column::Receipt, location_key((header.height, index)), codec::encode(receipt));
+    }
+    for node in rows.log_nodes {
+        batch.put(Column::LogNode, log_node_key(node.level, node.index), node.hash.to_vec());
+    }
+    put_state(&mut batch, rows.writes, rows.buckets);
+    for key in store.tables().undecided_keys_up_to(header.height)? {
+        batch.delete(Column::Undecided, key);
+    }
+    put_tip(&mut batch, &(header.height, block_id, rows.log.clone(), header.state_root));
+    Ok(batch)
+}
+
+/// State rows and rows of the state tree.
+pub(super) fn put_state(batch: &mut Batch, writes: &Writes, buckets: &BucketRows) {
+    for (key, row) in writes {
+        match row {
+            Some(row) => batch.put(Column::StateRow, key.clone(), row.clone()),
+            None => batch.delete(Column::StateRow, key.clone()),
+        }
+    }
+    put_buckets(batch, buckets);
+}
+
+/// Rows of the state tree.
+pub(super) fn put_buckets(batch: &mut Batch, buckets: &BucketRows) {
+    for (id, row) in buckets {
+        match row {
+            Some(row) => batch.put(Column::StateBucket, id.to_bytes().to_vec(), row.clone()),
+            None => batch.delete(Column::StateBucket, id.to_bytes().to_vec()),
+        }
+    }
+}
+
+/// The tip.
+pub(super) fn put_tip(batch: &mut Batch, tip: &TipRow) {
+    batch.put(Column::Meta, TIP_KEY.to_vec(), codec::encode(tip));
+}

@@ -1,0 +1,361 @@
+//! Bytes on disk: RocksDB with bounded memory, one column per kind of row, synced atomic batches, snapshots.
+
+use std::path::{Path, PathBuf};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
+    Direction, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+};
+
+use super::error::StorageError;
+use crate::limits;
+
+/// A kind of rows. Each is a column family of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Column {
+    /// Format, genesis, tip.
+    Meta,
+    /// Height → header.
+    Header,
+    /// Height → commit certificate.
+    Certificate,
+    /// Height and index → transaction. May be pruned; everything else stays.
+    Transaction,
+    /// Height and index → receipt.
+    Receipt,
+    /// Transaction id → height and index.
+    TransactionIndex,
+    /// Block id → height.
+    BlockIndex,
+    /// Height → whose turn to propose round 0 was.
+    Turn,
+    /// State key → row.
+    StateRow,
+    /// Bucket of the state tree → its leaves and inner hashes.
+    StateBucket,
+    /// Level and index → hash of a complete subtree of the ledger's log.
+    LogNode,
+    /// Height, round and block id → a block that is not decided.
+    Undecided,
+}
+
+impl Column {
+    /// All columns.
+    pub const ALL: [Self; 12] = [
+        Self::Meta,
+        Self::Header,
+        Self::Certificate,
+        Self::Transaction,
+        Self::Receipt,
+        Self::TransactionIndex,
+        Self::BlockIndex,
+        Self::Turn,
+        Self::StateRow,
+        Self::StateBucket,
+        Self::LogNode,
+        Self::Undecided,
+    ];
+
+    /// The column's name on disk and in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Header => "header",
+            Self::Certificate => "certificate",
+            Self::Transaction => "transaction",
+            Self::Receipt => "receipt",
+            Self::TransactionIndex => "transaction_index",
+            Self::BlockIndex => "block_index",
+            Self::Turn => "turn",
+            Self::StateRow => "state_row",
+            Self::StateBucket => "state_bucket",
+            Self::LogNode => "log_node",
+            Self::Undecided => "undecided",
+        }
+    }
+
+    /// Whether its values are mostly hashes, which no compression makes shorter.
+    const fn is_incompressible(self) -> bool {
+        matches!(self, Self::TransactionIndex | Self::StateBucket | Self::LogNode | Self::BlockIndex)
+    }
+
+    /// Whether rows are often asked for that do not exist.
+    const fn has_misses(self) -> bool {
+        matches!(self, Self::TransactionIndex | Self::StateRow | Self::BlockIndex)
+    }
+}
+
+/// How much memory the database may use; the defaults suit a small machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageOptions {
+    /// For blocks that were read, in bytes.
+    pub block_cache_bytes: usize,
+    /// For rows not yet sorted into files, in bytes.
+    pub write_buffers_bytes: usize,
+}
+
+impl Default for StorageOptions {
+    fn default() -> Self {
+        Self {
+            block_cache_bytes: limits::BLOCK_CACHE_BYTES,
+            write_buffers_bytes: limits::WRITE_BUFFERS_BYTES,
+        }
+    }
+}
+
+/// A key and its value.
+pub type Pair = (Box<[u8]>, Box<[u8]>);
+
+/// Reads bytes: the database as it is now, or a snapshot of it.
+pub trait ReadBytes {
+    /// The value under a key.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError>;
+
+    /// Hands the value under a key to `read`, in place.
+    ///
+    /// # Errors
+    /// When the database cannot be read; `read` is not called then.
+    fn with(
+        &self,
+        column: Column,
+        key: &[u8],
+        read: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Result<(), StorageError>;
+
+    /// All rows from `start` on, in the order of their keys.
+    fn scan<'a>(
+        &'a self,
+        column: Column,
+        start: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a>;
+}
+
+/// Writes that take effect together or not at all.
+#[must_use = "a batch changes nothing until it is written"]
+#[derive(Default)]
+pub struct Batch {
+    writes: Vec<(Column, Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Batch {
+    /// Writes a row.
+    pub fn put(&mut self, column: Column, key: Vec<u8>, value: Vec<u8>) {
+        self.writes.push((column, key, Some(value)));
+    }
+
+    /// Deletes a row.
+    pub fn delete(&mut self, column: Column, key: Vec<u8>) {
+        self.writes.push((column, key, None));
+    }
+}
+
+/// An open database.
+pub struct Disk {
+    db: DB,
+    dir: PathBuf,
+}
+
+/// The database at one moment, while writes go on.
+pub struct DiskSnapshot<'a> {
+    disk: &'a Disk,
+    snapshot: Snapshot<'a>,
+}
+
+impl Disk {
+    /// Opens the database in `dir`; makes it when `create` allows and there is none.
+    ///
+    /// # Errors
+    /// [`StorageError::NoLedger`] when there is none and it may not be made; [`StorageError::Open`] otherwise.
+    pub fn open(dir: &Path, create: bool, options: StorageOptions) -> Result<Self, StorageError> {
+        require_database(dir, create)?;
+        let mut database = database_options(options);
+        database.create_if_missing(create);
+        database.create_missing_column_families(create);
+        let db = DB::open_cf_descriptors(&database, dir, columns(options))
+            .map_err(|source| StorageError::Open { dir: dir.to_owned(), source })?;
+        Ok(Self { db, dir: dir.to_owned() })
+    }
+
+    /// Opens the database in `dir` for reading alone; its files stay as they are, and a node may go on using them.
+    ///
+    /// # Errors
+    /// As [`Disk::open`].
+    pub fn open_read_only(dir: &Path, options: StorageOptions) -> Result<Self, StorageError> {
+        require_database(dir, false)?;
+        let db = DB::open_cf_descriptors_read_only(&database_options(options), dir, columns(options), false)
+            .map_err(|source| StorageError::Open { dir: dir.to_owned(), source })?;
+        Ok(Self { db, dir: dir.to_owned() })
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes a batch; when this returns, it has reached the disk.
+    ///
+    /// # Errors
+    /// When it has not; what the disk then holds is only known after opening it again.
+    pub fn write_synced(&self, batch: Batch) -> Result<(), StorageError> {
+        let mut writes = WriteBatch::default();
+        for (column, key, value) in batch.writes {
+            match value {
+                Some(value) => writes.put_cf(self.handle(column), key, value),
+                None => writes.delete_cf(self.handle(column), key),
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db
+            .write_opt(writes, &options)
+            .map_err(|source| StorageError::Database { action: "writing a batch", source })
+    }
+
+    /// The database as it is now.
+    pub fn snapshot(&self) -> DiskSnapshot<'_> {
+        DiskSnapshot { disk: self, snapshot: self.db.snapshot() }
+    }
+
+    /// Bytes of all its files that are in use, without the write-ahead log.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub fn bytes(&self) -> Result<u64, StorageError> {
+        let total =
+            |column| self.db.property_int_value_cf(self.handle(column), "rocksdb.live-sst-files-size");
+        Column::ALL
+            .into_iter()
+            .map(|column| total(column).map(Option::unwrap_or_default))
+            .sum::<Result<u64, _>>()
+            .map_err(|source| StorageError::Database { action: "measuring the files", source })
+    }
+
+    /// The database below, for backups.
+    pub(super) fn database(&self) -> &DB {
+        &self.db
+    }
+
+    fn handle(&self, column: Column) -> &ColumnFamily {
+        self.db.cf_handle(column.name()).expect("every column was opened with the database")
+    }
+}
+
+impl ReadBytes for Disk {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.db
+            .get_cf(self.handle(column), key)
+            .map_err(|source| StorageError::Database { action: "reading a row", source })
+    }
+
+    fn with(
+        &self,
+        column: Column,
+        key: &[u8],
+        read: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Result<(), StorageError> {
+        let row = self.db.get_pinned_cf(self.handle(column), key);
+        let row = row.map_err(|source| StorageError::Database { action: "reading a row", source })?;
+        read(row.as_deref());
+        Ok(())
+    }
+
+    fn scan<'a>(
+        &'a self,
+        column: Column,
+        start: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a> {
+        let from = IteratorMode::From(start, Direction::Forward);
+        let rows = self.db.iterator_cf_opt(self.handle(column), ReadOptions::default(), from);
+        Box::new(rows.map(scanned))
+    }
+}
+
+impl ReadBytes for DiskSnapshot<'_> {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.snapshot
+            .get_cf(self.disk.handle(column), key)
+            .map_err(|source| StorageError::Database { action: "reading a row", source })
+    }
+
+    fn with(
+        &self,
+        column: Column,
+        key: &[u8],
+        read: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Result<(), StorageError> {
+        let row = self.snapshot.get_pinned_cf(self.disk.handle(column), key);
+        let row = row.map_err(|source| StorageError::Database { action: "reading a row", source })?;
+        read(row.as_deref());
+        Ok(())
+    }
+
+    fn scan<'a>(
+        &'a self,
+        column: Column,
+        start: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a> {
+        let from = IteratorMode::From(start, Direction::Forward);
+        let rows = self.snapshot.iterator_cf_opt(self.disk.handle(column), ReadOptions::default(), from);
+        Box::new(rows.map(scanned))
+    }
+}
+
+fn scanned(row: Result<Pair, rocksdb::Error>) -> Result<Pair, StorageError> {
+    row.map_err(|source| StorageError::Database { action: "listing rows", source })
+}
+
+/// A database has a file `CURRENT`; without it a directory that was mistyped would silently become an empty ledger.
+fn require_database(dir: &Path, create: bool) -> Result<(), StorageError> {
+    if dir.join("CURRENT").is_file() {
+        return Ok(());
+    }
+    if !create {
+        return Err(StorageError::NoLedger { dir: dir.to_owned() });
+    }
+    std::fs::create_dir_all(dir).map_err(|source| StorageError::Directory { dir: dir.to_owned(), source })
+}
+
+fn database_options(sizes: StorageOptions) -> Options {
+    let mut options = Options::default();
+    options.set_db_write_buffer_size(sizes.write_buffers_bytes);
+    options.set_max_total_wal_size(limits::DATABASE_LOG_BYTES_MAX);
+    options.set_max_open_files(limits::DATABASE_FILES_MAX);
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_keep_log_file_num(4);
+    options.set_max_log_file_size(1 << 20);
+    options.set_paranoid_checks(true);
+    // Every batch is synced, so only the last record of a log can be incomplete, and only if nobody was told of it.
+    // Damage anywhere else must not silently cut off what follows.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options
+}
+
+fn columns(sizes: StorageOptions) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(sizes.block_cache_bytes);
+    let column = |column: Column| {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&cache);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        table.set_format_version(5);
+        table.set_block_size(if column == Column::StateBucket { 4 << 10 } else { 8 << 10 });
+        if column.has_misses() {
+            table.set_bloom_filter(10.0, false);
+        }
+        let mut options = Options::default();
+        options.set_block_based_table_factory(&table);
+        let compression =
+            if column.is_incompressible() { DBCompressionType::None } else { DBCompressionType::Lz4 };
+        options.set_compression_type(compression);
+        // Buckets are written again and again: the more of them meet in memory, the fewer reach the files.
+        let share = if column == Column::StateBucket { 2 } else { 8 };
+        options.set_write_buffer_size(sizes.write_buffers_bytes / share);
+        options.set_level_compaction_dynamic_level_bytes(true);
+        ColumnFamilyDescriptor::new(column.name(), options)
+    };
+    Column::ALL.into_iter().map(column).collect()
+}

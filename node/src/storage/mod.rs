@@ -1,0 +1,27 @@
+//! Storage: RocksDB in four layers, and the one batch that makes a block part of the ledger.
+//!
+//! | layer | file | knows |
+//! |---|---|---|
+//! | bytes | [`disk`] | columns, keys and values as bytes, synced atomic batches, snapshots |
+//! | typed columns | [`tables`] | what the keys and values of each column are |
+//! | domain | [`store`] | a ledger: its genesis, tip, rows; opening, format and chain |
+//! | commit | [`commit`] | everything that one block writes |
+//!
+//! Beside them: [`backup`] (copies while the node runs), [`audit`] (an independent reading of a whole ledger),
+//! [`measure`] (what the state tree costs on this disk).
+//!
+//! A write that fails is never passed over: the error reaches the caller, and the node stops. Rows that were written
+//! are read back under the database's checksums, and decoded strictly.
+
+pub mod audit;
+pub mod backup;
+pub mod commit;
+pub mod disk;
+pub mod error;
+pub mod measure;
+pub mod store;
+pub mod tables;
+
+pub use disk::StorageOptions;
+pub use error::StorageError;
+pub use store::Store;

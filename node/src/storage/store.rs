@@ -1,0 +1,239 @@
+//! A ledger in storage: made from a genesis, opened again, checked for format, chain and a tip that fits its rows.
+
+use std::path::Path;
+
+use yilian_spec::chain::{self, Tip};
+use yilian_spec::codec;
+use yilian_spec::genesis::Genesis;
+use yilian_spec::height::Height;
+use yilian_spec::id::{BlockId, ChainId, Hash};
+use yilian_spec::membership::ValidatorSet;
+use yilian_spec::merkle::log::Frontier;
+use yilian_spec::merkle::state_tree::{BucketId, StateTree};
+use yilian_spec::state::key::StateKey;
+
+use super::commit::{put_state, put_tip};
+use super::disk::{Batch, Column, Disk, DiskSnapshot, ReadBytes, StorageOptions};
+use super::error::StorageError;
+use super::tables::{
+    FORMAT_KEY, GENESIS_KEY, Tables, TipRow, UndecidedRow, damaged, decode_row, undecided_key,
+};
+use crate::application::state_root::{proven_changes, tree_error};
+
+/// The format of the rows that this program writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Every format there has been, and what distinguishes it.
+pub const FORMAT_HISTORY: [(u32, &str); 1] =
+    [(1, "one column per kind of row; transactions and receipts each in a row; state tree in buckets of 32")];
+
+/// A ledger in storage. Shared by the one writer and all readers.
+pub struct Store {
+    disk: Disk,
+    genesis: Genesis,
+    chain_id: ChainId,
+}
+
+/// What the writer keeps in memory beside the rows.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The ledger's end.
+    pub tip: Tip,
+    /// The upper levels of the state tree.
+    pub tree: StateTree,
+}
+
+impl Store {
+    /// Makes a ledger in an empty or absent directory. The caller has checked the genesis.
+    ///
+    /// # Errors
+    /// [`StorageError::NotEmpty`] when there is one already; or storage fails.
+    pub fn create(dir: &Path, genesis: &Genesis, options: StorageOptions) -> Result<Self, StorageError> {
+        let disk = Disk::open(dir, true, options)?;
+        if Tables(&disk).format()?.is_some() {
+            return Err(StorageError::NotEmpty { dir: dir.to_owned() });
+        }
+        let chain_id = genesis.chain_id();
+        let writes = chain::genesis_writes(genesis);
+        let update =
+            StateTree::new().prepare(&Tables(&disk), &proven_changes(&writes)).map_err(tree_error)?;
+        let mut batch = Batch::default();
+        batch.put(Column::Meta, FORMAT_KEY.to_vec(), codec::encode(&FORMAT_VERSION));
+        batch.put(Column::Meta, GENESIS_KEY.to_vec(), codec::encode(genesis));
+        put_state(&mut batch, &writes, update.rows());
+        let root = Hash(update.root());
+        put_tip(&mut batch, &(Height(0), BlockId(chain_id.0), Frontier::default(), root));
+        disk.write_synced(batch)?;
+        Ok(Self { disk, genesis: genesis.clone(), chain_id })
+    }
+
+    /// Opens a ledger to write to it.
+    ///
+    /// # Errors
+    /// When there is none, it has another format, or its meta rows cannot be read.
+    pub fn open(dir: &Path, options: StorageOptions) -> Result<Self, StorageError> {
+        Self::from_disk(Disk::open(dir, false, options)?)
+    }
+
+    /// Opens a ledger for reading alone, also while a node writes to it; later blocks do not show.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_read_only(dir: &Path, options: StorageOptions) -> Result<Self, StorageError> {
+        Self::from_disk(Disk::open_read_only(dir, options)?)
+    }
+
+    /// Opens the ledger of `genesis` in `dir`, or makes it when the directory holds none.
+    ///
+    /// # Errors
+    /// [`StorageError::OtherChain`] when the directory holds another ledger; or as [`Store::open`].
+    pub fn open_or_create(
+        dir: &Path,
+        genesis: &Genesis,
+        options: StorageOptions,
+    ) -> Result<Self, StorageError> {
+        // A crash while the ledger was made leaves a database without a format row: nothing was in it yet.
+        let disk = Disk::open(dir, true, options)?;
+        let made = Tables(&disk).format()?.is_some();
+        drop(disk);
+        if !made {
+            return Self::create(dir, genesis, options);
+        }
+        let store = Self::open(dir, options)?;
+        let expected = genesis.chain_id();
+        if store.chain_id != expected {
+            return Err(StorageError::OtherChain { dir: dir.to_owned(), found: store.chain_id, expected });
+        }
+        Ok(store)
+    }
+
+    fn from_disk(disk: Disk) -> Result<Self, StorageError> {
+        let tables = Tables(&disk);
+        let no_ledger = || StorageError::NoLedger { dir: disk.dir().to_owned() };
+        let found = tables.format()?.ok_or_else(no_ledger)?;
+        if found != FORMAT_VERSION {
+            let supported = FORMAT_VERSION;
+            return Err(StorageError::OtherFormat { dir: disk.dir().to_owned(), found, supported });
+        }
+        let genesis = tables.genesis()?;
+        let chain_id = genesis.chain_id();
+        Ok(Self { disk, genesis, chain_id })
+    }
+
+    /// Reads the tip and builds the state tree in memory, and checks that they belong together.
+    ///
+    /// # Errors
+    /// When a row is damaged or missing, or the rows contradict each other.
+    pub fn load(&self) -> Result<Opened, StorageError> {
+        let (height, block_id, log, state_root): TipRow = self.tables().tip()?;
+        let time = match self.tables().header(height)? {
+            None if height == Height(0) => self.genesis.time,
+            None => return Err(inconsistent(format!("the tip is block {height}, which has no header"))),
+            Some(header) => {
+                let fits = header.id() == block_id
+                    && header.state_root == state_root
+                    && (header.log_size, header.log_root) == (log.length(), Hash(log.root()));
+                if !fits {
+                    return Err(inconsistent(format!("the tip is not the one that header {height} names")));
+                }
+                header.time
+            }
+        };
+        let tree = self.load_tree()?;
+        if Hash(tree.root()) != state_root {
+            return Err(inconsistent(format!("the state tree's root is not that of block {height}")));
+        }
+        let tip = Tip {
+            chain_id: self.chain_id,
+            height,
+            block_id,
+            time,
+            log,
+            state_root,
+            validators: self.state_record::<ValidatorSet>(&StateKey::Validators)?,
+            parameters: self.state_record(&StateKey::Parameters)?,
+        };
+        Ok(Opened { tip, tree })
+    }
+
+    fn load_tree(&self) -> Result<StateTree, StorageError> {
+        let rows = self.disk.scan(Column::StateBucket, &[]).map(|row| {
+            let (key, value) = row?;
+            let id = BucketId::from_bytes(&key);
+            let id =
+                id.ok_or_else(|| damaged(Column::StateBucket, &key, "the key is not that of a bucket"))?;
+            Ok((id, value.into_vec()))
+        });
+        StateTree::open::<StorageError>(rows).map_err(|error| inconsistent(error.to_string()))
+    }
+
+    fn state_record<T: codec::Canonical>(&self, key: &StateKey) -> Result<T, StorageError> {
+        let key = key.bytes();
+        let row = self.disk.get(Column::StateRow, &key)?;
+        let row = row.ok_or_else(|| StorageError::Missing {
+            column: Column::StateRow.name(),
+            key: hex::encode(&key),
+        })?;
+        decode_row(Column::StateRow, &key, &row)
+    }
+
+    /// Writes a batch; when this returns, it has reached the disk.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn write(&self, batch: Batch) -> Result<(), StorageError> {
+        self.disk.write_synced(batch)
+    }
+
+    /// Keeps an undecided block; when this returns, it has reached the disk. One that is held already stays as it is.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn remember(
+        &self,
+        height: Height,
+        round: u32,
+        block_id: BlockId,
+        row: (Option<u32>, yilian_spec::signature::PublicKey, Vec<u8>),
+    ) -> Result<(), StorageError> {
+        let key = undecided_key(height, round, block_id);
+        if self.disk.get(Column::Undecided, &key)?.is_some() {
+            return Ok(());
+        }
+        let arrival = self.tables().undecided(height, None)?.last().map_or(0, |(_, _, row)| row.0 + 1);
+        let (valid_round, proposer, bytes) = row;
+        let row: UndecidedRow = (arrival, valid_round, proposer, bytes);
+        let mut batch = Batch::default();
+        batch.put(Column::Undecided, key, codec::encode(&row));
+        self.write(batch)
+    }
+
+    /// The rows as they are now.
+    pub fn tables(&self) -> Tables<'_> {
+        Tables(&self.disk)
+    }
+
+    /// The database at this moment.
+    pub fn snapshot(&self) -> DiskSnapshot<'_> {
+        self.disk.snapshot()
+    }
+
+    /// The database below.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// The genesis.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The ledger's id.
+    pub fn chain_id(&self) -> ChainId {
+        self.chain_id
+    }
+}
+
+fn inconsistent(reason: String) -> StorageError {
+    StorageError::Inconsistent { reason }
+}
