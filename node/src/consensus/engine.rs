@@ -99,17 +99,22 @@ pub struct Consensus {
     /// Where consensus stands.
     pub status: watch::Receiver<ConsensusStatus>,
     stop: Option<oneshot::Sender<()>>,
-    outcome: oneshot::Receiver<Result<(), ConsensusError>>,
+    /// `None` once it has been told.
+    outcome: Option<oneshot::Receiver<Result<(), ConsensusError>>>,
 }
 
 impl Consensus {
-    /// Waits until consensus ends: by [`Self::shutdown`] or because it cannot go on.
+    /// Waits until consensus ends: by [`Self::shutdown`] or because it cannot go on. May be dropped and called
+    /// again; once it has told the reason, it returns at once.
     ///
     /// # Errors
     /// Why it cannot go on.
     pub async fn ended(&mut self) -> Result<(), ConsensusError> {
+        let Some(outcome) = self.outcome.as_mut() else { return Ok(()) };
         let lost = || ConsensusError::Thread { reason: "its supervisor was lost".to_owned() };
-        (&mut self.outcome).await.unwrap_or_else(|_| Err(lost()))
+        let ended = outcome.await.unwrap_or_else(|_| Err(lost()));
+        self.outcome = None;
+        ended
     }
 
     /// Stops consensus in order: the application's current call ends, then the engine, then the network.
@@ -238,7 +243,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         transactions: network.transactions,
         status: status_receiver,
         stop: Some(stop),
-        outcome,
+        outcome: Some(outcome),
     })
 }
 
@@ -370,4 +375,22 @@ fn vote_log_failed(name: &str) -> bool {
     let label = format!("moniker=\"{name}\"");
     text.lines()
         .any(|line| line.contains("node_safety_failure{") && line.contains(&label) && line.ends_with(" 1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use arc_malachitebft_app_channel::app::metrics::{Metrics, SharedRegistry};
+
+    use super::vote_log_failed;
+
+    #[test]
+    fn the_engines_gauge_is_read_for_this_node_alone() {
+        let register = |name: &str| Metrics::register(&SharedRegistry::global().with_moniker(name));
+        let (healthy, failing) = (register("gauge-healthy"), register("gauge-failing"));
+        assert!(!vote_log_failed("gauge-failing"));
+        failing.set_safety_failure();
+        assert!(vote_log_failed("gauge-failing"));
+        assert!(!vote_log_failed("gauge-healthy"));
+        drop(healthy);
+    }
 }

@@ -4,6 +4,7 @@ mod cluster;
 mod ledger;
 
 use cluster::{Cluster, eventually};
+use ledger::ITEMS_PER_BLOCK;
 use yilian_spec::height::Height;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,5 +131,28 @@ async fn a_failed_commit_stops_the_node_with_its_reason() {
     let error = cluster.wait_for_end(1).await;
     assert!(error.to_string().contains("storage failed while writing a block"), "{error}");
     cluster.wait_for_items(&[0, 2, 3], 1).await;
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_blocks_follow_each_other_under_load() {
+    const BLOCKS_PER_NODE: usize = 10;
+    let mut cluster = Cluster::new(4);
+    for node in 0..4 {
+        for item in 0..BLOCKS_PER_NODE * ITEMS_PER_BLOCK {
+            let mut bytes = vec![u8::try_from(node).unwrap(); 200];
+            bytes[..8].copy_from_slice(&item.to_le_bytes());
+            cluster.submit(node, bytes);
+        }
+    }
+    cluster.start_all().await;
+    cluster.wait_for_items(&[0, 1, 2, 3], ITEMS_PER_BLOCK).await;
+    let (start, first) = (std::time::Instant::now(), cluster.tip(0));
+    cluster.wait_for_items(&[0, 1, 2, 3], 4 * BLOCKS_PER_NODE * ITEMS_PER_BLOCK).await;
+    let (elapsed, blocks) = (start.elapsed(), cluster.tip(0).0 - first.0);
+    println!(
+        "{blocks} blocks of {ITEMS_PER_BLOCK} items of 200 bytes in {elapsed:.2?}, four validators in one process"
+    );
+    cluster.assert_same_ledgers(&[0, 1, 2, 3]);
     cluster.stop_all().await;
 }

@@ -15,6 +15,9 @@ use crate::application::{
     StartPoint, UndecidedBlock, ValidatorInfo, Verdict,
 };
 
+/// Most items of a block.
+pub const ITEMS_PER_BLOCK: usize = 1_000;
+
 /// What survives a restart, and the queue of items that stands for a mempool.
 #[derive(Default)]
 pub struct Disk {
@@ -116,7 +119,7 @@ impl Application for TestLedger {
         let mut bytes = 0;
         for item in &disk.queue {
             bytes += item.len();
-            if bytes > 3_500_000 {
+            if bytes > 3_500_000 || items.len() == ITEMS_PER_BLOCK {
                 break;
             }
             items.push(item.clone());

@@ -1,0 +1,247 @@
+//! The driver's part about proposals: building, sending, receiving and catching up.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
+use arc_malachitebft_app_channel::app::types::core as engine;
+use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, ProposedValue};
+use bytes::Bytes;
+use engine::{Round, Validity};
+use yilian_spec::id::BlockId;
+use yilian_spec::signature::SecretKey;
+
+use super::{ConsensusError, Driver, Phase};
+use crate::application::{Application, Arrival, Candidate, UndecidedBlock, Verdict};
+use crate::consensus::context::{Address, EngineHeight, LedgerContext, Value};
+use crate::consensus::proposal::{CompleteProposal, ProposalPosition, split};
+use crate::network::Topic;
+
+/// Complete proposals for the next height that are kept until it starts.
+const EARLY_PROPOSALS_MAX: usize = 8;
+
+impl<A: Application> Driver<A> {
+    /// Gives back what was remembered for the round, and looks at what came before the height started.
+    pub(super) fn started_round(
+        &mut self,
+        height: EngineHeight,
+        round: Round,
+    ) -> Result<Vec<ProposedValue<LedgerContext>>, ConsensusError> {
+        let number = round.as_u32().unwrap_or(0);
+        self.set_phase(Phase::Deciding { round: number });
+        let (due, later) = std::mem::take(&mut self.early)
+            .into_iter()
+            .filter(|proposal| proposal.manifest.height >= height.ledger())
+            .partition(|proposal: &CompleteProposal| proposal.manifest.height == height.ledger());
+        self.early = later;
+        let mut invalid = Vec::new();
+        for proposal in due {
+            let value = self.received(proposal)?;
+            invalid.extend(value.filter(|value| value.validity.is_invalid()));
+        }
+        let remembered = self.application.undecided(height.ledger(), Some(number))?;
+        let mut values: Vec<_> = remembered.iter().map(proposed_value).collect();
+        values.extend(invalid.into_iter().filter(|value| value.round == round));
+        Ok(values)
+    }
+
+    /// The block to propose: the one that was built for this round before a restart, or a new one. Its parts are
+    /// on their way when this returns.
+    pub(super) async fn value_to_propose(
+        &mut self,
+        height: EngineHeight,
+        round: Round,
+    ) -> Result<Option<LocallyProposedValue<LedgerContext>>, ConsensusError> {
+        let (Some(key), Some(number)) = (self.key.clone(), round.as_u32()) else { return Ok(None) };
+        if height.ledger() != self.start.height {
+            return Ok(None);
+        }
+        let proposer = key.public_key();
+        let remembered = self.application.undecided(height.ledger(), Some(number))?;
+        let own = remembered.into_iter().find(|block| block.proposer == proposer);
+        let block = match own {
+            Some(block) => block,
+            None => {
+                let built = self.application.build(height.ledger(), number, wall_clock_ms())?;
+                let block = UndecidedBlock {
+                    height: height.ledger(),
+                    round: number,
+                    valid_round: None,
+                    proposer,
+                    block_id: built.block_id,
+                    bytes: built.bytes,
+                };
+                self.application.remember(block.clone())?;
+                block
+            }
+        };
+        let value = Value(block.block_id);
+        let position =
+            ProposalPosition { height: block.height, round: number, valid_round: block.valid_round };
+        self.stream(&key, position, block).await?;
+        Ok(Some(LocallyProposedValue::new(height, round, value)))
+    }
+
+    /// Sends the payload of a block that is proposed again in a later round.
+    pub(super) async fn restream(
+        &mut self,
+        height: EngineHeight,
+        round: Round,
+        valid_round: Round,
+        block_id: BlockId,
+    ) -> Result<(), ConsensusError> {
+        let (Some(key), Some(round)) = (self.key.clone(), round.as_u32()) else { return Ok(()) };
+        let remembered = self.application.undecided(height.ledger(), None)?;
+        let Some(block) = remembered.into_iter().find(|block| block.block_id == block_id) else {
+            // The others hold it: two thirds of them voted for it.
+            tracing::warn!(%height, %block_id, "asked to send a block again that is not held here");
+            return Ok(());
+        };
+        let position = ProposalPosition { height: height.ledger(), round, valid_round: valid_round.as_u32() };
+        self.stream(&key, position, block).await
+    }
+
+    async fn stream(
+        &self,
+        key: &SecretKey,
+        position: ProposalPosition,
+        block: UndecidedBlock,
+    ) -> Result<(), ConsensusError> {
+        let block_id = block.block_id;
+        for part in split(self.chain_id, key, position, block_id, &Bytes::from(block.bytes)) {
+            self.links.network.broadcast(Topic::Part, part).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at a proposal that has arrived in full.
+    pub(super) fn received(
+        &mut self,
+        proposal: CompleteProposal,
+    ) -> Result<Option<ProposedValue<LedgerContext>>, ConsensusError> {
+        let CompleteProposal { manifest, payload } = proposal;
+        if manifest.height > self.start.height {
+            if self.early.len() == EARLY_PROPOSALS_MAX {
+                self.early.remove(0);
+            }
+            self.early.push(CompleteProposal { manifest, payload });
+            return Ok(None);
+        }
+        let turn = self.validators.proposer(manifest.height.into(), manifest.round);
+        let proposes = *engine::Validator::public_key(turn) == manifest.proposer;
+        if manifest.height < self.start.height || !proposes {
+            return Ok(None);
+        }
+        let candidate = Candidate {
+            height: manifest.height,
+            round: manifest.round,
+            proposer: manifest.proposer,
+            valid_round: manifest.valid_round,
+            arrival: Arrival::Proposed { now_ms: wall_clock_ms() },
+            bytes: &payload,
+        };
+        let block_id = manifest.block_id;
+        let mut value = ProposedValue {
+            height: manifest.height.into(),
+            round: Round::new(manifest.round),
+            valid_round: Round::from(manifest.valid_round),
+            proposer: Address(manifest.proposer),
+            value: Value(block_id),
+            validity: Validity::Invalid,
+        };
+        match self.application.validate(candidate)? {
+            Verdict::Valid { block_id: computed } if computed == block_id => {
+                self.application.remember(UndecidedBlock {
+                    height: manifest.height,
+                    round: manifest.round,
+                    valid_round: manifest.valid_round,
+                    proposer: manifest.proposer,
+                    block_id,
+                    bytes: payload.to_vec(),
+                })?;
+                value.validity = Validity::Valid;
+                Ok(Some(value))
+            }
+            Verdict::Invalid { block_id: Some(computed), reason } if computed == block_id => {
+                tracing::warn!(height = %value.height, %block_id, proposer = %manifest.proposer, reason,
+                    "a proposed block breaks the rules");
+                Ok(Some(value))
+            }
+            // The payload is not what the manifest says, so nothing is known about the block that was named.
+            verdict => {
+                tracing::warn!(height = %value.height, %block_id, proposer = %manifest.proposer, ?verdict,
+                    "a proposal's payload is not the block it names");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Checks a block that came by value sync; the engine has verified its certificate.
+    pub(super) fn synced_value(
+        &mut self,
+        height: EngineHeight,
+        round: Round,
+        proposer: Address,
+        bytes: &Bytes,
+    ) -> Result<SyncedValueOutcome<LedgerContext>, ConsensusError> {
+        let number = round.as_u32().unwrap_or(0);
+        if height.ledger() != self.start.height {
+            return Ok(SyncedValueOutcome::LocalTransientError);
+        }
+        let candidate = Candidate {
+            height: height.ledger(),
+            round: number,
+            proposer: proposer.0,
+            valid_round: None,
+            arrival: Arrival::Synced,
+            bytes,
+        };
+        let (block_id, validity) = match self.application.validate(candidate)? {
+            Verdict::Valid { block_id } => {
+                self.application.remember(UndecidedBlock {
+                    height: height.ledger(),
+                    round: number,
+                    valid_round: None,
+                    proposer: proposer.0,
+                    block_id,
+                    bytes: bytes.to_vec(),
+                })?;
+                self.synced = Some(height.ledger());
+                (block_id, Validity::Valid)
+            }
+            Verdict::Invalid { block_id: Some(block_id), reason } => {
+                tracing::error!(%height, %block_id, reason, "a decided block breaks this node's rules; \
+                    if its peers agree with each other, this node runs another version");
+                (block_id, Validity::Invalid)
+            }
+            Verdict::Invalid { block_id: None, reason } => {
+                tracing::warn!(%height, reason, "a peer served garbage in place of a block");
+                return Ok(SyncedValueOutcome::PeerFault);
+            }
+        };
+        Ok(SyncedValueOutcome::Verdict(ProposedValue {
+            height,
+            round,
+            valid_round: Round::Nil,
+            proposer,
+            value: Value(block_id),
+            validity,
+        }))
+    }
+}
+
+fn proposed_value(block: &UndecidedBlock) -> ProposedValue<LedgerContext> {
+    ProposedValue {
+        height: block.height.into(),
+        round: Round::new(block.round),
+        valid_round: Round::from(block.valid_round),
+        proposer: Address(block.proposer),
+        value: Value(block.block_id),
+        validity: Validity::Valid,
+    }
+}
+
+/// This node's clock in milliseconds since 1970-01-01 UTC; 0 when it stands before that.
+fn wall_clock_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
