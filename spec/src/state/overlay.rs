@@ -10,9 +10,6 @@ use crate::id::TransactionId;
 /// What is written: the new row, or `None` where the row is deleted. In key order.
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// Longest row in bytes; rows hold encodings of bounded records.
-const ROW_BYTES_MAX: usize = 1 << 20;
-
 /// Writes over a view.
 pub struct Overlay<'a, V: ?Sized> {
     base: &'a V,
@@ -32,8 +29,7 @@ impl<'a, V: StateView + ?Sized> Overlay<'a, V> {
     pub fn read<T: Canonical>(&self, key: &StateKey) -> Result<Option<T>, ViewError> {
         let bytes = key.bytes();
         let decode = |row: &[u8]| {
-            codec::decode(row, ROW_BYTES_MAX)
-                .map_err(|error: DecodeError| ViewError(format!("row {key:?}: {error}")))
+            codec::decode_own(row).map_err(|error: DecodeError| ViewError(format!("row {key:?}: {error}")))
         };
         match self.writes.get(&bytes) {
             Some(row) => row.as_deref().map(decode).transpose(),
@@ -65,8 +61,9 @@ impl<'a, V: StateView + ?Sized> Overlay<'a, V> {
     }
 
     /// Takes over the writes of a layer above this one.
-    pub fn absorb(&mut self, mut writes: Writes) {
-        self.writes.append(&mut writes);
+    pub fn absorb(&mut self, writes: Writes) {
+        // One by one: `BTreeMap::append` rebuilds the whole map, which a block pays for each of its transactions.
+        self.writes.extend(writes);
     }
 
     /// The writes, in key order.

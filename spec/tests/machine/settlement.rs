@@ -30,11 +30,8 @@ fn terms() -> Terms {
         services: BTreeSet::from([service_code("teleconsultation")]),
         payer: institution(INSURER),
     };
-    let share = |id, role, weight| SplitShare {
-        institution: institution(id),
-        role,
-        weight: Ratio::percent(weight),
-    };
+    let share =
+        |id, role, weight| SplitShare { institution: institution(id), role, weight: Ratio::percent(weight) };
     let shares = [
         share(TOWNSHIP, PartRole::Primary, 30),
         share(TEACHING, PartRole::Expert, 55),
