@@ -14,10 +14,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use yilian_spec::block::CommitCertificate;
 use yilian_spec::codec::{DecodeError, decode, encode};
 use yilian_spec::height::Height;
-use yilian_spec::limits::{BLOCK_BYTES_MAX, CERTIFICATE_BYTES_MAX};
+use yilian_spec::limits::CERTIFICATE_BYTES_MAX;
 
 use super::certificate::{extended_certificate, spec_certificate};
 use super::context::{EngineHeight, LedgerContext};
+use crate::limits::BLOCK_DECODE_BYTES_MAX;
 use crate::network::limits::{CONSENSUS_FRAME_BYTES_MAX, SYNC_BATCH, SYNC_REQUEST_BYTES_MAX};
 use wire::{Range, StatusWire, WorkWire};
 
@@ -173,7 +174,7 @@ impl Codec<sync::Response<LedgerContext>> for LedgerCodec {
         for _ in 0..count {
             let length = take_length(&mut rest, CERTIFICATE_BYTES_MAX)?;
             let certificate: CommitCertificate = decode(&take(&mut rest, length)?, CERTIFICATE_BYTES_MAX)?;
-            let length = take_length(&mut rest, BLOCK_BYTES_MAX)?;
+            let length = take_length(&mut rest, BLOCK_DECODE_BYTES_MAX)?;
             let value_bytes = take(&mut rest, length)?;
             values.push(sync::RawDecidedValue::new(value_bytes, extended_certificate(&certificate)));
         }

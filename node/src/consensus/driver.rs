@@ -15,7 +15,7 @@ use arc_malachitebft_app_channel::app::types::MisbehaviorEvidence;
 use arc_malachitebft_app_channel::app::types::core as engine;
 use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use arc_malachitebft_app_channel::{AppMsg, Reply};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use yilian_spec::height::Height;
 use yilian_spec::id::ChainId;
 use yilian_spec::signature::{PublicKey, SecretKey};
@@ -44,8 +44,8 @@ pub struct Links {
     pub messages: mpsc::Receiver<Message>,
     /// For parts and work notices.
     pub network: NetworkHandle,
-    /// Told whenever the application may have got work.
-    pub work: Arc<Notify>,
+    /// Changes whenever the application may have got work.
+    pub work: watch::Receiver<usize>,
     /// See [`super::bridge::EventPump::peer_height`].
     pub peer_height: watch::Receiver<Height>,
     /// The height being decided, for the assembler.
@@ -123,6 +123,7 @@ impl<A: Application> Driver<A> {
     }
 
     async fn drive(&mut self) -> Result<(), ConsensusError> {
+        let mut work_is_told = true;
         loop {
             let wake = self.release()?;
             let wake = wake.map(|at_ms| self.clock + Duration::from_millis(at_ms));
@@ -134,7 +135,7 @@ impl<A: Application> Driver<A> {
                     Some(message) => self.on_message(message).await?,
                     None => return Err(ConsensusError::EngineEnded),
                 },
-                () = self.links.work.notified() => {}
+                changed = self.links.work.changed(), if work_is_told => work_is_told = changed.is_ok(),
                 changed = self.links.peer_height.changed() => {
                     if changed.is_err() {
                         return Err(ConsensusError::EngineEnded);

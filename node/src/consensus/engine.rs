@@ -11,7 +11,7 @@ use arc_malachitebft_app_channel::{
     Channels, ConsensusContext, EngineBuilder, EngineHandle, RequestContext, SyncContext, WalContext,
 };
 use ractor::Actor;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use yilian_spec::height::Height;
 use yilian_spec::id::ChainId;
 use yilian_spec::signature::{PublicKey, SecretKey};
@@ -86,8 +86,8 @@ pub struct ConsensusSetup<A> {
     pub consensus: ConsensusConfig,
     /// The ledger behind it all.
     pub application: A,
-    /// To be notified whenever the application may have got work.
-    pub work: Arc<Notify>,
+    /// Changes whenever the application may have got work: the mempool's count of pending transactions.
+    pub work: watch::Receiver<usize>,
 }
 
 /// Running consensus.

@@ -19,14 +19,14 @@ use wincode::{SchemaRead, SchemaWrite};
 use yilian_spec::codec;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, Hash};
-use yilian_spec::limits::BLOCK_BYTES_MAX;
 use yilian_spec::signature::{PublicKey, SecretKey, Signature, signing_bytes, verify};
 
 use super::context::LedgerContext;
+use crate::limits::BLOCK_DECODE_BYTES_MAX;
 use crate::network::limits::{PART_CHUNK_BYTES, PART_FRAME_BYTES_MAX};
 
 /// Most chunks of one block.
-pub const CHUNKS_MAX: usize = BLOCK_BYTES_MAX.div_ceil(PART_CHUNK_BYTES);
+pub const CHUNKS_MAX: usize = BLOCK_DECODE_BYTES_MAX.div_ceil(PART_CHUNK_BYTES);
 /// Longest encoded manifest with its signature: fixed fields and 32 bytes a chunk.
 const MANIFEST_BYTES_MAX: usize = 256 + 32 * CHUNKS_MAX;
 const _: () = assert!(MANIFEST_BYTES_MAX + PART_CHUNK_BYTES + 8 <= PART_FRAME_BYTES_MAX);
@@ -68,7 +68,7 @@ pub enum PartError {
         reason: String,
     },
     /// The manifest's length and number of chunks do not fit together or exceed the bound.
-    #[error("a payload of {payload_bytes} bytes in {chunks} chunks; at most {BLOCK_BYTES_MAX} bytes")]
+    #[error("a payload of {payload_bytes} bytes in {chunks} chunks; at most {BLOCK_DECODE_BYTES_MAX} bytes")]
     Shape {
         /// Bytes announced.
         payload_bytes: u32,
@@ -165,7 +165,7 @@ impl Manifest {
             .map_err(|error| PartError::Malformed { reason: error.to_string() })?;
         let payload = manifest.payload_bytes as usize;
         let chunks = manifest.chunk_hashes.len();
-        if payload == 0 || payload > BLOCK_BYTES_MAX || chunks != payload.div_ceil(PART_CHUNK_BYTES) {
+        if payload == 0 || payload > BLOCK_DECODE_BYTES_MAX || chunks != payload.div_ceil(PART_CHUNK_BYTES) {
             return Err(PartError::Shape { payload_bytes: manifest.payload_bytes, chunks });
         }
         let message = signing_bytes(DOMAIN, &chain_id.0, &codec::encode(&manifest));
@@ -200,7 +200,7 @@ pub struct ProposalPosition {
 /// Signs a proposal's manifest and cuts its payload into encoded parts, ready to be sent.
 ///
 /// # Panics
-/// When the payload is empty or longer than [`BLOCK_BYTES_MAX`]; the application bounds its blocks.
+/// When the payload is empty or longer than [`BLOCK_DECODE_BYTES_MAX`]; the application bounds its blocks.
 pub fn split(
     chain_id: ChainId,
     key: &SecretKey,
@@ -208,7 +208,7 @@ pub fn split(
     block_id: BlockId,
     payload: &Bytes,
 ) -> Vec<Bytes> {
-    assert!((1..=BLOCK_BYTES_MAX).contains(&payload.len()), "a block of {} bytes", payload.len());
+    assert!((1..=BLOCK_DECODE_BYTES_MAX).contains(&payload.len()), "a block of {} bytes", payload.len());
     let chunks: Vec<Bytes> = (0..payload.len())
         .step_by(PART_CHUNK_BYTES)
         .map(|start| payload.slice(start..payload.len().min(start + PART_CHUNK_BYTES)))
@@ -219,7 +219,7 @@ pub fn split(
         valid_round: position.valid_round,
         proposer: key.public_key(),
         block_id,
-        payload_bytes: u32::try_from(payload.len()).expect("checked against BLOCK_BYTES_MAX"),
+        payload_bytes: u32::try_from(payload.len()).expect("checked against BLOCK_DECODE_BYTES_MAX"),
         chunk_hashes: chunks.iter().map(|chunk| chunk_hash(chunk)).collect(),
     };
     let signature = key.sign(&signing_bytes(DOMAIN, &chain_id.0, &codec::encode(&manifest)));

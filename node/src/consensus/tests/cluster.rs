@@ -1,10 +1,9 @@
 //! Nodes in one process, started and stopped at will.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use yilian_spec::block::precommit_signing_bytes;
 use yilian_spec::height::Height;
 use yilian_spec::id::ChainId;
@@ -31,7 +30,7 @@ struct Node {
     key: Option<SecretKey>,
     identity: NodeIdentity,
     disk: SharedDisk,
-    work: Arc<Notify>,
+    work: watch::Sender<usize>,
     directory: TempDir,
     running: Option<Consensus>,
     address: Option<PeerAddress>,
@@ -71,7 +70,7 @@ impl Cluster {
             key,
             identity,
             disk: SharedDisk::default(),
-            work: Arc::new(Notify::new()),
+            work: watch::channel(0).0,
             directory: tempfile::tempdir().unwrap(),
             running: None,
             address: None,
@@ -112,7 +111,7 @@ impl Cluster {
             network: NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers },
             consensus: ConsensusConfig { heartbeat_ms: 3_600_000 },
             application,
-            work: Arc::clone(&node.work),
+            work: node.work.subscribe(),
         })
         .await
         .unwrap();
@@ -156,7 +155,7 @@ impl Cluster {
     pub fn submit(&self, number: usize, item: Vec<u8>) {
         let node = &self.nodes[number];
         node.disk.lock().queue.push_back(item);
-        node.work.notify_one();
+        node.work.send_modify(|pending| *pending += 1);
     }
 
     pub fn items(&self, number: usize) -> usize {
