@@ -3,7 +3,7 @@
 use yilian_spec::membership::{InstitutionKind, Tier};
 
 /// The consortium that all of them belong to.
-pub const CONSORTIUM: &str = "qinghe-medical-community";
+pub const CONSORTIUM: &str = "qinghe-community";
 
 /// One institution of the local consortium.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Member {
 /// The institutions, the leading hospital first.
 pub const INSTITUTIONS: [Member; 5] = [
     Member {
-        id: "renhe-teaching-hospital",
+        id: "renhe-hospital",
         name: "Renhe Teaching Hospital",
         kind: InstitutionKind::Hospital,
         tier: Some(Tier::Province),
@@ -44,7 +44,7 @@ pub const INSTITUTIONS: [Member; 5] = [
         validates: true,
     },
     Member {
-        id: "anping-insurance",
+        id: "anping-insurer",
         name: "Anping Health Insurance",
         kind: InstitutionKind::Insurer,
         tier: None,
