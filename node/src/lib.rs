@@ -1,9 +1,23 @@
 //! The node of an institution: network, consensus, mempool, execution, storage, proofs, API.
+#![forbid(unsafe_code)]
 
+pub mod api;
 pub mod application;
+pub mod cli;
 pub mod clock;
+pub mod config;
+#[cfg(test)]
+mod config_tests;
 pub mod consensus;
+pub mod control;
+pub mod health;
+pub mod home;
 pub mod limits;
+pub mod logging;
+pub mod measures;
+pub mod members;
 pub mod mempool;
+pub mod metrics;
 pub mod network;
 pub mod storage;
+pub mod wiring;

@@ -98,6 +98,8 @@ pub struct Consensus {
     pub transactions: mpsc::Receiver<TransactionBatch>,
     /// Where consensus stands.
     pub status: watch::Receiver<ConsensusStatus>,
+    /// The greatest height that a connected peer has told of.
+    pub peer_height: watch::Receiver<Height>,
     stop: Option<oneshot::Sender<()>>,
     /// `None` once it has been told.
     outcome: Option<oneshot::Receiver<Result<(), ConsensusError>>>,
@@ -195,6 +197,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     let port = Port::new();
     let (window, window_receiver) = watch::channel(None);
     let (peer_height, peer_height_receiver) = watch::channel(Height(0));
+    let reported = peer_height_receiver.clone();
     let (status, status_receiver) = watch::channel(ConsensusStatus::starting());
     let (stop_driver, stop_driver_receiver) = oneshot::channel();
 
@@ -242,6 +245,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         network: network.handle,
         transactions: network.transactions,
         status: status_receiver,
+        peer_height: reported,
         stop: Some(stop),
         outcome: Some(outcome),
     })
@@ -366,6 +370,11 @@ fn driver_outcome(
     ended: Result<Result<(), ConsensusError>, oneshot::error::RecvError>,
 ) -> Result<(), ConsensusError> {
     ended.unwrap_or_else(|_| Err(ConsensusError::Thread { reason: "it panicked, see the log".to_owned() }))
+}
+
+/// Appends the engine's own metrics as text, in the format of Prometheus.
+pub fn export_metrics(text: &mut String) {
+    export(text);
 }
 
 /// Whether the engine reports that its log failed: its gauge `node_safety_failure` of this node is 1.

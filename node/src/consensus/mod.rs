@@ -34,7 +34,7 @@ pub mod status;
 pub mod timeouts;
 
 pub use config::{ConsensusConfig, ConsensusConfigError};
-pub use engine::{Consensus, ConsensusError, ConsensusSetup, start};
+pub use engine::{Consensus, ConsensusError, ConsensusSetup, export_metrics, start};
 pub use status::{ConsensusStatus, Phase};
 
 #[cfg(test)]

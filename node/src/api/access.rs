@@ -1,0 +1,180 @@
+//! `/v1/grants`, `/v1/disclosures`: access given, and access taken.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use yilian_spec::id::{DisclosureId, GrantId, InstitutionId};
+use yilian_spec::state::key::StateKey;
+use yilian_spec::state::record::{Disclosure, Grant};
+use yilian_spec::time::LedgerTime;
+
+use super::Api;
+use super::auth::Caller;
+use super::error::{ApiError, ErrorBody};
+use super::extract::{PathOf, QueryOf};
+use super::list::{self, Listed};
+use super::page::{Page, PageRequest};
+use super::record::Entry;
+use super::rights;
+
+/// Whose grants.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PartyQuery {
+    /// The institution that the items concern; the caller's own unless told, for a regulator all.
+    #[param(value_type = Option<String>)]
+    pub institution: Option<InstitutionId>,
+    /// Items at most, 1 to 500; 100 unless told.
+    pub limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Which disclosures.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DisclosureQuery {
+    /// The institution that the items concern; the caller's own unless told, for a regulator all.
+    #[param(value_type = Option<String>)]
+    pub institution: Option<InstitutionId>,
+    /// Only those without a receipt. Must be true unless a regulator asks about all institutions.
+    #[serde(default)]
+    pub open: bool,
+    /// Items at most, 1 to 500; 100 unless told.
+    pub limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// The institution a list is about: the one asked for, else the caller's own; `None` means all, for regulators.
+///
+/// # Errors
+/// [`ApiError::NotYours`] when it is another's.
+pub fn list_institution(
+    caller: &Caller,
+    asked: Option<InstitutionId>,
+    what: &'static str,
+) -> Result<Option<InstitutionId>, ApiError> {
+    match asked {
+        Some(institution) => {
+            rights::require_party(caller, what, [&institution])?;
+            Ok(Some(institution))
+        }
+        None if caller.is_regulator => Ok(None),
+        None => Ok(Some(caller.institution.clone())),
+    }
+}
+
+/// The grants that concern an institution.
+#[utoipa::path(
+    get, path = "/v1/grants", tag = "access", params(PartyQuery),
+    responses((status = 200, body = Page<Entry<Object>>), (status = 403, body = ErrorBody))
+)]
+pub async fn grants(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryOf(query): QueryOf<PartyQuery>,
+) -> Result<Json<Page<Entry<Grant>>>, ApiError> {
+    let request = PageRequest::new(query.limit, query.cursor.as_deref())?;
+    let institution = list_institution(&caller, query.institution, "the list of grants")?;
+    api.read(move |view| {
+        let prefix = match institution {
+            Some(id) => list::prefix_of(&StateKey::GrantIndex(id, GrantId([0; 32])), 32),
+            None => list::prefix_of_kind(list::GRANT),
+        };
+        list::page(view, &prefix, request, |suffix, _| {
+            let id = GrantId(list::id_bytes(suffix)?);
+            Ok(Listed::Item(Entry::item(id, view.require(&StateKey::Grant(id), "grant")?)))
+        })
+        .map(Json)
+    })
+    .await
+}
+
+/// One grant.
+#[utoipa::path(
+    get, path = "/v1/grants/{id}", tag = "access", params(("id" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Entry<Object>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+pub async fn grant(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf(id): PathOf<GrantId>,
+) -> Result<Json<Entry<Grant>>, ApiError> {
+    api.read(move |view| {
+        let record: Grant = view.require(&StateKey::Grant(id), "grant")?;
+        rights::require_party(&caller, "the grant", rights::of_grant(&record))?;
+        Ok(Json(Entry::single(id, record, view.height().0)))
+    })
+    .await
+}
+
+fn is_overdue(disclosure: &Disclosure, now: LedgerTime) -> bool {
+    let waits = disclosure.received_at.is_none()
+        && matches!(disclosure.decision, yilian_spec::operation::access::Decision::Permit { .. });
+    waits && now > disclosure.receipt_due
+}
+
+/// Disclosures that wait for a receipt; a regulator may list all.
+#[utoipa::path(
+    get, path = "/v1/disclosures", tag = "access", params(DisclosureQuery),
+    responses((status = 200, body = Page<Entry<Object>>), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+pub async fn disclosures(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryOf(query): QueryOf<DisclosureQuery>,
+) -> Result<Json<Page<Entry<Disclosure>>>, ApiError> {
+    let request = PageRequest::new(query.limit, query.cursor.as_deref())?;
+    let institution = list_institution(&caller, query.institution, "the list of disclosures")?;
+    if institution.is_some() && !query.open {
+        return Err(ApiError::Malformed(
+            "give open=true: disclosures of one institution are listed while they wait for a receipt; \
+             all of them stand in its stream at /v1/streams/institution/{id}"
+                .to_owned(),
+        ));
+    }
+    let now = LedgerTime(api.clock.now_ms());
+    api.read(move |view| {
+        let prefix = match institution {
+            Some(id) => list::prefix_of(&StateKey::OpenDisclosureIndex(id, DisclosureId([0; 32])), 32),
+            None => list::prefix_of_kind(list::DISCLOSURE),
+        };
+        list::page(view, &prefix, request, |suffix, _| {
+            let id = DisclosureId(list::id_bytes(suffix)?);
+            let record: Disclosure = view.require(&StateKey::Disclosure(id), "disclosure")?;
+            let permitted =
+                matches!(record.decision, yilian_spec::operation::access::Decision::Permit { .. });
+            if query.open && (record.received_at.is_some() || !permitted) {
+                return Ok(Listed::Skip);
+            }
+            let overdue = is_overdue(&record, now);
+            Ok(Listed::Item(Entry::item(id, record).with_overdue(overdue)))
+        })
+        .map(Json)
+    })
+    .await
+}
+
+/// One disclosure.
+#[utoipa::path(
+    get, path = "/v1/disclosures/{id}", tag = "access", params(("id" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Entry<Object>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+pub async fn disclosure(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf(id): PathOf<DisclosureId>,
+) -> Result<Json<Entry<Disclosure>>, ApiError> {
+    let now = LedgerTime(api.clock.now_ms());
+    api.read(move |view| {
+        let record: Disclosure = view.require(&StateKey::Disclosure(id), "disclosure")?;
+        rights::require_party(&caller, "the disclosure", rights::of_disclosure(&record))?;
+        let overdue = is_overdue(&record, now);
+        Ok(Json(Entry::single(id, record, view.height().0).with_overdue(overdue)))
+    })
+    .await
+}

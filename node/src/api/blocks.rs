@@ -1,0 +1,129 @@
+//! `/v1/blocks`: headers, certificates, and what the blocks carry, as far as it concerns the caller.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use yilian_spec::block::{CommitCertificate, Header};
+use yilian_spec::height::Height;
+use yilian_spec::proof::CertifiedHeader;
+use yilian_spec::receipt::Outcome;
+
+use super::Api;
+use super::auth::Caller;
+use super::error::{ApiError, ErrorBody};
+use super::extract::{PathOf, QueryOf};
+use super::ledger::View;
+use super::page::{Page, PageQuery, PageRequest};
+use super::rights;
+use crate::api::limits::API_BLOCKS_PER_PAGE_MAX;
+
+/// A block.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BlockAnswer {
+    /// The header in the serde form of the protocol's `Header`.
+    #[schema(value_type = Object)]
+    pub header: Header,
+    /// What makes it final, in the serde form of the protocol's `CommitCertificate`.
+    #[schema(value_type = Object)]
+    pub certificate: CommitCertificate,
+    /// Its transactions that concern the caller; a regulator sees all. The header counts them all.
+    pub transactions: Vec<TransactionSummary>,
+}
+
+/// A transaction in short.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TransactionSummary {
+    /// Its id.
+    pub id: String,
+    /// Its place in the block, from 0.
+    pub index: u32,
+    /// The author's institution.
+    pub institution: String,
+    /// The names of its operations.
+    pub operations: Vec<String>,
+    /// What became of it.
+    #[schema(value_type = Object)]
+    pub outcome: Outcome,
+}
+
+/// One block, by height or `latest`.
+#[utoipa::path(
+    get, path = "/v1/blocks/{height}", tag = "blocks",
+    params(("height" = String, Path, description = "a height from 1, or `latest`")),
+    responses((status = 200, body = BlockAnswer), (status = 404, body = ErrorBody))
+)]
+pub async fn block(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf(height): PathOf<String>,
+) -> Result<Json<BlockAnswer>, ApiError> {
+    api.read(move |view| {
+        let height = match height.as_str() {
+            "latest" => view.height(),
+            text => Height(text.parse().map_err(|_| {
+                ApiError::Malformed("the height must be a whole number from 1, or `latest`".into())
+            })?),
+        };
+        let found = read_block(view, &caller, height)?;
+        found.map(Json).ok_or(ApiError::NotFound { what: "block", height: view.height().0 })
+    })
+    .await
+}
+
+/// The blocks, the newest first.
+#[utoipa::path(
+    get, path = "/v1/blocks", tag = "blocks", params(PageQuery),
+    responses((status = 200, body = Page<BlockAnswer>), (status = 400, body = ErrorBody))
+)]
+pub async fn blocks(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Json<Page<BlockAnswer>>, ApiError> {
+    let request = query.request()?;
+    api.read(move |view| page(view, &caller, request).map(Json)).await
+}
+
+fn page(view: &View<'_>, caller: &Caller, request: PageRequest) -> Result<Page<BlockAnswer>, ApiError> {
+    let top = match request.after {
+        None => view.height().0,
+        Some(bytes) => {
+            let bytes: [u8; 8] = bytes
+                .try_into()
+                .map_err(|_| ApiError::Malformed("the cursor is not a next_cursor of this list".into()))?;
+            u64::from_be_bytes(bytes).saturating_sub(1).min(view.height().0)
+        }
+    };
+    let count = request.limit.min(API_BLOCKS_PER_PAGE_MAX) as u64;
+    let bottom = top.saturating_sub(count);
+    let mut items = Vec::new();
+    for height in (bottom + 1..=top).rev() {
+        items.extend(read_block(view, caller, Height(height))?);
+    }
+    let next_cursor = (bottom > 0).then(|| hex::encode((bottom + 1).to_be_bytes()));
+    Ok(Page { items, next_cursor, height: view.height().0 })
+}
+
+/// Reads a block; `None` where there is none.
+pub(super) fn read_block(
+    view: &View<'_>,
+    caller: &Caller,
+    height: Height,
+) -> Result<Option<BlockAnswer>, ApiError> {
+    let Some((block, receipts)) = view.block(height)? else { return Ok(None) };
+    let mut transactions = Vec::new();
+    for (index, (transaction, receipt)) in block.transactions.iter().zip(&receipts).enumerate() {
+        if rights::concerns(view, caller, transaction)? {
+            transactions.push(TransactionSummary {
+                id: receipt.transaction_id.to_string(),
+                index: u32::try_from(index).expect("a block has at most 10,000 transactions"),
+                institution: transaction.body.institution.to_string(),
+                operations: transaction.body.operations.iter().map(|entry| entry.name().to_owned()).collect(),
+                outcome: receipt.outcome,
+            });
+        }
+    }
+    let CertifiedHeader { header, certificate } = view.certified(height)?;
+    Ok(Some(BlockAnswer { header, certificate, transactions }))
+}

@@ -1,0 +1,155 @@
+//! `/v1/events`: new blocks, and one's own transactions in them, as server-sent events.
+//!
+//! A block's transactions come first and its `block` event last, with the height as its id: whoever reconnects with
+//! `Last-Event-ID` gets everything after the last block that it has seen whole. Blocks are read from storage one by one,
+//! so a slow reader costs no memory.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures::stream::{self, Stream, StreamExt};
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
+use yilian_spec::height::Height;
+use yilian_spec::receipt::Outcome;
+
+use super::Api;
+use super::auth::Caller;
+use super::blocks;
+use super::error::{ApiError, ErrorBody};
+use super::limits::API_EVENT_KEEP_ALIVE_MS;
+
+/// The data of a `block` event.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BlockEvent {
+    /// Its height; also the event's id.
+    pub height: u64,
+    /// Its id.
+    pub block_id: String,
+    /// Its time in milliseconds since 1970-01-01 UTC.
+    pub time: u64,
+    /// Its number of transactions.
+    pub transactions: u32,
+}
+
+/// The data of a `transaction` event.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TransactionEvent {
+    /// The transaction.
+    pub transaction_id: String,
+    /// Its block.
+    pub height: u64,
+    /// What became of it.
+    #[schema(value_type = Object)]
+    pub outcome: Outcome,
+}
+
+/// New blocks and the caller's transactions in them.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events",
+    params(("Last-Event-ID" = Option<u64>, Header, description = "the last block seen; events after it follow")),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = BlockEvent, description = "events `block` and `transaction`"),
+        (status = 400, body = ErrorBody), (status = 429, body = ErrorBody)
+    )
+)]
+pub async fn events(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let last = last_event(&headers)?.unwrap_or(api.height());
+    let permit = api.event_streams.clone().try_acquire_owned().map_err(|_| ApiError::Busy {
+        code: "too_many_event_streams",
+        message: format!(
+            "{} event streams are open already: close one, or ask another node",
+            api.options.event_streams_max
+        ),
+        retry_after_s: 5,
+    })?;
+    let keep_alive = KeepAlive::new().interval(Duration::from_millis(API_EVENT_KEEP_ALIVE_MS));
+    Ok(Sse::new(follow(api, caller, last, permit)).keep_alive(keep_alive))
+}
+
+fn last_event(headers: &HeaderMap) -> Result<Option<Height>, ApiError> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let height = value.to_str().ok().and_then(|text| text.parse().ok());
+    let height = height.ok_or_else(|| {
+        ApiError::Malformed("Last-Event-ID must be the height of the last block seen, or absent".to_owned())
+    })?;
+    Ok(Some(Height(height)))
+}
+
+/// What a stream of events carries from one block to the next.
+struct Follower {
+    api: Api,
+    caller: Caller,
+    last: Height,
+    _permit: OwnedSemaphorePermit,
+}
+
+fn follow(
+    api: Api,
+    caller: Caller,
+    last: Height,
+    permit: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let follower = Follower { api, caller, last, _permit: permit };
+    stream::unfold(follower, |mut follower| async move {
+        let events = follower.next_block().await?;
+        Some((stream::iter(events.into_iter().map(Ok)), follower))
+    })
+    .flatten()
+}
+
+impl Follower {
+    /// The events of the next block, once there is one; `None` ends the stream, and the reader connects again.
+    async fn next_block(&mut self) -> Option<Vec<Event>> {
+        let mut tip = self.api.tip_changes();
+        loop {
+            if self.api.height() > self.last {
+                break;
+            }
+            let mut stopping = self.api.stopping.clone();
+            tokio::select! {
+                changed = tip.changed() => changed.ok()?,
+                _ = stopping.wait_for(|stops| *stops) => return None,
+            }
+        }
+        let height = self.last.next();
+        let caller = self.caller.clone();
+        let found = self.api.read(move |view| blocks::read_block(view, &caller, height)).await;
+        let block = match found {
+            Ok(block) => block?,
+            Err(error) => {
+                tracing::warn!(%error, %height, "an event stream ends: the block cannot be read");
+                return None;
+            }
+        };
+        self.last = height;
+        let transactions = block.transactions.into_iter().map(|entry| {
+            let data =
+                TransactionEvent { transaction_id: entry.id, height: height.0, outcome: entry.outcome };
+            event("transaction", &data)
+        });
+        let mut events: Vec<Event> = transactions.collect();
+        let data = BlockEvent {
+            height: height.0,
+            block_id: block.header.id().to_string(),
+            time: block.header.time.0,
+            transactions: block.header.transaction_count,
+        };
+        events.push(event("block", &data).id(height.to_string()));
+        Some(events)
+    }
+}
+
+fn event(name: &str, data: &impl Serialize) -> Event {
+    let json = serde_json::to_string(data).expect("events hold texts and numbers");
+    Event::default().event(name).data(json)
+}

@@ -1,0 +1,206 @@
+//! One request's view of the ledger: everything in an answer is read at one committed height.
+//!
+//! A thin layer over [`crate::application::View`] that turns failures of storage into answers and puts the parts of
+//! proofs together.
+
+use yilian_spec::block::Block;
+use yilian_spec::chain::Tip;
+use yilian_spec::codec::{self, Canonical};
+use yilian_spec::height::Height;
+use yilian_spec::id::{ChainId, TransactionId};
+use yilian_spec::merkle::log::Frontier;
+use yilian_spec::proof::{CertifiedHeader, ProvenRow, TransactionProof};
+use yilian_spec::receipt::Receipt;
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::stream::Entry;
+
+use super::error::ApiError;
+use super::limits::{API_FRONTIER_ENTRIES_MAX, API_ROW_BYTES_MAX};
+use crate::application::reader::StoredTransaction;
+use crate::storage::StorageError;
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// A transaction on the ledger.
+pub type Located = StoredTransaction;
+
+/// The ledger at one height.
+pub struct View<'a>(crate::application::reader::View<'a>);
+
+impl<'a> View<'a> {
+    /// Over a view of the ledger.
+    pub fn new(view: crate::application::reader::View<'a>) -> Self {
+        Self(view)
+    }
+
+    /// The end of the ledger.
+    pub fn tip(&self) -> &Tip {
+        self.0.tip()
+    }
+
+    /// The height.
+    pub fn height(&self) -> Height {
+        self.0.height()
+    }
+
+    /// The ledger's id.
+    pub fn chain_id(&self) -> ChainId {
+        self.0.tip().chain_id
+    }
+
+    /// The record under a key.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn row<T: Canonical>(&self, key: &StateKey) -> Result<Option<T>, ApiError> {
+        Ok(self.0.record(key)?)
+    }
+
+    /// The record under a key, which must be there.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`], or when storage fails.
+    pub fn require<T: Canonical>(&self, key: &StateKey, what: &'static str) -> Result<T, ApiError> {
+        self.row(key)?.ok_or(ApiError::NotFound { what, height: self.height().0 })
+    }
+
+    /// Decodes a row that [`Self::rows`] gave.
+    ///
+    /// # Errors
+    /// When the row is damaged.
+    pub fn decode<T: Canonical>(&self, row: &[u8]) -> Result<T, ApiError> {
+        codec::decode(row, API_ROW_BYTES_MAX).map_err(|error| ApiError::Internal(error.to_string()))
+    }
+
+    /// Rows under a prefix, after a key; at most `limit`, and whether there are more.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn rows(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<(Rows, bool), ApiError> {
+        let page = self.0.rows(prefix, after, limit)?;
+        Ok((page.items, page.next.is_some()))
+    }
+
+    /// A block with its receipts; `None` where there is none.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn block(&self, height: Height) -> Result<Option<(Block, Vec<Receipt>)>, ApiError> {
+        let tables = self.0.tables();
+        let Some(header) = tables.header(height)? else { return Ok(None) };
+        let transactions = tables.transactions_of(&header)?;
+        let receipts = tables.receipts_of(&header)?;
+        Ok(Some((Block { header, transactions }, receipts)))
+    }
+
+    /// A header with its certificate.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] where there is no block, or when storage fails.
+    pub fn certified(&self, height: Height) -> Result<CertifiedHeader, ApiError> {
+        let tables = self.0.tables();
+        let certified = tables.header(height)?.zip(tables.certificate(height)?);
+        let (header, certificate) =
+            certified.ok_or(ApiError::NotFound { what: "block", height: self.height().0 })?;
+        Ok(CertifiedHeader { header, certificate })
+    }
+
+    /// A transaction on the ledger, with its receipt.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn located(&self, id: TransactionId) -> Result<Option<Located>, ApiError> {
+        let tables = self.0.tables();
+        let Some((height, index)) = tables.location(id)? else { return Ok(None) };
+        let rows =
+            (tables.header(height)?, tables.transaction((height, index))?, tables.receipt((height, index))?);
+        let (Some(header), Some(transaction), Some(receipt)) = rows else {
+            return Err(ApiError::Internal(format!(
+                "a row of transaction {id} in block {height} is missing"
+            )));
+        };
+        Ok(Some(Located { height, index, time: header.time, transaction, receipt }))
+    }
+
+    /// A transaction with its proof.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn proven_transaction(&self, id: TransactionId) -> Result<Option<TransactionProof>, ApiError> {
+        let proven = self.0.prove_transaction(id)?;
+        Ok(proven.map(|proven| TransactionProof {
+            transaction: proven.transaction,
+            receipt: proven.receipt,
+            transaction_inclusion: proven.transaction_path,
+            receipt_inclusion: proven.receipt_path,
+            block: CertifiedHeader { header: proven.header, certificate: proven.certificate },
+        }))
+    }
+
+    /// A row of the state tree, or its absence, with its path.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn proven_row(&self, key: &[u8]) -> Result<ProvenRow, ApiError> {
+        let row = self.0.prove_row_bytes(key)?;
+        Ok(ProvenRow { key: row.key, value: row.value, path: row.proof })
+    }
+
+    /// Entries in a stream.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn stream_length(&self, stream: &StreamId) -> Result<u64, ApiError> {
+        Ok(self.0.stream_head(stream)?.length())
+    }
+
+    /// Entries of a stream from `first` on, at most `count`.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn entries(&self, stream: &StreamId, first: u64, count: usize) -> Result<Vec<Entry>, ApiError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        while entries.len() < count {
+            let from = first.saturating_add(entries.len() as u64);
+            let more = self.0.stream_entries(stream, from, count - entries.len())?;
+            if more.is_empty() {
+                break;
+            }
+            entries.extend(more);
+        }
+        Ok(entries)
+    }
+
+    /// The head that a stream had when it held its first `length` entries.
+    ///
+    /// # Errors
+    /// [`ApiError::Malformed`] when that is too far to compute, or when storage fails.
+    pub fn frontier_before(&self, stream: &StreamId, length: u64) -> Result<Frontier, ApiError> {
+        if length > API_FRONTIER_ENTRIES_MAX {
+            return Err(ApiError::Malformed(format!(
+                "from is {length}: a proof may start at entry {API_FRONTIER_ENTRIES_MAX} at most"
+            )));
+        }
+        let mut frontier = Frontier::default();
+        while frontier.length() < length {
+            let missing = usize::try_from(length - frontier.length()).unwrap_or(usize::MAX);
+            let entries = self.entries(stream, frontier.length(), missing.min(1_000))?;
+            if entries.is_empty() {
+                return Err(ApiError::Internal("a stream ends before its head says".to_owned()));
+            }
+            for entry in entries {
+                frontier
+                    .append(entry.leaf_hash())
+                    .map_err(|error| ApiError::Internal(format!("a stream's head: {error}")))?;
+            }
+        }
+        Ok(frontier)
+    }
+}
+
+/// Rows: keys and values.
+pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;

@@ -1,0 +1,88 @@
+//! Lists over rows that lie together: the same walk for records and for the indexes that point at them.
+
+use yilian_spec::state::key::StateKey;
+
+use super::error::ApiError;
+use super::ledger::View;
+use super::page::{Page, PageRequest};
+use crate::api::limits::API_ROWS_PER_REQUEST_MAX;
+
+/// First byte of the keys of institutions, as `StateKey` writes it.
+pub const INSTITUTION: u8 = 0x01;
+/// First byte of the keys of grants.
+pub const GRANT: u8 = 0x10;
+/// First byte of the keys of referrals.
+pub const REFERRAL: u8 = 0x11;
+/// First byte of the keys of agreements.
+pub const AGREEMENT: u8 = 0x13;
+/// First byte of the keys of disclosures.
+pub const DISCLOSURE: u8 = 0x81;
+
+/// What a row of the walk gives.
+pub enum Listed<T> {
+    /// An item of the list.
+    Item(T),
+    /// Nothing: a filter passes it over.
+    Skip,
+}
+
+/// The prefix of all rows of one kind.
+pub fn prefix_of_kind(kind: u8) -> Vec<u8> {
+    vec![kind]
+}
+
+/// The prefix that `key` shares with its neighbours, whose last `suffix` bytes differ.
+pub fn prefix_of(key: &StateKey, suffix: usize) -> Vec<u8> {
+    let mut bytes = key.bytes();
+    bytes.truncate(bytes.len() - suffix);
+    bytes
+}
+
+/// The 32 bytes of an identifier at the end of a key.
+///
+/// # Errors
+/// [`ApiError::Internal`] when the row's key has another form, which no writer produces.
+pub fn id_bytes(suffix: &[u8]) -> Result<[u8; 32], ApiError> {
+    suffix.try_into().map_err(|_| ApiError::Internal("a row's key has a wrong length".to_owned()))
+}
+
+/// Walks rows from the cursor on until the page is full, the list ends, or the bound of rows is reached; then the
+/// page may be short and still have a next one. `read` gets what follows the prefix in the key, and the row.
+///
+/// # Errors
+/// What `read` says, a foreign cursor, or a failing storage.
+pub fn page<T>(
+    view: &View<'_>,
+    prefix: &[u8],
+    request: PageRequest,
+    mut read: impl FnMut(&[u8], &[u8]) -> Result<Listed<T>, ApiError>,
+) -> Result<Page<T>, ApiError> {
+    if request.after.as_ref().is_some_and(|key| !key.starts_with(prefix)) {
+        return Err(ApiError::Malformed("the cursor belongs to another list: start without one".to_owned()));
+    }
+    let mut items = Vec::new();
+    let mut after = request.after;
+    let mut looked_at = 0;
+    while items.len() < request.limit && looked_at < API_ROWS_PER_REQUEST_MAX {
+        let wanted = request.limit.min(API_ROWS_PER_REQUEST_MAX - looked_at);
+        let (rows, more) = view.rows(prefix, after.as_deref(), wanted)?;
+        let at_the_end = !more;
+        let last = rows.len();
+        for (position, (key, row)) in rows.into_iter().enumerate() {
+            looked_at += 1;
+            let item = read(&key[prefix.len()..], &row)?;
+            after = Some(key);
+            if let Listed::Item(item) = item {
+                items.push(item);
+                let is_last = at_the_end && position + 1 == last;
+                if items.len() == request.limit && !is_last {
+                    return Ok(Page { items, next_cursor: after.map(hex::encode), height: view.height().0 });
+                }
+            }
+        }
+        if at_the_end {
+            return Ok(Page { items, next_cursor: None, height: view.height().0 });
+        }
+    }
+    Ok(Page { items, next_cursor: after.map(hex::encode), height: view.height().0 })
+}

@@ -1,0 +1,97 @@
+//! `/v1/institutions`, `/v1/keys`: the members and their keys, for every caller.
+
+use axum::Json;
+use axum::extract::State;
+use yilian_spec::id::InstitutionId;
+use yilian_spec::membership::{Institution, KeyRecord};
+use yilian_spec::signature::PublicKey;
+use yilian_spec::state::key::StateKey;
+
+use super::Api;
+use super::auth::Caller;
+use super::error::{ApiError, ErrorBody};
+use super::extract::{PathOf, QueryOf};
+use super::list::{self, Listed};
+use super::page::{Page, PageQuery};
+use super::record::Entry;
+
+/// The institutions.
+#[utoipa::path(
+    get, path = "/v1/institutions", tag = "members", params(PageQuery),
+    responses((status = 200, body = Page<Entry<Object>>))
+)]
+pub async fn institutions(
+    State(api): State<Api>,
+    _caller: Caller,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Json<Page<Entry<Institution>>>, ApiError> {
+    let request = query.request()?;
+    api.read(move |view| {
+        list::page(view, &list::prefix_of_kind(list::INSTITUTION), request, |_, row| {
+            let record: Institution = view.decode(row)?;
+            Ok(Listed::Item(Entry::item(record.id.clone(), record)))
+        })
+        .map(Json)
+    })
+    .await
+}
+
+/// One institution.
+#[utoipa::path(
+    get, path = "/v1/institutions/{id}", tag = "members", params(("id" = String, Path, description = "slug")),
+    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+)]
+pub async fn institution(
+    State(api): State<Api>,
+    _caller: Caller,
+    PathOf(id): PathOf<InstitutionId>,
+) -> Result<Json<Entry<Institution>>, ApiError> {
+    api.read(move |view| {
+        let record = view.require(&StateKey::Institution(id.clone()), "institution")?;
+        Ok(Json(Entry::single(id, record, view.height().0)))
+    })
+    .await
+}
+
+/// The keys of an institution, also expired and revoked ones.
+#[utoipa::path(
+    get, path = "/v1/institutions/{id}/keys", tag = "members",
+    params(("id" = String, Path, description = "slug"), PageQuery),
+    responses((status = 200, body = Page<Entry<Object>>), (status = 404, body = ErrorBody))
+)]
+pub async fn keys_of(
+    State(api): State<Api>,
+    _caller: Caller,
+    PathOf(id): PathOf<InstitutionId>,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Json<Page<Entry<KeyRecord>>>, ApiError> {
+    let request = query.request()?;
+    api.read(move |view| {
+        let _: Institution = view.require(&StateKey::Institution(id.clone()), "institution")?;
+        let prefix = list::prefix_of(&StateKey::KeyIndex(id, PublicKey([0; 32])), 32);
+        list::page(view, &prefix, request, |suffix, _| {
+            let key = PublicKey(list::id_bytes(suffix)?);
+            Ok(Listed::Item(Entry::item(key, view.require(&StateKey::Key(key), "key")?)))
+        })
+        .map(Json)
+    })
+    .await
+}
+
+/// One key.
+#[utoipa::path(
+    get, path = "/v1/keys/{key}", tag = "members",
+    params(("key" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+)]
+pub async fn key(
+    State(api): State<Api>,
+    _caller: Caller,
+    PathOf(key): PathOf<PublicKey>,
+) -> Result<Json<Entry<KeyRecord>>, ApiError> {
+    api.read(move |view| {
+        let record = view.require(&StateKey::Key(key), "key")?;
+        Ok(Json(Entry::single(key, record, view.height().0)))
+    })
+    .await
+}

@@ -1,0 +1,242 @@
+//! Answers that carry their proof: transactions, rows of the state and their absence, whole streams, statements.
+//!
+//! Every proof is the document of `spec::proof`, which a caller verifies against its own checkpoint. All parts of one
+//! answer are read at one height.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use yilian_spec::id::{AgreementId, GrantId, InstitutionId, ReferralId, TransactionId};
+use yilian_spec::proof::{ProofDocument, StateProof, StatementProof, StreamProof};
+use yilian_spec::signature::PublicKey;
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::record::{Agreement, Grant, Referral};
+
+use super::Api;
+use super::agreements::read_agreement;
+use super::auth::Caller;
+use super::error::{ApiError, ErrorBody};
+use super::extract::{PathOf, QueryOf};
+use super::ledger::View;
+use super::limits::API_STREAM_PROOF_ENTRIES_MAX;
+use super::rights;
+use super::streams::stream_of;
+
+type Answer = Result<Json<ProofDocument>, ApiError>;
+
+/// A transaction and its receipt, proven in their block.
+#[utoipa::path(
+    get, path = "/v1/transactions/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+pub async fn transaction(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf(id): PathOf<TransactionId>,
+) -> Answer {
+    api.read(move |view| {
+        let proof = view.proven_transaction(id)?;
+        let proof = proof.ok_or(ApiError::NotFound { what: "transaction", height: view.height().0 })?;
+        if !rights::concerns(view, &caller, &proof.transaction)? {
+            return Err(ApiError::NotYours { what: "the transaction" });
+        }
+        Ok(Json(proof.into()))
+    })
+    .await
+}
+
+/// Refuses unless the row under these key bytes may be read by the caller.
+fn require_row(view: &View<'_>, caller: &Caller, key: &[u8]) -> Result<(), ApiError> {
+    const WHAT: &str = "the row";
+    let id = || <[u8; 32]>::try_from(key.get(1..33).unwrap_or_default()).unwrap_or_default();
+    match key.first() {
+        // Institutions, keys, validators, parameters, capacity: for every caller.
+        Some(0x01..=0x04 | 0x12) => Ok(()),
+        Some(0x10) => match view.row::<Grant>(&StateKey::Grant(GrantId(id())))? {
+            Some(grant) => rights::require_party(caller, WHAT, rights::of_grant(&grant)),
+            None => Ok(()),
+        },
+        Some(0x11) => match view.row::<Referral>(&StateKey::Referral(ReferralId(id())))? {
+            Some(referral) => rights::require_party(caller, WHAT, rights::of_referral(&referral)),
+            None => Ok(()),
+        },
+        Some(0x13 | 0x14) => match view.row::<Agreement>(&StateKey::Agreement(AgreementId(id())))? {
+            Some(agreement) => rights::require_party(caller, WHAT, rights::of_agreement(&agreement)),
+            None => Ok(()),
+        },
+        Some(0x20) => Err(ApiError::Malformed(
+            "heads of streams are proven with their entries: ask /v1/streams/{kind}/{id}/proof".to_owned(),
+        )),
+        _ => Err(ApiError::Malformed("rows under this key have no leaf in the state tree".to_owned())),
+    }
+}
+
+fn state_proof(view: &View<'_>, key: &[u8]) -> Answer {
+    let row = view.proven_row(key)?;
+    let block = view.certified(view.height())?;
+    Ok(Json(StateProof { row, block }.into()))
+}
+
+async fn state_proof_of(api: Api, caller: Caller, key: StateKey) -> Answer {
+    api.read(move |view| {
+        let key = key.bytes();
+        require_row(view, &caller, &key)?;
+        state_proof(view, &key)
+    })
+    .await
+}
+
+/// A row of the state, or its absence.
+#[utoipa::path(
+    get, path = "/v1/state/{key}/proof", tag = "proofs", params(("key" = String, Path, description = "the row's key, hexadecimal")),
+    responses((status = 200, body = Object, description = "a proof document"), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+pub async fn state(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<String>) -> Answer {
+    let key = hex::decode(&key).map_err(|_| ApiError::Malformed("the key must be hexadecimal".to_owned()))?;
+    api.read(move |view| {
+        require_row(view, &caller, &key)?;
+        state_proof(view, &key)
+    })
+    .await
+}
+
+/// A grant, or its absence.
+#[utoipa::path(
+    get, path = "/v1/grants/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+)]
+pub async fn grant(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<GrantId>) -> Answer {
+    state_proof_of(api, caller, StateKey::Grant(id)).await
+}
+
+/// A referral, or its absence.
+#[utoipa::path(
+    get, path = "/v1/referrals/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+)]
+pub async fn referral(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<ReferralId>) -> Answer {
+    state_proof_of(api, caller, StateKey::Referral(id)).await
+}
+
+/// An agreement, or its absence.
+#[utoipa::path(
+    get, path = "/v1/agreements/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+)]
+pub async fn agreement(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<AgreementId>) -> Answer {
+    state_proof_of(api, caller, StateKey::Agreement(id)).await
+}
+
+/// A key, or its absence.
+#[utoipa::path(
+    get, path = "/v1/keys/{key}/proof", tag = "proofs", params(("key" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+)]
+pub async fn key(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<PublicKey>) -> Answer {
+    state_proof_of(api, caller, StateKey::Key(key)).await
+}
+
+/// An institution, or its absence.
+#[utoipa::path(
+    get, path = "/v1/institutions/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "slug")),
+    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+)]
+pub async fn institution(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf(id): PathOf<InstitutionId>,
+) -> Answer {
+    state_proof_of(api, caller, StateKey::Institution(id)).await
+}
+
+/// A closed period, or that it is not closed.
+#[utoipa::path(
+    get, path = "/v1/agreements/{id}/periods/{period}/proof", tag = "proofs",
+    params(("id" = String, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
+    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+)]
+pub async fn period(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf((id, period)): PathOf<(AgreementId, u32)>,
+) -> Answer {
+    state_proof_of(api, caller, StateKey::ClosedPeriod(id, period)).await
+}
+
+/// The statement of a closed period, proven with its agreement.
+#[utoipa::path(
+    get, path = "/v1/agreements/{id}/periods/{period}/statement/proof", tag = "proofs",
+    params(("id" = String, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
+    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+pub async fn statement(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf((id, period)): PathOf<(AgreementId, u32)>,
+) -> Answer {
+    api.read(move |view| {
+        read_agreement(view, &caller, id)?;
+        let statement =
+            view.require(&StateKey::Statement(id, period), "statement (the period may still be open)")?;
+        let closed_period = view.proven_row(&StateKey::ClosedPeriod(id, period).bytes())?;
+        let agreement_row = view.proven_row(&StateKey::Agreement(id).bytes())?;
+        let block = view.certified(view.height())?;
+        Ok(Json(StatementProof { statement, closed_period, agreement_row, block }.into()))
+    })
+    .await
+}
+
+/// From where a stream's proof starts.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FromQuery {
+    /// The first entry of the proof; 0, which proves completeness, unless told.
+    #[serde(default)]
+    pub from: u64,
+}
+
+/// A stream with its entries, proven complete from the first one asked for; an unknown stream is an empty one.
+#[utoipa::path(
+    get, path = "/v1/streams/{kind}/{id}/proof", tag = "proofs",
+    params(
+        ("kind" = String, Path, description = "subject, institution, grant, referral or period"),
+        ("id" = String, Path, description = "the object's id; of a period `<agreement>.<number>`"),
+        FromQuery
+    ),
+    responses((status = 200, body = Object, description = "a proof document"), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+pub async fn stream(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf((kind, id)): PathOf<(String, String)>,
+    QueryOf(query): QueryOf<FromQuery>,
+) -> Answer {
+    let stream = stream_of(&kind, &id)?;
+    api.read(move |view| {
+        rights::require_stream(view, &caller, &stream)?;
+        stream_proof(view, stream, query.from)
+    })
+    .await
+}
+
+fn stream_proof(view: &View<'_>, stream: StreamId, first: u64) -> Answer {
+    let head = view.proven_row(&StateKey::StreamHead(stream.clone()).bytes())?;
+    let length = view.stream_length(&stream)?;
+    if first > length {
+        return Err(ApiError::Malformed(format!("the stream has {length} entries: give from=0 to {length}")));
+    }
+    let count = length - first;
+    if count > API_STREAM_PROOF_ENTRIES_MAX {
+        return Err(ApiError::Malformed(format!(
+            "{count} entries are more than the {API_STREAM_PROOF_ENTRIES_MAX} of one proof: give from={} or later",
+            length - API_STREAM_PROOF_ENTRIES_MAX
+        )));
+    }
+    let before = view.frontier_before(&stream, first)?;
+    let count = usize::try_from(count).expect("at most the bound of a proof");
+    let entries = view.entries(&stream, first, count)?;
+    let block = view.certified(view.height())?;
+    Ok(Json(StreamProof { stream, head, before, entries, block }.into()))
+}

@@ -1,0 +1,138 @@
+//! `/v1/referrals`, `/v1/capacity`: cases on their way, and who can take more.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode};
+use yilian_spec::membership::Institution;
+use yilian_spec::state::key::StateKey;
+use yilian_spec::state::record::{Capacity, Referral};
+use yilian_spec::time::LedgerTime;
+
+use super::Api;
+use super::access::list_institution;
+use super::auth::Caller;
+use super::error::{ApiError, ErrorBody};
+use super::extract::{PathOf, QueryOf};
+use super::list::{self, Listed};
+use super::page::{Page, PageQuery, PageRequest};
+use super::record::Entry;
+use super::rights;
+
+/// Which referrals.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReferralQuery {
+    /// The institution that the items concern; the caller's own unless told, for a regulator all.
+    #[param(value_type = Option<String>)]
+    pub institution: Option<InstitutionId>,
+    /// Only those whose deadline has passed.
+    #[serde(default)]
+    pub overdue: bool,
+    /// Items at most, 1 to 500; 100 unless told.
+    pub limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+fn is_overdue(referral: &Referral, now: LedgerTime) -> bool {
+    referral.due.is_some_and(|due| now > due)
+}
+
+/// The referrals that concern an institution.
+#[utoipa::path(
+    get, path = "/v1/referrals", tag = "referrals", params(ReferralQuery),
+    responses((status = 200, body = Page<Entry<Object>>), (status = 403, body = ErrorBody))
+)]
+pub async fn referrals(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryOf(query): QueryOf<ReferralQuery>,
+) -> Result<Json<Page<Entry<Referral>>>, ApiError> {
+    let request = PageRequest::new(query.limit, query.cursor.as_deref())?;
+    let institution = list_institution(&caller, query.institution, "the list of referrals")?;
+    let now = LedgerTime(api.clock.now_ms());
+    api.read(move |view| {
+        let prefix = match institution {
+            Some(id) => list::prefix_of(&StateKey::ReferralIndex(id, ReferralId([0; 32])), 32),
+            None => list::prefix_of_kind(list::REFERRAL),
+        };
+        list::page(view, &prefix, request, |suffix, _| {
+            let id = ReferralId(list::id_bytes(suffix)?);
+            let record: Referral = view.require(&StateKey::Referral(id), "referral")?;
+            let overdue = is_overdue(&record, now);
+            if query.overdue && !overdue {
+                return Ok(Listed::Skip);
+            }
+            Ok(Listed::Item(Entry::item(id, record).with_overdue(overdue)))
+        })
+        .map(Json)
+    })
+    .await
+}
+
+/// One referral.
+#[utoipa::path(
+    get, path = "/v1/referrals/{id}", tag = "referrals", params(("id" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Entry<Object>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+pub async fn referral(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf(id): PathOf<ReferralId>,
+) -> Result<Json<Entry<Referral>>, ApiError> {
+    let now = LedgerTime(api.clock.now_ms());
+    api.read(move |view| {
+        let record: Referral = view.require(&StateKey::Referral(id), "referral")?;
+        rights::require_party(&caller, "the referral", rights::of_referral(&record))?;
+        let overdue = is_overdue(&record, now);
+        Ok(Json(Entry::single(id, record, view.height().0).with_overdue(overdue)))
+    })
+    .await
+}
+
+/// The capacity that an institution has published, by service. For every caller.
+#[utoipa::path(
+    get, path = "/v1/capacity/{institution}", tag = "referrals",
+    params(("institution" = String, Path, description = "slug"), PageQuery),
+    responses((status = 200, body = Page<Entry<Object>>), (status = 404, body = ErrorBody))
+)]
+pub async fn capacity_of(
+    State(api): State<Api>,
+    _caller: Caller,
+    PathOf(institution): PathOf<InstitutionId>,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Json<Page<Entry<Capacity>>>, ApiError> {
+    let request = query.request()?;
+    api.read(move |view| {
+        let _: Institution = view.require(&StateKey::Institution(institution.clone()), "institution")?;
+        let any = ServiceCode::new("aa").expect("two letters are a slug");
+        let prefix = list::prefix_of(&StateKey::Capacity(institution, any), 2);
+        list::page(view, &prefix, request, |suffix, row| {
+            let service = String::from_utf8_lossy(suffix);
+            Ok(Listed::Item(Entry::item(service, view.decode(row)?)))
+        })
+        .map(Json)
+    })
+    .await
+}
+
+/// The capacity that an institution has published for one service. For every caller.
+#[utoipa::path(
+    get, path = "/v1/capacity/{institution}/{service}", tag = "referrals",
+    params(("institution" = String, Path, description = "slug"), ("service" = String, Path, description = "slug")),
+    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+)]
+pub async fn capacity(
+    State(api): State<Api>,
+    _caller: Caller,
+    PathOf((institution, service)): PathOf<(InstitutionId, ServiceCode)>,
+) -> Result<Json<Entry<Capacity>>, ApiError> {
+    api.read(move |view| {
+        let record = view.require(&StateKey::Capacity(institution, service.clone()), "published capacity")?;
+        Ok(Json(Entry::single(service, record, view.height().0)))
+    })
+    .await
+}

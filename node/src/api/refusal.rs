@@ -1,0 +1,138 @@
+//! From the mempool's verdicts to answers: each rule keeps its name, and whoever can help it by waiting is told when.
+
+use std::time::Duration;
+
+use yilian_spec::id::TransactionId;
+use yilian_spec::transaction::Transaction;
+use yilian_spec::validation::contextual::ContextualError;
+use yilian_spec::validation::semantic::SemanticError;
+use yilian_spec::validation::structural::StructuralError;
+
+use super::Api;
+use super::error::ApiError;
+use super::transactions::{SubmitResult, TransactionStatus};
+use crate::mempool::{Admission, Rejection, SubmitError, Verdict, WaitError};
+
+/// Hands the readable transactions to the mempool and brings the answers back into the order of the request.
+///
+/// # Errors
+/// When the submission as a whole is refused.
+pub async fn admit(
+    api: &Api,
+    entries: Vec<Result<Transaction, StructuralError>>,
+) -> Result<Vec<Result<SubmitResult, ApiError>>, ApiError> {
+    let ids: Vec<Result<TransactionId, StructuralError>> =
+        entries.iter().map(|entry| entry.as_ref().map(Transaction::id).map_err(Clone::clone)).collect();
+    let transactions: Vec<Transaction> = entries.into_iter().flatten().collect();
+    let verdicts = if transactions.is_empty() {
+        Vec::new()
+    } else {
+        api.mempool.submit(transactions).await.map_err(submit_error)?
+    };
+    let mut verdicts = verdicts.into_iter();
+    let mut results = Vec::with_capacity(ids.len());
+    for id in ids {
+        results.push(match id {
+            Err(error) => Err(structural(&error)),
+            Ok(id) => {
+                let verdict = verdicts.next().ok_or_else(|| {
+                    ApiError::Internal("the mempool answered for fewer transactions than it got".to_owned())
+                })?;
+                result(api, id, verdict).await
+            }
+        });
+    }
+    Ok(results)
+}
+
+async fn result(api: &Api, id: TransactionId, verdict: Verdict) -> Result<SubmitResult, ApiError> {
+    let mut result = SubmitResult {
+        transaction_id: Some(id.to_string()),
+        status: TransactionStatus::Accepted,
+        height: None,
+        receipt: None,
+        error: None,
+    };
+    match verdict.map_err(rejection)? {
+        Admission::Accepted => {}
+        Admission::Pending => result.status = TransactionStatus::Pending,
+        Admission::Committed { height, index } => {
+            let reader = api.reader.clone();
+            let receipt = tokio::task::spawn_blocking(move || reader.receipt((height, index))).await;
+            result.status = TransactionStatus::Committed;
+            result.height = Some(height.0);
+            result.receipt = receipt.map_err(|_| ApiError::Internal("a reader broke".to_owned()))??;
+        }
+    }
+    Ok(result)
+}
+
+/// Waits until a transaction is committed, or the time is over.
+///
+/// # Errors
+/// When too many wait, or storage fails.
+pub async fn wait(api: &Api, id: TransactionId, timeout: Duration) -> Result<(), ApiError> {
+    match api.mempool.wait(id, timeout).await {
+        Ok(_) => Ok(()),
+        Err(error @ WaitError::TooMany) => {
+            Err(ApiError::Busy { code: "too_many_waiters", message: error.to_string(), retry_after_s: 1 })
+        }
+        Err(WaitError::Storage(error)) => Err(error.into()),
+    }
+}
+
+fn submit_error(error: SubmitError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        SubmitError::TooMany { .. } => ApiError::Malformed(message),
+        SubmitError::Busy => ApiError::Busy { code: "verification_queue_full", message, retry_after_s: 1 },
+        SubmitError::Stopped => ApiError::Unavailable { code: "stopping", message },
+    }
+}
+
+fn rejection(rejection: Rejection) -> ApiError {
+    match rejection {
+        Rejection::Semantic(error) => semantic(&error),
+        Rejection::Contextual(error) => contextual(&error),
+        Rejection::Pool(error) => {
+            ApiError::Busy { code: "pool_full", message: error.to_string(), retry_after_s: 1 }
+        }
+        Rejection::Storage(error) => ApiError::Internal(error.to_string()),
+    }
+}
+
+/// A transaction that cannot be read is a malformed request when it came alone.
+fn structural(error: &StructuralError) -> ApiError {
+    let code = match error {
+        StructuralError::Encoding(_) => return ApiError::Malformed(error.to_string()),
+        StructuralError::OperationCount { .. } => "operation_count",
+        StructuralError::TooLong { .. } => "transaction_too_long",
+        StructuralError::Lifetime => "lifetime",
+        StructuralError::Name { .. } => "name",
+        StructuralError::Parts { .. } => "parts",
+        StructuralError::Currency { .. } => "currency",
+        StructuralError::Terms { .. } => "terms",
+        StructuralError::PeriodLength { .. } => "period_length",
+    };
+    ApiError::Transaction { code, message: error.to_string() }
+}
+
+fn semantic(error: &SemanticError) -> ApiError {
+    let code = match error {
+        SemanticError::Structural(error) => return structural(error),
+        SemanticError::WrongChain { .. } => "wrong_chain",
+        SemanticError::BadSignature => "bad_signature",
+    };
+    ApiError::Transaction { code, message: error.to_string() }
+}
+
+fn contextual(error: &ContextualError) -> ApiError {
+    let code = match error {
+        ContextualError::FromTheFuture => "from_the_future",
+        ContextualError::Expired => "expired",
+        ContextualError::Repeated => "repeated",
+        ContextualError::UnknownAuthor => "unknown_author",
+        ContextualError::View(error) => return ApiError::Internal(error.to_string()),
+    };
+    ApiError::Transaction { code, message: error.to_string() }
+}

@@ -1,0 +1,182 @@
+//! Who may read what: regulators all, an institution what concerns it.
+//!
+//! An operation concerns its author's institution, the institutions it names, and the parties of the grant, disclosure,
+//! referral, service or agreement that it refers to. A stream concerns those that its operations concern. Members,
+//! keys, parameters, capacity, headers and checkpoints are for every caller.
+
+use std::collections::BTreeSet;
+
+use yilian_spec::id::InstitutionId;
+use yilian_spec::operation::Operation;
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::record::{Agreement, Disclosure, Grant, Referral, Service};
+use yilian_spec::state::stream::Entry;
+use yilian_spec::transaction::Transaction;
+
+use super::auth::Caller;
+use super::error::ApiError;
+use super::ledger::View;
+use crate::api::limits::API_STREAM_RIGHTS_ENTRIES_MAX;
+
+/// Refuses unless one of `institutions` is the caller's, or the caller is a regulator.
+///
+/// # Errors
+/// [`ApiError::NotYours`].
+pub fn require_party<'a>(
+    caller: &Caller,
+    what: &'static str,
+    institutions: impl IntoIterator<Item = &'a InstitutionId>,
+) -> Result<(), ApiError> {
+    let concerns = institutions.into_iter().any(|institution| caller.may_read_of(institution));
+    if concerns || caller.is_regulator { Ok(()) } else { Err(ApiError::NotYours { what }) }
+}
+
+/// The parties of a grant.
+pub fn of_grant(grant: &Grant) -> [&InstitutionId; 2] {
+    [&grant.grantor, &grant.grantee]
+}
+
+/// The parties of a disclosure.
+pub fn of_disclosure(disclosure: &Disclosure) -> [&InstitutionId; 2] {
+    [&disclosure.source, &disclosure.recipient]
+}
+
+/// The parties of a referral.
+pub fn of_referral(referral: &Referral) -> [&InstitutionId; 2] {
+    [&referral.requester, &referral.receiver]
+}
+
+/// Those that a delivered service concerns.
+pub fn of_service(service: &Service) -> impl Iterator<Item = &InstitutionId> {
+    let delivered = &service.delivered;
+    let players = delivered.parts.iter().map(|part| &part.institution);
+    players.chain([&service.recorder, &delivered.payer])
+}
+
+/// The parties of an agreement.
+pub fn of_agreement(agreement: &Agreement) -> impl Iterator<Item = &InstitutionId> {
+    agreement.terms.parties.iter().map(|party| &party.institution)
+}
+
+/// Whether a transaction concerns the caller.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn concerns(view: &View<'_>, caller: &Caller, transaction: &Transaction) -> Result<bool, ApiError> {
+    if caller.may_read_of(&transaction.body.institution) {
+        return Ok(true);
+    }
+    for operation in &transaction.body.operations {
+        if operation_concerns(view, caller, operation)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn operation_concerns(view: &View<'_>, caller: &Caller, operation: &Operation) -> Result<bool, ApiError> {
+    let is_caller = |institution: &InstitutionId| *institution == caller.institution;
+    let in_referral = |id| -> Result<bool, ApiError> {
+        let row: Option<Referral> = view.row(&StateKey::Referral(id))?;
+        Ok(row.is_some_and(|referral| of_referral(&referral).into_iter().any(is_caller)))
+    };
+    let in_agreement = |id| -> Result<bool, ApiError> {
+        let row: Option<Agreement> = view.row(&StateKey::Agreement(id))?;
+        Ok(row.is_some_and(|agreement| of_agreement(&agreement).any(is_caller)))
+    };
+    match operation {
+        Operation::RegisterKey(_)
+        | Operation::RotateKey(_)
+        | Operation::RevokeKey(_)
+        | Operation::PublishCapacity(_) => Ok(false),
+        Operation::GrantAccess(grant) => Ok(is_caller(&grant.grantee)),
+        Operation::RevokeGrant(revoke) => {
+            let row: Option<Grant> = view.row(&StateKey::Grant(revoke.grant))?;
+            Ok(row.is_some_and(|grant| of_grant(&grant).into_iter().any(is_caller)))
+        }
+        Operation::RecordDisclosure(disclosure) => Ok(is_caller(&disclosure.recipient)),
+        Operation::RecordReceipt(receipt) => {
+            let row: Option<Disclosure> = view.row(&StateKey::Disclosure(receipt.disclosure))?;
+            Ok(row.is_some_and(|found| of_disclosure(&found).into_iter().any(is_caller)))
+        }
+        Operation::RequestReferral(request) => Ok(is_caller(&request.to)),
+        Operation::RedirectReferral(redirect) => {
+            Ok(is_caller(&redirect.to) || in_referral(redirect.referral)?)
+        }
+        Operation::AcceptReferral(operation) => in_referral(operation.referral),
+        Operation::DeclineReferral(operation) => in_referral(operation.referral),
+        Operation::CancelReferral(operation) => in_referral(operation.referral),
+        Operation::HandOver(operation) => in_referral(operation.referral),
+        Operation::AcknowledgeHandover(operation) => in_referral(operation.referral),
+        Operation::ReportOutcome(operation) => in_referral(operation.referral),
+        Operation::CloseClinically(operation) => in_referral(operation.referral),
+        Operation::CloseAdministratively(operation) => in_referral(operation.referral),
+        Operation::ReturnDownward(operation) => in_referral(operation.returns),
+        Operation::DeliverService(service) => {
+            Ok(is_caller(&service.payer) || service.parts.iter().any(|part| is_caller(&part.institution)))
+        }
+        Operation::ReverseService(reverse) => {
+            let row: Option<Service> = view.row(&StateKey::Service(reverse.service))?;
+            Ok(row.is_some_and(|service| of_service(&service).any(is_caller)))
+        }
+        Operation::ProposeAgreement(proposal) => {
+            Ok(proposal.terms.parties.iter().any(|party| is_caller(&party.institution)))
+        }
+        Operation::SignAgreement(operation) => in_agreement(operation.agreement),
+        Operation::TerminateAgreement(operation) => in_agreement(operation.agreement),
+        Operation::ClosePeriod(operation) => in_agreement(operation.agreement),
+    }
+}
+
+/// Refuses unless the stream concerns the caller.
+///
+/// A subject's stream concerns those that appear in it; at most its first entries up to a bound are looked at, which
+/// name the custodian and whoever was given access early.
+///
+/// # Errors
+/// [`ApiError::NotYours`], or when the state cannot be read.
+pub fn require_stream(view: &View<'_>, caller: &Caller, stream: &StreamId) -> Result<(), ApiError> {
+    const WHAT: &str = "the stream";
+    if caller.is_regulator {
+        return Ok(());
+    }
+    match stream {
+        StreamId::Institution(institution) => require_party(caller, WHAT, [institution]),
+        StreamId::Grant(id) => match view.row::<Grant>(&StateKey::Grant(*id))? {
+            Some(grant) => require_party(caller, WHAT, of_grant(&grant)),
+            None => Ok(()),
+        },
+        StreamId::Referral(id) => match view.row::<Referral>(&StateKey::Referral(*id))? {
+            Some(referral) => require_party(caller, WHAT, of_referral(&referral)),
+            None => Ok(()),
+        },
+        StreamId::Period { agreement, .. } => {
+            match view.row::<Agreement>(&StateKey::Agreement(*agreement))? {
+                Some(agreement) => require_party(caller, WHAT, of_agreement(&agreement)),
+                None => Ok(()),
+            }
+        }
+        StreamId::Subject(_) => {
+            let entries = view.entries(stream, 0, API_STREAM_RIGHTS_ENTRIES_MAX)?;
+            if entries.is_empty() || any_concerns(view, caller, &entries)? {
+                Ok(())
+            } else {
+                Err(ApiError::NotYours { what: WHAT })
+            }
+        }
+    }
+}
+
+fn any_concerns(view: &View<'_>, caller: &Caller, entries: &[Entry]) -> Result<bool, ApiError> {
+    let mut seen = BTreeSet::new();
+    for entry in entries {
+        if !seen.insert(entry.transaction_id) {
+            continue;
+        }
+        let Some(located) = view.located(entry.transaction_id)? else { continue };
+        if concerns(view, caller, &located.transaction)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,115 @@
+//! All routes with their descriptions, in one list: what is not described is not served.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, OpenApi, SecurityRequirement};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::{ApiError, panic_response};
+use super::limits::API_WAIT_MS_MAX;
+use super::{
+    Api, access, agreements, blocks, chain, events, members, proofs, referrals, streams, system, transactions,
+};
+
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(system::health))
+        .routes(routes!(system::metrics))
+        .routes(routes!(system::openapi))
+        .routes(routes!(chain::chain))
+        .routes(routes!(chain::checkpoint))
+        .routes(routes!(transactions::submit))
+        .routes(routes!(transactions::transaction))
+        .routes(routes!(blocks::blocks))
+        .routes(routes!(blocks::block))
+        .routes(routes!(members::institutions))
+        .routes(routes!(members::institution))
+        .routes(routes!(members::keys_of))
+        .routes(routes!(members::key))
+        .routes(routes!(access::grants))
+        .routes(routes!(access::grant))
+        .routes(routes!(access::disclosures))
+        .routes(routes!(access::disclosure))
+        .routes(routes!(referrals::referrals))
+        .routes(routes!(referrals::referral))
+        .routes(routes!(referrals::capacity_of))
+        .routes(routes!(referrals::capacity))
+        .routes(routes!(agreements::service))
+        .routes(routes!(agreements::agreements))
+        .routes(routes!(agreements::agreement))
+        .routes(routes!(agreements::period))
+        .routes(routes!(agreements::statement))
+        .routes(routes!(streams::stream))
+        .routes(routes!(proofs::transaction))
+        .routes(routes!(proofs::state))
+        .routes(routes!(proofs::grant))
+        .routes(routes!(proofs::referral))
+        .routes(routes!(proofs::agreement))
+        .routes(routes!(proofs::key))
+        .routes(routes!(proofs::institution))
+        .routes(routes!(proofs::period))
+        .routes(routes!(proofs::statement))
+        .routes(routes!(proofs::stream))
+        .routes(routes!(events::events))
+}
+
+/// The description of the API.
+pub fn openapi() -> OpenApi {
+    let mut description = routes().into_openapi();
+    description.info = InfoBuilder::new()
+        .title("Yilian node")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "The API of one node of a Yilian ledger. Every call but those marked otherwise carries \
+             `Authorization: Bearer <token>`, a short-lived EdDSA JWT that the caller signs with a key of the ledger \
+             (spec/protocol/08-api.md). Records are the serde forms of the protocol's types.",
+        ))
+        .build();
+    let bearer =
+        SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
+    let mut components = description.components.take().unwrap_or_default();
+    components.add_security_scheme("token", bearer);
+    description.components = Some(components);
+    description.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+    description
+}
+
+/// The service: routes, bounds, and what catches a handler that breaks.
+pub fn router(api: Api) -> Router {
+    let (routes, _) = routes().split_for_parts();
+    routes
+        .fallback(|| async { ApiError::NoSuchPath })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .layer(DefaultBodyLimit::max(api.options.body_bytes_max))
+        .layer(middleware::from_fn_with_state(api.clone(), watch_request))
+        .layer(CatchPanicLayer::custom(panic_response))
+        .with_state(api)
+}
+
+/// Bounds the time of a request up to its answer's first byte, and counts it.
+async fn watch_request(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map_or("other", |path| path.as_str())
+        .to_owned();
+    let method = request.method().clone();
+    let started = std::time::Instant::now();
+    // Waiting for finality is asked for, so it comes on top.
+    let limit_ms = api.options.request_timeout_ms.saturating_add(API_WAIT_MS_MAX);
+    let answered = tokio::time::timeout(Duration::from_millis(limit_ms), next.run(request)).await;
+    let mut response = answered.unwrap_or_else(|_| ApiError::Timeout { limit_ms }.into_response());
+    api.metrics.request(&route, method.as_str(), response.status().as_u16(), started.elapsed());
+    tracing::debug!(%route, %method, status = response.status().as_u16(), "request");
+    response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store"));
+    response
+}

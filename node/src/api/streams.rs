@@ -1,0 +1,116 @@
+//! `/v1/streams`: everything about a subject, an institution, a grant, a referral or a period, in order.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use yilian_spec::state::key::StreamId;
+use yilian_spec::state::stream::EntryKind;
+
+use super::Api;
+use super::auth::Caller;
+use super::error::{ApiError, ErrorBody};
+use super::extract::{PathOf, QueryOf};
+use super::ledger::View;
+use super::page::{PageQuery, PageRequest};
+use super::rights;
+
+/// An entry of a stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StreamEntryAnswer {
+    /// Its place in the stream, from 0.
+    pub index: u64,
+    /// The block.
+    pub height: u64,
+    /// The transaction.
+    pub transaction_id: String,
+    /// The operation in the transaction, from 0.
+    pub operation: u16,
+    /// `applied` or `refused`.
+    #[schema(value_type = String)]
+    pub kind: EntryKind,
+    /// The operation's name.
+    pub operation_name: String,
+}
+
+/// A page of a stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StreamAnswer {
+    /// The entries, the oldest first.
+    pub items: Vec<StreamEntryAnswer>,
+    /// Where the next page starts; null at the end.
+    pub next_cursor: Option<String>,
+    /// The height that was read.
+    pub height: u64,
+    /// Entries in the whole stream.
+    pub length: u64,
+}
+
+/// Reads the two parts of the path that name a stream; a period is `<agreement>.<number>`.
+///
+/// # Errors
+/// [`ApiError::Malformed`] that says what is expected.
+pub fn stream_of(kind: &str, id: &str) -> Result<StreamId, ApiError> {
+    StreamId::from_parts(kind, id).map_err(|error| ApiError::Malformed(error.to_string()))
+}
+
+/// The entries of a stream.
+#[utoipa::path(
+    get, path = "/v1/streams/{kind}/{id}", tag = "streams",
+    params(
+        ("kind" = String, Path, description = "subject, institution, grant, referral or period"),
+        ("id" = String, Path, description = "the object's id; of a period `<agreement>.<number>`"),
+        PageQuery
+    ),
+    responses((status = 200, body = StreamAnswer), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+pub async fn stream(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf((kind, id)): PathOf<(String, String)>,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Json<StreamAnswer>, ApiError> {
+    let stream = stream_of(&kind, &id)?;
+    let request = query.request()?;
+    api.read(move |view| {
+        rights::require_stream(view, &caller, &stream)?;
+        page(view, &stream, request).map(Json)
+    })
+    .await
+}
+
+fn page(view: &View<'_>, stream: &StreamId, request: PageRequest) -> Result<StreamAnswer, ApiError> {
+    let first = match request.after {
+        None => 0,
+        Some(bytes) => u64::from_be_bytes(bytes.try_into().map_err(|_| {
+            ApiError::Malformed(
+                "the cursor is not a next_cursor of this stream: start without one".to_owned(),
+            )
+        })?),
+    };
+    let length = view.stream_length(stream)?;
+    let entries = view.entries(stream, first, request.limit)?;
+    let mut items = Vec::with_capacity(entries.len());
+    for (index, entry) in (first..).zip(entries) {
+        let operation_name = operation_name(view, &entry)?;
+        items.push(StreamEntryAnswer {
+            index,
+            height: entry.height.0,
+            transaction_id: entry.transaction_id.to_string(),
+            operation: entry.operation,
+            kind: entry.kind,
+            operation_name,
+        });
+    }
+    let next = first.saturating_add(items.len() as u64);
+    let next_cursor = (next < length && !items.is_empty()).then(|| hex::encode(next.to_be_bytes()));
+    Ok(StreamAnswer { items, next_cursor, height: view.height().0, length })
+}
+
+fn operation_name(view: &View<'_>, entry: &yilian_spec::state::stream::Entry) -> Result<String, ApiError> {
+    let located = view.located(entry.transaction_id)?.ok_or_else(|| {
+        ApiError::Internal(format!("transaction {} of a stream's entry is missing", entry.transaction_id))
+    })?;
+    let operation = located.transaction.body.operations.get(usize::from(entry.operation));
+    Ok(operation.map_or("unknown", |operation| operation.name()).to_owned())
+}

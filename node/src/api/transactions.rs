@@ -1,0 +1,211 @@
+//! `/v1/transactions`: submit, and follow to finality.
+//!
+//! A submission is answered when the mempool has taken it; finality is asked for by id, with a wait. Submitting the same
+//! transaction again is harmless: the answer says where it stands.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::{IntoParams, ToSchema};
+use yilian_spec::id::TransactionId;
+use yilian_spec::receipt::Receipt;
+use yilian_spec::transaction::Transaction;
+
+use super::Api;
+use super::auth::Caller;
+use super::body::{self, Submission};
+use super::error::{ApiError, ErrorBody, ErrorDetail};
+use super::extract::{PathOf, QueryOf};
+use super::ledger::Located;
+use super::limits::API_WAIT_MS_MAX;
+use super::refusal;
+use super::rights;
+
+/// Where a transaction stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionStatus {
+    /// The mempool has just taken it.
+    Accepted,
+    /// The mempool had it already.
+    Pending,
+    /// It is final.
+    Committed,
+    /// It was not taken.
+    Rejected,
+}
+
+/// What became of one submitted transaction.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SubmitResult {
+    /// Its id, where its bytes could be read.
+    pub transaction_id: Option<String>,
+    /// Where it stands.
+    pub status: TransactionStatus,
+    /// Its block, once final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<u64>,
+    /// Its receipt, once final, in the serde form of the protocol's `Receipt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub receipt: Option<Receipt>,
+    /// Why it was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorDetail>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SubmitAnswer {
+    /// One result for each transaction, in order.
+    pub results: Vec<SubmitResult>,
+}
+
+/// A transaction on the ledger, or on its way.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum TransactionAnswer {
+    /// It is final.
+    Committed {
+        /// Its block.
+        height: u64,
+        /// Its place in the block, from 0.
+        index: u32,
+        /// The block's time in milliseconds since 1970-01-01 UTC.
+        time: u64,
+        /// The transaction in the serde form of the protocol's `Transaction`.
+        #[schema(value_type = Object)]
+        transaction: Box<Transaction>,
+        /// The receipt in the serde form of the protocol's `Receipt`.
+        #[schema(value_type = Object)]
+        receipt: Receipt,
+    },
+    /// The mempool has it.
+    Pending,
+}
+
+/// Submits transactions.
+#[utoipa::path(
+    post, path = "/v1/transactions", tag = "transactions",
+    request_body(
+        content(("application/octet-stream"), (Object = "application/json")),
+        description = "canonical bytes of one transaction; or {\"transactions\":[hex, …]}; or a transaction in its serde form"
+    ),
+    responses(
+        (status = 202, body = SubmitAnswer), (status = 400, body = ErrorBody), (status = 413, body = ErrorBody),
+        (status = 422, body = ErrorBody, description = "a single transaction that the rules refuse to record"),
+        (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)
+    )
+)]
+pub async fn submit(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+    bytes: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Result<Response, ApiError> {
+    caller.require_submitter()?;
+    if let Some(report) = api.health.refuses_transactions() {
+        let message = format!("{}: {}", report.reason, report.remedy);
+        return Err(ApiError::Unavailable { code: report.status.name(), message });
+    }
+    let bytes = bytes.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { limit_bytes: api.options.body_bytes_max },
+        _ => ApiError::Malformed(format!("the body cannot be read: {rejection}")),
+    })?;
+    let Submission { entries, is_single } = body::read(&headers, &bytes)?;
+    let mut results = refusal::admit(&api, entries).await?;
+    if is_single {
+        let only =
+            results.pop().ok_or_else(|| ApiError::Internal("a submission without a result".to_owned()))?;
+        let result = only?;
+        return Ok((StatusCode::ACCEPTED, Json(SubmitAnswer { results: vec![result] })).into_response());
+    }
+    let results = results.into_iter().map(|result| result.unwrap_or_else(rejected)).collect();
+    Ok((StatusCode::ACCEPTED, Json(SubmitAnswer { results })).into_response())
+}
+
+fn rejected(error: ApiError) -> SubmitResult {
+    SubmitResult {
+        transaction_id: None,
+        status: TransactionStatus::Rejected,
+        height: None,
+        receipt: None,
+        error: Some(error.body().error),
+    }
+}
+
+/// Which transaction.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WaitQuery {
+    /// How long to wait for finality, 0 to 30,000 milliseconds.
+    #[serde(default)]
+    pub wait_ms: u64,
+}
+
+/// One transaction, waiting for its finality if asked to.
+#[utoipa::path(
+    get, path = "/v1/transactions/{id}", tag = "transactions",
+    params(("id" = String, Path, description = "64 hexadecimal digits"), WaitQuery),
+    responses(
+        (status = 200, body = TransactionAnswer), (status = 202, body = TransactionAnswer),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)
+    )
+)]
+pub async fn transaction(
+    State(api): State<Api>,
+    caller: Caller,
+    PathOf(id): PathOf<TransactionId>,
+    QueryOf(query): QueryOf<WaitQuery>,
+) -> Result<Response, ApiError> {
+    if query.wait_ms > API_WAIT_MS_MAX {
+        return Err(ApiError::Malformed(format!(
+            "wait_ms is {}: give 0 to {API_WAIT_MS_MAX}",
+            query.wait_ms
+        )));
+    }
+    if query.wait_ms > 0 && api.read(move |view| view.located(id)).await?.is_none() {
+        let _permit = waiter(&api)?;
+        refusal::wait(&api, id, Duration::from_millis(query.wait_ms)).await?;
+    }
+    let located = api.read(move |view| {
+        let located = view.located(id)?;
+        let may_read = match &located {
+            Some(found) => rights::concerns(view, &caller, &found.transaction)?,
+            None => true,
+        };
+        if may_read { Ok(located) } else { Err(ApiError::NotYours { what: "the transaction" }) }
+    });
+    match located.await? {
+        Some(found) => Ok(Json(committed(found)).into_response()),
+        None if api.mempool.checked(id).is_some() => {
+            Ok((StatusCode::ACCEPTED, Json(TransactionAnswer::Pending)).into_response())
+        }
+        None => Err(ApiError::NotFound { what: "transaction", height: api.height().0 }),
+    }
+}
+
+fn committed(located: Located) -> TransactionAnswer {
+    TransactionAnswer::Committed {
+        height: located.height.0,
+        index: located.index,
+        time: located.time.0,
+        transaction: Box::new(located.transaction),
+        receipt: located.receipt,
+    }
+}
+
+fn waiter(api: &Api) -> Result<OwnedSemaphorePermit, ApiError> {
+    api.waiters.clone().try_acquire_owned().map_err(|_| ApiError::Busy {
+        code: "too_many_waiters",
+        message: format!("{} requests wait already: ask without wait_ms, or later", api.options.waiters_max),
+        retry_after_s: 1,
+    })
+}

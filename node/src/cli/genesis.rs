@@ -1,0 +1,206 @@
+//! `yilian-node genesis`: makes a genesis from a description of the members, and checks one.
+//!
+//! The description is TOML (or JSON) that people write together; the genesis is what every node gets, byte for byte.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use yilian_client::durable;
+use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
+use yilian_spec::id::{ConsortiumId, InstitutionId};
+use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
+use yilian_spec::proof::Checkpoint;
+use yilian_spec::signature::PublicKey;
+use yilian_spec::time::{LedgerTime, Window};
+
+use crate::home::read_genesis;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long a key is valid unless the description says otherwise: two years.
+const VALID_DAYS_DEFAULT: u64 = 730;
+
+/// What to do with a genesis.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Arguments {
+    /// Make a genesis from a description of the members.
+    #[command(after_help = DESCRIPTION)]
+    Make {
+        /// The description, TOML or (named *.json) JSON.
+        description: PathBuf,
+        /// Where to write the genesis.
+        #[arg(long, default_value = "genesis.json", value_name = "FILE")]
+        out: PathBuf,
+        /// Also write a checkpoint, with which clients verify answers.
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Check a genesis and show what it says.
+    #[command(after_help = "Example:\n  yilian-node genesis check genesis.json")]
+    Check {
+        /// The genesis.
+        file: PathBuf,
+    },
+}
+
+const DESCRIPTION: &str = r#"Example:
+  yilian-node genesis make consortium.toml --out genesis.json --checkpoint checkpoint.json
+
+where consortium.toml says:
+  network = "county-medical-community"
+  # time_ms = 1790000000000       the ledger's first moment; now unless told
+  # [parameters]                  block sizes and deadlines; see spec/protocol
+  [[institution]]
+  id = "renhe-hospital"
+  name = "Renhe Hospital"
+  kind = "hospital"               # primary_care imaging_centre laboratory insurer
+                                  # pharmaceutical_company platform regulator
+  tier = "county"                 # village township county city province; none for payers
+  consortia = ["county-community"]
+  voting_power = 1                # of its validator key; 1 unless told
+  [[institution.key]]
+  key = "<64 hexadecimal digits>"
+  role = "validator"              # node administrator access_gateway referral_gateway finance auditor
+  # valid_days = 730"#;
+
+/// The description of a consortium.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    network: String,
+    time_ms: Option<u64>,
+    #[serde(default)]
+    parameters: Parameters,
+    institution: Vec<DescribedInstitution>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribedInstitution {
+    id: InstitutionId,
+    name: String,
+    kind: InstitutionKind,
+    tier: Option<Tier>,
+    #[serde(default)]
+    consortia: BTreeSet<ConsortiumId>,
+    voting_power: Option<u64>,
+    #[serde(default)]
+    key: Vec<DescribedKey>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribedKey {
+    key: PublicKey,
+    role: Role,
+    valid_days: Option<u64>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    match arguments {
+        Arguments::Make { description, out, checkpoint } => make(description, out, checkpoint.as_deref()),
+        Arguments::Check { file } => {
+            show(&read_genesis(file)?);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn make(description: &Path, out: &Path, checkpoint: Option<&Path>) -> Result<ExitCode> {
+    let text = std::fs::read_to_string(description)
+        .with_context(|| format!("cannot read {}", description.display()))?;
+    let is_json = description.extension().is_some_and(|extension| extension == "json");
+    let described: Description = if is_json {
+        serde_json::from_str(&text).with_context(|| description.display().to_string())?
+    } else {
+        toml::from_str(&text).with_context(|| description.display().to_string())?
+    };
+    let now_ms =
+        SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_millis();
+    let genesis = build(described, u64::try_from(now_ms)?);
+    genesis.check()?;
+    durable::create(out, &json(&genesis)?)?;
+    if let Some(path) = checkpoint {
+        durable::create(path, &json(&Checkpoint::of_genesis(&genesis))?)?;
+    }
+    show(&genesis);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn build(described: Description, now_ms: u64) -> Genesis {
+    let time = LedgerTime(described.time_ms.unwrap_or(now_ms));
+    let window = |days: Option<u64>| Window {
+        starts: time,
+        expires: time.plus_ms(days.unwrap_or(VALID_DAYS_DEFAULT).saturating_mul(DAY_MS)),
+    };
+    let mut validators = Vec::new();
+    let mut institutions = Vec::new();
+    for entry in described.institution {
+        let power = entry.voting_power.unwrap_or(1);
+        let voting = entry.key.iter().filter(|key| key.role == Role::Validator);
+        validators.extend(voting.map(|key| Validator { key: key.key, institution: entry.id.clone(), power }));
+        let keys = entry.key.iter().map(|described| GenesisKey {
+            key: described.key,
+            role: described.role,
+            window: window(described.valid_days),
+        });
+        let keys = keys.collect();
+        let DescribedInstitution { id, name, kind, tier, consortia, .. } = entry;
+        institutions
+            .push(GenesisInstitution { institution: Institution { id, name, kind, tier, consortia }, keys });
+    }
+    institutions.sort_by(|left, right| left.institution.id.cmp(&right.institution.id));
+    Genesis {
+        network: described.network,
+        time,
+        parameters: described.parameters,
+        institutions,
+        validators: ValidatorSet::new(validators),
+    }
+}
+
+fn show(genesis: &Genesis) {
+    println!("network  {}", genesis.network);
+    println!("chain id {}", genesis.chain_id());
+    println!("{} institutions", genesis.institutions.len());
+    for entry in &genesis.institutions {
+        let institution = &entry.institution;
+        println!("  {} ({}), {} keys", institution.id, institution.name, entry.keys.len());
+        if !entry.keys.iter().any(|key| key.role == Role::Node) {
+            println!("    no key of role node: none of its nodes gets through to the others");
+        }
+    }
+    println!(
+        "{} validators, voting power {}",
+        genesis.validators.validators().len(),
+        genesis.validators.total_power()
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_in_the_help_makes_a_genesis() {
+        let key = yilian_spec::signature::SecretKey::from_seed(&[7; 32]).public_key();
+        let (_, example) = DESCRIPTION.split_once("says:\n").unwrap();
+        let text = example.replace("<64 hexadecimal digits>", &key.to_string());
+        let described: Description = toml::from_str(&text).unwrap();
+        let genesis = build(described, 1_790_000_000_000);
+        genesis.check().unwrap();
+        assert_eq!(genesis.validators.total_power(), 1);
+        assert_eq!(genesis.institutions[0].keys[0].window.expires.0, 1_790_000_000_000 + 730 * DAY_MS);
+        let bytes = json(&genesis).unwrap();
+        assert_eq!(serde_json::from_slice::<Genesis>(&bytes).unwrap(), genesis);
+    }
+}

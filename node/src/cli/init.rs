@@ -1,0 +1,165 @@
+//! `yilian-node init`: makes a node's home, piece by piece; what is there already stays as it is.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use yilian_client::durable;
+use yilian_client::keyfile::Key;
+use yilian_client::passphrase::{self, PassphraseSource};
+use yilian_client::sealed::WorkFactor;
+use yilian_spec::id::InstitutionId;
+use yilian_spec::membership::Role;
+use yilian_spec::signature::{PublicKey, SecretKey};
+
+use super::HomeArgument;
+use crate::config::{COMMENTED_DEFAULT, Config, FILE_NAME};
+use crate::home::{Home, read_genesis};
+use crate::network::{NodeIdentity, peer_id_of_ed25519};
+
+const VALIDATOR_KEY: &str = "validator.key";
+
+/// Arguments of `init`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  yilian-node init --home node --institution renhe-hospital --validator
+  yilian-node init --home node --genesis genesis.json
+
+The passphrase of the validator's key comes from --passphrase: env:NAME (YILIAN_PASSPHRASE unless told), file:PATH or prompt.
+It prints the public keys and the peer id that the genesis and the peers need.")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    home: HomeArgument,
+    /// The institution whose node this is; needed with --validator.
+    #[arg(long, value_name = "SLUG")]
+    institution: Option<InstitutionId>,
+    /// Make a validator's key, sealed under a passphrase.
+    #[arg(long, requires = "institution")]
+    validator: bool,
+    /// Copy this genesis into the home.
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
+    /// Where the passphrase comes from, now and when the node runs.
+    #[arg(long, value_name = "SOURCE", default_value = "env:YILIAN_PASSPHRASE")]
+    passphrase: String,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let path = &arguments.home.home;
+    std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+    let mut made = Vec::new();
+    let key_path = path.join(VALIDATOR_KEY);
+    let mut validator = None;
+    if arguments.validator {
+        let institution = arguments.institution.clone().context("give --institution with --validator")?;
+        validator = Some(make_validator_key(&key_path, institution, &arguments.passphrase)?);
+        made.push(VALIDATOR_KEY);
+    }
+    if write_config(path, arguments)? {
+        made.push(FILE_NAME);
+    }
+    let home = Home::open(path)?;
+    let network_path = path.join(&home.config.node.network_key);
+    if !network_path.exists() {
+        let seed = Key::generate(InstitutionId::new("new-node").expect("a slug"), Role::Node)?.secret.seed();
+        durable::create(&network_path, format!("{}\n", hex::encode(*seed)).as_bytes())?;
+        made.push("network.key");
+    }
+    let mut chain_id = None;
+    if let Some(file) = &arguments.genesis {
+        let genesis = read_genesis(file)?;
+        let target = path.join(&home.config.node.genesis);
+        copy_genesis(file, &target)?;
+        chain_id = Some(genesis.chain_id());
+        made.push("genesis.json");
+    }
+    let seed = home.network_seed()?;
+    let network = SecretKey::from_seed(&seed).public_key();
+    let peer = NodeIdentity::from_ed25519_seed(*seed)?.peer_id();
+    debug_assert_eq!(peer_id_of_ed25519(&network.0).ok(), Some(peer), "one key, one peer id");
+    if arguments.json {
+        let report = serde_json::json!({
+            "home": path, "made": made, "network_key": network, "peer_id": peer.to_string(),
+            "validator_key": validator, "chain_id": chain_id,
+        });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{}: {}",
+        path.display(),
+        if made.is_empty() { "nothing to make".to_owned() } else { made.join(", ") }
+    );
+    println!("network key (role node)        {network}");
+    println!("peer id                        {peer}");
+    if let Some(key) = validator {
+        println!("validator key (role validator) {key}");
+    }
+    match chain_id {
+        Some(chain_id) => println!("chain id                       {chain_id}"),
+        None => println!(
+            "Next: put the keys into the genesis, then `yilian-node init --home {} --genesis FILE`.",
+            path.display()
+        ),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make_validator_key(path: &Path, institution: InstitutionId, source: &str) -> Result<PublicKey> {
+    let source = match source.parse()? {
+        PassphraseSource::Prompt { .. } => PassphraseSource::Prompt {
+            question: "Passphrase for the validator's key".to_owned(),
+            confirm: true,
+        },
+        source => source,
+    };
+    let passphrase = passphrase::passphrase(&source)
+        .context("the validator's key is sealed under a passphrase (--passphrase)")?;
+    let key = Key::generate(institution, Role::Validator)?;
+    key.create(path, &passphrase, WorkFactor::PRODUCTION)?;
+    Ok(key.secret.public_key())
+}
+
+/// Writes the commented default, with what the arguments set; leaves a file that is there.
+fn write_config(home: &Path, arguments: &Arguments) -> Result<bool> {
+    let path = home.join(FILE_NAME);
+    if path.exists() {
+        if arguments.validator {
+            println!(
+                "Set node.validator_key = \"{VALIDATOR_KEY}\" in {}, which stays as it is.",
+                path.display()
+            );
+        }
+        return Ok(false);
+    }
+    let mut text = COMMENTED_DEFAULT.to_owned();
+    if arguments.validator {
+        text = text.replace("validator_key = \"\"", &format!("validator_key = \"{VALIDATOR_KEY}\""));
+    }
+    let source = match arguments.passphrase.parse()? {
+        // The node reads it from another directory than this one.
+        PassphraseSource::File(file) => format!("file:{}", std::path::absolute(file)?.display()),
+        _ => arguments.passphrase.clone(),
+    };
+    text = text.replace(
+        "passphrase = \"env:YILIAN_PASSPHRASE\"",
+        &format!("passphrase = {}", toml::Value::from(source)),
+    );
+    Config::parse(&text).context("the new configuration")?.check()?;
+    durable::create(&path, text.as_bytes())?;
+    Ok(true)
+}
+
+fn copy_genesis(from: &Path, to: &Path) -> Result<()> {
+    let bytes = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if to.exists() {
+        if std::fs::read(to)? == bytes {
+            return Ok(());
+        }
+        bail!("{} is another genesis and stays as it is: a home belongs to one ledger", to.display());
+    }
+    Ok(durable::create(to, &bytes)?)
+}

@@ -1,0 +1,105 @@
+//! The command line of the node, one file per command.
+
+mod backup;
+mod check;
+mod genesis;
+mod init;
+mod run;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A node of a Yilian ledger.
+#[derive(Debug, Parser)]
+#[command(name = "yilian-node", version, max_term_width = 100, after_help = EXAMPLE)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLE: &str = "A node from nothing:
+  yilian-node init --home node --institution renhe-hospital --validator
+  yilian-node genesis make consortium.toml --out genesis.json
+  yilian-node init --home node --genesis genesis.json
+  yilian-node run --home node
+
+Exit codes: 0 done, 1 it did not work (the message says why), 2 wrong usage.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a node's home, or give one its genesis.
+    Init(init::Arguments),
+    /// Make or check a genesis.
+    #[command(subcommand)]
+    Genesis(genesis::Arguments),
+    /// Run the node until SIGTERM or SIGINT.
+    Run(HomeArgument),
+    /// Say how the running node is; exit code 1 when it is not healthy.
+    Status(status::Arguments),
+    /// Copy the running node's ledger, verified.
+    Backup(backup::Arguments),
+    /// Restore the newest backup of a directory into a stopped node's home.
+    Restore(backup::RestoreArguments),
+    /// Read the ledger of a stopped node in full: recompute ids, roots, certificates and state.
+    Check(check::Arguments),
+    /// Print shell completions.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// The directory of a node.
+#[derive(Debug, clap::Args)]
+pub struct HomeArgument {
+    /// The node's home.
+    #[arg(long, env = "YILIAN_HOME", value_name = "DIR")]
+    pub home: PathBuf,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    match dispatch(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("yilian-node: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Genesis(arguments) => genesis::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments.home),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "yilian-node", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Runs a future of a command to its end.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,218 @@
+//! The control socket in the node's home: what an operator asks of the running node without a key of the ledger.
+//!
+//! A Unix socket that only its owner can open. One JSON object a line in, one out: `{"command":"status"}`,
+//! `{"command":"backup","directory":"…","keep":3}`.
+
+use std::fs::{File, Permissions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::health::HealthMonitor;
+use crate::storage::Store;
+use crate::storage::backup;
+
+/// The socket's name in the home.
+const SOCKET: &str = "control.sock";
+/// Bytes of a line.
+const LINE_BYTES_MAX: u64 = 64 << 10;
+/// How long a command's line may take to arrive.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of a socket's path that every system takes.
+const SOCKET_PATH_BYTES_MAX: usize = 100;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// How the node is.
+    Status,
+    /// A verified copy of the ledger.
+    Backup {
+        /// Where to; absolute, on the node's machine.
+        directory: PathBuf,
+        /// Copies to keep there.
+        keep: usize,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Command::Status`]: the health report, and where the node listens.
+    Status {
+        /// The report as `/health` gives it.
+        health: serde_json::Value,
+        /// The API's address.
+        api: String,
+        /// The node's peer id.
+        peer_id: String,
+    },
+    /// To [`Command::Backup`].
+    Backup {
+        /// What was made, in one sentence.
+        done: String,
+    },
+    /// It did not work.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why the socket cannot be used.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// Nobody listens.
+    #[error("no node runs in {0}: start it with `yilian-node run --home {0}`", home.display())]
+    NotRunning {
+        /// The home.
+        home: PathBuf,
+    },
+    /// The socket failed.
+    #[error("the control socket in {}: {source}", home.display())]
+    Socket {
+        /// The home.
+        home: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The other side speaks differently.
+    #[error(
+        "the node answered something else than expected ({reason}): is it the same version as this program?"
+    )]
+    Answer {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What the answers come from.
+pub struct Controlled {
+    /// Judges the node.
+    pub health: Arc<HealthMonitor>,
+    /// The ledger, for backups.
+    pub store: Arc<Store>,
+    /// The API's address.
+    pub api: String,
+    /// The node's peer id.
+    pub peer_id: String,
+}
+
+/// A path to the socket that is short enough, and what it depends on.
+fn socket_path(home: &Path) -> std::io::Result<(PathBuf, Option<File>)> {
+    let path = home.join(SOCKET);
+    if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
+        return Ok((path, None));
+    }
+    // The directory's descriptor gives it a short name.
+    let directory = File::open(home)?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(SOCKET);
+    Ok((short, Some(directory)))
+}
+
+/// Listens in the home; the caller holds the home's lock, so a socket that is there already is a leftover.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn listen(home: &Path) -> Result<UnixListener, ControlError> {
+    let failed = |source| ControlError::Socket { home: home.to_owned(), source };
+    let real = home.join(SOCKET);
+    match std::fs::remove_file(&real) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let (path, _directory) = socket_path(home).map_err(failed)?;
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(&real, Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Answers commands, one after another; a second caller waits.
+pub async fn serve(listener: UnixListener, controlled: Controlled) {
+    let controlled = Arc::new(controlled);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Err(error) = answer(stream, &controlled).await {
+                    tracing::debug!(%error, "a control connection ended early");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket failed");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, controlled: &Arc<Controlled>) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    let mut reader = BufReader::new(read.take(LINE_BYTES_MAX));
+    let received = tokio::time::timeout(READ_TIMEOUT, reader.read_line(&mut line)).await;
+    received.map_err(|_| std::io::ErrorKind::TimedOut)??;
+    let answer = match serde_json::from_str(&line) {
+        Ok(command) => run(command, controlled).await,
+        Err(error) => Answer::Failed { reason: format!("the command cannot be read: {error}") },
+    };
+    let mut text = serde_json::to_string(&answer)?;
+    text.push('\n');
+    write.write_all(text.as_bytes()).await
+}
+
+async fn run(command: Command, controlled: &Arc<Controlled>) -> Answer {
+    match command {
+        Command::Status => Answer::Status {
+            health: serde_json::to_value(controlled.health.report()).unwrap_or_default(),
+            api: controlled.api.clone(),
+            peer_id: controlled.peer_id.clone(),
+        },
+        Command::Backup { directory, keep } => {
+            let controlled = Arc::clone(controlled);
+            let made =
+                tokio::task::spawn_blocking(move || backup::backup(&controlled.store, &directory, keep))
+                    .await;
+            match made {
+                Ok(Ok(info)) => Answer::Backup {
+                    done: format!(
+                        "backup {} in {} files, {} bytes, verified",
+                        info.number, info.files, info.bytes
+                    ),
+                },
+                Ok(Err(error)) => Answer::Failed { reason: error.to_string() },
+                Err(_) => Answer::Failed { reason: "the backup broke; the node's log says more".to_owned() },
+            }
+        }
+    }
+}
+
+/// Asks the node that runs in a home.
+///
+/// # Errors
+/// [`ControlError::NotRunning`], or when the socket fails.
+pub async fn ask(home: &Path, command: &Command) -> Result<Answer, ControlError> {
+    let failed = |source| ControlError::Socket { home: home.to_owned(), source };
+    let (path, _directory) = socket_path(home).map_err(failed)?;
+    let stream = UnixStream::connect(path).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+            ControlError::NotRunning { home: home.to_owned() }
+        }
+        _ => failed(source),
+    })?;
+    let (read, mut write) = stream.into_split();
+    let mut text = serde_json::to_string(command).map_err(|error| failed(error.into()))?;
+    text.push('\n');
+    write.write_all(text.as_bytes()).await.map_err(failed)?;
+    let mut line = String::new();
+    BufReader::new(read.take(LINE_BYTES_MAX)).read_line(&mut line).await.map_err(failed)?;
+    serde_json::from_str(&line).map_err(|error| ControlError::Answer { reason: error.to_string() })
+}

@@ -1,0 +1,306 @@
+//! Whether the node does its work, and if not, why and what to do about it.
+//!
+//! One judgement over a few observations, free of I/O; [`HealthMonitor`] gathers them and tells `/health`, `/metrics` and
+//! the log. Only a healthy or syncing node that has room on its disk accepts transactions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::clock::Clock;
+
+/// A height that is under way for so long has no quorum, whatever the connections say: rounds take a second or two.
+const UNDECIDED_MS_MAX: u64 = 15_000;
+
+/// What the node is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthStatus {
+    /// Blocks are decided when there is work.
+    Healthy,
+    /// It fetches blocks that the others have decided.
+    Syncing,
+    /// Too few validators are connected to decide anything.
+    NoQuorum,
+    /// There is work, enough validators are connected, and still no block for long.
+    Stalled,
+    /// Free space on the disk is below the bound.
+    Disk,
+    /// It stops.
+    Stopping,
+}
+
+impl HealthStatus {
+    /// All, for metrics.
+    pub const ALL: [Self; 6] =
+        [Self::Healthy, Self::Syncing, Self::NoQuorum, Self::Stalled, Self::Disk, Self::Stopping];
+
+    /// The name in JSON and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Syncing => "syncing",
+            Self::NoQuorum => "no_quorum",
+            Self::Stalled => "stalled",
+            Self::Disk => "disk",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// What the judgement rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observations {
+    /// Whether the node is being stopped.
+    pub is_stopping: bool,
+    /// Free bytes on the disk that holds the ledger, and the bound.
+    pub disk_free_bytes: u64,
+    /// The bound below which no transactions are taken.
+    pub disk_free_bytes_min: u64,
+    /// The last committed height.
+    pub height: u64,
+    /// Heights that others have and this node lacks.
+    pub behind_by: u64,
+    /// Peers connected.
+    pub peers: usize,
+    /// Voting power of this node and of the validators connected to it.
+    pub power_reachable: u64,
+    /// Voting power of all validators.
+    pub power_total: u64,
+    /// For how long the present height has been under way without a decision.
+    pub undecided_ms: u64,
+    /// Age of the last block by the node's clock.
+    pub last_block_age_ms: u64,
+    /// Longest time that may pass without a block: heartbeat and some rounds.
+    pub last_block_age_ms_max: u64,
+    /// For how long this node has been running.
+    pub running_for_ms: u64,
+}
+
+/// The answer of `/health`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HealthReport {
+    /// In one word.
+    pub status: HealthStatus,
+    /// In one sentence.
+    pub reason: String,
+    /// What to do; empty when there is nothing to do.
+    pub remedy: String,
+    /// The last committed height.
+    pub height: u64,
+    /// Peers connected.
+    pub peers: usize,
+    /// Heights that others have and this node lacks.
+    pub behind_by: u64,
+    /// Age of the last block by the node's clock, in milliseconds.
+    pub last_block_age_ms: u64,
+}
+
+impl Observations {
+    fn has_quorum(&self) -> bool {
+        u128::from(self.power_reachable) * 3 > u128::from(self.power_total) * 2
+    }
+
+    /// Judges: what keeps the node from its work comes first.
+    pub fn judge(&self) -> HealthReport {
+        let (status, reason, remedy) = self.verdict();
+        HealthReport {
+            status,
+            reason,
+            remedy: remedy.to_owned(),
+            height: self.height,
+            peers: self.peers,
+            behind_by: self.behind_by,
+            last_block_age_ms: self.last_block_age_ms,
+        }
+    }
+
+    fn verdict(&self) -> (HealthStatus, String, &'static str) {
+        const MIB: u64 = 1 << 20;
+        if self.is_stopping {
+            return (HealthStatus::Stopping, "the node is being stopped".to_owned(), "use another node");
+        }
+        if self.disk_free_bytes < self.disk_free_bytes_min {
+            let reason = format!(
+                "{} MiB are free on the ledger's disk, the bound is {} MiB: no transactions are accepted",
+                self.disk_free_bytes / MIB,
+                self.disk_free_bytes_min / MIB
+            );
+            return (
+                HealthStatus::Disk,
+                reason,
+                "free space on the disk, or move the data directory to a larger one",
+            );
+        }
+        if self.behind_by > 1 {
+            let reason = format!("the node is {} blocks behind its peers and fetches them", self.behind_by);
+            return (HealthStatus::Syncing, reason, "wait; use another node meanwhile");
+        }
+        if !self.has_quorum() {
+            let reason = format!(
+                "validators with voting power {} of {} are reachable, more than two thirds are needed: nothing can be decided",
+                self.power_reachable, self.power_total
+            );
+            return (
+                HealthStatus::NoQuorum,
+                reason,
+                "start the missing validators, and check the network and the configured peers",
+            );
+        }
+        if self.undecided_ms > UNDECIDED_MS_MAX {
+            let reason =
+                format!("block {} has been under way for {} s", self.height + 1, self.undecided_ms / 1_000);
+            return (HealthStatus::Stalled, reason, "compare clocks, versions and logs of the validators");
+        }
+        let waited_ms = self.last_block_age_ms.min(self.running_for_ms);
+        if waited_ms > self.last_block_age_ms_max {
+            let reason =
+                format!("no block for {} s although enough validators are reachable", waited_ms / 1_000);
+            return (HealthStatus::Stalled, reason, "compare clocks, versions and logs of the validators");
+        }
+        (HealthStatus::Healthy, "blocks are decided".to_owned(), "")
+    }
+}
+
+/// Gathers the observations; cheap to ask.
+pub struct HealthMonitor {
+    clock: Arc<dyn Clock>,
+    source: Box<dyn Fn() -> Gathered + Send + Sync>,
+    disk_free_bytes: AtomicU64,
+    disk_free_bytes_min: u64,
+    last_block_age_ms_max: u64,
+    started_ms: u64,
+    is_stopping: AtomicBool,
+}
+
+/// What the ledger, the network and consensus say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gathered {
+    /// The last committed height.
+    pub height: u64,
+    /// Its time in milliseconds since 1970-01-01 UTC.
+    pub block_time_ms: u64,
+    /// Heights that others have and this node lacks.
+    pub behind_by: u64,
+    /// Peers connected.
+    pub peers: usize,
+    /// Voting power of this node and of the validators connected to it.
+    pub power_reachable: u64,
+    /// Voting power of all validators.
+    pub power_total: u64,
+    /// For how long the present height has been under way without a decision.
+    pub undecided_ms: u64,
+}
+
+impl HealthMonitor {
+    /// A monitor over `source`, which is asked each time. Disk space counts as plenty until it is first measured.
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        disk_free_bytes_min: u64,
+        last_block_age_ms_max: u64,
+        source: impl Fn() -> Gathered + Send + Sync + 'static,
+    ) -> Self {
+        let started_ms = clock.now_ms();
+        Self {
+            clock,
+            source: Box::new(source),
+            disk_free_bytes: AtomicU64::new(u64::MAX),
+            disk_free_bytes_min,
+            last_block_age_ms_max,
+            started_ms,
+            is_stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes how much space is free.
+    pub fn set_disk_free_bytes(&self, bytes: u64) {
+        self.disk_free_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The space that was free when it was last measured.
+    pub fn disk_free_bytes(&self) -> u64 {
+        self.disk_free_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the node stops.
+    pub fn set_stopping(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the disk has room and the node stays up: without that no transaction is taken.
+    pub fn refuses_transactions(&self) -> Option<HealthReport> {
+        let full = self.disk_free_bytes() < self.disk_free_bytes_min;
+        let stopping = self.is_stopping.load(Ordering::Relaxed);
+        (full || stopping).then(|| self.report())
+    }
+
+    /// The judgement of this moment.
+    pub fn report(&self) -> HealthReport {
+        let gathered = (self.source)();
+        let now_ms = self.clock.now_ms();
+        Observations {
+            is_stopping: self.is_stopping.load(Ordering::Relaxed),
+            disk_free_bytes: self.disk_free_bytes(),
+            disk_free_bytes_min: self.disk_free_bytes_min,
+            height: gathered.height,
+            behind_by: gathered.behind_by,
+            peers: gathered.peers,
+            power_reachable: gathered.power_reachable,
+            power_total: gathered.power_total,
+            undecided_ms: gathered.undecided_ms,
+            last_block_age_ms: now_ms.saturating_sub(gathered.block_time_ms),
+            last_block_age_ms_max: self.last_block_age_ms_max,
+            running_for_ms: now_ms.saturating_sub(self.started_ms),
+        }
+        .judge()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fine() -> Observations {
+        Observations {
+            is_stopping: false,
+            disk_free_bytes: 1 << 40,
+            disk_free_bytes_min: 1 << 30,
+            height: 7,
+            behind_by: 0,
+            peers: 3,
+            power_reachable: 4,
+            power_total: 4,
+            undecided_ms: 0,
+            last_block_age_ms: 500,
+            last_block_age_ms_max: 60_000,
+            running_for_ms: 1_000_000,
+        }
+    }
+
+    #[test]
+    fn each_trouble_has_its_word_reason_and_remedy() {
+        assert_eq!(fine().judge().status, HealthStatus::Healthy);
+        let cases = [
+            (Observations { is_stopping: true, ..fine() }, HealthStatus::Stopping),
+            (Observations { disk_free_bytes: 1, ..fine() }, HealthStatus::Disk),
+            (Observations { behind_by: 20, ..fine() }, HealthStatus::Syncing),
+            (Observations { power_reachable: 2, ..fine() }, HealthStatus::NoQuorum),
+            (Observations { last_block_age_ms: 70_000, ..fine() }, HealthStatus::Stalled),
+            (Observations { undecided_ms: 20_000, ..fine() }, HealthStatus::Stalled),
+        ];
+        for (observations, status) in cases {
+            let report = observations.judge();
+            assert_eq!(report.status, status);
+            assert!(!report.reason.is_empty() && !report.remedy.is_empty(), "{status:?}");
+        }
+        assert_eq!(Observations { power_reachable: 3, ..fine() }.judge().status, HealthStatus::Healthy);
+    }
+
+    #[test]
+    fn a_node_that_has_just_started_is_not_stalled() {
+        let report = Observations { last_block_age_ms: u64::MAX, running_for_ms: 10, ..fine() }.judge();
+        assert_eq!(report.status, HealthStatus::Healthy);
+    }
+}

@@ -1,0 +1,187 @@
+//! A node's home: its configuration, keys, genesis and data, used by one process at a time.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use yilian_client::durable::{self, FileError};
+use yilian_client::keyfile::{Key, KeyFileError};
+use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
+use yilian_spec::genesis::{Genesis, GenesisError};
+use yilian_spec::limits::GENESIS_BYTES_MAX;
+use yilian_spec::signature::SecretKey;
+use zeroize::Zeroizing;
+
+use crate::config::{Config, ConfigError};
+
+/// The name of the file that a running node locks.
+const LOCK: &str = "lock";
+/// Bytes of a genesis as JSON: hexadecimal and names cost more than the canonical encoding.
+const GENESIS_JSON_BYTES_MAX: u64 = 8 * GENESIS_BYTES_MAX as u64;
+
+/// Why a home cannot be used.
+#[derive(Debug, Error)]
+pub enum HomeError {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Another process uses the home.
+    #[error("{} is used by another node: stop that one, or give this one its own home", home.display())]
+    InUse {
+        /// The home.
+        home: PathBuf,
+    },
+    /// The lock cannot be taken.
+    #[error("cannot lock {}: {source}", path.display())]
+    Lock {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The network key's file holds something else.
+    #[error("{} is not a network key: it must hold 64 hexadecimal digits; `yilian-node init` makes one", path.display())]
+    NetworkKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The validator's key cannot be opened.
+    #[error("the validator's key: {0}")]
+    ValidatorKey(#[from] KeyFileError),
+    /// There is no passphrase.
+    #[error("the validator's key needs its passphrase: {0} (node.passphrase says where it comes from)")]
+    Passphrase(#[from] PassphraseError),
+    /// The genesis cannot be read.
+    #[error("{} is not a genesis: {reason}", path.display())]
+    GenesisForm {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        reason: String,
+    },
+    /// The genesis breaks a rule.
+    #[error("the genesis {}: {source}", path.display())]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// The rule.
+        source: GenesisError,
+    },
+}
+
+/// A node's home.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// The directory.
+    pub path: PathBuf,
+    /// Its configuration.
+    pub config: Config,
+}
+
+/// As long as this lives, no other process can use the home.
+#[derive(Debug)]
+pub struct HomeLock {
+    _file: File,
+}
+
+impl Home {
+    /// Reads the configuration of a home.
+    ///
+    /// # Errors
+    /// [`HomeError::Config`].
+    pub fn open(path: &Path) -> Result<Self, HomeError> {
+        Ok(Self { path: path.to_owned(), config: Config::load(path)? })
+    }
+
+    /// Takes the home for this process.
+    ///
+    /// # Errors
+    /// [`HomeError::InUse`] when another has it.
+    pub fn lock(&self) -> Result<HomeLock, HomeError> {
+        let path = self.path.join(LOCK);
+        let failed = |source| HomeError::Lock { path: path.clone(), source };
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(HomeLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(HomeError::InUse { home: self.path.clone() }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// Where the database is.
+    pub fn ledger_directory(&self) -> PathBuf {
+        self.path.join(&self.config.node.data).join("ledger")
+    }
+
+    /// The consensus engine's log of votes.
+    pub fn vote_log(&self) -> PathBuf {
+        self.path.join(&self.config.node.data).join("votes.wal")
+    }
+
+    /// The genesis, checked.
+    ///
+    /// # Errors
+    /// When it cannot be read or breaks a rule.
+    pub fn genesis(&self) -> Result<Genesis, HomeError> {
+        read_genesis(&self.path.join(&self.config.node.genesis))
+    }
+
+    /// The seed of the key by which peers know this node.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn network_seed(&self) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+        let path = self.path.join(&self.config.node.network_key);
+        let text = Zeroizing::new(durable::read(&path, 128)?);
+        let mut seed = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(text.trim_ascii(), &mut *seed)
+            .map_err(|_| HomeError::NetworkKey { path: path.clone() })?;
+        if let Some(warning) = durable::open_to_others(&path) {
+            tracing::warn!("{warning}");
+        }
+        Ok(seed)
+    }
+
+    /// The key that signs votes; `None` on an observer.
+    ///
+    /// # Errors
+    /// When the file does not open, or there is no passphrase.
+    pub fn validator_key(&self) -> Result<Option<SecretKey>, HomeError> {
+        if self.config.node.validator_key.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let path = self.path.join(&self.config.node.validator_key);
+        let source = self.passphrase_source(&path)?;
+        let opened = Key::open(&path, &passphrase::passphrase(&source)?)?;
+        if let Some(warning) = opened.warning {
+            tracing::warn!("{warning}");
+        }
+        Ok(Some(opened.key.secret))
+    }
+
+    fn passphrase_source(&self, key: &Path) -> Result<PassphraseSource, HomeError> {
+        Ok(match self.config.node.passphrase.parse()? {
+            PassphraseSource::File(file) => PassphraseSource::File(self.path.join(file)),
+            PassphraseSource::Prompt { .. } => PassphraseSource::Prompt {
+                question: format!("Passphrase for {}", key.display()),
+                confirm: false,
+            },
+            source @ PassphraseSource::Environment(_) => source,
+        })
+    }
+}
+
+/// Reads a genesis from its JSON file and checks it.
+///
+/// # Errors
+/// When it cannot be read or breaks a rule.
+pub fn read_genesis(path: &Path) -> Result<Genesis, HomeError> {
+    let bytes = durable::read(path, GENESIS_JSON_BYTES_MAX)?;
+    let genesis: Genesis = serde_json::from_slice(&bytes)
+        .map_err(|error| HomeError::GenesisForm { path: path.to_owned(), reason: error.to_string() })?;
+    genesis.check().map_err(|source| HomeError::Genesis { path: path.to_owned(), source })?;
+    Ok(genesis)
+}
