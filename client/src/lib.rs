@@ -1,8 +1,22 @@
-//! The client of a Yilian ledger: keys at rest, the subject-tag link table, and what talks to a node.
+//! The client of a Yilian ledger: keys and subject tags at rest, submission, questions, and verification of what nodes
+//! answer. Depends on the protocol alone, never on a node's code.
+//!
+//! - [`client`]: a ledger over several nodes. [`wire`]: what they answer. [`error`]: what can go wrong.
+//! - [`config`]: profiles. [`keyfile`], [`passphrase`], [`sealed`], [`durable`]: secrets and small files at rest.
+//! - [`subject`]: the link table from record numbers to subject tags. [`commitment`]: commitments to documents.
+//! - [`describe`]: what a proof shows, in words. [`moment`]: times. [`limits`]: every bound.
 #![forbid(unsafe_code)]
 
+pub mod client;
+pub mod commitment;
+pub mod config;
+pub mod describe;
 pub mod durable;
+pub mod error;
 pub mod keyfile;
+pub mod limits;
+pub mod moment;
 pub mod passphrase;
 pub mod sealed;
 pub mod subject;
+pub mod wire;

@@ -1,0 +1,186 @@
+//! `yilian access`: disclosures, denials, receipts.
+
+use clap::{Args, Subcommand};
+use yilian_client::error::exit;
+use yilian_client::moment;
+use yilian_client::wire::Listed;
+use yilian_spec::id::{DisclosureId, GrantId, InstitutionId};
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::access::{
+    Category, Decision, DenialReason, Purpose, RecordDisclosure, RecordReceipt, Sensitivity,
+};
+use yilian_spec::state::record::Disclosure;
+
+use crate::arguments::{CommitmentArguments, SubjectArguments};
+use crate::command::Outcome;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+use crate::parse;
+use crate::submission::submit;
+
+/// Access: disclosures, denials, and receipts of what was disclosed.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  yilian access open")]
+pub enum AccessCommand {
+    /// Record that records were disclosed under a grant. By their source.
+    #[command(
+        after_help = "Example:\n  yilian access disclose --grant 5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee --to renhe-hospital --record 104-2231 --category laboratory --document bundle.json"
+    )]
+    Disclose {
+        /// The grant that allows it.
+        #[arg(long, value_name = "ID")]
+        grant: GrantId,
+        #[command(flatten)]
+        request: Request,
+    },
+    /// Record that records were asked for and not disclosed. By their source.
+    #[command(
+        after_help = "Example:\n  yilian access deny --reason no-grant --to renhe-hospital --record 104-2231 --category mental-health --document request.json"
+    )]
+    Deny {
+        /// Why: no-grant, outside-grant, no-treatment-relation or no-records.
+        #[arg(long, value_parser = parse::code::<DenialReason>)]
+        reason: DenialReason,
+        #[command(flatten)]
+        request: Request,
+    },
+    /// Record that what was disclosed has arrived. By the recipient.
+    #[command(
+        after_help = "Example:\n  yilian access receive 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --document bundle.json"
+    )]
+    Receive {
+        /// The disclosure.
+        disclosure: DisclosureId,
+        #[command(flatten)]
+        content: CommitmentArguments,
+    },
+    /// List the disclosures that have no receipt yet.
+    #[command(after_help = "Example:\n  yilian access open --institution renhe-hospital")]
+    Open {
+        /// The institution that disclosed or should receive [default: the profile's].
+        #[arg(long)]
+        institution: Option<InstitutionId>,
+    },
+    /// Show a disclosure.
+    #[command(
+        after_help = "Example:\n  yilian access show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    )]
+    Show {
+        /// The disclosure.
+        disclosure: DisclosureId,
+    },
+}
+
+/// What was asked for.
+#[derive(Debug, Args)]
+pub struct Request {
+    /// Who asked.
+    #[arg(long, value_name = "INSTITUTION")]
+    to: InstitutionId,
+    #[command(flatten)]
+    subject: SubjectArguments,
+    /// The category of the records, such as laboratory.
+    #[arg(long, value_parser = parse::code::<Category>)]
+    category: Category,
+    /// How sensitive they are: U, L, M, N, R or V.
+    #[arg(long, value_name = "CODE", default_value = "N", value_parser = parse::code::<Sensitivity>)]
+    sensitivity: Sensitivity,
+    /// What for, such as TREAT.
+    #[arg(long, default_value = "TREAT", value_parser = parse::code::<Purpose>)]
+    purpose: Purpose,
+    #[command(flatten)]
+    content: CommitmentArguments,
+}
+
+impl Request {
+    fn operation(self, context: &Context, decision: Decision) -> Result<Operation, Failure> {
+        Ok(Operation::RecordDisclosure(RecordDisclosure {
+            subject: self.subject.tag(context)?,
+            recipient: self.to,
+            category: self.category,
+            sensitivity: self.sensitivity,
+            purpose: self.purpose,
+            content: self.content.commitment()?,
+            decision,
+        }))
+    }
+}
+
+impl AccessCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run(self, context: &Context) -> Outcome {
+        match self {
+            Self::Disclose { grant, request } => {
+                submit(context, request.operation(context, Decision::Permit { grant })?).await
+            }
+            Self::Deny { reason, request } => {
+                submit(context, request.operation(context, Decision::Deny { reason })?).await
+            }
+            Self::Receive { disclosure, content } => {
+                let receipt = RecordReceipt { disclosure, content: content.commitment()? };
+                submit(context, Operation::RecordReceipt(receipt)).await
+            }
+            Self::Open { institution } => open(context, institution).await,
+            Self::Show { disclosure } => show(context, disclosure).await,
+        }
+    }
+}
+
+async fn open(context: &Context, institution: Option<InstitutionId>) -> Outcome {
+    let client = context.client(None).await?;
+    let mut filter = client.about(institution);
+    filter.push(("open", "true".to_owned()));
+    let list = client.list::<Listed<DisclosureId, Disclosure>>("/v1/disclosures", &filter).await?;
+    if context.json() {
+        output::print_json(&list.items);
+        return Ok(exit::OK);
+    }
+    let row = |Listed { id, record, overdue }: &Listed<DisclosureId, Disclosure>| {
+        vec![
+            id.to_string(),
+            record.source.to_string(),
+            record.recipient.to_string(),
+            moment::show(record.receipt_due),
+            overdue_word(*overdue),
+        ]
+    };
+    let rows = list.items.iter().map(row).collect();
+    output::print_table(&["disclosure", "source", "recipient", "receipt due", ""], rows);
+    Ok(exit::OK)
+}
+
+/// The word for what is past its deadline.
+pub fn overdue_word(overdue: Option<bool>) -> String {
+    if overdue == Some(true) { "overdue".to_owned() } else { String::new() }
+}
+
+async fn show(context: &Context, id: DisclosureId) -> Outcome {
+    let client = context.client(None).await?;
+    let listed: Listed<DisclosureId, Disclosure> = client.disclosure(id).await?;
+    if context.json() {
+        output::print_json(&listed);
+        return Ok(exit::OK);
+    }
+    let record = &listed.record;
+    let decision = match record.decision {
+        Decision::Permit { grant } => format!("permitted under grant {grant}"),
+        Decision::Deny { reason } => format!("denied: {}", output::name(&reason)),
+    };
+    output::print_fields(&[
+        ("id", listed.id.to_string()),
+        ("source", record.source.to_string()),
+        ("recipient", record.recipient.to_string()),
+        ("subject", record.subject.to_string()),
+        ("decision", decision),
+        ("content", record.content.to_string()),
+        ("transaction", record.transaction_id.to_string()),
+        ("receipt due", moment::show(record.receipt_due)),
+        ("received", output::or_dash(record.received_at.map(moment::show))),
+        ("as of", "what the node says; `yilian stream show subject/TAG` is proven".to_owned()),
+    ]);
+    Ok(exit::OK)
+}

@@ -1,0 +1,117 @@
+//! Arguments that several commands share: the subject, the scope of an access, a commitment, a window of time.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use yilian_client::commitment;
+use yilian_client::moment;
+use yilian_spec::id::{Commitment, SubjectTag};
+use yilian_spec::operation::access::{AccessScope, Category, Purpose, Sensitivity};
+use yilian_spec::time::{LedgerTime, Window};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::parse;
+
+/// Whose records.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct SubjectArguments {
+    /// The subject's tag.
+    #[arg(long, value_name = "TAG")]
+    subject: Option<SubjectTag>,
+    /// The subject's record number; its tag is looked up in the profile's table, and drawn where it has none.
+    #[arg(long, value_name = "NUMBER")]
+    record: Option<String>,
+}
+
+impl SubjectArguments {
+    /// The tag.
+    ///
+    /// # Errors
+    /// When the table cannot be opened or the record number is none.
+    pub fn tag(&self, context: &Context) -> Result<SubjectTag, Failure> {
+        match (&self.subject, &self.record) {
+            (Some(tag), _) => Ok(*tag),
+            (None, Some(number)) => Ok(context.subjects()?.tag_for(number)?),
+            (None, None) => Err(Failure::Usage("give --subject TAG or --record NUMBER".to_owned())),
+        }
+    }
+}
+
+/// What stands for a document.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct CommitmentArguments {
+    /// The document. Its commitment is computed with the salt in FILE.salt.json, which is made where there is none.
+    #[arg(long, value_name = "FILE")]
+    document: Option<PathBuf>,
+    /// The commitment itself, where something else computed it.
+    #[arg(long, value_name = "HEX")]
+    commitment: Option<Commitment>,
+}
+
+impl CommitmentArguments {
+    /// The commitment.
+    ///
+    /// # Errors
+    /// When the document or its salt cannot be read or written.
+    pub fn commitment(&self) -> Result<Commitment, Failure> {
+        match (&self.commitment, &self.document) {
+            (Some(commitment), _) => Ok(*commitment),
+            (None, Some(document)) => Ok(commitment::commit_to_file(document)?),
+            (None, None) => Err(Failure::Usage("give --document FILE or --commitment HEX".to_owned())),
+        }
+    }
+}
+
+/// What may be seen, how sensitive, and what for.
+#[derive(Debug, Args)]
+pub struct ScopeArguments {
+    /// Categories of records, separated by commas, such as laboratory,imaging,medication.
+    #[arg(long = "category", value_name = "CATEGORY", required = true, value_delimiter = ',', value_parser = parse::code::<Category>)]
+    categories: Vec<Category>,
+    /// The highest sensitivity: U, L, M, N, R or V (HL7 Confidentiality).
+    #[arg(long, value_name = "CODE", default_value = "N", value_parser = parse::code::<Sensitivity>)]
+    sensitivity: Sensitivity,
+    /// Purposes, separated by commas, such as TREAT,COC (HL7 PurposeOfUse).
+    #[arg(long = "purpose", value_name = "PURPOSE", default_value = "TREAT", value_delimiter = ',', value_parser = parse::code::<Purpose>)]
+    purposes: Vec<Purpose>,
+}
+
+impl ScopeArguments {
+    /// The scope.
+    pub fn scope(&self) -> AccessScope {
+        AccessScope {
+            categories: self.categories.iter().copied().collect(),
+            highest_sensitivity: self.sensitivity,
+            purposes: self.purposes.iter().copied().collect(),
+        }
+    }
+}
+
+/// From when to when.
+#[derive(Debug, Args)]
+pub struct WindowArguments {
+    /// First moment: now, +1d, 2026-11-21 or 2026-11-21T09:30:00Z.
+    #[arg(long, value_name = "TIME", default_value = "now", allow_hyphen_values = true, value_parser = parse::moment)]
+    starts: LedgerTime,
+    /// First moment after: +30d from now, a date or a time.
+    #[arg(long, value_name = "TIME", value_parser = parse::moment)]
+    expires: LedgerTime,
+}
+
+impl WindowArguments {
+    /// The window.
+    ///
+    /// # Errors
+    /// When it is empty.
+    pub fn window(&self) -> Result<Window, Failure> {
+        let window = Window { starts: self.starts, expires: self.expires };
+        if window.is_ordered() {
+            return Ok(window);
+        }
+        let (starts, expires) = (moment::show(self.starts), moment::show(self.expires));
+        Err(Failure::Usage(format!("the window is empty: it starts {starts} and expires {expires}")))
+    }
+}

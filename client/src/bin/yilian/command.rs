@@ -1,0 +1,187 @@
+//! The commands, and the options that all of them have.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use yilian_client::error::exit;
+use yilian_spec::id::{ChainId, InstitutionId};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::{
+    access, agreement, capacity, checkpoint, grant, institution, key, node, parse, period, profile, referral,
+    service, statement, stream, subject, transaction, verify, watch,
+};
+
+/// What every `run` of a command gives: an exit code, or why there is none.
+pub type Outcome = Result<u8, Failure>;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  1  refused: by the rules of the ledger, or by the node
+  2  the command is not well-formed
+  3  no node answers, or not in time
+  4  a proof does not verify
+  5  a local file, a passphrase or the configuration
+
+Examples:
+  yilian profile add demo --node http://127.0.0.1:8440 --as renhe-hospital
+  yilian grant list --json
+  yilian verify receipt.json --trust checkpoint.json";
+
+/// Submit to a Yilian ledger, ask it, and verify its answers.
+///
+/// Yilian is a permissioned ledger of medical consortia: who may see whose records, who handed which patient to whom,
+/// and who is owed what. With a checkpoint in the profile every answer is verified against it.
+#[derive(Debug, Parser)]
+#[command(name = "yilian", version, after_help = AFTER_HELP, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands; they come before the profile's values.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options of all commands")]
+pub struct Global {
+    /// The configuration file [default: yilian/config.toml in $XDG_CONFIG_HOME or ~/.config].
+    #[arg(long, global = true, value_name = "FILE", env = "YILIAN_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// The profile to use [default: the one that `yilian profile use` chose].
+    #[arg(long, global = true, value_name = "NAME", env = "YILIAN_PROFILE", hide_env_values = true)]
+    pub profile: Option<String>,
+    /// A node's address; may be given several times.
+    #[arg(long = "node", global = true, value_name = "URL")]
+    pub nodes: Vec<String>,
+    /// The institution to act for.
+    #[arg(long = "as", global = true, value_name = "INSTITUTION")]
+    pub institution: Option<InstitutionId>,
+    /// The key file to sign with.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Where the key file's passphrase comes from: file:PATH, env:NAME or prompt.
+    #[arg(long, global = true, value_name = "SOURCE")]
+    pub passphrase: Option<String>,
+    /// A checkpoint to verify answers against.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// The ledger's chain id.
+    #[arg(long, global = true, value_name = "HEX")]
+    pub chain_id: Option<ChainId>,
+    /// Print one JSON document, for programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Do not wait for finality.
+    #[arg(long, global = true)]
+    pub no_wait: bool,
+    /// How long to wait for finality, such as 90s [default: 60s].
+    #[arg(long, global = true, value_name = "LENGTH", value_parser = parse::length_ms)]
+    pub timeout: Option<u64>,
+}
+
+/// The groups of commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Profiles: nodes, institution, keys and checkpoint under one name.
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
+    /// Keys: make, register, rotate, revoke.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Subject tags: the encrypted table from record numbers to what stands for a patient.
+    #[command(subcommand)]
+    Subject(subject::SubjectCommand),
+    /// Grants: who may see whose records.
+    #[command(subcommand)]
+    Grant(grant::GrantCommand),
+    /// Access: disclosures, denials, and receipts of what was disclosed.
+    #[command(subcommand)]
+    Access(access::AccessCommand),
+    /// Referrals: from the request to both closures.
+    #[command(subcommand)]
+    Referral(referral::ReferralCommand),
+    /// Capacity: how many cases of a service can be taken.
+    #[command(subcommand)]
+    Capacity(capacity::CapacityCommand),
+    /// Delivered services and their reversal.
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
+    /// Agreements: terms that parties sign.
+    #[command(subcommand)]
+    Agreement(agreement::AgreementCommand),
+    /// Periods of agreements.
+    #[command(subcommand)]
+    Period(period::PeriodCommand),
+    /// Statements of closed periods.
+    #[command(subcommand)]
+    Statement(statement::StatementCommand),
+    /// Streams: everything about a subject, an institution, a grant, a referral or a period, proven complete.
+    #[command(subcommand)]
+    Stream(stream::StreamCommand),
+    /// Transactions: show, submit, save a receipt.
+    #[command(subcommand)]
+    Transaction(transaction::TransactionCommand),
+    /// Verify a saved proof offline and say what it proves.
+    Verify(verify::Verify),
+    /// Checkpoints: what proofs are verified against.
+    #[command(subcommand)]
+    Checkpoint(checkpoint::CheckpointCommand),
+    /// Institutions of the ledger.
+    #[command(subcommand)]
+    Institution(institution::InstitutionCommand),
+    /// A node's health, and the tip of its ledger.
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    /// Print new blocks and one's own transactions as they become final.
+    Watch(watch::Watch),
+    /// Print a completion script for a shell.
+    Completions(Completions),
+}
+
+/// Print a completion script for a shell.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  yilian completions bash")]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// Why it failed.
+pub async fn run(cli: Cli) -> Outcome {
+    let Cli { global, command } = cli;
+    if let Command::Completions(Completions { shell }) = command {
+        let mut clap_command = <Cli as clap::CommandFactory>::command();
+        clap_complete::generate(shell, &mut clap_command, "yilian", &mut std::io::stdout());
+        return Ok(exit::OK);
+    }
+    let context = &Context::new(global)?;
+    match command {
+        Command::Profile(command) => command.run(context),
+        Command::Key(command) => command.run(context).await,
+        Command::Subject(command) => command.run(context),
+        Command::Grant(command) => command.run(context).await,
+        Command::Access(command) => command.run(context).await,
+        Command::Referral(command) => command.run(context).await,
+        Command::Capacity(command) => command.run(context).await,
+        Command::Service(command) => command.run(context).await,
+        Command::Agreement(command) => command.run(context).await,
+        Command::Period(command) => command.run(context).await,
+        Command::Statement(command) => command.run(context).await,
+        Command::Stream(command) => command.run(context).await,
+        Command::Transaction(command) => command.run(context).await,
+        Command::Verify(command) => command.run(context),
+        Command::Checkpoint(command) => command.run(context).await,
+        Command::Institution(command) => command.run(context).await,
+        Command::Node(command) => command.run(context).await,
+        Command::Watch(command) => command.run(context).await,
+        Command::Completions(_) => Ok(exit::OK),
+    }
+}

@@ -1,0 +1,87 @@
+//! Why a command failed, as text or JSON, and its exit code.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use yilian_client::config::ConfigError;
+use yilian_client::durable::FileError;
+use yilian_client::error::{ClientError, exit};
+use yilian_client::keyfile::KeyFileError;
+use yilian_client::passphrase::PassphraseError;
+use yilian_client::subject::SubjectError;
+use yilian_spec::proof::ProofError;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// Between the client and the ledger.
+    Client(ClientError),
+    /// The command, in a way that its parser cannot see.
+    Usage(String),
+    /// A local file, a passphrase or the configuration.
+    Local(String),
+    /// A proof.
+    Verification(String),
+}
+
+impl Failure {
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Client(error) => error.exit_code(),
+            Self::Usage(_) => exit::USAGE,
+            Self::Local(_) => exit::LOCAL,
+            Self::Verification(_) => exit::VERIFICATION,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Client(error) => error.code(),
+            Self::Usage(_) => "usage",
+            Self::Local(_) => "local",
+            Self::Verification(_) => "verification_failed",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Client(error) => error.to_string(),
+            Self::Usage(text) | Self::Local(text) | Self::Verification(text) => text.clone(),
+        }
+    }
+
+    /// Prints the failure: to people on standard error, to programs as the one JSON document on standard output.
+    pub fn report(&self, json: bool) -> ExitCode {
+        if json {
+            crate::output::print_json(&json!({"error": {"code": self.code(), "message": self.message()}}));
+        } else {
+            eprintln!("error: {}", self.message());
+        }
+        ExitCode::from(self.exit_code())
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<ProofError> for Failure {
+    fn from(error: ProofError) -> Self {
+        Self::Verification(error.to_string())
+    }
+}
+
+macro_rules! local {
+    ($($error:ty)*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::Local(error.to_string())
+            }
+        }
+    )*};
+}
+
+local! { ConfigError FileError KeyFileError PassphraseError SubjectError }

@@ -1,0 +1,76 @@
+//! `yilian institution`: who belongs to the ledger.
+
+use clap::Subcommand;
+use yilian_client::error::exit;
+use yilian_client::wire::Listed;
+use yilian_spec::id::InstitutionId;
+use yilian_spec::membership::Institution;
+use yilian_spec::state::key::StateKey;
+
+use crate::command::Outcome;
+use crate::context::Context;
+use crate::output;
+
+/// Institutions of the ledger.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  yilian institution list")]
+pub enum InstitutionCommand {
+    /// List all institutions.
+    #[command(after_help = "Example:\n  yilian institution list --json")]
+    List,
+    /// Show an institution.
+    #[command(after_help = "Example:\n  yilian institution show renhe-hospital")]
+    Show {
+        /// The institution [default: the profile's].
+        institution: Option<InstitutionId>,
+    },
+}
+
+impl InstitutionCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run(self, context: &Context) -> Outcome {
+        let client = context.client(None).await?;
+        match self {
+            Self::List => {
+                let list = client.list::<Listed<InstitutionId, Institution>>("/v1/institutions", &[]).await?;
+                if context.json() {
+                    output::print_json(&list.items);
+                } else {
+                    let row = |listed: &Listed<InstitutionId, Institution>| {
+                        let record = &listed.record;
+                        vec![
+                            record.id.to_string(),
+                            record.name.clone(),
+                            output::name(&record.kind),
+                            output::or_dash(record.tier.map(|tier| output::name(&tier))),
+                            consortia(record),
+                        ]
+                    };
+                    let rows = list.items.iter().map(row).collect();
+                    output::print_table(&["institution", "name", "kind", "tier", "consortia"], rows);
+                }
+            }
+            Self::Show { institution } => {
+                let id = institution.map_or_else(|| context.institution(), Ok)?;
+                let key = StateKey::Institution(id.clone());
+                let fetched = client.record::<Institution>(&key, "institution").await?;
+                output::print_record(context.json(), id.as_str(), &fetched, |record| {
+                    vec![
+                        ("name", record.name.clone()),
+                        ("kind", output::name(&record.kind)),
+                        ("tier", output::or_dash(record.tier.map(|tier| output::name(&tier)))),
+                        ("consortia", consortia(record)),
+                    ]
+                });
+            }
+        }
+        Ok(exit::OK)
+    }
+}
+
+fn consortia(institution: &Institution) -> String {
+    institution.consortia.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

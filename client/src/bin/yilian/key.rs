@@ -1,0 +1,218 @@
+//! `yilian key`: make keys, and register, rotate and revoke them on the ledger.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use yilian_client::client::Client;
+use yilian_client::error::exit;
+use yilian_client::keyfile::Key;
+use yilian_client::moment;
+use yilian_client::passphrase;
+use yilian_client::sealed::WorkFactor;
+use yilian_client::wire::Listed;
+use yilian_spec::id::InstitutionId;
+use yilian_spec::membership::{KeyRecord, Role};
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::membership::{
+    RegisterKey, RevocationReason, RevokeKey, RotateKey, possession_bytes,
+};
+use yilian_spec::signature::{PublicKey, Signature};
+use yilian_spec::state::key::StateKey;
+
+use crate::arguments::WindowArguments;
+use crate::command::Outcome;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::grant;
+use crate::output;
+use crate::parse;
+use crate::submission::{submit, submit_with};
+
+/// Keys: make, register, rotate, revoke.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  yilian key list")]
+pub enum KeyCommand {
+    /// Make a key and write it to an encrypted file.
+    #[command(after_help = "Example:\n  yilian key generate --role access-gateway --out gateway.key")]
+    Generate {
+        /// What it is for: administrator, access-gateway, referral-gateway, finance, auditor, validator or node.
+        #[arg(long, value_parser = parse::code::<Role>)]
+        role: Role,
+        /// The file; one that exists is not overwritten.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Show a key file, or a key on the ledger.
+    #[command(
+        after_help = "Examples:\n  yilian key show gateway.key\n  yilian key show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    )]
+    Show {
+        /// The file, or the public key in hexadecimal.
+        key: String,
+    },
+    /// Register the key of a file for one's institution. By an administrator.
+    #[command(
+        after_help = "Example:\n  yilian key register gateway.key --role access-gateway --expires +365d"
+    )]
+    Register {
+        /// What it may do.
+        #[arg(long, value_parser = parse::code::<Role>)]
+        role: Role,
+        #[command(flatten)]
+        new: NewKey,
+    },
+    /// Replace a key by that of a file, in the same role; the old one is revoked. By an administrator.
+    #[command(
+        after_help = "Example:\n  yilian key rotate next.key --old 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --expires +365d"
+    )]
+    Rotate {
+        /// The key to replace.
+        #[arg(long, value_name = "KEY")]
+        old: PublicKey,
+        #[command(flatten)]
+        new: NewKey,
+    },
+    /// Revoke a key of one's institution at once. By an administrator.
+    #[command(
+        after_help = "Example:\n  yilian key revoke 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason lost"
+    )]
+    Revoke {
+        /// The key.
+        key: PublicKey,
+        /// Why: compromised, lost or retired.
+        #[arg(long, value_parser = parse::code::<RevocationReason>)]
+        reason: RevocationReason,
+    },
+    /// List the keys of an institution.
+    #[command(after_help = "Example:\n  yilian key list renhe-hospital")]
+    List {
+        /// The institution [default: the profile's].
+        institution: Option<InstitutionId>,
+    },
+}
+
+/// A new key and when it may act.
+#[derive(Debug, Args)]
+pub struct NewKey {
+    /// The new key's file.
+    file: PathBuf,
+    #[command(flatten)]
+    window: WindowArguments,
+}
+
+impl KeyCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run(self, context: &Context) -> Outcome {
+        match self {
+            Self::Generate { role, out } => generate(context, role, &out),
+            Self::Show { key } => match key.parse::<PublicKey>() {
+                Ok(key) => show(context, key).await,
+                Err(_) => show_file(context, Path::new(&key)),
+            },
+            Self::Register { role, new } => {
+                let client = context.client(Some(Role::Administrator)).await?;
+                let (key, possession) = possess(context, &client, &new.file, role)?;
+                let window = new.window.window()?;
+                let register = RegisterKey { key, role, window, possession };
+                submit_with(context, &client, vec![Operation::RegisterKey(register)]).await
+            }
+            Self::Rotate { old, new } => {
+                let client = context.client(Some(Role::Administrator)).await?;
+                let role = client.record::<KeyRecord>(&StateKey::Key(old), "key").await?.value.role;
+                let (new_key, possession) = possess(context, &client, &new.file, role)?;
+                let window = new.window.window()?;
+                let rotate = RotateKey { old_key: old, new_key, window, possession };
+                submit_with(context, &client, vec![Operation::RotateKey(rotate)]).await
+            }
+            Self::Revoke { key, reason } => {
+                submit(context, Operation::RevokeKey(RevokeKey { key, reason })).await
+            }
+            Self::List { institution } => list(context, institution).await,
+        }
+    }
+}
+
+fn generate(context: &Context, role: Role, out: &Path) -> Outcome {
+    let institution = context.institution()?;
+    let source = context.passphrase_source(&out.display().to_string(), true)?;
+    let key = Key::generate(institution, role)?;
+    key.create(out, &passphrase::passphrase(&source)?, WorkFactor::PRODUCTION)?;
+    print_key(context, out, &key);
+    Ok(exit::OK)
+}
+
+fn show_file(context: &Context, file: &Path) -> Outcome {
+    let key = context.open_key(file)?;
+    print_key(context, file, &key);
+    Ok(exit::OK)
+}
+
+fn print_key(context: &Context, file: &Path, key: &Key) {
+    let public_key = key.secret.public_key();
+    if context.json() {
+        output::print_json(&json!({
+            "file": file, "institution": key.institution, "role": key.role, "public_key": public_key,
+        }));
+    } else {
+        output::print_fields(&[
+            ("file", file.display().to_string()),
+            ("institution", key.institution.to_string()),
+            ("role", output::name(&key.role)),
+            ("public key", public_key.to_string()),
+        ]);
+    }
+}
+
+/// The key of a file, and its signature that shows that the file's owner holds it.
+fn possess(
+    context: &Context,
+    client: &Client,
+    file: &Path,
+    role: Role,
+) -> Result<(PublicKey, Signature), Failure> {
+    let key = context.open_key(file)?;
+    let institution = client.institution().cloned().map_or_else(|| context.institution(), Ok)?;
+    let public_key = key.secret.public_key();
+    let bytes = possession_bytes(client.chain_id(), &institution, role, public_key);
+    Ok((public_key, key.secret.sign(&bytes)))
+}
+
+async fn show(context: &Context, key: PublicKey) -> Outcome {
+    let client = context.client(None).await?;
+    let fetched = client.record::<KeyRecord>(&StateKey::Key(key), "key").await?;
+    output::print_record(context.json(), &key.to_string(), &fetched, |record| {
+        vec![
+            ("institution", record.institution.to_string()),
+            ("role", output::name(&record.role)),
+            ("valid", grant::window(&record.window)),
+            ("revoked", output::or_dash(record.revoked_at.map(moment::show))),
+        ]
+    });
+    Ok(exit::OK)
+}
+
+async fn list(context: &Context, institution: Option<InstitutionId>) -> Outcome {
+    let institution = institution.map_or_else(|| context.institution(), Ok)?;
+    let client = context.client(None).await?;
+    let path = format!("/v1/institutions/{institution}/keys");
+    let list = client.list::<Listed<PublicKey, KeyRecord>>(&path, &[]).await?;
+    if context.json() {
+        output::print_json(&list.items);
+        return Ok(exit::OK);
+    }
+    let row = |Listed { id, record, .. }: &Listed<PublicKey, KeyRecord>| {
+        vec![
+            id.to_string(),
+            output::name(&record.role),
+            moment::show(record.window.expires),
+            output::or_dash(record.revoked_at.map(moment::show)),
+        ]
+    };
+    let rows = list.items.iter().map(row).collect();
+    output::print_table(&["key", "role", "expires", "revoked"], rows);
+    Ok(exit::OK)
+}

@@ -1,0 +1,47 @@
+//! `yilian`: the command line of a Yilian ledger. One file for each group of commands.
+
+mod access;
+mod agreement;
+mod arguments;
+mod capacity;
+mod checkpoint;
+mod command;
+mod context;
+mod failure;
+mod grant;
+mod institution;
+mod key;
+mod node;
+mod output;
+mod parse;
+mod period;
+mod profile;
+mod referral;
+mod service;
+mod statement;
+mod stream;
+mod subject;
+mod submission;
+mod transaction;
+mod verify;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = command::Cli::parse();
+    let json = cli.global.json;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::Failure::Local(format!("cannot start: {error}")).report(json),
+    };
+    match runtime.block_on(command::run(cli)) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(json),
+    }
+}

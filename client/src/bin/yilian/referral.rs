@@ -1,0 +1,310 @@
+//! `yilian referral`: from the request to both closures.
+
+use clap::{Args, Subcommand};
+use yilian_client::error::exit;
+use yilian_client::moment;
+use yilian_client::wire::Listed;
+use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode};
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::referral::{
+    AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
+    DeclineReferral, Direction, HandOver, OutcomeCode, RedirectReferral, ReferralReason, ReportOutcome,
+    RequestReferral, ReturnDownward, Urgency,
+};
+use yilian_spec::state::key::StateKey;
+use yilian_spec::state::record::Referral;
+
+use crate::arguments::{CommitmentArguments, ScopeArguments, SubjectArguments};
+use crate::command::Outcome;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+use crate::parse;
+use crate::submission::submit;
+
+/// Referrals: from the request to both closures.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  yilian referral list --overdue")]
+pub enum ReferralCommand {
+    /// Ask another institution to take over a case.
+    #[command(
+        after_help = "Example:\n  yilian referral request --to renhe-hospital --record 104-2231 --direction up --service cardiology --category laboratory,imaging --document reason.pdf"
+    )]
+    Request(Request),
+    /// Take the case: reserve capacity and grant the access that the request names.
+    #[command(
+        after_help = "Example:\n  yilian referral accept 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    )]
+    Accept(Which),
+    /// Do not take the case.
+    #[command(
+        after_help = "Example:\n  yilian referral decline 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason no-capacity"
+    )]
+    Decline(Ended),
+    /// Pass the request on to another institution.
+    #[command(
+        after_help = "Example:\n  yilian referral redirect 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --to qinghe-county-hospital --reason better-elsewhere"
+    )]
+    Redirect {
+        /// Who is asked now.
+        #[arg(long, value_name = "INSTITUTION")]
+        to: InstitutionId,
+        #[command(flatten)]
+        ended: Ended,
+    },
+    /// Take one's request back.
+    #[command(
+        after_help = "Example:\n  yilian referral cancel 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason patient-declined"
+    )]
+    Cancel(Ended),
+    /// Hand the patient and the documents over.
+    #[command(
+        after_help = "Example:\n  yilian referral hand-over 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --document package.zip"
+    )]
+    HandOver(WithDocument),
+    /// Confirm the hand-over, with the same commitment.
+    #[command(
+        after_help = "Example:\n  yilian referral acknowledge 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --document package.zip"
+    )]
+    Acknowledge(WithDocument),
+    /// Report what came of the case.
+    #[command(
+        after_help = "Example:\n  yilian referral report 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --outcome continuing-care --document report.pdf"
+    )]
+    Report {
+        /// What: completed, continuing-care, advice-given, no-show or not-treated.
+        #[arg(long, value_parser = parse::code::<OutcomeCode>)]
+        outcome: OutcomeCode,
+        #[command(flatten)]
+        with: WithDocument,
+    },
+    /// Close the case clinically, having read its outcome. By the requester.
+    #[command(
+        after_help = "Example:\n  yilian referral close-clinically 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    )]
+    CloseClinically(Which),
+    /// Close the case administratively: free the slot, end the access. By the receiver.
+    #[command(
+        after_help = "Example:\n  yilian referral close-administratively 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    )]
+    CloseAdministratively(Which),
+    /// Return the patient downward: a new referral, linked to the one it returns.
+    #[command(
+        after_help = "Example:\n  yilian referral return 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --record 88-1 --service rehabilitation --category care-plan --document plan.pdf"
+    )]
+    Return(Return),
+    /// Show a referral.
+    #[command(
+        after_help = "Example:\n  yilian referral show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    )]
+    Show(Which),
+    /// List the referrals that concern an institution.
+    #[command(after_help = "Example:\n  yilian referral list --overdue")]
+    List {
+        /// The institution [default: the profile's].
+        #[arg(long)]
+        institution: Option<InstitutionId>,
+        /// Only those past their deadline.
+        #[arg(long)]
+        overdue: bool,
+    },
+}
+
+/// One referral.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The referral.
+    referral: ReferralId,
+}
+
+/// One referral, and why it ends or moves on.
+#[derive(Debug, Args)]
+pub struct Ended {
+    /// The referral.
+    referral: ReferralId,
+    /// Why: no-capacity, better-elsewhere, service-not-offered, insufficient-information, patient-declined, no-show or
+    /// no-longer-needed.
+    #[arg(long, value_parser = parse::code::<ReferralReason>)]
+    reason: ReferralReason,
+}
+
+/// One referral and a document.
+#[derive(Debug, Args)]
+pub struct WithDocument {
+    /// The referral.
+    referral: ReferralId,
+    #[command(flatten)]
+    document: CommitmentArguments,
+}
+
+/// What is asked for.
+#[derive(Debug, Args)]
+pub struct Request {
+    /// Who is asked.
+    #[arg(long, value_name = "INSTITUTION")]
+    to: InstitutionId,
+    #[command(flatten)]
+    subject: SubjectArguments,
+    /// Where it goes: up, down or lateral.
+    #[arg(long, value_parser = parse::code::<Direction>)]
+    direction: Direction,
+    #[command(flatten)]
+    case: Case,
+}
+
+/// What a referral and a return have in common.
+#[derive(Debug, Args)]
+pub struct Case {
+    /// The service that is asked for, such as cardiology.
+    #[arg(long, value_name = "CODE")]
+    service: ServiceCode,
+    /// How soon: routine, urgent or emergency.
+    #[arg(long, default_value = "routine", value_parser = parse::code::<Urgency>)]
+    urgency: Urgency,
+    #[command(flatten)]
+    access: ScopeArguments,
+    #[command(flatten)]
+    reason: CommitmentArguments,
+}
+
+/// A return.
+#[derive(Debug, Args)]
+pub struct Return {
+    /// The referral that is returned.
+    referral: ReferralId,
+    #[command(flatten)]
+    subject: SubjectArguments,
+    #[command(flatten)]
+    case: Case,
+}
+
+impl ReferralCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run(self, context: &Context) -> Outcome {
+        match self {
+            Self::Show(Which { referral }) => show(context, referral).await,
+            Self::List { institution, overdue } => list(context, institution, overdue).await,
+            command => submit(context, command.operation(context)?).await,
+        }
+    }
+
+    /// The operation that a command submits.
+    fn operation(self, context: &Context) -> Result<Operation, Failure> {
+        Ok(match self {
+            Self::Request(request) => request.operation(context)?,
+            Self::Accept(Which { referral }) => Operation::AcceptReferral(AcceptReferral { referral }),
+            Self::Decline(Ended { referral, reason }) => {
+                Operation::DeclineReferral(DeclineReferral { referral, reason })
+            }
+            Self::Redirect { to, ended: Ended { referral, reason } } => {
+                Operation::RedirectReferral(RedirectReferral { referral, to, reason })
+            }
+            Self::Cancel(Ended { referral, reason }) => {
+                Operation::CancelReferral(CancelReferral { referral, reason })
+            }
+            Self::HandOver(WithDocument { referral, document }) => {
+                Operation::HandOver(HandOver { referral, package: document.commitment()? })
+            }
+            Self::Acknowledge(WithDocument { referral, document }) => {
+                let package = document.commitment()?;
+                Operation::AcknowledgeHandover(AcknowledgeHandover { referral, package })
+            }
+            Self::Report { outcome, with: WithDocument { referral, document } } => {
+                let report = document.commitment()?;
+                Operation::ReportOutcome(ReportOutcome { referral, outcome, report })
+            }
+            Self::CloseClinically(Which { referral }) => {
+                Operation::CloseClinically(CloseClinically { referral })
+            }
+            Self::CloseAdministratively(Which { referral }) => {
+                Operation::CloseAdministratively(CloseAdministratively { referral })
+            }
+            Self::Return(request) => request.operation(context)?,
+            Self::Show(_) | Self::List { .. } => {
+                return Err(Failure::Usage("this command submits nothing".to_owned()));
+            }
+        })
+    }
+}
+
+impl Request {
+    fn operation(self, context: &Context) -> Result<Operation, Failure> {
+        Ok(Operation::RequestReferral(RequestReferral {
+            subject: self.subject.tag(context)?,
+            to: self.to,
+            direction: self.direction,
+            service: self.case.service,
+            urgency: self.case.urgency,
+            reason: self.case.reason.commitment()?,
+            access: self.case.access.scope(),
+        }))
+    }
+}
+
+impl Return {
+    fn operation(self, context: &Context) -> Result<Operation, Failure> {
+        Ok(Operation::ReturnDownward(ReturnDownward {
+            returns: self.referral,
+            subject: self.subject.tag(context)?,
+            service: self.case.service,
+            urgency: self.case.urgency,
+            reason: self.case.reason.commitment()?,
+            access: self.case.access.scope(),
+        }))
+    }
+}
+
+async fn show(context: &Context, id: ReferralId) -> Outcome {
+    let client = context.client(None).await?;
+    let fetched = client.record::<Referral>(&StateKey::Referral(id), "referral").await?;
+    output::print_record(context.json(), &id.to_string(), &fetched, |referral| {
+        vec![
+            ("state", output::name(&referral.state)),
+            ("since", moment::show(referral.since)),
+            ("due", output::or_dash(referral.due.map(moment::show))),
+            ("from", referral.requester.to_string()),
+            ("to", referral.receiver.to_string()),
+            ("subject", referral.subject.to_string()),
+            ("direction", output::name(&referral.direction)),
+            ("service", referral.service.to_string()),
+            ("urgency", output::name(&referral.urgency)),
+            ("access", output::names(&referral.access.categories)),
+            ("grant", output::or_dash(referral.grant)),
+            ("outcome", output::or_dash(referral.outcome.map(|(code, _)| output::name(&code)))),
+            ("ended because", output::or_dash(referral.ended_because.map(|reason| output::name(&reason)))),
+            ("returns", output::or_dash(referral.returns)),
+            ("returned by", output::or_dash(referral.returned_by)),
+        ]
+    });
+    Ok(exit::OK)
+}
+
+async fn list(context: &Context, institution: Option<InstitutionId>, overdue: bool) -> Outcome {
+    let client = context.client(None).await?;
+    let mut filter = client.about(institution);
+    if overdue {
+        filter.push(("overdue", "true".to_owned()));
+    }
+    let list = client.list::<Listed<ReferralId, Referral>>("/v1/referrals", &filter).await?;
+    if context.json() {
+        output::print_json(&list.items);
+        return Ok(exit::OK);
+    }
+    let row = |Listed { id, record, overdue }: &Listed<ReferralId, Referral>| {
+        vec![
+            id.to_string(),
+            record.requester.to_string(),
+            record.receiver.to_string(),
+            record.service.to_string(),
+            output::name(&record.state),
+            output::or_dash(record.due.map(moment::show)),
+            crate::access::overdue_word(*overdue),
+        ]
+    };
+    let rows = list.items.iter().map(row).collect();
+    output::print_table(&["referral", "from", "to", "service", "state", "due", ""], rows);
+    Ok(exit::OK)
+}

@@ -1,0 +1,139 @@
+//! `yilian service`: delivered services and their reversal.
+
+use clap::{Args, Subcommand};
+use yilian_client::describe;
+use yilian_client::error::exit;
+use yilian_client::moment;
+use yilian_client::wire::Listed;
+use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode, ServiceId};
+use yilian_spec::money::Currency;
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
+use yilian_spec::settlement::PartRole;
+use yilian_spec::state::record::Service;
+
+use crate::arguments::CommitmentArguments;
+use crate::command::Outcome;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+use crate::parse;
+use crate::submission::submit;
+
+/// Delivered services and their reversal.
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Example:\n  yilian service show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+)]
+pub enum ServiceCommand {
+    /// Record a delivered service; agreements that cover it count it.
+    #[command(
+        after_help = "Example:\n  yilian service deliver --service teleconsultation --part primary=qinghe-county-hospital --part expert=renhe-hospital --payer anping-insurer --amount 180.00 --document claim.json"
+    )]
+    Deliver(Deliver),
+    /// Reverse a service that one's institution recorded.
+    #[command(
+        after_help = "Example:\n  yilian service reverse 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason duplicate"
+    )]
+    Reverse {
+        /// The service.
+        service: ServiceId,
+        /// Why: mistake, duplicate, not-delivered or claim-rejected.
+        #[arg(long, value_parser = parse::code::<ReversalReason>)]
+        reason: ReversalReason,
+    },
+    /// Show a service, and the periods that count it.
+    #[command(
+        after_help = "Example:\n  yilian service show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    )]
+    Show {
+        /// The service.
+        service: ServiceId,
+    },
+}
+
+/// What was delivered.
+#[derive(Debug, Args)]
+pub struct Deliver {
+    /// What was done, such as teleconsultation.
+    #[arg(long, value_name = "CODE")]
+    service: ServiceCode,
+    /// Who played which part: ROLE=INSTITUTION, once for each; roles are primary, expert, platform, reader,
+    /// laboratory and pharmacy.
+    #[arg(long = "part", value_name = "ROLE=INSTITUTION", required = true, value_parser = parse::part)]
+    parts: Vec<(PartRole, InstitutionId)>,
+    /// Who pays.
+    #[arg(long, value_name = "INSTITUTION")]
+    payer: InstitutionId,
+    /// The gross amount in the currency's unit, such as 180.00.
+    #[arg(long)]
+    amount: String,
+    /// The currency.
+    #[arg(long, default_value = "CNY")]
+    currency: Currency,
+    /// The referral it belongs to.
+    #[arg(long, value_name = "ID")]
+    referral: Option<ReferralId>,
+    #[command(flatten)]
+    evidence: CommitmentArguments,
+}
+
+impl Deliver {
+    fn operation(self) -> Result<Operation, Failure> {
+        let mut parts: Vec<PlayedPart> =
+            self.parts.into_iter().map(|(role, institution)| PlayedPart { role, institution }).collect();
+        parts.sort();
+        Ok(Operation::DeliverService(DeliverService {
+            service: self.service,
+            parts,
+            payer: self.payer,
+            gross_minor: parse::amount(&self.amount, self.currency).map_err(Failure::Usage)?,
+            currency: self.currency,
+            evidence: self.evidence.commitment()?,
+            referral: self.referral,
+        }))
+    }
+}
+
+impl ServiceCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run(self, context: &Context) -> Outcome {
+        match self {
+            Self::Deliver(deliver) => submit(context, deliver.operation()?).await,
+            Self::Reverse { service, reason } => {
+                submit(context, Operation::ReverseService(ReverseService { service, reason })).await
+            }
+            Self::Show { service } => show(context, service).await,
+        }
+    }
+}
+
+async fn show(context: &Context, id: ServiceId) -> Outcome {
+    let client = context.client(None).await?;
+    let listed: Listed<ServiceId, Service> = client.service(id).await?;
+    if context.json() {
+        output::print_json(&listed);
+        return Ok(exit::OK);
+    }
+    let Service { delivered, recorder, transaction_id, counted_in, reversed_at } = &listed.record;
+    let part = |part: &PlayedPart| format!("{} {}", output::name(&part.role), part.institution);
+    let period = |(agreement, period): &(yilian_spec::id::AgreementId, u32)| format!("{agreement}.{period}");
+    output::print_fields(&[
+        ("id", listed.id.to_string()),
+        ("service", delivered.service.to_string()),
+        ("parts", delivered.parts.iter().map(part).collect::<Vec<_>>().join(", ")),
+        ("payer", delivered.payer.to_string()),
+        ("gross", describe::amount(delivered.gross_minor.0, delivered.currency)),
+        ("evidence", delivered.evidence.to_string()),
+        ("referral", output::or_dash(delivered.referral)),
+        ("recorded by", recorder.to_string()),
+        ("transaction", transaction_id.to_string()),
+        ("counted in", counted_in.iter().map(period).collect::<Vec<_>>().join(", ")),
+        ("reversed", output::or_dash(reversed_at.map(moment::show))),
+        ("as of", "what the node says; `yilian stream show institution/ID` is proven".to_owned()),
+    ]);
+    Ok(exit::OK)
+}

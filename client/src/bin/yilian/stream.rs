@@ -1,0 +1,157 @@
+//! `yilian stream`: everything about something, proven complete.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use yilian_client::client::Client;
+use yilian_client::error::exit;
+use yilian_spec::operation::Operation;
+use yilian_spec::proof::StreamProof;
+use yilian_spec::state::key::StreamId;
+use yilian_spec::state::stream::{Entry, EntryKind};
+
+use crate::command::Outcome;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+use crate::statement::save;
+
+/// Streams: everything about a subject, an institution, a grant, a referral or a period, proven complete.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  yilian stream show institution/renhe-hospital")]
+pub enum StreamCommand {
+    /// Show all entries of a stream, and that none was left out.
+    #[command(
+        after_help = "Examples:\n  yilian stream show institution/renhe-hospital --resolve\n  yilian stream show institution/renhe-hospital --from 100 --json"
+    )]
+    Show(Show),
+    /// Save a stream with its proof, for `yilian verify`.
+    #[command(after_help = "Example:\n  yilian stream save institution/renhe-hospital stream.json")]
+    Save {
+        /// The stream.
+        stream: StreamId,
+        /// The file; one that exists is not overwritten.
+        file: PathBuf,
+        /// Only entries from this index on.
+        #[arg(long, value_name = "INDEX", default_value_t = 0)]
+        from: u64,
+    },
+}
+
+/// Which stream, and how much of it.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The stream: subject/TAG, institution/ID, grant/ID, referral/ID or period/AGREEMENT.NUMBER.
+    stream: StreamId,
+    /// Only entries from this index on.
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    from: u64,
+    /// Fetch and verify each entry's transaction, and show who did what.
+    #[arg(long)]
+    resolve: bool,
+}
+
+/// What an entry's transaction says.
+struct Resolved {
+    institution: String,
+    operation: &'static str,
+    verified: bool,
+}
+
+impl StreamCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run(self, context: &Context) -> Outcome {
+        let client = context.client(None).await?;
+        match self {
+            Self::Show(show) => {
+                let (proof, verified) = client.stream(&show.stream, show.from).await?;
+                let mut resolved = Vec::new();
+                if show.resolve {
+                    for entry in &proof.entries {
+                        resolved.push(resolve(&client, entry).await?);
+                    }
+                }
+                print(context, &proof, verified, &resolved);
+            }
+            Self::Save { stream, file, from } => {
+                let (proof, verified) = client.stream(&stream, from).await?;
+                save(context, &file, proof.into(), verified)?;
+            }
+        }
+        Ok(exit::OK)
+    }
+}
+
+/// Proves the entry's transaction, and that it has the operation that the entry points at.
+async fn resolve(client: &Client, entry: &Entry) -> Result<Resolved, Failure> {
+    let (proof, verified) = client.transaction_proof(entry.transaction_id).await?;
+    let body = &proof.transaction.body;
+    let operation = body.operations.get(usize::from(entry.operation)).map(Operation::name);
+    let operation = operation.filter(|_| proof.block.header.height == entry.height).ok_or_else(|| {
+        Failure::Verification(format!("transaction {} is not what its entry says", entry.transaction_id))
+    })?;
+    Ok(Resolved { institution: body.institution.to_string(), operation, verified })
+}
+
+fn print(context: &Context, proof: &StreamProof, verified: bool, resolved: &[Resolved]) {
+    let first = proof.before.length();
+    let header = &proof.block.header;
+    if context.json() {
+        let entry = |(position, entry): (usize, &Entry)| {
+            let resolved = resolved.get(position);
+            json!({
+                "index": first + position as u64,
+                "height": entry.height,
+                "transaction_id": entry.transaction_id,
+                "operation": entry.operation,
+                "kind": entry.kind,
+                "institution": resolved.map(|resolved| &resolved.institution),
+                "operation_name": resolved.map(|resolved| resolved.operation),
+                "transaction_verified": resolved.map(|resolved| resolved.verified),
+            })
+        };
+        let entries: Vec<_> = proof.entries.iter().enumerate().map(entry).collect();
+        return output::print_json(&json!({
+            "stream": proof.stream.to_string(),
+            "length": first + proof.entries.len() as u64,
+            "from": first,
+            "entries": entries,
+            "height": header.height,
+            "time": header.time,
+            "verified": verified,
+            "complete": verified && first == 0,
+        }));
+    }
+    let row = |(position, entry): (usize, &Entry)| {
+        let mut row = vec![
+            (first + position as u64).to_string(),
+            entry.height.to_string(),
+            entry.transaction_id.to_string(),
+            entry.operation.to_string(),
+            if entry.kind == EntryKind::Refused { "refused".to_owned() } else { String::new() },
+        ];
+        row.extend(
+            resolved
+                .get(position)
+                .into_iter()
+                .flat_map(|resolved| [resolved.institution.clone(), resolved.operation.to_owned()]),
+        );
+        row
+    };
+    let mut columns = vec!["index", "block", "transaction", "operation", ""];
+    if !resolved.is_empty() {
+        columns.extend(["by", "what"]);
+    }
+    output::print_table(&columns, proof.entries.iter().enumerate().map(row).collect());
+    let standing = output::standing(header.height.0, header.time, verified);
+    let count = proof.entries.len();
+    output::print_line(&match (verified, first) {
+        (true, 0) => format!("{count} entries, complete: none was left out ({standing})"),
+        (true, _) => format!("{count} entries from {first} on, none of them left out ({standing})"),
+        (false, _) => format!("{count} entries ({standing})"),
+    });
+}

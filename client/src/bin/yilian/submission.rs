@@ -1,0 +1,153 @@
+//! Submitting from the command line: sign, send, wait with a spinner, verify, print.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::{Value, json};
+use yilian_client::client::Client;
+use yilian_client::client::submit::{Confirmed, Submitted};
+use yilian_client::error::exit;
+use yilian_spec::id::{TransactionId, object_id};
+use yilian_spec::operation::Operation;
+use yilian_spec::receipt::Outcome as Became;
+use yilian_spec::transaction::Transaction;
+
+use crate::command::Outcome;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+
+/// An object that an operation creates.
+#[derive(Debug, Clone, Serialize)]
+pub struct Created {
+    /// The operation, counted from 0.
+    pub operation: u16,
+    /// What it is.
+    pub kind: &'static str,
+    /// Its identifier.
+    pub id: String,
+}
+
+/// What the operations of a transaction create when they take effect.
+pub fn created(transaction_id: TransactionId, operations: &[Operation]) -> Vec<Created> {
+    let kind = |operation: &Operation| match operation {
+        Operation::GrantAccess(_) | Operation::AcceptReferral(_) => Some("grant"),
+        Operation::RecordDisclosure(_) => Some("disclosure"),
+        Operation::RequestReferral(_) | Operation::ReturnDownward(_) => Some("referral"),
+        Operation::DeliverService(_) => Some("service"),
+        Operation::ProposeAgreement(_) => Some("agreement"),
+        _ => None,
+    };
+    let indices = 0..=u16::MAX;
+    let object = |(index, operation)| {
+        let kind = kind(operation)?;
+        Some(Created { operation: index, kind, id: hex::encode(object_id(transaction_id, index)) })
+    };
+    indices.zip(operations).filter_map(object).collect()
+}
+
+/// Signs one operation with the key for its role, submits it and prints what becomes of it.
+///
+/// # Errors
+/// When it cannot be signed, submitted or waited for. A refusal by the rules is printed and gives its exit code.
+pub async fn submit(context: &Context, operation: Operation) -> Outcome {
+    let client = context.client(Some(operation.role())).await?;
+    submit_with(context, &client, vec![operation]).await
+}
+
+/// As [`submit`], for operations that succeed or fail together, with a client that has the key.
+///
+/// # Errors
+/// As [`submit`].
+pub async fn submit_with(context: &Context, client: &Client, operations: Vec<Operation>) -> Outcome {
+    let transaction = client.sign(operations)?;
+    submit_signed(context, client, transaction).await
+}
+
+/// As [`submit`], for a transaction that is signed.
+///
+/// # Errors
+/// As [`submit`].
+pub async fn submit_signed(context: &Context, client: &Client, transaction: Transaction) -> Outcome {
+    let spinner = spinner("submitting");
+    let submitted = client.submit_signed(transaction).await?;
+    if context.global.no_wait {
+        spinner.finish_and_clear();
+        return Ok(print_pending(context, &submitted));
+    }
+    spinner.set_message("waiting for finality");
+    let confirmed = client.confirm(&submitted, context.timeout_ms()).await;
+    spinner.finish_and_clear();
+    print_confirmed(context, &submitted, &confirmed?)
+}
+
+/// A spinner on standard error; nothing where that is no terminal.
+fn spinner(message: &'static str) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(message);
+    spinner.set_style(ProgressStyle::default_spinner());
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}
+
+fn objects(submitted: &Submitted) -> Vec<Created> {
+    created(submitted.transaction_id, &submitted.transaction.body.operations)
+}
+
+fn print_pending(context: &Context, submitted: &Submitted) -> u8 {
+    let objects = objects(submitted);
+    if context.json() {
+        output::print_json(&json!({
+            "transaction_id": submitted.transaction_id,
+            "status": "pending",
+            "created": objects,
+            "height": Value::Null,
+            "time": Value::Null,
+            "refusal": Value::Null,
+            "verified": false,
+        }));
+    } else {
+        print_identifiers(submitted.transaction_id, &objects);
+        output::print_line("submitted, not final yet");
+    }
+    exit::OK
+}
+
+fn print_confirmed(context: &Context, submitted: &Submitted, confirmed: &Confirmed) -> Result<u8, Failure> {
+    let refusal = match confirmed.outcome {
+        Became::Applied => None,
+        Became::Refused { operation, reason } => Some((operation, reason)),
+    };
+    // A refused transaction creates nothing, whatever its operations say.
+    let objects = if refusal.is_none() { objects(submitted) } else { Vec::new() };
+    let standing = output::standing(confirmed.height.0, confirmed.time, confirmed.verified);
+    if context.json() {
+        output::print_json(&json!({
+            "transaction_id": submitted.transaction_id,
+            "status": if refusal.is_none() { "applied" } else { "refused" },
+            "created": objects,
+            "height": confirmed.height,
+            "time": confirmed.time,
+            "refusal": refusal.map(|(operation, reason)| json!({
+                "operation": operation, "reason": reason, "message": reason.to_string(),
+            })),
+            "verified": confirmed.verified,
+        }));
+    } else {
+        print_identifiers(submitted.transaction_id, &objects);
+        match refusal {
+            None => output::print_line(&format!("final in {standing}")),
+            Some((operation, reason)) => {
+                output::print_line(&format!("refused at operation {operation}: {reason}"));
+                output::print_line(&format!("the refusal is on record in {standing}"));
+            }
+        }
+    }
+    Ok(if refusal.is_none() { exit::OK } else { exit::REFUSED })
+}
+
+fn print_identifiers(transaction_id: TransactionId, objects: &[Created]) {
+    let mut fields = vec![("transaction", transaction_id.to_string())];
+    fields.extend(objects.iter().map(|object| (object.kind, object.id.clone())));
+    output::print_fields(&fields);
+}

@@ -1,0 +1,229 @@
+//! Questions: rows of the state with their proofs, lists, streams, statements.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use yilian_spec::codec::Canonical;
+use yilian_spec::height::Height;
+use yilian_spec::id::{AgreementId, DisclosureId, InstitutionId, ServiceId};
+use yilian_spec::proof::{Checkpoint, Proof, ProofDocument, StatementProof, StreamProof};
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::time::LedgerTime;
+
+use super::Client;
+use super::transport::Request;
+use crate::error::ClientError;
+use crate::limits;
+use crate::wire::Page;
+
+/// Something that was read from the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fetched<T> {
+    /// The record.
+    pub value: T,
+    /// The block after which it was so.
+    pub height: Height,
+    /// That block's time.
+    pub time: LedgerTime,
+    /// Whether it was proven against a checkpoint.
+    pub verified: bool,
+}
+
+/// A list, over all its pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The height at which the last page was read.
+    pub height: Option<Height>,
+}
+
+impl Client {
+    /// A proof from `path`, verified where there is a checkpoint.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when there is no such thing, [`ClientError::Verification`], or what asking gives.
+    pub(super) async fn proof(&self, path: &str, what: String) -> Result<(ProofDocument, bool), ClientError> {
+        self.proof_of(Request::get(path), what).await
+    }
+
+    async fn proof_of(
+        &self,
+        request: Request<'_>,
+        what: String,
+    ) -> Result<(ProofDocument, bool), ClientError> {
+        let answer = self.send(request).await?;
+        if answer.status == reqwest::StatusCode::NOT_FOUND {
+            return Err(ClientError::NotFound { what });
+        }
+        let document = ProofDocument::from_json(&answer.bytes()?)?;
+        let verified = self.verify(&document)?;
+        Ok((document, verified))
+    }
+
+    /// The proof of a row of the state, or of its absence.
+    ///
+    /// # Errors
+    /// [`ClientError::OtherProof`] when it proves another row, [`ClientError::Verification`], or what asking gives.
+    pub async fn row_proof(&self, key: &StateKey) -> Result<(ProofDocument, bool), ClientError> {
+        let bytes = key.bytes();
+        let what = || format!("row {}", hex::encode(&bytes));
+        let (document, verified) =
+            self.proof(&format!("/v1/state/{}/proof", hex::encode(&bytes)), what()).await?;
+        match &document.proof {
+            Proof::State(proof) if proof.row.key == bytes => Ok((document, verified)),
+            _ => Err(ClientError::OtherProof { what: what() }),
+        }
+    }
+
+    /// The record under a key of the state, read from its proof; `None` where the ledger has none.
+    ///
+    /// # Errors
+    /// As [`Client::row_proof`].
+    pub async fn row<T: Canonical>(
+        &self,
+        key: &StateKey,
+        what: &'static str,
+    ) -> Result<Fetched<Option<T>>, ClientError> {
+        let (document, verified) = self.row_proof(key).await?;
+        let Proof::State(proof) = &document.proof else {
+            return Err(ClientError::OtherProof { what: what.to_owned() });
+        };
+        let header = &proof.block.header;
+        Ok(Fetched { value: proof.row.read(what)?, height: header.height, time: header.time, verified })
+    }
+
+    /// The record under a key of the state, which must be there.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], and as [`Client::row_proof`].
+    pub async fn record<T: Canonical>(
+        &self,
+        key: &StateKey,
+        what: &'static str,
+    ) -> Result<Fetched<T>, ClientError> {
+        let Fetched { value, height, time, verified } = self.row(key, what).await?;
+        let value = value.ok_or_else(|| ClientError::NotFound { what: what.to_owned() })?;
+        Ok(Fetched { value, height, time, verified })
+    }
+
+    /// A list, over all its pages. Not proven; streams are where completeness is.
+    ///
+    /// # Errors
+    /// [`ClientError::ListTooLong`], or what asking gives.
+    pub async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        filter: &[(&'static str, String)],
+    ) -> Result<List<T>, ClientError> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut request = Request::get(path).with("limit", limits::PAGE_ITEMS);
+            for (name, value) in filter {
+                request = request.with(name, value);
+            }
+            if let Some(cursor) = &cursor {
+                request = request.with("cursor", cursor);
+            }
+            let page: Page<T> = self.send(request).await?.json()?;
+            items.extend(page.items);
+            if items.len() > limits::LIST_ITEMS_MAX {
+                return Err(ClientError::ListTooLong);
+            }
+            // A cursor that does not move would go round for ever.
+            let next = page.next_cursor.filter(|next| cursor.as_ref() != Some(next));
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(List { items, height: page.height }),
+            }
+        }
+    }
+
+    /// A record that the node alone vouches for, as JSON.
+    async fn plain<T: DeserializeOwned>(&self, path: &str, what: String) -> Result<T, ClientError> {
+        let answer = self.send(Request::get(path)).await?;
+        if answer.status == reqwest::StatusCode::NOT_FOUND {
+            return Err(ClientError::NotFound { what });
+        }
+        answer.json()
+    }
+
+    /// A delivered service. Not proven: the stream of its institution is.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], or what asking gives.
+    pub async fn service<T: DeserializeOwned>(&self, id: ServiceId) -> Result<T, ClientError> {
+        self.plain(&format!("/v1/services/{id}"), format!("service {id}")).await
+    }
+
+    /// A disclosure. Not proven: the stream of its subject is.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], or what asking gives.
+    pub async fn disclosure<T: DeserializeOwned>(&self, id: DisclosureId) -> Result<T, ClientError> {
+        self.plain(&format!("/v1/disclosures/{id}"), format!("disclosure {id}")).await
+    }
+
+    /// The statement of a closed period with its proof.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] while the period is open, [`ClientError::OtherProof`], [`ClientError::Verification`],
+    /// or what asking gives.
+    pub async fn statement(
+        &self,
+        agreement: AgreementId,
+        period: u32,
+    ) -> Result<(StatementProof, bool), ClientError> {
+        let what = || format!("statement of period {period} of agreement {agreement}");
+        let path = format!("/v1/agreements/{agreement}/periods/{period}/statement/proof");
+        let (document, verified) = self.proof(&path, what()).await?;
+        match document.proof {
+            Proof::Statement(proof)
+                if proof.statement.agreement == agreement && proof.statement.period == period =>
+            {
+                Ok((*proof, verified))
+            }
+            _ => Err(ClientError::OtherProof { what: what() }),
+        }
+    }
+
+    /// A stream from entry `from` on, with its proof.
+    ///
+    /// # Errors
+    /// [`ClientError::OtherProof`] when it is another stream or does not begin there, [`ClientError::Verification`],
+    /// or what asking gives.
+    pub async fn stream(&self, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), ClientError> {
+        let what = || format!("stream {stream} from entry {from}");
+        let path = format!("/v1/streams/{stream}/proof");
+        let (document, verified) = self.proof_of(Request::get(&path).with("from", from), what()).await?;
+        match document.proof {
+            Proof::Stream(proof) if proof.stream == *stream && proof.before.length() == from => {
+                Ok((*proof, verified))
+            }
+            _ => Err(ClientError::OtherProof { what: what() }),
+        }
+    }
+
+    /// The checkpoint of the tip. Verified only in that a node of this ledger gives it: whoever saves it trusts the
+    /// node now.
+    ///
+    /// # Errors
+    /// [`ClientError::OtherChain`], or what asking gives.
+    pub async fn tip_checkpoint(&self) -> Result<Checkpoint, ClientError> {
+        let checkpoint: Checkpoint =
+            self.transport.send(Request::get("/v1/checkpoint"), || Ok(None)).await?.json()?;
+        if checkpoint.chain_id != self.chain_id {
+            return Err(ClientError::OtherChain { found: checkpoint.chain_id, expected: self.chain_id });
+        }
+        Ok(checkpoint)
+    }
+
+    /// The grants, referrals or agreements that concern an institution are listed by it.
+    pub fn about(&self, institution: Option<InstitutionId>) -> Vec<(&'static str, String)> {
+        institution
+            .or_else(|| self.institution.clone())
+            .map(|institution| ("institution", institution.to_string()))
+            .into_iter()
+            .collect()
+    }
+}

@@ -1,0 +1,113 @@
+//! Commitments to documents: the document stays where it is, its salt in a file beside it, and only the hash of both
+//! goes to the ledger. Destroying salt and document leaves a hash that says nothing.
+
+use std::path::{Path, PathBuf};
+
+use rand::TryRng as _;
+use serde::{Deserialize, Serialize};
+use yilian_spec::id::{Commitment, commit};
+
+use crate::durable;
+use crate::error::ClientError;
+use crate::limits;
+
+const FORMAT: &str = "yilian-salt/v1";
+
+/// The salt of a commitment, as JSON in a file: `{"format","salt","commitment"}`, hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaltFile {
+    /// What the file is.
+    pub format: String,
+    /// 32 random bytes.
+    #[serde(with = "hex::serde")]
+    pub salt: [u8; 32],
+    /// The commitment, for whoever looks for the salt of one.
+    pub commitment: Commitment,
+}
+
+/// Where the salt of a document is kept: `report.pdf` has `report.pdf.salt.json`.
+pub fn salt_path(document: &Path) -> PathBuf {
+    let mut name = document.file_name().unwrap_or_default().to_owned();
+    name.push(".salt.json");
+    document.with_file_name(name)
+}
+
+/// Commits to a document. Where its salt file exists already, the same salt is used again, so that a repeated command
+/// (and the other side, which got both files) comes to the same commitment; else a new salt is written beside it,
+/// durably, before the commitment is returned.
+///
+/// # Errors
+/// [`ClientError::File`] when a file cannot be read or written, [`ClientError::FileContent`] when the salt file is
+/// none, or is that of another document.
+pub fn commit_to_file(document: &Path) -> Result<Commitment, ClientError> {
+    let bytes = durable::read(document, limits::DOCUMENT_BYTES_MAX)?;
+    let path = salt_path(document);
+    match durable::read(&path, limits::INPUT_BYTES_MAX) {
+        Ok(json) => recompute(&path, &json, &bytes),
+        Err(durable::FileError::Absent { .. }) => {
+            let mut salt = [0; 32];
+            rand::rngs::SysRng.try_fill_bytes(&mut salt)?;
+            let commitment = commit(&salt, &bytes);
+            let file = SaltFile { format: FORMAT.to_owned(), salt, commitment };
+            let json = serde_json::to_vec_pretty(&file).expect("a struct of texts is JSON");
+            durable::create(&path, &json)?;
+            Ok(commitment)
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// The commitment under a salt that exists, checked against what the salt file says.
+fn recompute(path: &Path, json: &[u8], document: &[u8]) -> Result<Commitment, ClientError> {
+    let wrong = |reason: String| ClientError::FileContent {
+        path: path.to_owned(),
+        expected: "the salt of this document",
+        reason,
+    };
+    let file: SaltFile = serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))?;
+    if file.format != FORMAT {
+        return Err(wrong(format!("its format is {:?}, not {FORMAT:?}", file.format)));
+    }
+    let commitment = commit(&file.salt, document);
+    if commitment != file.commitment {
+        return Err(wrong(format!("it belongs to {}; the document has changed since", file.commitment)));
+    }
+    Ok(commitment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_keeps_its_commitment_and_the_salt_decides_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let document = directory.path().join("consent.pdf");
+        std::fs::write(&document, b"consent").unwrap();
+        let first = commit_to_file(&document).unwrap();
+        assert_eq!(commit_to_file(&document).unwrap(), first);
+        let salt: SaltFile =
+            serde_json::from_slice(&std::fs::read(directory.path().join("consent.pdf.salt.json")).unwrap())
+                .unwrap();
+        assert_eq!(commit(&salt.salt, b"consent"), first);
+        std::fs::remove_file(salt_path(&document)).unwrap();
+        assert_ne!(commit_to_file(&document).unwrap(), first);
+    }
+
+    #[test]
+    fn a_changed_document_and_a_foreign_salt_file_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let document = directory.path().join("report.txt");
+        std::fs::write(&document, b"one").unwrap();
+        commit_to_file(&document).unwrap();
+        std::fs::write(&document, b"two").unwrap();
+        let error = commit_to_file(&document).unwrap_err();
+        assert!(matches!(error, ClientError::FileContent { .. }), "{error}");
+        for content in ["", "{}", r#"{"format":"other","salt":"00","commitment":"00"}"#] {
+            std::fs::write(salt_path(&document), content).unwrap();
+            let error = commit_to_file(&document).unwrap_err();
+            assert!(matches!(error, ClientError::FileContent { .. }), "{content}: {error}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a proof shows, in one paragraph for people.
+
+use yilian_spec::money::Currency;
+use yilian_spec::operation::Operation;
+use yilian_spec::proof::{
+    Checkpoint, Proof, ProofDocument, ProofError, StateProof, StatementProof, TransactionProof,
+};
+use yilian_spec::receipt::Outcome;
+use yilian_spec::state::key::FIRST_PLAIN_TAG;
+
+use crate::moment;
+
+/// Verifies a proof against a checkpoint and says what it proves.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn verified(document: &ProofDocument, checkpoint: &Checkpoint) -> Result<String, ProofError> {
+    let header = document.verify(checkpoint)?;
+    let claim = match &document.proof {
+        Proof::Transaction(proof) => transaction(proof),
+        Proof::State(proof) => state(proof),
+        Proof::Stream(proof) => {
+            let shown = proof.verify(checkpoint)?;
+            let name = &proof.stream;
+            match (shown.length, shown.first) {
+                (0, _) => format!("The stream {name} had no entries"),
+                (length, 0) => {
+                    format!("The stream {name} had exactly these {length} entries; none was left out")
+                }
+                (length, first) => format!(
+                    "The stream {name} had {length} entries, and from number {first} on exactly these {}; none of those was left out",
+                    length - first
+                ),
+            }
+        }
+        Proof::Statement(proof) => statement(proof, checkpoint)?,
+    };
+    let signed = document.block().certificate.signatures.len();
+    let validators = checkpoint.validators.validators().len();
+    Ok(format!(
+        "{claim}, as of block {} of {}. {signed} of the {validators} validators of the checkpoint at height {} of chain {} signed that block.",
+        header.height,
+        moment::show(header.time),
+        checkpoint.height,
+        header.chain_id,
+    ))
+}
+
+fn transaction(proof: &TransactionProof) -> String {
+    let body = &proof.transaction.body;
+    let names: Vec<&str> = body.operations.iter().map(Operation::name).collect();
+    let became = match proof.receipt.outcome {
+        Outcome::Applied => "took effect".to_owned(),
+        Outcome::Refused { operation, reason } => {
+            format!("was refused by the rules at operation {operation} ({reason})")
+        }
+    };
+    format!(
+        "Transaction {}, signed by key {} for {} and asking for {}, {became}",
+        proof.transaction.id(),
+        body.author,
+        body.institution,
+        names.join(", ")
+    )
+}
+
+fn state(proof: &StateProof) -> String {
+    let row = row_name(&proof.row.key);
+    match &proof.row.value {
+        Some(value) => format!("The ledger held {row}, with the {} bytes in the file", value.len()),
+        None => format!("The ledger held no {row}"),
+    }
+}
+
+fn statement(proof: &StatementProof, checkpoint: &Checkpoint) -> Result<String, ProofError> {
+    let shown = proof.verify(checkpoint)?;
+    let statement = &proof.statement.statement;
+    let parties = &shown.agreement.terms.parties;
+    let lines: Vec<String> = statement
+        .lines
+        .iter()
+        .filter_map(|line| {
+            let party = &parties.get(line.party.position())?.institution;
+            Some(format!("{party} {}", amount(line.share.amount.0, statement.currency)))
+        })
+        .collect();
+    let payer = parties.get(statement.payer.position()).map_or("nobody", |party| party.institution.as_str());
+    Ok(format!(
+        "Period {} of agreement {}, from {} to {} with {} events, was closed with this statement: {payer} owes {}",
+        proof.statement.period,
+        proof.statement.agreement,
+        moment::show(shown.closed_period.began),
+        moment::show(shown.closed_period.closed),
+        shown.closed_period.events,
+        if lines.is_empty() { "nothing".to_owned() } else { lines.join(", ") },
+    ))
+}
+
+/// An amount with its currency, such as `1234.50 CNY`.
+pub fn amount(minor: i64, currency: Currency) -> String {
+    format!("{} {currency}", yilian_spec::money::AmountMinor(minor).to_decimal(currency.decimals()))
+}
+
+/// What the row under a state key is: its kind, and its identifiers as text where they are.
+pub fn row_name(key: &[u8]) -> String {
+    let Some((tag, rest)) = key.split_first() else { return "row without a key".to_owned() };
+    let kind = match tag {
+        0x01 => "institution",
+        0x02 => "key",
+        0x03 => return "set of validators".to_owned(),
+        0x04 => return "parameters".to_owned(),
+        0x10 => "grant",
+        0x11 => "referral",
+        0x12 => "capacity of",
+        0x13 => "agreement",
+        0x14 => "closed period of agreement",
+        0x20 => "head of the stream",
+        FIRST_PLAIN_TAG.. => return format!("unproven row {}", hex::encode(key)),
+        _ => return format!("row {}", hex::encode(key)),
+    };
+    let is_text = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_graphic());
+    let name = match (tag, rest) {
+        (0x01 | 0x12, text) if is_text(text) => {
+            text.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+        }
+        (0x14, [agreement @ .., a, b, c, d]) => {
+            format!("{}, number {}", hex::encode(agreement), u32::from_be_bytes([*a, *b, *c, *d]))
+        }
+        (0x20, stream) => stream_name(stream),
+        (_, id) => hex::encode(id),
+    };
+    format!("{kind} {}", name.trim_end())
+}
+
+/// The stream in the key of its head.
+fn stream_name(key: &[u8]) -> String {
+    match key {
+        [1, tag @ ..] => format!("subject/{}", hex::encode(tag)),
+        [2, slug @ ..] => format!("institution/{}", String::from_utf8_lossy(slug).trim_end_matches('\0')),
+        [3, id @ ..] => format!("grant/{}", hex::encode(id)),
+        [4, id @ ..] => format!("referral/{}", hex::encode(id)),
+        [5, agreement @ .., a, b, c, d] => {
+            format!("period/{}.{}", hex::encode(agreement), u32::from_be_bytes([*a, *b, *c, *d]))
+        }
+        other => hex::encode(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use yilian_spec::id::{AgreementId, GrantId, InstitutionId, ServiceCode};
+    use yilian_spec::state::key::{StateKey, StreamId};
+
+    #[test]
+    fn every_proven_row_has_a_name() {
+        let institution = InstitutionId::new("renhe-hospital").unwrap();
+        let ones = "01".repeat(32);
+        let cases = [
+            (StateKey::Institution(institution.clone()), "institution renhe-hospital".to_owned()),
+            (StateKey::Validators, "set of validators".to_owned()),
+            (StateKey::Grant(GrantId([1; 32])), format!("grant {ones}")),
+            (
+                StateKey::Capacity(institution.clone(), ServiceCode::new("imaging").unwrap()),
+                "capacity of renhe-hospital imaging".to_owned(),
+            ),
+            (
+                StateKey::ClosedPeriod(AgreementId([1; 32]), 258),
+                format!("closed period of agreement {ones}, number 258"),
+            ),
+            (
+                StateKey::StreamHead(StreamId::Institution(institution)),
+                "head of the stream institution/renhe-hospital".to_owned(),
+            ),
+            (
+                StateKey::StreamHead(StreamId::Period { agreement: AgreementId([1; 32]), period: 7 }),
+                format!("head of the stream period/{ones}.7"),
+            ),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(row_name(&key.bytes()), expected);
+        }
+        assert!(row_name(&[0x80, 1]).starts_with("unproven row"));
+    }
+}

@@ -1,0 +1,40 @@
+//! Bounds of the client, in one place.
+
+/// Longest answer of a node in bytes; a longer one is not read to its end.
+pub const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Longest configuration file in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 256 << 10;
+/// Longest file with a checkpoint, terms or a transaction in bytes.
+pub const INPUT_BYTES_MAX: u64 = 4 << 20;
+/// Longest document that a commitment is computed over, in bytes.
+pub const DOCUMENT_BYTES_MAX: u64 = 1 << 30;
+/// Nodes in one profile.
+pub const NODES_MAX: usize = 64;
+/// How long a connection may take.
+pub const CONNECT_TIMEOUT_MS: u64 = 3_000;
+/// How long an answer may take, beyond the time that a request asks the node to wait.
+pub const ANSWER_TIMEOUT_MS: u64 = 10_000;
+/// How long one long poll asks a node to wait.
+pub const LONG_POLL_MS: u64 = 10_000;
+/// How often a request goes round all nodes before it is given up.
+pub const ROUNDS_MAX: u32 = 4;
+/// The pause before the second round; each next one is twice as long.
+pub const ROUND_PAUSE_MS: u64 = 200;
+/// The longest pause that a node may ask for (`Retry-After`).
+pub const RETRY_AFTER_S_MAX: u64 = 5;
+/// How long finality is waited for unless the caller says otherwise.
+pub const FINALITY_TIMEOUT_MS: u64 = 60_000;
+/// How long a transaction may be included after it was made, unless the caller says otherwise.
+pub const TRANSACTION_LIFETIME_MS: u64 = 10 * 60 * 1_000;
+/// Life of a token; each request signs its own.
+pub const TOKEN_LIFETIME_S: u64 = 60;
+/// Transactions in one request.
+pub const TRANSACTIONS_PER_REQUEST_MAX: usize = 256;
+/// Items asked for in one page of a list.
+pub const PAGE_ITEMS: usize = 500;
+/// Items that a list collects over all its pages.
+pub const LIST_ITEMS_MAX: usize = 100_000;
+
+const _: () = assert!(TOKEN_LIFETIME_S <= yilian_spec::limits::TOKEN_LIFETIME_S_MAX);
+const _: () = assert!(TRANSACTION_LIFETIME_MS <= yilian_spec::limits::TRANSACTION_LIFETIME_MS_MAX);
+const _: () = assert!(LONG_POLL_MS <= 30_000);

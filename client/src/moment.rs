@@ -1,0 +1,125 @@
+//! Times as people write and read them: RFC 3339 in UTC, a date, or an offset from now such as `+30d`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::format_description::well_known::Rfc3339;
+use time::{Date, OffsetDateTime, format_description::StaticFormatDescription, macros::format_description};
+use yilian_spec::time::LedgerTime;
+
+use crate::error::ClientError;
+
+/// `2026-11-21`.
+const DATE: StaticFormatDescription = format_description!("[year]-[month]-[day]");
+/// `2026-11-21 09:30:00 UTC`.
+const SHOWN: StaticFormatDescription =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+
+/// This machine's clock.
+///
+/// # Errors
+/// [`ClientError::Clock`] when it is before 1970.
+pub fn now() -> Result<LedgerTime, ClientError> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| ClientError::Clock)?;
+    u64::try_from(since.as_millis()).map(LedgerTime).map_err(|_| ClientError::Clock)
+}
+
+/// Milliseconds of a length such as `90s`, `15m`, `12h`, `30d`, `2w`, `500ms`.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub fn parse_length_ms(text: &str) -> Result<u64, String> {
+    let expected = || format!("{text:?} is no length of time: write 90s, 15m, 12h, 30d or 2w");
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit_ms: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        "w" => 7 * 86_400_000,
+        _ => return Err(expected()),
+    };
+    let number: u64 = number.parse().map_err(|_| expected())?;
+    number.checked_mul(unit_ms).ok_or_else(expected)
+}
+
+/// A moment: `now`, `+30d` or `-12h` from `now`, `2026-11-21`, or RFC 3339 such as `2026-11-21T09:30:00Z`.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub fn parse(text: &str, now: LedgerTime) -> Result<LedgerTime, String> {
+    if text == "now" {
+        return Ok(now);
+    }
+    if let Some(length) = text.strip_prefix('+') {
+        return Ok(now.plus_ms(parse_length_ms(length)?));
+    }
+    if let Some(length) = text.strip_prefix('-') {
+        return Ok(now.minus_ms(parse_length_ms(length)?));
+    }
+    let moment = OffsetDateTime::parse(text, &Rfc3339)
+        .or_else(|_| Date::parse(text, DATE).map(|date| date.midnight().assume_utc()))
+        .map_err(|_| format!("{text:?} is no time: write +30d, 2026-11-21 or 2026-11-21T09:30:00Z"))?;
+    let milliseconds = moment.unix_timestamp_nanos() / 1_000_000;
+    u64::try_from(milliseconds).map(LedgerTime).map_err(|_| format!("{text:?} is before 1970"))
+}
+
+/// The moment in UTC to the second, for people.
+pub fn show(moment: LedgerTime) -> String {
+    let nanoseconds = i128::from(moment.0) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
+        .ok()
+        .and_then(|moment| moment.format(SHOWN).ok())
+        .unwrap_or_else(|| moment.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: LedgerTime = LedgerTime(1_000_000_000_000);
+
+    #[test]
+    fn moments_are_read_in_all_forms() {
+        let cases = [
+            ("now", NOW.0),
+            ("+30d", NOW.0 + 30 * 86_400_000),
+            ("-90s", NOW.0 - 90_000),
+            ("+0ms", NOW.0),
+            ("2026-11-21", 1_795_219_200_000),
+            ("2026-11-21T09:30:00Z", 1_795_253_400_000),
+            ("2026-11-21T09:30:00.25+08:00", 1_795_224_600_250),
+            ("1970-01-01", 0),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse(text, NOW), Ok(LedgerTime(expected)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_moment_is_refused_with_an_example() {
+        for text in [
+            "",
+            "+",
+            "+d",
+            "+1",
+            "+1y",
+            "30d",
+            "2026-13-01",
+            "2026-11-21T09:30",
+            "yesterday",
+            "+99999999999999999999d",
+        ] {
+            let message = parse(text, NOW).unwrap_err();
+            assert!(message.contains("30d"), "{text}: {message}");
+        }
+        assert_eq!(parse("1969-12-31", NOW), Err("\"1969-12-31\" is before 1970".to_owned()));
+    }
+
+    #[test]
+    fn a_moment_shows_in_utc() {
+        assert_eq!(show(LedgerTime(1_795_253_400_999)), "2026-11-21 09:30:00 UTC");
+        assert_eq!(show(LedgerTime(u64::MAX)), format!("{} ms", u64::MAX));
+    }
+}
