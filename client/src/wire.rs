@@ -8,6 +8,7 @@ use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, TransactionId};
 use yilian_spec::membership::ValidatorSet;
 use yilian_spec::receipt::Receipt;
+use yilian_spec::state::stream::EntryKind;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::Transaction;
 
@@ -128,6 +129,19 @@ pub struct Listed<I, T> {
     pub overdue: Option<bool>,
     /// The record.
     pub record: T,
+}
+
+/// One entry of a stream, `GET /v1/streams/{kind}/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamItem {
+    /// The block.
+    pub height: Height,
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// The operation, counted from 0.
+    pub operation: u16,
+    /// What became of it.
+    pub kind: EntryKind,
 }
 
 /// `GET /health`.

@@ -5,15 +5,19 @@ use serde::de::DeserializeOwned;
 use yilian_spec::codec::Canonical;
 use yilian_spec::height::Height;
 use yilian_spec::id::{AgreementId, DisclosureId, InstitutionId, ServiceId};
-use yilian_spec::proof::{Checkpoint, Proof, ProofDocument, StatementProof, StreamProof};
+use yilian_spec::merkle::log::Frontier;
+use yilian_spec::proof::{
+    Checkpoint, Proof, ProofDocument, ProofError, StateProof, StatementProof, StreamProof,
+};
 use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::stream::Entry;
 use yilian_spec::time::LedgerTime;
 
 use super::Client;
 use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
-use crate::wire::Page;
+use crate::wire::{Page, StreamItem};
 
 /// Something that was read from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -187,12 +191,21 @@ impl Client {
         }
     }
 
-    /// A stream from entry `from` on, with its proof.
+    /// A stream from entry `from` on, with its proof. One that is longer than a node proves at once is listed page by
+    /// page, and the proof put together here from the entries and the proven head.
     ///
     /// # Errors
     /// [`ClientError::OtherProof`] when it is another stream or does not begin there, [`ClientError::Verification`],
     /// or what asking gives.
     pub async fn stream(&self, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), ClientError> {
+        let (document, _) = self.row_proof(&StateKey::StreamHead(stream.clone())).await?;
+        let Proof::State(head) = document.proof else {
+            return Err(ClientError::OtherProof { what: format!("head of stream {stream}") });
+        };
+        let length = head.row.read::<Frontier>("head of the stream")?.unwrap_or_default().length();
+        if length.saturating_sub(from) > limits::STREAM_PROOF_ENTRIES_MAX {
+            return self.long_stream(stream, from, *head, length).await;
+        }
         let what = || format!("stream {stream} from entry {from}");
         let path = format!("/v1/streams/{stream}/proof");
         let (document, verified) = self.proof_of(Request::get(&path).with("from", from), what()).await?;
@@ -202,6 +215,34 @@ impl Client {
             }
             _ => Err(ClientError::OtherProof { what: what() }),
         }
+    }
+
+    /// All entries up to a proven head: the head decides whether the list is whole and right.
+    async fn long_stream(
+        &self,
+        stream: &StreamId,
+        from: u64,
+        head: StateProof,
+        length: u64,
+    ) -> Result<(StreamProof, bool), ClientError> {
+        let items = self.list::<StreamItem>(&format!("/v1/streams/{stream}"), &[]).await?.items;
+        let mut before = Frontier::new();
+        let mut entries = Vec::new();
+        // Entries behind the head came after it was proven.
+        for (index, item) in (0..length).zip(items) {
+            let StreamItem { height, transaction_id, operation, kind } = item;
+            let entry = Entry { height, transaction_id, operation, kind };
+            if index < from {
+                before.append(entry.leaf_hash()).map_err(ProofError::from)?;
+            } else {
+                entries.push(entry);
+            }
+        }
+        let StateProof { row: head, block } = head;
+        let proof = StreamProof { stream: stream.clone(), head, before, entries, block };
+        let verified = self.checkpoint.as_ref().map(|checkpoint| proof.verify(checkpoint)).transpose()?;
+        let verified = verified.is_some();
+        Ok((proof, verified))
     }
 
     /// The checkpoint of the tip. Verified only in that a node of this ledger gives it: whoever saves it trusts the

@@ -8,7 +8,8 @@ use yilian_client::durable;
 use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_spec::id::AgreementId;
-use yilian_spec::proof::{ProofDocument, StatementProof};
+use yilian_spec::limits::PROOF_BYTES_MAX;
+use yilian_spec::proof::{ProofDocument, ProofError, StatementProof};
 use yilian_spec::settlement::evaluate::FigureValue;
 use yilian_spec::settlement::statement::LineKind;
 use yilian_spec::settlement::terms::Party;
@@ -85,7 +86,11 @@ pub fn save(
     document: ProofDocument,
     verified: bool,
 ) -> Result<(), Failure> {
-    durable::create(file, document.to_json().as_bytes())?;
+    let json = document.to_json();
+    if json.len() > PROOF_BYTES_MAX {
+        return Err(ProofError::TooLong { length: json.len() }.into());
+    }
+    durable::create(file, json.as_bytes())?;
     let header = &document.block().header;
     if context.json() {
         output::print_json(&serde_json::json!({

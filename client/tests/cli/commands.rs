@@ -1,0 +1,308 @@
+//! Commands against a ledger over HTTP: submission, verified answers, failover, and answers that are not to be trusted.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use yilian_client::client::{Client, Settings, Signers};
+use yilian_client::error::ClientError;
+use yilian_client::keyfile::Key;
+use yilian_client::sealed::WorkFactor;
+use yilian_spec::id::Commitment;
+use yilian_spec::membership::Role;
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::access::{
+    Category, Decision, DenialReason, Purpose, RecordDisclosure, Sensitivity,
+};
+use yilian_spec::operation::referral::PublishCapacity;
+use yilian_spec::state::key::StreamId;
+
+use crate::ledger::{Day, SUBJECT, institution, secret};
+use crate::node::{Fault, Node};
+use crate::yilian::{Run, Yilian};
+
+/// A user with profile, keys and checkpoint, and a node to talk to.
+struct Setting {
+    yilian: Yilian,
+    node: Node,
+    day: Arc<Mutex<Day>>,
+}
+
+fn write_key(path: &Path, role: Role) {
+    let key =
+        Key { institution: institution("qinghe-hospital"), role, secret: secret("qinghe-hospital", role) };
+    let passphrase = String::from("correct horse battery").into();
+    key.create(path, &passphrase, WorkFactor::TESTS_ONLY).unwrap();
+}
+
+impl Setting {
+    fn new() -> Self {
+        let day = Arc::new(Mutex::new(Day::play()));
+        let node = Node::start(Arc::clone(&day));
+        let yilian = Yilian::new();
+        write_key(&yilian.home.path().join("access.key"), Role::AccessGateway);
+        write_key(&yilian.home.path().join("finance.key"), Role::Finance);
+        yilian.write("trust.json", serde_json::to_vec(&day.lock().unwrap().ledger.checkpoint()).unwrap());
+        yilian.write("consent.pdf", "consent");
+        let arguments = [
+            "profile",
+            "add",
+            "qinghe",
+            "--node",
+            &node.url,
+            "--as",
+            "qinghe-hospital",
+            "--key",
+            "access.key",
+            "--key-for",
+            "finance=finance.key",
+            "--passphrase",
+            "env:YILIAN_PASSPHRASE",
+            "--checkpoint",
+            "trust.json",
+        ];
+        yilian.run(&arguments).exits(0);
+        Self { yilian, node, day }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        self.yilian.run(arguments)
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        self.run(&[arguments, &["--json"]].concat()).exits(0).json()
+    }
+
+    fn grant(&self) -> String {
+        self.day.lock().unwrap().grant.to_string()
+    }
+
+    fn agreement(&self) -> String {
+        self.day.lock().unwrap().agreement.to_string()
+    }
+}
+
+const CREATE: [&str; 12] = [
+    "grant",
+    "create",
+    "--to",
+    "renhe-hospital",
+    "--subject",
+    "0707070707070707070707070707070707070707070707070707070707070707",
+    "--category",
+    "laboratory,imaging",
+    "--expires",
+    "+30d",
+    "--document",
+    "consent.pdf",
+];
+
+#[test]
+fn a_grant_is_created_shown_verified_and_its_receipt_checked_offline() {
+    let setting = Setting::new();
+    let created = setting.json(&CREATE);
+    assert_eq!(
+        (&created["status"], &created["verified"], &created["height"]),
+        (&json!("applied"), &json!(true), &json!(5))
+    );
+    let id = created["created"][0]["id"].as_str().unwrap();
+    let shown = setting.json(&["grant", "show", id]);
+    assert_eq!(shown["record"]["grantee"], "renhe-hospital");
+    assert_eq!(shown["record"]["scope"]["categories"], json!(["laboratory", "imaging"]));
+    assert_eq!(shown["verified"], true);
+    let text = setting.run(&["grant", "show", id]).exits(0).out;
+    assert!(text.contains("renhe-hospital") && text.contains("verified against the checkpoint"), "{text}");
+    let transaction = created["transaction_id"].as_str().unwrap();
+    setting.run(&["transaction", "receipt", transaction, "--save", "receipt.json"]).exits(0);
+    let verified = setting.run(&["verify", "receipt.json", "--trust", "trust.json"]).exits(0);
+    assert!(verified.out.contains(transaction) && verified.out.contains("took effect"), "{}", verified.out);
+    setting.run(&["transaction", "receipt", transaction, "--save", "receipt.json"]).exits(5);
+    let list = setting.json(&["grant", "list"]);
+    assert_eq!(list[0]["id"], setting.grant());
+}
+
+#[test]
+fn a_refusal_by_the_rules_is_on_record_and_exits_with_1() {
+    let setting = Setting::new();
+    let grant = setting.grant();
+    let disclose = [
+        "access",
+        "disclose",
+        "--grant",
+        &grant,
+        "--to",
+        "renhe-hospital",
+        "--subject",
+        CREATE[5],
+        "--category",
+        "genomic",
+        "--commitment",
+        CREATE[5],
+        "--json",
+    ];
+    let refused = setting.run(&disclose).exits(1).json();
+    assert_eq!((&refused["status"], &refused["created"]), (&json!("refused"), &json!([])));
+    assert_eq!(refused["refusal"]["reason"], "category_not_granted");
+    assert_eq!(refused["verified"], true);
+    let id = refused["transaction_id"].as_str().unwrap();
+    let shown = setting.json(&["transaction", "show", id]);
+    assert_eq!(shown["receipt"]["outcome"]["refused"]["reason"], "category_not_granted");
+}
+
+#[test]
+fn streams_and_statements_are_proven_complete_and_saved() {
+    let setting = Setting::new();
+    let name = format!("subject/{SUBJECT}");
+    let stream = setting.json(&["stream", "show", &name, "--resolve"]);
+    assert_eq!((&stream["length"], &stream["complete"]), (&json!(3), &json!(true)));
+    let names: Vec<&Value> =
+        stream["entries"].as_array().unwrap().iter().map(|entry| &entry["operation_name"]).collect();
+    assert_eq!(names, ["grant_access", "record_disclosure", "record_disclosure"]);
+    assert_eq!(stream["entries"][2]["kind"], "refused");
+    let part = setting.json(&["stream", "show", &name, "--from", "1"]);
+    assert_eq!((&part["length"], &part["complete"]), (&json!(3), &json!(false)));
+    let agreement = setting.agreement();
+    let shown = setting.run(&["statement", "show", &agreement, "0"]).exits(0).out;
+    assert!(shown.contains("540.00 CNY") && shown.contains("qinghe-hospital"), "{shown}");
+    setting.run(&["statement", "save", &agreement, "0", "statement.json"]).exits(0);
+    setting.run(&["verify", "statement.json", "--trust", "trust.json"]).exits(0);
+    setting.run(&["stream", "save", &name, "stream.json"]).exits(0);
+    setting.run(&["verify", "stream.json", "--trust", "trust.json"]).exits(0);
+    let period = setting.json(&["period", "show", &agreement, "0"]);
+    assert_eq!(period["record"]["events"], 3);
+    setting.run(&["period", "show", &agreement, "1"]).exits(1);
+}
+
+#[test]
+fn the_key_of_the_operations_role_signs() {
+    let setting = Setting::new();
+    let agreement = setting.agreement();
+    let closed = setting.json(&["period", "close", &agreement]);
+    assert_eq!(closed["status"], "applied", "{closed}");
+    setting
+        .yilian
+        .write("capacity.json", r#"[{"publish_capacity": {"service": "cardiology", "slots": 12}}]"#);
+    // There is no referral gateway's key in the profile: the other key signs, and the ledger refuses its role.
+    let refused = setting.run(&["transaction", "submit", "capacity.json", "--json"]).exits(1).json();
+    assert_eq!(refused["refusal"]["reason"], "wrong_role");
+}
+
+#[test]
+fn a_repeated_submission_is_the_same_bytes_and_counts_once() {
+    let setting = Setting::new();
+    setting.node.fail(&[Fault::Hangs, Fault::NotReady, Fault::Forgets]);
+    let created = setting.json(&CREATE);
+    assert_eq!(created["status"], "applied");
+    let submitted = setting.node.submitted();
+    assert_eq!(submitted.len(), 4, "hung up, not ready, forgotten, taken");
+    assert!(submitted.windows(2).all(|pair| pair[0] == pair[1]));
+    let day = setting.day.lock().unwrap();
+    assert_eq!(day.ledger.tip().height.0, 5);
+}
+
+#[test]
+fn another_node_answers_for_one_that_does_not() {
+    let setting = Setting::new();
+    let dead = ["--node", "http://127.0.0.1:9", "--node", &setting.node.url];
+    let grant = setting.grant();
+    setting.run(&[&["grant", "show", &grant][..], &dead].concat()).exits(0);
+    setting.node.fail(&[Fault::NotReady; 64]);
+    let run = setting.run(&[&["grant", "show", &grant][..], &dead].concat()).exits(3);
+    assert!(run.err.contains("catching up") && run.err.contains("127.0.0.1:9"), "{}", run.err);
+}
+
+#[test]
+fn answers_that_prove_nothing_are_not_believed() {
+    let setting = Setting::new();
+    let grant = setting.grant();
+    setting.node.fail(&[Fault::OtherProof]);
+    let run = setting.run(&["grant", "show", &grant, "--json"]).exits(4).json();
+    assert_eq!(run["error"]["code"], "other_proof");
+    setting.node.fail(&[Fault::Garbage]);
+    setting.run(&["grant", "show", &grant]).exits(4);
+    setting.node.fail(&[Fault::Garbage]);
+    setting.run(&["grant", "list"]).exits(3);
+    setting.node.fail(&[Fault::Endless]);
+    let run = setting.run(&["grant", "list"]).exits(3);
+    assert!(run.err.contains("more than"), "{}", run.err);
+    let wrong = "0".repeat(64);
+    let run = setting.run(&["grant", "list", "--chain-id", &wrong, "--json"]).exits(4).json();
+    assert_eq!(run["error"]["code"], "other_chain");
+    let id = "9".repeat(64);
+    let run = setting.run(&["grant", "show", &id, "--json"]).exits(1).json();
+    assert_eq!(run["error"]["code"], "not_found");
+    let requests = setting.node.requests();
+    setting.run(&["verify", "trust.json", "--trust", "trust.json"]).exits(4);
+    assert_eq!(setting.node.requests(), requests, "verifying asks nobody");
+}
+
+#[test]
+fn health_status_and_checkpoints_need_no_key() {
+    let setting = Setting::new();
+    let node = ["--node", setting.node.url.as_str(), "--config", "none.toml"];
+    let run = setting.run(&[&["node", "health", "--json"][..], &node].concat()).exits(1).json();
+    assert_eq!((&run["status"], &run["reason"]), (&json!("syncing"), &json!("7 blocks behind")));
+    let status = setting.run(&[&["node", "status", "--json"][..], &node].concat()).exits(0).json();
+    assert_eq!(status["height"], 4);
+    setting.run(&[&["checkpoint", "save", "new.json"][..], &node].concat()).exits(0);
+    let saved = setting.run(&["checkpoint", "show", "new.json", "--json"]).exits(0).json();
+    assert_eq!(saved, setting.run(&["checkpoint", "show", "trust.json", "--json"]).exits(0).json());
+}
+
+async fn client(day: &Mutex<Day>, node: &Node) -> Client {
+    let settings = Settings {
+        nodes: vec![node.url.clone()],
+        institution: Some(institution("qinghe-hospital")),
+        signers: Signers::one(secret("qinghe-hospital", Role::AccessGateway)),
+        checkpoint: Some(day.lock().unwrap().ledger.checkpoint()),
+        ..Settings::default()
+    };
+    Client::connect(settings).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_library_submits_many_and_says_what_became_of_each() {
+    let day = Arc::new(Mutex::new(Day::play()));
+    let node = Node::start(Arc::clone(&day));
+    let client = client(&day, &node).await;
+    let service = "cardiology".parse().unwrap();
+    let operation = Operation::PublishCapacity(PublishCapacity { service, slots: 1 });
+    let transactions: Vec<_> = (0..300).map(|_| client.sign(vec![operation.clone()]).unwrap()).collect();
+    let results = client.submit_many(&transactions).await.unwrap();
+    assert_eq!(results.len(), 300);
+    assert!(results.iter().zip(&transactions).all(|(result, sent)| result.transaction_id == sent.id()));
+    assert_eq!(node.submitted().len(), 2, "256 in one request");
+    assert!(client.poll(transactions[299].id(), 0).await.unwrap().is_some());
+    let empty = client.sign(Vec::new());
+    assert!(matches!(empty, Err(ClientError::NoKey { .. })));
+}
+
+/// So many refusals to disclose, in one transaction.
+fn denials(count: usize) -> Vec<Operation> {
+    let denial = RecordDisclosure {
+        subject: SUBJECT,
+        recipient: institution("renhe-hospital"),
+        category: Category::Laboratory,
+        sensitivity: Sensitivity::N,
+        purpose: Purpose::Treat,
+        content: Commitment([4; 32]),
+        decision: Decision::Deny { reason: DenialReason::NoGrant },
+    };
+    vec![Operation::RecordDisclosure(denial); count]
+}
+
+#[tokio::test]
+async fn a_stream_longer_than_one_proof_is_still_proven_whole() {
+    let day = Arc::new(Mutex::new(Day::play()));
+    let node = Node::start(Arc::clone(&day));
+    let client = client(&day, &node).await;
+    let transactions: Vec<_> = (0..16).map(|_| client.sign(denials(256)).unwrap()).collect();
+    client.submit_many(&transactions).await.unwrap();
+    let stream = StreamId::Subject(SUBJECT);
+    let (proof, verified) = client.stream(&stream, 0).await.unwrap();
+    assert_eq!((proof.entries.len(), verified), (3 + 16 * 256, true));
+    let (proof, verified) = client.stream(&stream, 2).await.unwrap();
+    assert_eq!((proof.before.length(), proof.entries.len(), verified), (2, 1 + 16 * 256, true));
+    let (proof, verified) = client.stream(&stream, 1_000).await.unwrap();
+    assert_eq!((proof.before.length(), proof.entries.len(), verified), (1_000, 3_099, true));
+}

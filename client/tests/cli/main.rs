@@ -1,0 +1,10 @@
+//! The binary as a user runs it: help, completions, exit codes, and real proofs of a small ledger over HTTP.
+
+mod commands;
+mod help;
+#[path = "../../../spec/tests/proof/ledger.rs"]
+#[allow(dead_code)]
+mod ledger;
+mod node;
+mod offline;
+mod yilian;

@@ -1,0 +1,252 @@
+//! The little ledger behind HTTP: real tokens, real state machine, real proofs, and faults on demand. It stands in for
+//! a node only where a node is to misbehave or to be slow; whole nodes are tested by the whole-system tests.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use yilian_spec::codec;
+use yilian_spec::id::TransactionId;
+use yilian_spec::limits::TRANSACTION_BYTES_MAX;
+use yilian_spec::proof::ProofDocument;
+use yilian_spec::state::key::StreamId;
+use yilian_spec::token;
+use yilian_spec::transaction::Transaction;
+
+use crate::ledger::{Day, Ledger};
+
+/// What the node does instead of answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Closes the connection.
+    Hangs,
+    /// Says it is not ready.
+    NotReady,
+    /// Answers with something else than JSON.
+    Garbage,
+    /// Answers without end.
+    Endless,
+    /// Takes a transaction and forgets it.
+    Forgets,
+    /// Proves something else than was asked for.
+    OtherProof,
+}
+
+#[derive(Default)]
+struct Shared {
+    faults: VecDeque<Fault>,
+    submitted: Vec<Vec<u8>>,
+    requests: usize,
+}
+
+/// A running node.
+pub struct Node {
+    pub url: String,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Node {
+    pub fn start(day: Arc<Mutex<Day>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let state = Arc::clone(&shared);
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (day, state) = (Arc::clone(&day), Arc::clone(&state));
+                std::thread::spawn(move || serve(stream, &day, &state));
+            }
+        });
+        Self { url, shared }
+    }
+
+    /// Makes the next requests fail, one each.
+    pub fn fail(&self, faults: &[Fault]) {
+        self.shared.lock().unwrap().faults.extend(faults);
+    }
+
+    /// The bytes of every transaction it was sent.
+    pub fn submitted(&self) -> Vec<Vec<u8>> {
+        self.shared.lock().unwrap().submitted.clone()
+    }
+
+    pub fn requests(&self) -> usize {
+        self.shared.lock().unwrap().requests
+    }
+}
+
+struct Asked {
+    path: String,
+    query: String,
+    token: Option<String>,
+    body: Vec<u8>,
+}
+
+fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
+    let mut line = String::new();
+    stream.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
+    let target = line.split(' ').nth(1)?.to_owned();
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let mut asked = Asked { path: path.to_owned(), query: query.to_owned(), token: None, body: Vec::new() };
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        stream.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        match name.to_lowercase().as_str() {
+            "content-length" => length = value.parse().ok()?,
+            "authorization" => asked.token = value.strip_prefix("Bearer ").map(str::to_owned),
+            _ => {}
+        }
+    }
+    asked.body = vec![0; length];
+    stream.read_exact(&mut asked.body).ok()?;
+    Some(asked)
+}
+
+fn serve(stream: TcpStream, day: &Mutex<Day>, shared: &Mutex<Shared>) {
+    let mut out = stream.try_clone().unwrap();
+    let mut stream = BufReader::new(stream);
+    while let Some(asked) = read(&mut stream) {
+        let fault = {
+            let mut shared = shared.lock().unwrap();
+            shared.requests += 1;
+            if asked.path == "/v1/transactions" {
+                shared.submitted.push(asked.body.clone());
+            }
+            shared.faults.pop_front()
+        };
+        let (status, body) = match fault {
+            Some(Fault::Hangs) => return,
+            Some(Fault::NotReady) => error(503, "syncing", "the node is catching up"),
+            Some(Fault::Garbage) => (200, "<html>".to_owned()),
+            Some(Fault::Endless) => return endless(&mut out),
+            _ => answer(&asked, &mut day.lock().unwrap(), fault),
+        };
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
+        if out.write_all(head.as_bytes()).and_then(|()| out.write_all(body.as_bytes())).is_err() {
+            return;
+        }
+    }
+}
+
+fn endless(out: &mut TcpStream) {
+    let chunk = [b' '; 1 << 16];
+    let _ = out.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    while out.write_all(&chunk).is_ok() {}
+}
+
+fn error(status: u16, code: &str, message: &str) -> (u16, String) {
+    (status, json!({"error": {"code": code, "message": message}}).to_string())
+}
+
+fn answer(asked: &Asked, day: &mut Day, fault: Option<Fault>) -> (u16, String) {
+    let open = matches!(asked.path.as_str(), "/health" | "/v1/chain" | "/v1/checkpoint");
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let chain_id = day.ledger.checkpoint().chain_id.0;
+    let verified = |token: &String| token::parse_and_verify(token, now_s, &chain_id).is_ok();
+    if !open && !asked.token.as_ref().is_some_and(verified) {
+        return error(401, "no_token", "sign the request");
+    }
+    let path: Vec<&str> = asked.path.trim_start_matches('/').split('/').collect();
+    let document: Option<ProofDocument> = match path.as_slice() {
+        ["health"] => return (503, json!({"status": "syncing", "reason": "7 blocks behind"}).to_string()),
+        ["v1", "chain"] => return (200, chain(&day.ledger).to_string()),
+        ["v1", "checkpoint"] => {
+            return (200, serde_json::to_string(&day.ledger.checkpoint()).unwrap());
+        }
+        ["v1", "grants"] => return (200, grants(day).to_string()),
+        ["v1", "streams", kind, id] => {
+            let stream = StreamId::from_parts(kind, id).unwrap();
+            return (200, entries(&day.ledger, stream, &asked.query).to_string());
+        }
+        ["v1", "transactions"] => return (202, submit(asked, &mut day.ledger, fault).to_string()),
+        ["v1", "transactions", id] => return transaction(&day.ledger, id),
+        _ if fault == Some(Fault::OtherProof) => Some(day.ledger.transaction_proof(1, 0).into()),
+        ["v1", "transactions", id, "proof"] => {
+            find(&day.ledger, id).map(|(height, index)| day.ledger.transaction_proof(height, index).into())
+        }
+        ["v1", "state", key, "proof"] => {
+            let row = day.ledger.row_under(hex::decode(key).unwrap());
+            Some(yilian_spec::proof::StateProof { row, block: day.ledger.tip_block() }.into())
+        }
+        ["v1", "streams", kind, id, "proof"] => {
+            let from = asked.query.trim_start_matches("from=").parse().unwrap_or(0);
+            Some(day.ledger.stream_proof(StreamId::from_parts(kind, id).unwrap(), from).into())
+        }
+        ["v1", "agreements", id, "periods", period, "statement", "proof"] => {
+            Some(day.ledger.statement_proof(id.parse().unwrap(), period.parse().unwrap()).into())
+        }
+        _ => None,
+    };
+    match document {
+        Some(document) => (200, document.to_json()),
+        None => error(404, "not_found", "there is no such thing"),
+    }
+}
+
+fn chain(ledger: &Ledger) -> Value {
+    let tip = ledger.tip();
+    json!({
+        "chain_id": tip.chain_id, "network": "proofs", "height": tip.height, "block_id": tip.block_id,
+        "time": tip.time, "validators": tip.validators, "protocol_version": 1, "parameters": tip.parameters,
+    })
+}
+
+/// A page of 500 entries; the cursor is the index of the first.
+fn entries(ledger: &Ledger, stream: StreamId, query: &str) -> Value {
+    let cursor = query.split('&').find_map(|pair| pair.strip_prefix("cursor="));
+    let first: usize = cursor.map_or(0, |cursor| cursor.parse().unwrap());
+    let all = ledger.stream_proof(stream, 0).entries;
+    let page: Vec<_> = all.iter().skip(first).take(500).collect();
+    let next = (first + page.len() < all.len()).then(|| (first + page.len()).to_string());
+    json!({"items": page, "next_cursor": next, "height": ledger.tip().height})
+}
+
+fn grants(day: &Day) -> Value {
+    let key = yilian_spec::state::key::StateKey::Grant(day.grant);
+    let grant: yilian_spec::state::record::Grant = day.ledger.row(&key).require("grant").unwrap();
+    json!({"items": [{"id": day.grant, "record": grant}], "next_cursor": null, "height": 4})
+}
+
+fn find(ledger: &Ledger, id: &str) -> Option<(usize, usize)> {
+    let id: TransactionId = id.parse().ok()?;
+    ledger.transactions().find(|(_, _, found)| *found == id).map(|(height, index, _)| (height, index))
+}
+
+fn transaction(ledger: &Ledger, id: &str) -> (u16, String) {
+    let Some((height, index)) = find(ledger, id) else {
+        return error(404, "not_found", "there is no such transaction");
+    };
+    let proof = ledger.transaction_proof(height, index);
+    let body = json!({
+        "status": "committed", "height": height, "index": index, "time": proof.block.header.time,
+        "transaction": proof.transaction, "receipt": proof.receipt,
+    });
+    (200, body.to_string())
+}
+
+/// One block for each new transaction; a repeat is answered with the first outcome.
+fn submit(asked: &Asked, ledger: &mut Ledger, fault: Option<Fault>) -> Value {
+    let encoded: Vec<Vec<u8>> = match serde_json::from_slice::<Value>(&asked.body) {
+        Ok(list) => {
+            let texts = list["transactions"].as_array().unwrap().iter();
+            texts.map(|text| hex::decode(text.as_str().unwrap()).unwrap()).collect()
+        }
+        Err(_) => vec![asked.body.clone()],
+    };
+    let mut results = Vec::new();
+    for bytes in encoded {
+        let transaction: Transaction = codec::decode(&bytes, TRANSACTION_BYTES_MAX).unwrap();
+        let id = transaction.id();
+        if fault != Some(Fault::Forgets) && find(ledger, &id.to_string()).is_none() {
+            ledger.block(vec![transaction]);
+        }
+        results.push(json!({"transaction_id": id, "status": "accepted"}));
+    }
+    json!({ "results": results })
+}

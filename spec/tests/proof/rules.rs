@@ -1,0 +1,266 @@
+//! One test for each rule of chapter 7, and what the proofs of an honest ledger show.
+
+use yilian_spec::block::CertificateError;
+use yilian_spec::codec;
+use yilian_spec::height::Height;
+use yilian_spec::id::{BlockId, ChainId, GrantId, SubjectTag};
+use yilian_spec::limits::PROOF_BYTES_MAX;
+use yilian_spec::membership::{Role, Validator, ValidatorSet};
+use yilian_spec::merkle::log::Frontier;
+use yilian_spec::merkle::state_tree::StateProofError;
+use yilian_spec::proof::{Checkpoint, ProofDocument, ProofError};
+use yilian_spec::receipt::Outcome;
+use yilian_spec::refusal::Refusal;
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::record::{ClosedPeriod, Grant};
+use yilian_spec::validation::semantic::SemanticError;
+
+use crate::ledger::{Day, SUBJECT, certificate, institution, secret};
+
+#[test]
+fn honest_proofs_of_every_kind_verify_and_survive_their_json() {
+    let day = Day::play();
+    let checkpoint = day.ledger.checkpoint();
+    for document in day.documents() {
+        document.verify(&checkpoint).unwrap();
+        let again = ProofDocument::from_json(document.to_json().as_bytes()).unwrap();
+        assert_eq!(again, document);
+    }
+}
+
+#[test]
+fn a_transaction_proof_shows_what_the_rules_said() {
+    let day = Day::play();
+    let refused = day.ledger.transaction_proof(3, 1);
+    let header = refused.verify(&day.ledger.checkpoint()).unwrap();
+    assert_eq!((header.height, header.transaction_count), (Height(3), 5));
+    let reason = Refusal::CategoryNotGranted;
+    assert_eq!(refused.receipt.outcome, Outcome::Refused { operation: 0, reason });
+}
+
+#[test]
+fn a_stream_proof_shows_that_nothing_was_left_out() {
+    let day = Day::play();
+    let checkpoint = day.ledger.checkpoint();
+    let all = day.ledger.stream_proof(StreamId::Subject(SUBJECT), 0);
+    let verified = all.verify(&checkpoint).unwrap();
+    assert_eq!((verified.first, verified.length), (0, 3), "a grant, a disclosure, a refused disclosure");
+    let name = StreamId::Institution(institution("renhe-hospital"));
+    let whole = day.ledger.stream_proof(name.clone(), 0).verify(&checkpoint).unwrap().length;
+    for from in 0..=whole {
+        let part = day.ledger.stream_proof(name.clone(), from as usize);
+        let verified = part.verify(&checkpoint).unwrap();
+        assert_eq!((verified.first, verified.length), (from, whole));
+    }
+}
+
+#[test]
+fn a_statement_proof_names_amounts_and_parties() {
+    let day = Day::play();
+    let proof = day.ledger.statement_proof(day.agreement, 0);
+    let verified = proof.verify(&day.ledger.checkpoint()).unwrap();
+    assert_eq!(verified.closed_period.events, 3);
+    assert_eq!(proof.statement.statement.total().unwrap().0, 3 * 18_000);
+    assert_eq!(verified.agreement.terms.parties.len(), 2);
+}
+
+#[test]
+fn p_1_other_documents_are_refused() {
+    let day = Day::play();
+    let json = ProofDocument::from(day.ledger.transaction_proof(1, 0)).to_json();
+    let bend = |from: &str, to: &str| {
+        let bent = json.replacen(from, to, 1);
+        assert_ne!(bent, json, "{from} does not occur");
+        ProofDocument::from_json(bent.as_bytes())
+    };
+    for (from, to) in [
+        ("yilian-proof/v1", "yilian-proof/v2"),
+        ("\"format\"", "\"fromat\""),
+        ("\"transaction\",", "\"receipt\","),
+        ("\"kind\": \"transaction\"", "\"kind\": \"state\""),
+        ("\"receipt_inclusion\": {", "\"receipt_inclusion\": {\"note\": 1,"),
+        ("\"effects\"", "\"side_effects\""),
+    ] {
+        assert!(matches!(bend(from, to), Err(ProofError::NotADocument { .. })), "{from} to {to}");
+    }
+    for text in ["", "{}", "null", "[]", &format!("{json} x")] {
+        let error = ProofDocument::from_json(text.as_bytes()).unwrap_err();
+        assert!(matches!(error, ProofError::NotADocument { .. }), "{text}: {error}");
+    }
+    let long = format!("{json}{}", " ".repeat(PROOF_BYTES_MAX));
+    let length = long.len();
+    assert_eq!(ProofDocument::from_json(long.as_bytes()), Err(ProofError::TooLong { length }));
+}
+
+#[test]
+fn p_2_to_p_4_the_checkpoint_decides_which_ledger() {
+    let day = Day::play();
+    let proof = day.ledger.transaction_proof(1, 0);
+    let good = day.ledger.checkpoint();
+    let empty = Checkpoint { validators: ValidatorSet::new(Vec::new()), ..good.clone() };
+    assert_eq!(proof.verify(&empty), Err(ProofError::Checkpoint));
+    let trusted = ChainId([1; 32]);
+    let other = Checkpoint { chain_id: trusted, ..good.clone() };
+    assert_eq!(proof.verify(&other), Err(ProofError::OtherChain { found: good.chain_id, trusted }));
+    let pinned = |height, id| Checkpoint { height: Height(height), block_id: Some(id), ..good.clone() };
+    let id = proof.block.header.id();
+    assert!(proof.verify(&pinned(1, id)).is_ok());
+    assert!(proof.verify(&pinned(2, BlockId([1; 32]))).is_ok(), "another height says nothing about this one");
+    let refusal = Err(ProofError::TwoHistories { height: Height(1) });
+    assert_eq!(proof.verify(&pinned(1, BlockId([1; 32]))), refusal);
+    let mut newer = proof.clone();
+    newer.block.header.version = 2;
+    assert_eq!(newer.verify(&good), Err(ProofError::Version { found: 2 }));
+}
+
+#[test]
+fn p_5_the_certificate_must_be_the_validators() {
+    let day = Day::play();
+    let checkpoint = day.ledger.checkpoint();
+    let mut proof = day.ledger.transaction_proof(1, 0);
+    let header = proof.block.header.clone();
+    proof.block.certificate = certificate(&header, &["anping-hospital", "heping-hospital"]);
+    let power = CertificateError::TooLittlePower { signed: 2, total: 4 };
+    assert_eq!(proof.verify(&checkpoint), Err(ProofError::Certificate(power)));
+    let stranger = |id: &str| Validator {
+        key: secret(id, Role::Node).public_key(),
+        institution: institution(id),
+        power: 1,
+    };
+    let validators = ValidatorSet::new(vec![stranger("anping-hospital"), stranger("renhe-hospital")]);
+    let other = Checkpoint { validators, ..checkpoint };
+    assert_eq!(proof.verify(&other), Err(ProofError::Certificate(CertificateError::OtherValidators)));
+}
+
+#[test]
+fn p_6_to_p_9_transaction_and_receipt_belong_together_and_into_the_block() {
+    let day = Day::play();
+    let checkpoint = &day.ledger.checkpoint();
+    let good = day.ledger.transaction_proof(3, 1);
+    let other = day.ledger.transaction_proof(3, 2);
+    let mut proof = good.clone();
+    proof.transaction.signature = other.transaction.signature;
+    assert_eq!(proof.verify(checkpoint), Err(ProofError::Transaction(SemanticError::BadSignature)));
+    let mut proof = good.clone();
+    proof.receipt = other.receipt.clone();
+    let found = other.receipt.transaction_id;
+    assert_eq!(proof.verify(checkpoint), Err(ProofError::OtherReceipt { found }));
+    let mut proof = good.clone();
+    proof.transaction_inclusion = other.transaction_inclusion.clone();
+    assert!(matches!(proof.verify(checkpoint), Err(ProofError::TransactionNotIncluded(_))));
+    let mut proof = good.clone();
+    proof.receipt_inclusion = other.receipt_inclusion.clone();
+    assert_eq!(proof.verify(checkpoint), Err(ProofError::OtherPlace));
+    let mut proof = good.clone();
+    proof.receipt.outcome = Outcome::Applied;
+    assert!(matches!(proof.verify(checkpoint), Err(ProofError::ReceiptNotIncluded(_))));
+    let mut proof = good;
+    proof.block = other.block;
+    assert!(proof.verify(checkpoint).is_ok(), "they are of one block");
+    proof.block = day.ledger.tip_block();
+    assert!(matches!(proof.verify(checkpoint), Err(ProofError::TransactionNotIncluded(_))));
+}
+
+#[test]
+fn p_10_and_p_11_rows_stand_in_the_state_or_do_not() {
+    let day = Day::play();
+    let checkpoint = &day.ledger.checkpoint();
+    let plain = StateKey::Statement(day.agreement, 0);
+    let mut hidden = day.ledger.state_proof(&plain);
+    hidden.row.value = None;
+    assert_eq!(hidden.verify(checkpoint), Err(ProofError::NotProvable), "absence that says nothing");
+    let good = day.ledger.state_proof(&StateKey::Grant(day.grant));
+    good.verify(checkpoint).unwrap();
+    let mut denied = good.clone();
+    denied.row.value = None;
+    assert_eq!(denied.verify(checkpoint), Err(ProofError::Row(StateProofError::KeyPresent)));
+    let mut changed = good.clone();
+    let mut grant: Grant = changed.row.require("grant").unwrap();
+    grant.grantee = institution("anping-hospital");
+    changed.row.value = Some(codec::encode(&grant));
+    assert_eq!(changed.verify(checkpoint), Err(ProofError::Row(StateProofError::OtherValue)));
+    let mut invented = day.ledger.state_proof(&StateKey::Grant(GrantId([9; 32])));
+    invented.row.value = good.row.value;
+    assert!(matches!(invented.verify(checkpoint), Err(ProofError::Row(_))));
+}
+
+#[test]
+fn p_12_to_p_15_a_stream_is_its_own_and_whole() {
+    let day = Day::play();
+    let checkpoint = &day.ledger.checkpoint();
+    let good = day.ledger.stream_proof(StreamId::Subject(SUBJECT), 0);
+    let mut other = good.clone();
+    other.stream = StreamId::Subject(SubjectTag([8; 32]));
+    assert!(matches!(other.verify(checkpoint), Err(ProofError::OtherRow { .. })));
+    let mut shorter = good.clone();
+    shorter.entries.pop();
+    assert_eq!(shorter.verify(checkpoint), Err(ProofError::EntryCount { length: 3, found: 2 }));
+    let mut longer = good.clone();
+    longer.entries.push(longer.entries[0].clone());
+    assert_eq!(longer.verify(checkpoint), Err(ProofError::EntryCount { length: 3, found: 4 }));
+    let mut exchanged = good.clone();
+    exchanged.entries.swap(0, 1);
+    assert_eq!(exchanged.verify(checkpoint), Err(ProofError::EntriesMismatch));
+    // A part before that is made up: the right number of entries, but not those.
+    let mut made_up = good.clone();
+    let mut before = Frontier::new();
+    before.append([3; 32]).unwrap();
+    made_up.before = before;
+    made_up.entries.remove(0);
+    assert_eq!(made_up.verify(checkpoint), Err(ProofError::EntriesMismatch));
+    // The head of another stream has another form of key; a row that is no head does not decode as one.
+    let mut no_head = good;
+    no_head.head = day.ledger.row(&StateKey::Grant(day.grant));
+    assert!(matches!(no_head.verify(checkpoint), Err(ProofError::OtherRow { .. })));
+}
+
+#[test]
+fn p_13_a_malformed_part_before_is_refused() {
+    let day = Day::play();
+    let document: ProofDocument = day.ledger.stream_proof(StreamId::Subject(SUBJECT), 0).into();
+    let bent = document.to_json().replacen("\"length\": 0", "\"length\": 1", 1);
+    let bent = ProofDocument::from_json(bent.as_bytes()).unwrap();
+    assert!(matches!(bent.verify(&day.ledger.checkpoint()), Err(ProofError::Head(_))));
+}
+
+#[test]
+fn p_16_a_statement_is_the_closed_periods() {
+    let day = Day::play();
+    let checkpoint = &day.ledger.checkpoint();
+    let good = day.ledger.statement_proof(day.agreement, 0);
+    let mut changed = good.clone();
+    changed.statement.statement.lines[0].share.amount.0 += 1;
+    assert_eq!(changed.verify(checkpoint), Err(ProofError::StatementMismatch));
+    let mut other = good.clone();
+    other.statement.period = 1;
+    assert!(matches!(other.verify(checkpoint), Err(ProofError::OtherRow { .. })));
+    let mut absent = good.clone();
+    absent.statement.period = 1;
+    absent.closed_period = day.ledger.row(&StateKey::ClosedPeriod(day.agreement, 1));
+    assert!(matches!(absent.verify(checkpoint), Err(ProofError::Absent { .. })));
+    let closed: ClosedPeriod = good.closed_period.require("closed period").unwrap();
+    assert_eq!(closed.events, 3);
+    let form = good.agreement_row.read::<ClosedPeriod>("closed period");
+    assert!(matches!(form, Err(ProofError::RowForm { .. })));
+}
+
+#[test]
+fn streams_have_one_text_form() {
+    let day = Day::play();
+    let streams = [
+        StreamId::Subject(SUBJECT),
+        StreamId::Institution(institution("renhe-hospital")),
+        StreamId::Grant(day.grant),
+        StreamId::Period { agreement: day.agreement, period: 12 },
+    ];
+    for stream in streams {
+        assert_eq!(stream.to_string().parse(), Ok(stream.clone()));
+    }
+    let agreement = day.agreement;
+    for text in ["", "subject", "subject/x", "patient/7", "period/7"] {
+        assert!(text.parse::<StreamId>().is_err(), "{text}");
+    }
+    for number in ["", "01", "+1", "-1", "4294967296"] {
+        assert!(format!("period/{agreement}.{number}").parse::<StreamId>().is_err(), "{number}");
+    }
+}
