@@ -37,9 +37,9 @@ pub struct Header {
     pub transactions_root: Hash,
     /// Merkle root over the encoded receipts, in the same order.
     pub receipts_root: Hash,
-    /// Transactions in the ledger up to and including this block.
+    /// Transactions in the ledger up to and including this block: the leaves of its log.
     pub log_size: u64,
-    /// Root of the append-only log of all of them.
+    /// Root of that append-only log, whose leaves are the encoded receipts of all transactions (rule B-9).
     pub log_root: Hash,
     /// Root of the state after this block.
     pub state_root: Hash,

@@ -36,7 +36,7 @@ pub struct Tip {
     pub block_id: BlockId,
     /// The last block's time, or the genesis time.
     pub time: LedgerTime,
-    /// The log of all transactions.
+    /// The log of all transactions' receipts.
     pub log: Frontier,
     /// The root of the state.
     pub state_root: Hash,
@@ -116,7 +116,7 @@ pub struct ExecutedBlock {
     pub receipts: Vec<Receipt>,
     /// All rows it writes.
     pub writes: Writes,
-    /// The nodes that it completes in the log of all transactions.
+    /// The nodes that it completes in the ledger's log.
     pub log_nodes: Vec<CompleteNode>,
     /// The tip after it.
     pub tip: Tip,

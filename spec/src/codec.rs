@@ -1,6 +1,6 @@
 //! The canonical encoding: bincode's format with fixed-size little-endian integers, decoded strictly.
 //!
-//! Rules E-1 to E-5 of `spec/protocol/01-encoding.md`. A value has exactly one encoding: what decodes must encode
+//! Rules E-1 to E-6 of `spec/protocol/01-encoding.md`. A value has exactly one encoding: what decodes must encode
 //! to the same bytes again, so unsorted maps, repeated keys and trailing bytes are refused without a rule for each.
 
 use sha2::{Digest, Sha256};

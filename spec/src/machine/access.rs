@@ -12,6 +12,7 @@ use crate::state::key::{StateKey, StreamId};
 use crate::state::record::{Disclosure, Grant, GrantEnd};
 use crate::time::Window;
 
+/// Rule O-4.
 pub(super) fn grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &GrantAccess) -> Step {
     let GrantAccess { subject, grantee, scope, window, consent } = operation;
     require(grantee != call.institution, Refusal::SameInstitution)?;
@@ -49,6 +50,7 @@ pub(super) fn open_grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, gran
     id
 }
 
+/// Rule O-5.
 pub(super) fn revoke<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RevokeGrant) -> Step {
     let mut grant = find(call, operation.grant)?;
     require(grant.grantor == *call.institution, Refusal::NotTheGrantor)?;
@@ -70,6 +72,7 @@ pub(super) fn end_with_referral<V: StateView + ?Sized>(call: &mut Call<'_, '_, V
     Ok(())
 }
 
+/// Rule O-6.
 pub(super) fn disclose<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &RecordDisclosure,
@@ -121,6 +124,7 @@ fn check_covered<V: StateView + ?Sized>(
     require(grant.scope.purposes.contains(&asked.purpose), Refusal::PurposeNotGranted)
 }
 
+/// Rule O-7.
 pub(super) fn receive<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RecordReceipt) -> Step {
     let key = StateKey::Disclosure(operation.disclosure);
     let mut disclosure: Disclosure = call.state.read(&key)?.ok_or(Refusal::NoSuchDisclosure)?;

@@ -20,6 +20,7 @@ use crate::state::StateView;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::record::{Agreement, AgreementState, ClosedPeriod, PeriodStatement};
 
+/// Rule O-22.
 pub(super) fn propose<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &ProposeAgreement,
@@ -51,6 +52,7 @@ pub(super) fn propose<V: StateView + ?Sized>(
     Ok(())
 }
 
+/// Rule O-23.
 pub(super) fn sign<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &SignAgreement) -> Step {
     let mut agreement = find(call, operation.agreement)?;
     require_party(&agreement.terms, call.institution)?;
@@ -67,6 +69,7 @@ pub(super) fn sign<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation:
     Ok(())
 }
 
+/// Rule O-24.
 pub(super) fn terminate<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &TerminateAgreement,
@@ -82,6 +85,7 @@ pub(super) fn terminate<V: StateView + ?Sized>(
     Ok(())
 }
 
+/// Rule O-25.
 pub(super) fn close_period<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &ClosePeriod,

@@ -11,11 +11,13 @@ use crate::state::StateView;
 use crate::state::key::StateKey;
 use crate::time::Window;
 
+/// Rule O-1.
 pub(super) fn register<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RegisterKey) -> Step {
     let RegisterKey { key, role, window, possession } = operation;
     add_key(call, *key, *role, *window, possession)
 }
 
+/// Rule O-2.
 pub(super) fn rotate<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RotateKey) -> Step {
     let RotateKey { old_key, new_key, window, possession } = operation;
     let old = own_key(call, old_key)?;
@@ -24,6 +26,7 @@ pub(super) fn rotate<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operatio
     end_key(call, *old_key, old)
 }
 
+/// Rule O-3.
 pub(super) fn revoke<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RevokeKey) -> Step {
     let record = own_key(call, &operation.key)?;
     require(record.role != Role::Validator, Refusal::ValidatorKeyNeedsBallot)?;

@@ -153,6 +153,7 @@ fn effects_hash(writes: &Writes) -> Hash {
     codec::hash(Domain::Effects, writes)
 }
 
+/// Rules: one operation after another; the first that is refused stops them.
 fn run_operations<V: StateView + ?Sized>(
     layer: &mut Overlay<'_, V>,
     context: &BlockContext,

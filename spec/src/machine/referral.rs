@@ -25,6 +25,7 @@ use crate::state::key::{StateKey, StreamId};
 use crate::state::record::{Capacity, Grant, Referral, ReferralState};
 use crate::time::{LedgerTime, Window};
 
+/// Rule O-8.
 pub(super) fn publish_capacity<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &PublishCapacity,
@@ -37,6 +38,7 @@ pub(super) fn publish_capacity<V: StateView + ?Sized>(
     Ok(())
 }
 
+/// Rule O-9.
 pub(super) fn request<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &RequestReferral,
@@ -60,6 +62,7 @@ pub(super) fn request<V: StateView + ?Sized>(
     Ok(())
 }
 
+/// Rule O-19.
 pub(super) fn return_downward<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &ReturnDownward,
@@ -90,6 +93,7 @@ pub(super) fn return_downward<V: StateView + ?Sized>(
     Ok(())
 }
 
+/// Rule O-11.
 pub(super) fn accept<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &AcceptReferral) -> Step {
     let mut referral = find_in(call, operation.referral, ReferralState::Requested)?;
     require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
@@ -111,6 +115,7 @@ pub(super) fn accept<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operatio
     advance(call, operation.referral, referral, ReferralState::Accepted)
 }
 
+/// Rule O-12.
 pub(super) fn decline<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &DeclineReferral,
@@ -121,6 +126,7 @@ pub(super) fn decline<V: StateView + ?Sized>(
     advance(call, operation.referral, referral, ReferralState::Declined)
 }
 
+/// Rule O-13.
 pub(super) fn redirect<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &RedirectReferral,
@@ -140,6 +146,7 @@ pub(super) fn redirect<V: StateView + ?Sized>(
     advance(call, operation.referral, referral, ReferralState::Requested)
 }
 
+/// Rule O-14.
 pub(super) fn cancel<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &CancelReferral) -> Step {
     let mut referral = find(call, operation.referral)?;
     let early = matches!(referral.state, ReferralState::Requested | ReferralState::Accepted);
@@ -149,6 +156,7 @@ pub(super) fn cancel<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operatio
     advance(call, operation.referral, referral, ReferralState::Cancelled)
 }
 
+/// Rule O-15.
 pub(super) fn hand_over<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &HandOver) -> Step {
     let mut referral = find_in(call, operation.referral, ReferralState::Accepted)?;
     require(referral.requester == *call.institution, Refusal::NotThatParty)?;
@@ -156,6 +164,7 @@ pub(super) fn hand_over<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, opera
     advance(call, operation.referral, referral, ReferralState::HandedOver)
 }
 
+/// Rule O-16.
 pub(super) fn acknowledge<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &AcknowledgeHandover,
@@ -166,6 +175,7 @@ pub(super) fn acknowledge<V: StateView + ?Sized>(
     advance(call, operation.referral, referral, ReferralState::InCare)
 }
 
+/// Rule O-17.
 pub(super) fn report_outcome<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &ReportOutcome,
@@ -176,6 +186,7 @@ pub(super) fn report_outcome<V: StateView + ?Sized>(
     advance(call, operation.referral, referral, ReferralState::OutcomeReported)
 }
 
+/// Rule O-18.
 pub(super) fn close_clinically<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &CloseClinically,
@@ -185,6 +196,7 @@ pub(super) fn close_clinically<V: StateView + ?Sized>(
     advance(call, operation.referral, referral, ReferralState::ClosedClinically)
 }
 
+/// Rule O-18.
 pub(super) fn close_administratively<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     operation: &CloseAdministratively,

@@ -12,6 +12,7 @@ use crate::state::StateView;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::record::{Agreement, AgreementState, Service};
 
+/// Rule O-20.
 pub(super) fn deliver<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &DeliverService) -> Step {
     let played_a_part = operation.parts.iter().any(|part| part.institution == *call.institution);
     require(played_a_part, Refusal::NoPartPlayed)?;
@@ -20,7 +21,6 @@ pub(super) fn deliver<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operati
     operation.parts.iter().try_for_each(|part| call.require_member(&part.institution))?;
     if let Some(referral) = operation.referral {
         require(call.state.contains(&StateKey::Referral(referral))?, Refusal::NoSuchReferral)?;
-        call.concerns(StreamId::Referral(referral));
     }
     let evidence = StateKey::Evidence(operation.evidence);
     require(!call.state.contains(&evidence)?, Refusal::EvidenceRepeated)?;
@@ -39,6 +39,7 @@ pub(super) fn deliver<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operati
     Ok(())
 }
 
+/// Rule O-21.
 pub(super) fn reverse<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &ReverseService) -> Step {
     let key = StateKey::Service(operation.service);
     let mut service: Service = call.state.read(&key)?.ok_or(Refusal::NoSuchService)?;
@@ -53,14 +54,19 @@ pub(super) fn reverse<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operati
     Ok(())
 }
 
+/// A service and its reversal belong to the payer, those who played a part, and the referral.
 fn concerns_parties<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, service: &DeliverService) {
+    if let Some(referral) = service.referral {
+        call.concerns(StreamId::Referral(referral));
+    }
     call.concerns(StreamId::Institution(service.payer.clone()));
     for part in &service.parts {
         call.concerns(StreamId::Institution(part.institution.clone()));
     }
 }
 
-/// Counts the service in the open period of every agreement that covers it.
+/// Counts the service in the open period of every agreement that covers it and has the author as a party: nobody else's
+/// record moves money between the parties (rule O-20).
 fn count<V: StateView + ?Sized>(
     call: &mut Call<'_, '_, V>,
     service: &DeliverService,

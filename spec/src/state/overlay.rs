@@ -1,4 +1,5 @@
-//! Writes on top of a state that stays as it is: one layer for the block, one for the transaction in execution.
+//! Writes on top of a state that stays as it is: one layer for the block, one for the transaction in execution
+//! (rule R-3).
 
 use std::collections::BTreeMap;
 

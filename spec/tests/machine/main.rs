@@ -6,5 +6,8 @@ mod access;
 mod authority;
 mod membership;
 mod referral;
+mod refusals;
 mod settlement;
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "../support/world.rs"]
 mod world;

@@ -2,22 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use yilian_spec::chain::{self, Tip};
+use yilian_spec::chain::{self, ExecutedBlock, Tip};
 use yilian_spec::codec::{self, Canonical};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::id::{Commitment, Hash, InstitutionId, ServiceCode, SubjectTag, TransactionId, object_id};
 use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
 use yilian_spec::merkle::log::Frontier;
+use yilian_spec::merkle::state_tree::workload::MemoryStore;
+use yilian_spec::merkle::state_tree::{KeyHash, StateTree, ValueHash};
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::{AccessScope, Category, Purpose, Sensitivity};
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::stream::Entry;
 use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::transaction::{CheckedTransaction, Transaction, TransactionBody};
 use yilian_spec::validation::semantic;
 
 pub const TEACHING: &str = "renhe-hospital";
@@ -28,8 +31,9 @@ pub const REGULATOR: &str = "health-commission";
 const START_MS: u64 = 1_790_000_000_000;
 pub const DAY_MS: u64 = 86_400_000;
 
+/// A state in memory.
 #[derive(Default)]
-struct Rows {
+pub struct Rows {
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
     transactions: BTreeSet<TransactionId>,
 }
@@ -44,8 +48,29 @@ impl StateView for Rows {
     }
 }
 
+impl Rows {
+    /// The root of the state tree over the proven rows after these writes, built anew.
+    pub fn root_after(&self, writes: &Writes) -> Result<Hash, ViewError> {
+        let mut rows = self.rows.clone();
+        put(&mut rows, writes);
+        let proven = rows.iter().filter(|(key, _)| StateKey::is_proven(key));
+        let leaves = proven.map(|(key, row)| (KeyHash::of(key), Some(ValueHash::of(row)))).collect();
+        let update = StateTree::new().prepare(&MemoryStore::default(), &leaves);
+        Ok(Hash(update.map_err(|error| ViewError(error.to_string()))?.root()))
+    }
+}
+
+fn put(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, writes: &Writes) {
+    for (key, row) in writes {
+        match row {
+            Some(row) => rows.insert(key.clone(), row.clone()),
+            None => rows.remove(key),
+        };
+    }
+}
+
 pub struct World {
-    rows: Rows,
+    pub rows: Rows,
     pub tip: Tip,
     nonce: u128,
 }
@@ -79,7 +104,7 @@ pub fn scope() -> AccessScope {
     }
 }
 
-fn genesis() -> Genesis {
+pub fn genesis() -> Genesis {
     use InstitutionKind::{Hospital, Insurer, PrimaryCare, Regulator};
     let entry = |id: &str, kind, tier| {
         let roles = [
@@ -131,17 +156,19 @@ impl World {
         genesis.check().unwrap();
         let tip = Tip::genesis(&genesis, Hash::default());
         let mut world = Self { rows: Rows::default(), tip, nonce: 0 };
-        world.apply(chain::genesis_writes(&genesis));
+        world.apply(&chain::genesis_writes(&genesis));
         world
     }
 
-    fn apply(&mut self, writes: yilian_spec::state::overlay::Writes) {
-        for (key, row) in writes {
-            match row {
-                Some(row) => self.rows.rows.insert(key, row),
-                None => self.rows.rows.remove(&key),
-            };
-        }
+    fn apply(&mut self, writes: &Writes) {
+        put(&mut self.rows.rows, writes);
+    }
+
+    /// Takes over a block that was executed.
+    pub fn commit(&mut self, block: ExecutedBlock) {
+        self.apply(&block.writes);
+        self.rows.transactions.extend(block.transactions.iter().map(CheckedTransaction::id));
+        self.tip = block.tip;
     }
 
     /// Lets time pass before the next block.
@@ -182,10 +209,8 @@ impl World {
         let block =
             chain::execute(&self.tip, &self.rows, time, proposer, vec![checked], |_| Ok(Hash::default()))
                 .unwrap();
-        self.apply(block.writes);
-        self.rows.transactions.insert(id);
-        self.tip = block.tip;
         let outcome = block.receipts[0].outcome;
+        self.commit(block);
         if let Outcome::Refused { .. } = outcome {
             self.assert_only_streams_changed(&before);
         }

@@ -1,0 +1,174 @@
+//! Rules B-10 to B-15: every way in which a received block is not the next one.
+
+use yilian_spec::block::Block;
+use yilian_spec::chain::{self, BlockError, Expectation};
+use yilian_spec::height::Height;
+use yilian_spec::id::{BlockId, ChainId, Hash};
+use yilian_spec::limits;
+use yilian_spec::membership::Role;
+use yilian_spec::signature::Signature;
+use yilian_spec::state::ViewError;
+use yilian_spec::time::LedgerTime;
+use yilian_spec::validation::contextual::ContextualError;
+use yilian_spec::validation::semantic::SemanticError;
+
+use crate::support::{CATCHING_UP, build, proposer, transactions, travelling, validate, validate_with};
+use crate::world::{COUNTY, REGULATOR, World, secret};
+
+fn block(world: &mut World) -> Block {
+    let transactions = transactions(world);
+    travelling(&build(world, transactions))
+}
+
+/// The refusal after one change of a block that is in order.
+fn refusal(change: impl FnOnce(&mut Block)) -> BlockError {
+    let mut world = World::new();
+    let mut block = block(&mut world);
+    assert!(validate(&world, block.clone(), CATCHING_UP).is_ok());
+    change(&mut block);
+    validate(&world, block, CATCHING_UP).expect_err("the block breaks a rule")
+}
+
+#[test]
+fn rule_b10_the_header_continues_the_tip() {
+    let errors = [
+        refusal(|block| block.header.version = 2),
+        refusal(|block| block.header.chain_id = ChainId([9; 32])),
+        refusal(|block| block.header.height = Height(2)),
+        refusal(|block| block.header.previous = BlockId([9; 32])),
+    ];
+    assert!(errors.iter().all(|error| *error == BlockError::NotTheNext), "{errors:?}");
+}
+
+#[test]
+fn rule_b11_time_rises_and_does_not_run_ahead() {
+    let previous = World::new().time();
+    for found in [previous, previous.minus_ms(1)] {
+        let error = refusal(|block| block.header.time = found);
+        assert_eq!(error, BlockError::Time { found, previous });
+    }
+    let mut world = World::new();
+    let block = block(&mut world);
+    let time = block.header.time;
+    let by = |clock: LedgerTime| {
+        validate(&world, block.clone(), Expectation { proposer: None, clock: Some(clock) }).map(drop)
+    };
+    let latest = time.minus_ms(limits::BLOCK_TIME_AHEAD_MS_MAX);
+    assert_eq!(by(latest), Ok(()));
+    let previous = world.tip.time;
+    assert_eq!(by(latest.minus_ms(1)), Err(BlockError::Time { found: time, previous }));
+}
+
+#[test]
+fn rule_b11_a_clock_that_is_behind_the_ledger_does_not_stop_it() {
+    let world = World::new();
+    let time = world.tip.next_time_min();
+    let root_of = |writes: &_| world.rows.root_after(writes);
+    let next = chain::execute(&world.tip, &world.rows, time, proposer(), vec![], root_of).unwrap();
+    let expectation = Expectation { proposer: None, clock: Some(LedgerTime(0)) };
+    assert!(validate(&world, travelling(&next), expectation).is_ok());
+}
+
+#[test]
+fn rule_b12_the_proposer_is_the_validator_of_the_round() {
+    let stranger = secret(REGULATOR, Role::Validator).public_key();
+    assert_eq!(refusal(|block| block.header.proposer = stranger), BlockError::Proposer);
+    let mut world = World::new();
+    let block = block(&mut world);
+    let by = |chosen| {
+        let expectation = Expectation { proposer: Some(chosen), clock: None };
+        validate(&world, block.clone(), expectation).map(drop)
+    };
+    assert_eq!(by(proposer()), Ok(()));
+    assert_eq!(by(secret(COUNTY, Role::Validator).public_key()), Err(BlockError::Proposer));
+}
+
+#[test]
+fn rule_b13_a_block_is_within_the_parameters() {
+    let mut world = World::new();
+    let block = block(&mut world);
+    let bytes = block.transactions.iter().map(|entry| yilian_spec::codec::encode(entry).len()).sum();
+    let too_large = Err(BlockError::TooLarge { count: 4, bytes });
+    world.tip.parameters.block_transactions_max = 3;
+    assert_eq!(validate(&world, block.clone(), CATCHING_UP).map(drop), too_large);
+    world.tip.parameters.block_transactions_max = 4;
+    world.tip.parameters.block_bytes_max = u32::try_from(bytes).unwrap() - 1;
+    assert_eq!(validate(&world, block.clone(), CATCHING_UP).map(drop), too_large);
+    world.tip.parameters.block_bytes_max += 1;
+    assert!(validate(&world, block, CATCHING_UP).is_ok());
+}
+
+#[test]
+fn rule_b14_every_transaction_is_valid_and_in_its_place() {
+    let forged = refusal(|block| block.transactions[2].signature = Signature([0; 64]));
+    assert_eq!(forged, BlockError::Semantic { index: 2, reason: SemanticError::BadSignature });
+    let twice = refusal(|block| {
+        let again = block.transactions[0].clone();
+        block.transactions.push(again);
+    });
+    assert_eq!(twice, BlockError::Contextual { index: 4, reason: ContextualError::Repeated });
+    let mut world = World::new();
+    let block = block(&mut world);
+    let executed = validate(&world, block.clone(), CATCHING_UP).unwrap();
+    world.commit(executed);
+    let again = build(&world, vec![]);
+    let replayed = Block { header: again.header, transactions: vec![block.transactions[1].clone()] };
+    let error = validate(&world, replayed, CATCHING_UP).unwrap_err();
+    assert_eq!(error, BlockError::Contextual { index: 0, reason: ContextualError::Repeated });
+}
+
+#[test]
+fn rule_b15_each_result_in_the_header_is_computed_again() {
+    let other = Hash([9; 32]);
+    let fields = [
+        ("transaction_count", refusal(|block| block.header.transaction_count += 1)),
+        ("transactions_root", refusal(|block| block.header.transactions_root = other)),
+        ("receipts_root", refusal(|block| block.header.receipts_root = other)),
+        ("log_size", refusal(|block| block.header.log_size += 1)),
+        ("log_root", refusal(|block| block.header.log_root = other)),
+        ("state_root", refusal(|block| block.header.state_root = other)),
+        ("validators_hash", refusal(|block| block.header.validators_hash = other)),
+        ("next_validators_hash", refusal(|block| block.header.next_validators_hash = other)),
+    ];
+    for (field, error) in fields {
+        assert_eq!(error, BlockError::HeaderMismatch { field });
+    }
+}
+
+#[test]
+fn rule_b15_transactions_that_are_left_out_added_or_swapped_show() {
+    let fewer = refusal(|block| drop(block.transactions.pop()));
+    assert_eq!(fewer, BlockError::HeaderMismatch { field: "transaction_count" });
+    let swapped = refusal(|block| block.transactions.swap(0, 1));
+    assert_eq!(swapped, BlockError::HeaderMismatch { field: "transactions_root" });
+}
+
+#[test]
+fn a_state_that_cannot_be_read_says_nothing_about_the_block() {
+    let mut world = World::new();
+    let block = block(&mut world);
+    let failing = |_: &_| Err(ViewError("the disk is gone".into()));
+    let found = chain::validate(&world.tip, &world.rows, block, CATCHING_UP, |_| None, failing);
+    assert_eq!(found.map(drop), Err(BlockError::View(ViewError("the disk is gone".into()))));
+}
+
+#[test]
+fn a_transaction_checked_before_counts_only_if_it_is_the_same_in_every_byte() {
+    let mut world = World::new();
+    let executed = {
+        let transactions = transactions(&mut world);
+        build(&world, transactions)
+    };
+    let block = travelling(&executed);
+    let cache = |id| executed.transactions.iter().find(|entry| entry.id() == id).cloned();
+    let cached = validate_with(&world, block.clone(), CATCHING_UP, cache).unwrap();
+    let uncached = validate(&world, block.clone(), CATCHING_UP).unwrap();
+    assert_eq!(cached.header, uncached.header);
+    assert_eq!((cached.receipts, cached.writes), (uncached.receipts, uncached.writes));
+    // The same id under another signature: the cache knows the id, and must not vouch for it.
+    let mut forged = block;
+    forged.transactions[1].signature = Signature([7; 64]);
+    assert_eq!(forged.transactions[1].id(), executed.transactions[1].id());
+    let error = validate_with(&world, forged, CATCHING_UP, cache).unwrap_err();
+    assert_eq!(error, BlockError::Semantic { index: 1, reason: SemanticError::BadSignature });
+}

@@ -1,0 +1,85 @@
+//! Rules C-1 to C-4: where a transaction may stand.
+
+use yilian_spec::id::TransactionId;
+use yilian_spec::limits;
+use yilian_spec::membership::Role;
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::membership::{RevocationReason, RevokeKey};
+use yilian_spec::operation::referral::PublishCapacity;
+use yilian_spec::signature::SecretKey;
+use yilian_spec::state::{StateView, ViewError};
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::CheckedTransaction;
+use yilian_spec::validation::contextual::{self, ContextualError};
+use yilian_spec::validation::semantic;
+
+use crate::world::{COUNTY, World, secret, service_code};
+
+fn publish() -> Operation {
+    Operation::PublishCapacity(PublishCapacity { service: service_code("cardiology"), slots: 1 })
+}
+
+fn checked(world: &mut World, author: &SecretKey) -> CheckedTransaction {
+    let transaction = world.body(COUNTY, author, vec![publish()]).sign(author);
+    semantic::check(transaction, world.tip.chain_id).unwrap()
+}
+
+fn gateway() -> SecretKey {
+    secret(COUNTY, Role::ReferralGateway)
+}
+
+#[test]
+fn rules_c1_and_c2_a_transaction_has_its_time() {
+    let mut world = World::new();
+    let transaction = checked(&mut world, &gateway());
+    let created = transaction.body().created;
+    let expires = transaction.body().expires;
+    let earliest = created.minus_ms(limits::CREATION_AHEAD_MS_MAX);
+    let at = |time: LedgerTime| contextual::check(&transaction, &world.rows, time);
+    assert_eq!(at(earliest.minus_ms(1)), Err(ContextualError::FromTheFuture));
+    assert_eq!(at(earliest), Ok(()));
+    assert_eq!(at(expires.minus_ms(1)), Ok(()));
+    assert_eq!(at(expires), Err(ContextualError::Expired));
+}
+
+#[test]
+fn rule_c3_a_ledger_holds_a_transaction_once() {
+    let mut world = World::new();
+    let transaction = checked(&mut world, &gateway());
+    world.execute(transaction.transaction().clone());
+    let again = contextual::check(&transaction, &world.rows, world.time());
+    assert_eq!(again, Err(ContextualError::Repeated));
+}
+
+#[test]
+fn rule_c4_a_stranger_leaves_no_trace_but_a_revoked_key_does() {
+    let mut world = World::new();
+    let stranger = checked(&mut world, &SecretKey::from_seed(&[77; 32]));
+    let time = world.time();
+    assert_eq!(contextual::check(&stranger, &world.rows, time), Err(ContextualError::UnknownAuthor));
+    let key = gateway().public_key();
+    let revoke = RevokeKey { key, reason: RevocationReason::Retired };
+    world.apply_one(COUNTY, Operation::RevokeKey(revoke));
+    let revoked = checked(&mut world, &gateway());
+    assert_eq!(contextual::check(&revoked, &world.rows, world.time()), Ok(()));
+}
+
+struct Broken;
+
+impl StateView for Broken {
+    fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        Err(ViewError("the disk is gone".into()))
+    }
+
+    fn contains_transaction(&self, _id: TransactionId) -> Result<bool, ViewError> {
+        Ok(false)
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_read_decides_nothing() {
+    let mut world = World::new();
+    let transaction = checked(&mut world, &gateway());
+    let found = contextual::check(&transaction, &Broken, world.time());
+    assert_eq!(found, Err(ContextualError::View(ViewError("the disk is gone".into()))));
+}
