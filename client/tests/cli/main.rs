@@ -1,4 +1,5 @@
 //! The binary as a user runs it: help, completions, exit codes, and real proofs of a small ledger over HTTP.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 mod commands;
 mod help;

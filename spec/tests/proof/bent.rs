@@ -4,7 +4,7 @@
 //! the next. A change that still verifies would be a claim that nobody signed.
 
 use serde_json::Value;
-use yilian_spec::proof::ProofDocument;
+use yilian_spec::proof::{Proof, ProofDocument};
 
 use crate::ledger::Day;
 
@@ -87,6 +87,19 @@ fn arrays(elements: &[Value]) -> Vec<(String, Value)> {
     found
 }
 
+/// One path shows the absence of every key that would lie below its end: with another such key, the document proves
+/// that other absence, rightly.
+fn is_another_truth(day: &Day, document: &ProofDocument) -> bool {
+    match &document.proof {
+        Proof::State(proof) => {
+            let row = &proof.row;
+            let is_absent = row.value.is_none() && day.ledger.row_under(row.key.clone()).value.is_none();
+            is_absent && row.verify(&proof.block.header).is_ok()
+        }
+        _ => false,
+    }
+}
+
 #[test]
 fn every_change_to_a_proof_is_refused() {
     let day = Day::play();
@@ -98,7 +111,7 @@ fn every_change_to_a_proof_is_refused() {
             tried += 1;
             let Ok(bent) = ProofDocument::from_json(bent.to_string().as_bytes()) else { continue };
             // Some texts mean the same value: a list that is a set, in another order.
-            if bent != document {
+            if bent != document && !is_another_truth(&day, &bent) {
                 assert!(bent.verify(&checkpoint).is_err(), "still verifies: {path}");
             }
         }

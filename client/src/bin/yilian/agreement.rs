@@ -55,7 +55,7 @@ pub enum AgreementCommand {
     },
     /// Show an agreement; its terms in full with --json.
     #[command(
-        after_help = "Example:\n  yilian agreement show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --json"
+        after_help = "Example:\n  yilian agreement show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --json"
     )]
     Show {
         /// The agreement.
@@ -73,12 +73,12 @@ pub enum AgreementCommand {
 /// The arrangements that terms can be made from.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Example:\n  yilian agreement propose fixed-price --consortium qinghe-community --service teleconsultation --payer anping-insurer --provider renhe-hospital --role expert --fee 180.00 --expires +365d"
+    after_help = "Example:\n  yilian agreement propose fixed-price --consortium qinghe-community \\\n    --service teleconsultation --payer anping-insurer --provider renhe-hospital \\\n    --role expert --fee 180.00 --expires +365d"
 )]
 pub enum Propose {
     /// A fixed price for each service (arrangement A1).
     #[command(
-        after_help = "Example:\n  yilian agreement propose fixed-price --consortium qinghe-community --service teleconsultation --payer anping-insurer --provider renhe-hospital --role expert --fee 180.00 --expires +365d"
+        after_help = "Example:\n  yilian agreement propose fixed-price --consortium qinghe-community \\\n    --service teleconsultation --payer anping-insurer --provider renhe-hospital \\\n    --role expert --fee 180.00 --expires +365d"
     )]
     FixedPrice {
         #[command(flatten)]
@@ -95,7 +95,7 @@ pub enum Propose {
     },
     /// A percentage split of the gross amount (arrangement A2).
     #[command(
-        after_help = "Example:\n  yilian agreement propose percentage-split --consortium qinghe-community --service teleconsultation --payer anping-insurer --share primary=qinghe-county-hospital:30 --share expert=renhe-hospital:70 --rounding per-event --expires +365d"
+        after_help = "Example:\n  yilian agreement propose percentage-split --consortium qinghe-community \\\n    --service teleconsultation --payer anping-insurer \\\n    --share primary=qinghe-county-hospital:30 --share expert=renhe-hospital:70 \\\n    --rounding per-event --expires +365d"
     )]
     PercentageSplit {
         #[command(flatten)]
@@ -109,7 +109,7 @@ pub enum Propose {
     },
     /// Fees for image reading: marginal tiers, a platform's share, the rest by reads (arrangement A3).
     #[command(
-        after_help = "Example:\n  yilian agreement propose image-reading --consortium qinghe-community --service image-reading --payer anping-insurer --hospital renhe-hospital --platform image-platform --tier 1000:25.00 --tier 5000:20.00 --beyond 16.00 --platform-share 12% --expires +365d"
+        after_help = "Example:\n  yilian agreement propose image-reading --consortium qinghe-community \\\n    --service image-reading --payer anping-insurer --hospital renhe-hospital \\\n    --platform image-platform --tier 1000:25.00 --tier 5000:20.00 --beyond 16.00 \\\n    --platform-share 12% --expires +365d"
     )]
     ImageReading {
         #[command(flatten)]
@@ -132,7 +132,7 @@ pub enum Propose {
     },
     /// Terms from a JSON file, as `yilian agreement show --json` prints them under `terms`.
     #[command(
-        after_help = "Example:\n  yilian agreement propose terms terms.json --consortium qinghe-community --expires +365d --period 30d"
+        after_help = "Example:\n  yilian agreement propose terms terms.json --consortium qinghe-community \\\n    --expires +365d --period 30d"
     )]
     Terms {
         /// The file.

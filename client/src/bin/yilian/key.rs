@@ -64,7 +64,7 @@ pub enum KeyCommand {
     },
     /// Replace a key by that of a file, in the same role; the old one is revoked. By an administrator.
     #[command(
-        after_help = "Example:\n  yilian key rotate next.key --old 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --expires +365d"
+        after_help = "Example:\n  yilian key rotate next.key \\\n    --old 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --expires +365d"
     )]
     Rotate {
         /// The key to replace.
@@ -75,7 +75,7 @@ pub enum KeyCommand {
     },
     /// Revoke a key of one's institution at once. By an administrator.
     #[command(
-        after_help = "Example:\n  yilian key revoke 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason lost"
+        after_help = "Example:\n  yilian key revoke 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason lost"
     )]
     Revoke {
         /// The key.

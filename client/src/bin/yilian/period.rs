@@ -23,7 +23,7 @@ use crate::submission::submit_with;
 pub enum PeriodCommand {
     /// Close the open period: fix its events, compute its statement, open the next.
     #[command(
-        after_help = "Example:\n  yilian period close 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --period 0"
+        after_help = "Example:\n  yilian period close 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --period 0"
     )]
     Close {
         /// The agreement.

@@ -28,7 +28,7 @@ use crate::submission::submit;
 pub enum ReferralCommand {
     /// Ask another institution to take over a case.
     #[command(
-        after_help = "Example:\n  yilian referral request --to renhe-hospital --record 104-2231 --direction up --service cardiology --category laboratory,imaging --document reason.pdf"
+        after_help = "Example:\n  yilian referral request --to renhe-hospital --record 104-2231 --direction up \\\n    --service cardiology --category laboratory,imaging --document reason.pdf"
     )]
     Request(Request),
     /// Take the case: reserve capacity and grant the access that the request names.
@@ -38,12 +38,12 @@ pub enum ReferralCommand {
     Accept(Which),
     /// Do not take the case.
     #[command(
-        after_help = "Example:\n  yilian referral decline 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason no-capacity"
+        after_help = "Example:\n  yilian referral decline 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason no-capacity"
     )]
     Decline(Ended),
     /// Pass the request on to another institution.
     #[command(
-        after_help = "Example:\n  yilian referral redirect 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --to qinghe-county-hospital --reason better-elsewhere"
+        after_help = "Example:\n  yilian referral redirect 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --to qinghe-county-hospital --reason better-elsewhere"
     )]
     Redirect {
         /// Who is asked now.
@@ -54,22 +54,22 @@ pub enum ReferralCommand {
     },
     /// Take one's request back.
     #[command(
-        after_help = "Example:\n  yilian referral cancel 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason patient-declined"
+        after_help = "Example:\n  yilian referral cancel 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason patient-declined"
     )]
     Cancel(Ended),
     /// Hand the patient and the documents over.
     #[command(
-        after_help = "Example:\n  yilian referral hand-over 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --document package.zip"
+        after_help = "Example:\n  yilian referral hand-over 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document package.zip"
     )]
     HandOver(WithDocument),
     /// Confirm the hand-over, with the same commitment.
     #[command(
-        after_help = "Example:\n  yilian referral acknowledge 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --document package.zip"
+        after_help = "Example:\n  yilian referral acknowledge 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document package.zip"
     )]
     Acknowledge(WithDocument),
     /// Report what came of the case.
     #[command(
-        after_help = "Example:\n  yilian referral report 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --outcome continuing-care --document report.pdf"
+        after_help = "Example:\n  yilian referral report 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --outcome continuing-care --document report.pdf"
     )]
     Report {
         /// What: completed, continuing-care, advice-given, no-show or not-treated.
@@ -90,7 +90,7 @@ pub enum ReferralCommand {
     CloseAdministratively(Which),
     /// Return the patient downward: a new referral, linked to the one it returns.
     #[command(
-        after_help = "Example:\n  yilian referral return 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --record 88-1 --service rehabilitation --category care-plan --document plan.pdf"
+        after_help = "Example:\n  yilian referral return 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --record 88-1 --service rehabilitation --category care-plan --document plan.pdf"
     )]
     Return(Return),
     /// Show a referral.

@@ -28,12 +28,12 @@ use crate::submission::submit;
 pub enum ServiceCommand {
     /// Record a delivered service; agreements that cover it count it.
     #[command(
-        after_help = "Example:\n  yilian service deliver --service teleconsultation --part primary=qinghe-county-hospital --part expert=renhe-hospital --payer anping-insurer --amount 180.00 --document claim.json"
+        after_help = "Example:\n  yilian service deliver --service teleconsultation \\\n    --part primary=qinghe-county-hospital --part expert=renhe-hospital \\\n    --payer anping-insurer --amount 180.00 --document claim.json"
     )]
     Deliver(Deliver),
     /// Reverse a service that one's institution recorded.
     #[command(
-        after_help = "Example:\n  yilian service reverse 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason duplicate"
+        after_help = "Example:\n  yilian service reverse 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason duplicate"
     )]
     Reverse {
         /// The service.

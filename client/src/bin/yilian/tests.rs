@@ -33,6 +33,8 @@ fn every_command_has_an_example_that_parses() {
     let helps = helps();
     assert!(helps.len() > 70, "only {} commands", helps.len());
     for (path, help) in helps {
+        // A shell joins the lines that end in a backslash.
+        let help = help.replace("\\\n", "");
         let examples: Vec<&str> =
             help.lines().map(str::trim).filter(|line| line.starts_with("yilian ")).collect();
         assert!(!examples.is_empty(), "{path} has no example:\n{help}");

@@ -28,7 +28,7 @@ use crate::submission::{submit_signed, submit_with};
 pub enum TransactionCommand {
     /// Show a final transaction and what became of it.
     #[command(
-        after_help = "Example:\n  yilian transaction show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --json"
+        after_help = "Example:\n  yilian transaction show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --json"
     )]
     Show {
         /// The transaction.
@@ -44,7 +44,7 @@ pub enum TransactionCommand {
     },
     /// Save a receipt with its proof, for `yilian verify`.
     #[command(
-        after_help = "Example:\n  yilian transaction receipt 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --save receipt.json"
+        after_help = "Example:\n  yilian transaction receipt 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --save receipt.json"
     )]
     Receipt {
         /// The transaction.
