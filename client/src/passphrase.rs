@@ -1,7 +1,7 @@
 //! Where a passphrase comes from: a file, an environment variable, or a prompt at the terminal.
 
 use crate::durable;
-use age::secrecy::SecretString;
+pub use age::secrecy::SecretString;
 use std::path::PathBuf;
 use std::str::FromStr;
 use zeroize::Zeroizing;

@@ -9,7 +9,9 @@ pub mod config;
 #[cfg(test)]
 mod config_tests;
 pub mod consensus;
+pub mod consortium;
 pub mod control;
+pub mod demo;
 pub mod health;
 pub mod home;
 pub mod limits;

@@ -47,6 +47,12 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Read the ledger of a stopped node in full: recompute ids, roots, certificates and state.
     Check(check::Arguments),
+    /// Start a consortium on this machine, play a day of it, verify its proofs offline, and remove it.
+    Demo {
+        /// Leave it running until Ctrl-C.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Print shell completions.
     Completions {
         /// The shell.
@@ -82,6 +88,10 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Demo { keep } => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(crate::demo::run(keep)).map(|()| ExitCode::SUCCESS)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "yilian-node", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use age::secrecy::SecretString;
+use yilian_client::passphrase::SecretString;
 use anyhow::{Context, Result};
 use yilian_client::config::{Config as ClientConfig, Profile};
 use yilian_client::keyfile::Key;
