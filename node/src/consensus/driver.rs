@@ -70,6 +70,8 @@ pub struct Driver<A> {
     early: Vec<CompleteProposal>,
     /// The last height whose block came by value sync.
     synced: Option<Height>,
+    /// The last height for whose round 0 a valid block was received.
+    proposed: Option<Height>,
 }
 
 struct Resting {
@@ -93,7 +95,7 @@ impl<A: Application> Driver<A> {
         let validators = Arc::new(ValidatorSet::new(&start));
         let pacer = Pacer::new(heartbeat_ms, 0);
         let clock = Instant::now();
-        let (resting, early, synced) = (None, Vec::new(), None);
+        let (resting, early, synced, proposed) = (None, Vec::new(), None, None);
         let driver = Self {
             application,
             chain_id,
@@ -106,6 +108,7 @@ impl<A: Application> Driver<A> {
             resting,
             early,
             synced,
+            proposed,
         };
         driver.publish_window();
         Ok(driver)
@@ -156,6 +159,8 @@ impl<A: Application> Driver<A> {
             peer_height: *self.links.peer_height.borrow(),
             own_work: self.application.has_work(),
             catching_up: self.synced.is_some_and(|height| height.next() == self.start.height),
+            proposed: self.proposed == Some(self.start.height)
+                || self.early.iter().any(|early| self.opens(early)),
         };
         let announce = match self.pacer.decide(situation) {
             Pace::WaitUntil { at_ms } => return Ok(Some(at_ms)),
@@ -258,6 +263,14 @@ impl<A: Application> Driver<A> {
         self.set_phase(Phase::Resting);
         self.resting = Some(Resting { since_ms: self.now_ms(), reply });
         Ok(())
+    }
+
+    /// Whether a proposal is that of round 0 of the next height by the proposer whose turn it is.
+    fn opens(&self, proposal: &CompleteProposal) -> bool {
+        let manifest = &proposal.manifest;
+        let turn = self.validators.proposer(self.start.height.into(), 0);
+        let signed_by_turn = *engine::Validator::public_key(turn) == manifest.proposer;
+        manifest.height == self.start.height && manifest.round == 0 && signed_by_turn
     }
 
     fn height_parameters(&self) -> (EngineHeight, HeightParams<LedgerContext>) {

@@ -5,10 +5,12 @@
 //!
 //! 1. its own mempool has work, and then tells its peers;
 //! 2. it is catching up: the last block came by value sync;
-//! 3. a peer has spoken of the next height or a higher one, by a work notice, a vote, a proposal or its tip. Such
+//! 3. it holds a valid block for the next height, signed by the proposer whose turn it is. A proposer that makes
+//!    blocks for nothing gets one in each of its turns, since the honest ones do not follow;
+//! 4. a peer has spoken of the next height or a higher one, by a work notice, a vote, a proposal or its tip. Such
 //!    words are not proven, so they are paid for from a small budget: a lying member can cause [`PEER_STARTS_MAX`]
 //!    empty blocks at once and then one every [`PEER_START_REFILL_MS`], no more;
-//! 4. the heartbeat is due.
+//! 5. the heartbeat is due.
 //!
 //! Pure: time comes in as milliseconds of any monotonic clock.
 
@@ -42,6 +44,8 @@ pub struct Situation {
     pub own_work: bool,
     /// Whether the last block came by value sync.
     pub catching_up: bool,
+    /// Whether a valid block for the next height has been received.
+    pub proposed: bool,
 }
 
 /// What to do.
@@ -72,7 +76,7 @@ impl Pacer {
             return Pace::Start { announce: true };
         }
         let heartbeat_at = situation.since_ms.saturating_add(self.heartbeat_ms);
-        if situation.catching_up || heartbeat_at <= situation.now_ms {
+        if situation.catching_up || situation.proposed || heartbeat_at <= situation.now_ms {
             return Pace::Start { announce: false };
         }
         if situation.peer_height < situation.next {
@@ -105,6 +109,7 @@ mod tests {
             peer_height: Height(4),
             own_work: false,
             catching_up: false,
+            proposed: false,
         }
     }
 
@@ -126,11 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn catching_up_never_rests() {
+    fn catching_up_and_a_valid_proposal_never_rest() {
         let mut pacer = Pacer::new(30_000, 0);
         for _ in 0..100 {
-            let situation = Situation { catching_up: true, ..resting(1) };
-            assert_eq!(pacer.decide(situation), Pace::Start { announce: false });
+            let behind = Situation { catching_up: true, ..resting(1) };
+            let proposed = Situation { proposed: true, ..resting(1) };
+            assert_eq!(pacer.decide(behind), Pace::Start { announce: false });
+            assert_eq!(pacer.decide(proposed), Pace::Start { announce: false });
         }
     }
 

@@ -158,6 +158,9 @@ impl<A: Application> Driver<A> {
                     block_id,
                     bytes: payload.to_vec(),
                 })?;
+                if manifest.round == 0 {
+                    self.proposed = Some(manifest.height);
+                }
                 value.validity = Validity::Valid;
                 Ok(Some(value))
             }
