@@ -138,7 +138,7 @@ pub fn create(directory: &Path, options: &Options) -> Result<ConsortiumFiles> {
 
 fn new_member(directory: &Path, member: &Member, api_port: u16) -> Result<MemberFiles> {
     let id = InstitutionId::new(member.id).expect("a constant slug");
-    let secret = |role| Ok(Key::generate(id.clone(), role)?.secret);
+    let secret = |role| -> Result<SecretKey> { Ok(Key::generate(id.clone(), role)?.secret) };
     let secrets = CLIENT_ROLES.into_iter().map(|role| Ok((role, secret(role)?))).collect::<Result<_>>()?;
     let home = directory.join("nodes").join(member.id);
     let api = SocketAddr::from((Ipv4Addr::LOCALHOST, api_port));

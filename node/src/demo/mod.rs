@@ -36,8 +36,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// When a node, the day or a verification fails; says which, with the end of the node's log.
 pub async fn run(keep: bool) -> Result<()> {
     let directory = tempfile::Builder::new().prefix("yilian-demo-").tempdir()?;
+    let place = directory.path().join("consortium");
     let played = tokio::select! {
-        played = play(&directory.path().join("consortium"), keep) => played,
+        played = play(&place, keep) => played,
         signal = tokio::signal::ctrl_c() => signal.context("cannot listen for Ctrl-C").map(|()| println!("\nStopped.")),
     };
     // Dropping `directory` removes it; the processes have gone with the future above.
@@ -56,8 +57,8 @@ async fn play(directory: &std::path::Path, keep: bool) -> Result<()> {
     for member in &files.members {
         nodes.push(NodeProcess::start(&program, &member.home, member.api)?);
     }
-    let observer = desk(&files, 4).await?;
     wait_until_healthy(&files, &mut nodes).await?;
+    let observer = desk(&files, 4).await?;
 
     println!("\nA day of the consortium\n");
     let desks = Desks {
@@ -101,19 +102,17 @@ async fn desk(files: &ConsortiumFiles, position: usize) -> Result<Desk> {
 
 async fn wait_until_healthy(files: &ConsortiumFiles, nodes: &mut [NodeProcess]) -> Result<()> {
     let began = Instant::now();
-    for position in 0..files.members.len() {
-        let desk = desk(files, position).await?;
+    for (position, member) in files.members.iter().enumerate() {
+        let settings = Settings { nodes: vec![format!("http://{}", member.api)], ..Settings::default() };
         loop {
             nodes.iter_mut().try_for_each(NodeProcess::check_alive)?;
-            if desk.client.health().await.is_ok_and(|health| health.status == "healthy") {
+            let health = yilian_client::client::health(settings.clone()).await;
+            if health.as_ref().is_ok_and(|health| health.status == "healthy") {
                 break;
             }
             if began.elapsed() > START_TIMEOUT {
-                bail!(
-                    "{} is not healthy after {START_TIMEOUT:?}:\n{}",
-                    desk.id,
-                    nodes[position].last_log_lines()
-                );
+                let log = nodes[position].last_log_lines();
+                bail!("{} is not healthy after {START_TIMEOUT:?} ({health:?}):\n{log}", member.id);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
