@@ -1,13 +1,22 @@
 //! The log: structured, on standard error, for people or for programs.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 
+/// The engine reports every vote at level `info`; ours says what matters. The configured level can name it to see more.
+const ENGINE_QUIET: &str = "arc_malachitebft=warn";
+
 /// Starts the log of this process; `RUST_LOG` overrides the configured level. Later calls change nothing.
 pub fn start(config: &LogConfig) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&config.level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("{ENGINE_QUIET},{}", config.level)));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // An error means that a log runs already, as in tests.
     let _ = match config.format {
         LogFormat::Text => builder.try_init(),

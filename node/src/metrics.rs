@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -72,15 +72,22 @@ impl Collector for Readings {
                 Value::Gauge(_) => prometheus_client::metrics::MetricType::Gauge,
             };
             let mut metric = encoder.encode_descriptor(first.name, first.help, None, kind)?;
+            if first.labels.is_empty() {
+                encode_value(first.value, metric)?;
+                continue;
+            }
             for reading in group {
-                let labelled = metric.encode_family(&reading.labels)?;
-                match reading.value {
-                    Value::Counter(value) => ConstCounter::new(value).encode(labelled)?,
-                    Value::Gauge(value) => ConstGauge::new(value).encode(labelled)?,
-                }
+                encode_value(reading.value, metric.encode_family(&reading.labels)?)?;
             }
         }
         Ok(())
+    }
+}
+
+fn encode_value(value: Value, encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+    match value {
+        Value::Counter(value) => ConstCounter::new(value).encode(encoder),
+        Value::Gauge(value) => ConstGauge::new(value).encode(encoder),
     }
 }
 

@@ -40,6 +40,9 @@ pub mod streams;
 pub mod system;
 pub mod transactions;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Deref;
 use std::sync::Arc;
 

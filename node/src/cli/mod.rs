@@ -73,7 +73,7 @@ pub fn main() -> ExitCode {
     match dispatch(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("yilian-node: {error:#}");
+            eprintln!("yilian-node: {}", describe(&error));
             ExitCode::FAILURE
         }
     }
@@ -99,6 +99,20 @@ fn dispatch(command: Command) -> Result<ExitCode> {
     }
 }
 
+/// An error with its causes, without those that it quotes already.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 /// Runs a future of a command to its end.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
@@ -107,6 +121,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let quoted = anyhow::anyhow!("disk full").context("cannot write: disk full").context("starting");
+        assert_eq!(describe(&quoted), "starting: cannot write: disk full");
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

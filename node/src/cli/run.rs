@@ -20,10 +20,14 @@ pub(super) fn run(home: &Path) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let ended = runtime.block_on(until_stopped(&home));
     runtime.shutdown_timeout(RUNTIME_GRACE);
-    if let Err(error) = &ended {
-        tracing::error!("the node ends: {error:#}");
-    }
-    ended.map(|()| ExitCode::SUCCESS)
+    // The log is where an operator looks; it goes to standard error as well.
+    Ok(match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the node ends: {}", super::describe(&error));
+            ExitCode::FAILURE
+        }
+    })
 }
 
 async fn until_stopped(home: &Home) -> Result<()> {

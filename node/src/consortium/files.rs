@@ -11,10 +11,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use yilian_client::passphrase::SecretString;
 use anyhow::{Context, Result};
 use yilian_client::config::{Config as ClientConfig, Profile};
 use yilian_client::keyfile::Key;
+use yilian_client::passphrase::SecretString;
 use yilian_client::sealed::WorkFactor;
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::id::{ConsortiumId, InstitutionId};

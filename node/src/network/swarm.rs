@@ -78,6 +78,8 @@ pub async fn spawn(
 ) -> Result<Network, NetworkError> {
     let mut swarm = build_swarm(network, identity, &members.borrow().clone())?;
     let listen_error = |reason: String| NetworkError::Listen { address: config.listen, reason };
+    // The swarm shares ports between its sockets (SO_REUSEPORT), so it would share one with a stranger as well.
+    drop(std::net::TcpListener::bind(config.listen).map_err(|error| listen_error(error.to_string()))?);
     let address = Multiaddr::from(config.listen.ip()).with(Protocol::Tcp(config.listen.port()));
     swarm.listen_on(address).map_err(|error| listen_error(error.to_string()))?;
     let first = wait_for_listener(&mut swarm).await.map_err(listen_error)?;

@@ -1,0 +1,61 @@
+//! Server-sent events: a block's transactions, then the block, and a resume that loses none.
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::{Method, StatusCode};
+use futures::StreamExt;
+use yilian_spec::membership::Role;
+
+use super::world::{HOSPITAL, INSURER, World};
+
+/// Reads events until `count` blocks have been told of.
+async fn blocks(stream: &mut BodyDataStream, count: usize) -> String {
+    let mut text = String::new();
+    while text.matches("event: block\n").count() < count || !text.ends_with("\n\n") {
+        let part = stream.next().await.expect("the stream goes on").unwrap();
+        text.push_str(std::str::from_utf8(&part).unwrap());
+    }
+    text
+}
+
+async fn open(world: &World, institution: &'static str, last: Option<&str>) -> axum::response::Response {
+    let mut request =
+        world.request(Method::GET, (institution, Role::Auditor), "/v1/events", "", Body::empty());
+    if let Some(last) = last {
+        request.headers_mut().insert("last-event-id", last.parse().unwrap());
+    }
+    world.send(request).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_blocks_come_as_they_are_committed_and_a_resume_gets_those_in_between() {
+    let mut world = World::new();
+    let response = open(&world, HOSPITAL, None).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let mut stream = response.into_body().into_data_stream();
+    let grant = world.grant(1);
+    let id = world.committed(vec![grant])[0];
+    let text = blocks(&mut stream, 1).await;
+    let (transaction, block) = text.split_once("event: block\n").unwrap();
+    assert!(transaction.contains("event: transaction\n") && transaction.contains(&id.to_string()), "{text}");
+    assert!(!transaction.contains("id: 1\n"), "only the block's event carries an id: {text}");
+    assert!(block.contains("id: 1\n"), "{text}");
+    // Another stream finds no place until this one ends.
+    assert_eq!(open(&world, INSURER, None).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    drop(stream);
+    world.commit();
+    world.commit();
+    let mut resumed = open(&world, INSURER, Some("0")).await.into_body().into_data_stream();
+    let text = blocks(&mut resumed, 3).await;
+    assert!(["id: 1\n", "id: 2\n", "id: 3\n"].iter().all(|id| text.contains(id)), "{text}");
+    assert!(!text.contains("event: transaction"), "the grant does not concern the insurer: {text}");
+    world.stopping.send(true).unwrap();
+    while let Some(part) = resumed.next().await {
+        part.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_event_that_is_no_height_is_refused() {
+    let world = World::new();
+    assert_eq!(open(&world, HOSPITAL, Some("yesterday")).await.status(), StatusCode::BAD_REQUEST);
+}

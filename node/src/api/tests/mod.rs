@@ -1,0 +1,8 @@
+//! The API against a real ledger: real storage, real mempool, blocks committed with a validator's signature.
+
+mod bodies;
+mod callers;
+mod events;
+mod listening;
+mod reading;
+mod world;

@@ -1,0 +1,182 @@
+//! Reading: what concerns whom, pages, finality, and proofs that hold against the genesis alone.
+
+use axum::http::StatusCode;
+use yilian_spec::id::object_id;
+use yilian_spec::membership::Role;
+use yilian_spec::proof::{Proof, ProofDocument};
+use yilian_spec::state::key::StateKey;
+
+use super::world::{Answer, CLINIC, HOSPITAL, INSURER, REGULATOR, World, institution};
+
+const HOSPITAL_READS: (&str, Role) = (HOSPITAL, Role::AccessGateway);
+const CLINIC_READS: (&str, Role) = (CLINIC, Role::ReferralGateway);
+const INSURER_READS: (&str, Role) = (INSURER, Role::Finance);
+const REGULATOR_READS: (&str, Role) = (REGULATOR, Role::Auditor);
+
+fn items(answer: &Answer) -> Vec<String> {
+    let items = answer.json["items"].as_array().unwrap();
+    items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn proof(world: &World, caller: (&'static str, Role), path: &str) -> Proof {
+    let answer = world.ask(caller, path).await;
+    assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
+    let document = ProofDocument::from_json(answer.json.to_string().as_bytes()).unwrap();
+    document.verify(&world.checkpoint()).unwrap();
+    document.proof
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_is_read_by_its_parties_and_regulators_alone() {
+    let mut world = World::new();
+    let grant = world.grant(1);
+    let transaction = world.committed(vec![grant])[0];
+    let id = hex::encode(object_id(transaction, 0));
+    let subject = hex::encode([1; 32]);
+    let paths = [
+        format!("/v1/grants/{id}"),
+        format!("/v1/grants/{id}/proof"),
+        format!("/v1/transactions/{transaction}"),
+        format!("/v1/transactions/{transaction}/proof"),
+        format!("/v1/streams/subject/{subject}"),
+        format!("/v1/streams/grant/{id}/proof"),
+    ];
+    for path in &paths {
+        for caller in [HOSPITAL_READS, CLINIC_READS, REGULATOR_READS] {
+            assert_eq!(world.ask(caller, path).await.status, StatusCode::OK, "{path} {caller:?}");
+        }
+        let answer = world.ask(INSURER_READS, path).await;
+        assert_eq!((answer.status, answer.code()), (StatusCode::FORBIDDEN, "not_yours"), "{path}");
+    }
+    let answer = world.ask(CLINIC_READS, &paths[0]).await;
+    assert_eq!(answer.json["id"], id);
+    assert_eq!(answer.json["record"]["grantor"], HOSPITAL);
+    assert_eq!(answer.json["height"], 1);
+    assert_eq!(items(&world.ask(CLINIC_READS, "/v1/grants").await), std::slice::from_ref(&id));
+    assert_eq!(items(&world.ask(REGULATOR_READS, "/v1/grants").await), [id]);
+    assert_eq!(items(&world.ask(INSURER_READS, "/v1/grants").await), Vec::<String>::new());
+    let answer = world.ask(INSURER_READS, &format!("/v1/grants?institution={HOSPITAL}")).await;
+    assert_eq!(answer.code(), "not_yours");
+    let block = world.ask(INSURER_READS, "/v1/blocks/latest").await;
+    assert_eq!(block.json["transactions"].as_array().unwrap().len(), 0);
+    assert_eq!(block.json["header"]["transaction_count"], 1);
+    let block = world.ask(CLINIC_READS, "/v1/blocks/1").await;
+    assert_eq!(block.json["transactions"][0]["operations"][0], "grant_access");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_follow_each_other_without_gap_or_repeat() {
+    let mut world = World::new();
+    let grants = (1..=7).map(|patient| world.grant(patient)).collect();
+    world.committed(grants);
+    let whole = items(&world.ask(CLINIC_READS, "/v1/grants").await);
+    assert_eq!(whole.len(), 7);
+    let mut paged = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let answer = world.ask(CLINIC_READS, &format!("/v1/grants?limit=3{cursor}")).await;
+        paged.extend(items(&answer));
+        match answer.json["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(paged, whole);
+    assert_eq!(items(&world.ask(CLINIC_READS, "/v1/institutions").await).len(), 4);
+    assert_eq!(items(&world.ask(CLINIC_READS, &format!("/v1/institutions/{CLINIC}/keys")).await).len(), 7);
+    let stream = world.ask(HOSPITAL_READS, &format!("/v1/streams/institution/{HOSPITAL}?limit=5")).await;
+    assert_eq!((stream.json["items"].as_array().unwrap().len(), &stream.json["length"]), (5, &7.into()));
+    let next = stream.json["next_cursor"].as_str().unwrap();
+    let path = format!("/v1/streams/institution/{HOSPITAL}?cursor={next}");
+    let rest = world.ask(HOSPITAL_READS, &path).await;
+    assert_eq!(rest.json["items"][0]["index"], 5);
+    assert_eq!(rest.json["items"][1]["operation_name"], "grant_access");
+    assert!(rest.json["next_cursor"].is_null());
+    world.commit();
+    world.commit();
+    let blocks = world.ask(HOSPITAL_READS, "/v1/blocks?limit=2").await;
+    let heights = |answer: &Answer| -> Vec<u64> {
+        let items = answer.json["items"].as_array().unwrap();
+        items.iter().map(|item| item["header"]["height"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(heights(&blocks), [3, 2]);
+    let next = blocks.json["next_cursor"].as_str().unwrap();
+    assert_eq!(heights(&world.ask(HOSPITAL_READS, &format!("/v1/blocks?cursor={next}")).await), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_carry_proofs_that_hold_against_the_genesis() {
+    let mut world = World::new();
+    let grants: Vec<_> = (1..=5).map(|_| world.grant(1)).collect();
+    let ids = world.committed(grants);
+    world.commit();
+    let subject = hex::encode([1; 32]);
+    let Proof::Stream(stream) =
+        proof(&world, CLINIC_READS, &format!("/v1/streams/subject/{subject}/proof")).await
+    else {
+        panic!("not the proof of a stream");
+    };
+    assert_eq!((stream.entries.len(), stream.before.length()), (5, 0));
+    let later = format!("/v1/streams/subject/{subject}/proof?from=3");
+    let Proof::Stream(stream) = proof(&world, REGULATOR_READS, &later).await else {
+        panic!("not the proof of a stream");
+    };
+    assert_eq!((stream.entries.len(), stream.before.length()), (2, 3));
+    let unknown = format!("/v1/streams/subject/{}/proof", "cd".repeat(32));
+    let Proof::Stream(stream) = proof(&world, INSURER_READS, &unknown).await else {
+        panic!("not the proof of a stream");
+    };
+    assert!(stream.entries.is_empty() && stream.head.value.is_none());
+    let Proof::Transaction(transaction) =
+        proof(&world, HOSPITAL_READS, &format!("/v1/transactions/{}/proof", ids[3])).await
+    else {
+        panic!("not the proof of a transaction");
+    };
+    assert_eq!(transaction.transaction.id(), ids[3]);
+    let key = hex::encode(StateKey::Institution(institution(CLINIC)).bytes());
+    let absent = hex::encode(StateKey::Institution(institution("nobody")).bytes());
+    let Proof::State(state) = proof(&world, INSURER_READS, &format!("/v1/state/{key}/proof")).await else {
+        panic!("not the proof of a row");
+    };
+    assert!(state.row.value.is_some());
+    let Proof::State(state) = proof(&world, INSURER_READS, &format!("/v1/state/{absent}/proof")).await else {
+        panic!("not the proof of a row");
+    };
+    assert!(state.row.value.is_none());
+    let checkpoint = world.ask_openly("/v1/checkpoint").await.json;
+    assert_eq!(checkpoint["height"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_is_followed_to_finality() {
+    let mut world = World::new();
+    let grant = world.grant(1);
+    let path = format!("/v1/transactions/{}", grant.id());
+    assert_eq!(world.ask(HOSPITAL_READS, &path).await.code(), "not_found");
+    assert_eq!(world.submit(HOSPITAL_READS, &grant).await.status, StatusCode::ACCEPTED);
+    let pending = world.ask(HOSPITAL_READS, &path).await;
+    assert_eq!((pending.status, &pending.json["status"]), (StatusCode::ACCEPTED, &"pending".into()));
+    let waiting = format!("{path}?wait_ms=20000");
+    let request =
+        world.request(axum::http::Method::GET, HOSPITAL_READS, &waiting, "", axum::body::Body::empty());
+    let router = world.router.clone();
+    let waits = tokio::spawn(tower::ServiceExt::oneshot(router, request));
+    // The one place for waiters is taken once it waits; the next one is told so.
+    loop {
+        let second = world.ask(HOSPITAL_READS, &format!("{path}?wait_ms=1")).await;
+        if second.code() == "too_many_waiters" {
+            assert_eq!(second.status, StatusCode::TOO_MANY_REQUESTS);
+            break;
+        }
+    }
+    world.commit();
+    assert_eq!(waits.await.unwrap().unwrap().status(), StatusCode::OK);
+    let done = world.ask(HOSPITAL_READS, &path).await;
+    assert_eq!(
+        (done.status, &done.json["status"], &done.json["height"]),
+        (StatusCode::OK, &"committed".into(), &1.into())
+    );
+    assert_eq!(done.json["receipt"]["outcome"], "applied");
+    let too_long = world.ask(HOSPITAL_READS, &format!("{path}?wait_ms=30001")).await;
+    assert_eq!(too_long.status, StatusCode::BAD_REQUEST);
+}
