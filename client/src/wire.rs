@@ -5,9 +5,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use yilian_spec::genesis::Parameters;
 use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, TransactionId};
+use yilian_spec::id::{BlockId, ChainId, InstitutionId, TransactionId};
 use yilian_spec::membership::ValidatorSet;
-use yilian_spec::receipt::Receipt;
+use yilian_spec::proof::CertifiedHeader;
+use yilian_spec::receipt::{Outcome, Receipt};
 use yilian_spec::state::stream::EntryKind;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::Transaction;
@@ -131,6 +132,29 @@ pub struct Listed<I, T> {
     pub record: T,
 }
 
+/// A block, `GET /v1/blocks/{height}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// What was agreed on, and by whom.
+    #[serde(flatten)]
+    pub certified: CertifiedHeader,
+    /// The transactions that concern the caller.
+    pub transactions: Vec<BlockTransaction>,
+}
+
+/// A transaction of a block, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockTransaction {
+    /// The transaction.
+    pub id: TransactionId,
+    /// The author's institution.
+    pub institution: InstitutionId,
+    /// The names of its operations.
+    pub operations: Vec<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
 /// One entry of a stream, `GET /v1/streams/{kind}/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamItem {
@@ -190,5 +214,5 @@ pub struct TransactionEvent {
     /// Its block.
     pub height: Height,
     /// What became of it.
-    pub outcome: yilian_spec::receipt::Outcome,
+    pub outcome: Outcome,
 }

@@ -17,7 +17,7 @@ use super::Client;
 use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
-use crate::wire::{Page, StreamItem};
+use crate::wire::{Block, Page, StreamItem};
 
 /// Something that was read from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -243,6 +243,25 @@ impl Client {
         let verified = self.checkpoint.as_ref().map(|checkpoint| proof.verify(checkpoint)).transpose()?;
         let verified = verified.is_some();
         Ok((proof, verified))
+    }
+
+    /// A block by its height, or `latest`; its header verified where there is a checkpoint.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], [`ClientError::OtherChain`], [`ClientError::Verification`], or what asking gives.
+    pub async fn block(&self, height: &str) -> Result<(Block, bool), ClientError> {
+        let block: Block =
+            self.plain(&format!("/v1/blocks/{height}"), format!("block of height {height}")).await?;
+        let header = &block.certified.header;
+        if header.chain_id != self.chain_id {
+            return Err(ClientError::OtherChain { found: header.chain_id, expected: self.chain_id });
+        }
+        if height.parse().is_ok_and(|asked: u64| asked != header.height.0) {
+            return Err(ClientError::OtherProof { what: format!("block {height}") });
+        }
+        let verified = self.checkpoint.as_ref().map(|trusted| block.certified.verify(trusted)).transpose()?;
+        let verified = verified.is_some();
+        Ok((block, verified))
     }
 
     /// The checkpoint of the tip. Verified only in that a node of this ledger gives it: whoever saves it trusts the

@@ -159,6 +159,8 @@ fn streams_and_statements_are_proven_complete_and_saved() {
         stream["entries"].as_array().unwrap().iter().map(|entry| &entry["operation_name"]).collect();
     assert_eq!(names, ["grant_access", "record_disclosure", "record_disclosure"]);
     assert_eq!(stream["entries"][2]["kind"], "refused");
+    let block = setting.json(&["block", "show", "latest"]);
+    assert_eq!((&block["header"]["height"], &block["verified"]), (&json!(4), &json!(true)));
     let part = setting.json(&["stream", "show", &name, "--from", "1"]);
     assert_eq!((&part["length"], &part["complete"]), (&json!(3), &json!(false)));
     let agreement = setting.agreement();

@@ -9,8 +9,8 @@ use yilian_spec::id::{ChainId, InstitutionId};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::{
-    access, agreement, capacity, checkpoint, grant, institution, key, node, parse, period, profile, referral,
-    service, statement, stream, subject, transaction, verify, watch,
+    access, agreement, block, capacity, checkpoint, grant, institution, key, node, parse, period, profile,
+    referral, service, statement, stream, subject, transaction, verify, watch,
 };
 
 /// What every `run` of a command gives: an exit code, or why there is none.
@@ -50,37 +50,51 @@ pub struct Cli {
 #[command(next_help_heading = "Options of all commands")]
 pub struct Global {
     /// The configuration file [default: yilian/config.toml in $XDG_CONFIG_HOME or ~/.config].
-    #[arg(long, global = true, value_name = "FILE", env = "YILIAN_CONFIG", hide_env_values = true)]
+    #[arg(
+        id = "global_config",
+        long = "config",
+        global = true,
+        value_name = "FILE",
+        env = "YILIAN_CONFIG",
+        hide_env_values = true
+    )]
     pub config: Option<PathBuf>,
     /// The profile to use [default: the one that `yilian profile use` chose].
-    #[arg(long, global = true, value_name = "NAME", env = "YILIAN_PROFILE", hide_env_values = true)]
+    #[arg(
+        id = "global_profile",
+        long = "profile",
+        global = true,
+        value_name = "NAME",
+        env = "YILIAN_PROFILE",
+        hide_env_values = true
+    )]
     pub profile: Option<String>,
     /// A node's address; may be given several times.
-    #[arg(long = "node", global = true, value_name = "URL")]
+    #[arg(id = "global_nodes", long = "node", global = true, value_name = "URL")]
     pub nodes: Vec<String>,
     /// The institution to act for.
-    #[arg(long = "as", global = true, value_name = "INSTITUTION")]
+    #[arg(id = "global_institution", long = "as", global = true, value_name = "INSTITUTION")]
     pub institution: Option<InstitutionId>,
     /// The key file to sign with.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(id = "global_key", long = "key", global = true, value_name = "FILE")]
     pub key: Option<PathBuf>,
     /// Where the key file's passphrase comes from: file:PATH, env:NAME or prompt.
-    #[arg(long, global = true, value_name = "SOURCE")]
+    #[arg(id = "global_passphrase", long = "passphrase", global = true, value_name = "SOURCE")]
     pub passphrase: Option<String>,
     /// A checkpoint to verify answers against.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(id = "global_checkpoint", long = "checkpoint", global = true, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
     /// The ledger's chain id.
-    #[arg(long, global = true, value_name = "HEX")]
+    #[arg(id = "global_chain_id", long = "chain-id", global = true, value_name = "HEX")]
     pub chain_id: Option<ChainId>,
     /// Print one JSON document, for programs.
-    #[arg(long, global = true)]
+    #[arg(id = "global_json", long = "json", global = true)]
     pub json: bool,
     /// Do not wait for finality.
-    #[arg(long, global = true)]
+    #[arg(id = "global_no_wait", long = "no-wait", global = true)]
     pub no_wait: bool,
     /// How long to wait for finality, such as 90s [default: 60s].
-    #[arg(long, global = true, value_name = "LENGTH", value_parser = parse::length_ms)]
+    #[arg(id = "global_timeout", long = "timeout", global = true, value_name = "LENGTH", value_parser = parse::length_ms)]
     pub timeout: Option<u64>,
 }
 
@@ -126,6 +140,9 @@ pub enum Command {
     /// Transactions: show, submit, save a receipt.
     #[command(subcommand)]
     Transaction(transaction::TransactionCommand),
+    /// Blocks: header, certificate, and the transactions that concern one's institution.
+    #[command(subcommand)]
+    Block(block::BlockCommand),
     /// Verify a saved proof offline and say what it proves.
     Verify(verify::Verify),
     /// Checkpoints: what proofs are verified against.
@@ -177,6 +194,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Statement(command) => command.run(context).await,
         Command::Stream(command) => command.run(context).await,
         Command::Transaction(command) => command.run(context).await,
+        Command::Block(command) => command.run(context).await,
         Command::Verify(command) => command.run(context),
         Command::Checkpoint(command) => command.run(context).await,
         Command::Institution(command) => command.run(context).await,

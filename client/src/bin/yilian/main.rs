@@ -3,6 +3,7 @@
 mod access;
 mod agreement;
 mod arguments;
+mod block;
 mod capacity;
 mod checkpoint;
 mod command;
