@@ -25,7 +25,7 @@ use crate::submission::submit;
 pub enum AccessCommand {
     /// Record that records were disclosed under a grant. By their source.
     #[command(
-        after_help = "Example:\n  yilian access disclose \\\n    --grant 5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee \\\n    --to renhe-hospital --record 104-2231 --category laboratory --document bundle.json"
+        after_help = "Example:\n  yilian access disclose --grant \\\n    5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee \\\n    --to renhe-hospital --record 104-2231 --category laboratory \\\n    --document bundle.json"
     )]
     Disclose {
         /// The grant that allows it.
@@ -47,7 +47,7 @@ pub enum AccessCommand {
     },
     /// Record that what was disclosed has arrived. By the recipient.
     #[command(
-        after_help = "Example:\n  yilian access receive 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document bundle.json"
+        after_help = "Example:\n  yilian access receive \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document bundle.json"
     )]
     Receive {
         /// The disclosure.
@@ -64,7 +64,7 @@ pub enum AccessCommand {
     },
     /// Show a disclosure.
     #[command(
-        after_help = "Example:\n  yilian access show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Example:\n  yilian access show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     Show {
         /// The disclosure.

@@ -36,7 +36,7 @@ pub enum AgreementCommand {
     Propose(Propose),
     /// Sign an agreement, after its terms were read and verified.
     #[command(
-        after_help = "Example:\n  yilian agreement sign 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Example:\n  yilian agreement sign \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     Sign {
         /// The agreement.
@@ -47,7 +47,7 @@ pub enum AgreementCommand {
     },
     /// Terminate an agreement: services no longer count.
     #[command(
-        after_help = "Example:\n  yilian agreement terminate 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Example:\n  yilian agreement terminate \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     Terminate {
         /// The agreement.
@@ -55,7 +55,7 @@ pub enum AgreementCommand {
     },
     /// Show an agreement; its terms in full with --json.
     #[command(
-        after_help = "Example:\n  yilian agreement show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --json"
+        after_help = "Example:\n  yilian agreement show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --json"
     )]
     Show {
         /// The agreement.
@@ -73,12 +73,12 @@ pub enum AgreementCommand {
 /// The arrangements that terms can be made from.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Example:\n  yilian agreement propose fixed-price --consortium qinghe-community \\\n    --service teleconsultation --payer anping-insurer --provider renhe-hospital \\\n    --role expert --fee 180.00 --expires +365d"
+    after_help = "Example:\n  yilian agreement propose fixed-price --consortium qinghe-community \\\n    --service teleconsultation --payer anping-insurer \\\n    --provider renhe-hospital --role expert --fee 180.00 --expires +365d"
 )]
 pub enum Propose {
     /// A fixed price for each service (arrangement A1).
     #[command(
-        after_help = "Example:\n  yilian agreement propose fixed-price --consortium qinghe-community \\\n    --service teleconsultation --payer anping-insurer --provider renhe-hospital \\\n    --role expert --fee 180.00 --expires +365d"
+        after_help = "Example:\n  yilian agreement propose fixed-price --consortium qinghe-community \\\n    --service teleconsultation --payer anping-insurer \\\n    --provider renhe-hospital --role expert --fee 180.00 --expires +365d"
     )]
     FixedPrice {
         #[command(flatten)]
@@ -109,7 +109,7 @@ pub enum Propose {
     },
     /// Fees for image reading: marginal tiers, a platform's share, the rest by reads (arrangement A3).
     #[command(
-        after_help = "Example:\n  yilian agreement propose image-reading --consortium qinghe-community \\\n    --service image-reading --payer anping-insurer --hospital renhe-hospital \\\n    --platform image-platform --tier 1000:25.00 --tier 5000:20.00 --beyond 16.00 \\\n    --platform-share 12% --expires +365d"
+        after_help = "Example:\n  yilian agreement propose image-reading --consortium qinghe-community \\\n    --service image-reading --payer anping-insurer --hospital renhe-hospital \\\n    --platform image-platform --tier 1000:25.00 --tier 5000:20.00 \\\n    --beyond 16.00 --platform-share 12% --expires +365d"
     )]
     ImageReading {
         #[command(flatten)]

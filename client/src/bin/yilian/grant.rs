@@ -23,12 +23,12 @@ use crate::submission::submit;
 pub enum GrantCommand {
     /// Allow another institution to see records of one subject.
     #[command(
-        after_help = "Example:\n  yilian grant create --to renhe-hospital --record 104-2231 \\\n    --category laboratory,imaging --purpose TREAT --expires +30d --document consent.pdf"
+        after_help = "Example:\n  yilian grant create --to renhe-hospital --record 104-2231 \\\n    --category laboratory,imaging --purpose TREAT --expires +30d \\\n    --document consent.pdf"
     )]
     Create(Create),
     /// End a grant at once.
     #[command(
-        after_help = "Example:\n  yilian grant revoke 5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee \\\n    --reason consent-withdrawn"
+        after_help = "Example:\n  yilian grant revoke \\\n    5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee \\\n    --reason consent-withdrawn"
     )]
     Revoke {
         /// The grant.
@@ -39,7 +39,7 @@ pub enum GrantCommand {
     },
     /// Show a grant.
     #[command(
-        after_help = "Example:\n  yilian grant show 5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee"
+        after_help = "Example:\n  yilian grant show \\\n    5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee"
     )]
     Show {
         /// The grant.

@@ -45,7 +45,7 @@ pub enum KeyCommand {
     },
     /// Show a key file, or a key on the ledger.
     #[command(
-        after_help = "Examples:\n  yilian key show gateway.key\n  yilian key show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Examples:\n  yilian key show gateway.key\n  yilian key show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     Show {
         /// The file, or the public key in hexadecimal.
@@ -64,7 +64,7 @@ pub enum KeyCommand {
     },
     /// Replace a key by that of a file, in the same role; the old one is revoked. By an administrator.
     #[command(
-        after_help = "Example:\n  yilian key rotate next.key \\\n    --old 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --expires +365d"
+        after_help = "Example:\n  yilian key rotate next.key --old \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --expires +365d"
     )]
     Rotate {
         /// The key to replace.
@@ -75,7 +75,7 @@ pub enum KeyCommand {
     },
     /// Revoke a key of one's institution at once. By an administrator.
     #[command(
-        after_help = "Example:\n  yilian key revoke 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason lost"
+        after_help = "Example:\n  yilian key revoke \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason lost"
     )]
     Revoke {
         /// The key.

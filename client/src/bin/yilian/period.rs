@@ -18,12 +18,12 @@ use crate::submission::submit_with;
 /// Periods of agreements.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Example:\n  yilian period close 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    after_help = "Example:\n  yilian period close \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
 )]
 pub enum PeriodCommand {
     /// Close the open period: fix its events, compute its statement, open the next.
     #[command(
-        after_help = "Example:\n  yilian period close 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --period 0"
+        after_help = "Example:\n  yilian period close \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --period 0"
     )]
     Close {
         /// The agreement.
@@ -34,7 +34,7 @@ pub enum PeriodCommand {
     },
     /// Show a closed period.
     #[command(
-        after_help = "Example:\n  yilian period show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 0"
+        after_help = "Example:\n  yilian period show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 0"
     )]
     Show {
         /// The agreement.

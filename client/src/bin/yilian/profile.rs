@@ -20,7 +20,7 @@ use crate::parse;
 pub enum ProfileCommand {
     /// Add a profile, from the options of all commands: --node, --as, --key, --passphrase, --checkpoint, --chain-id.
     #[command(
-        after_help = "Example:\n  yilian profile add renhe --node https://ledger.renhe.example:8440 --as renhe-hospital \\\n    --key gateway.key --passphrase env:YILIAN_PASSPHRASE --checkpoint checkpoint.json"
+        after_help = "Example:\n  yilian profile add renhe --node https://ledger.renhe.example:8440 \\\n    --as renhe-hospital --key gateway.key --passphrase env:YILIAN_PASSPHRASE \\\n    --checkpoint checkpoint.json"
     )]
     Add(Add),
     /// List the profiles.

@@ -28,22 +28,22 @@ use crate::submission::submit;
 pub enum ReferralCommand {
     /// Ask another institution to take over a case.
     #[command(
-        after_help = "Example:\n  yilian referral request --to renhe-hospital --record 104-2231 --direction up \\\n    --service cardiology --category laboratory,imaging --document reason.pdf"
+        after_help = "Example:\n  yilian referral request --to renhe-hospital --record 104-2231 \\\n    --direction up --service cardiology --category laboratory,imaging \\\n    --document reason.pdf"
     )]
     Request(Request),
     /// Take the case: reserve capacity and grant the access that the request names.
     #[command(
-        after_help = "Example:\n  yilian referral accept 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Example:\n  yilian referral accept \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     Accept(Which),
     /// Do not take the case.
     #[command(
-        after_help = "Example:\n  yilian referral decline 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason no-capacity"
+        after_help = "Example:\n  yilian referral decline \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason no-capacity"
     )]
     Decline(Ended),
     /// Pass the request on to another institution.
     #[command(
-        after_help = "Example:\n  yilian referral redirect 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --to qinghe-county-hospital --reason better-elsewhere"
+        after_help = "Example:\n  yilian referral redirect \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --to qinghe-county-hospital --reason better-elsewhere"
     )]
     Redirect {
         /// Who is asked now.
@@ -54,22 +54,22 @@ pub enum ReferralCommand {
     },
     /// Take one's request back.
     #[command(
-        after_help = "Example:\n  yilian referral cancel 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason patient-declined"
+        after_help = "Example:\n  yilian referral cancel \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason patient-declined"
     )]
     Cancel(Ended),
     /// Hand the patient and the documents over.
     #[command(
-        after_help = "Example:\n  yilian referral hand-over 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document package.zip"
+        after_help = "Example:\n  yilian referral hand-over \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document package.zip"
     )]
     HandOver(WithDocument),
     /// Confirm the hand-over, with the same commitment.
     #[command(
-        after_help = "Example:\n  yilian referral acknowledge 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document package.zip"
+        after_help = "Example:\n  yilian referral acknowledge \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document package.zip"
     )]
     Acknowledge(WithDocument),
     /// Report what came of the case.
     #[command(
-        after_help = "Example:\n  yilian referral report 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --outcome continuing-care --document report.pdf"
+        after_help = "Example:\n  yilian referral report \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --outcome continuing-care --document report.pdf"
     )]
     Report {
         /// What: completed, continuing-care, advice-given, no-show or not-treated.
@@ -80,22 +80,22 @@ pub enum ReferralCommand {
     },
     /// Close the case clinically, having read its outcome. By the requester.
     #[command(
-        after_help = "Example:\n  yilian referral close-clinically 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Example:\n  yilian referral close-clinically \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     CloseClinically(Which),
     /// Close the case administratively: free the slot, end the access. By the receiver.
     #[command(
-        after_help = "Example:\n  yilian referral close-administratively 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Example:\n  yilian referral close-administratively \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     CloseAdministratively(Which),
     /// Return the patient downward: a new referral, linked to the one it returns.
     #[command(
-        after_help = "Example:\n  yilian referral return 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --record 88-1 --service rehabilitation --category care-plan --document plan.pdf"
+        after_help = "Example:\n  yilian referral return \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --record 88-1 --service rehabilitation --category care-plan \\\n    --document plan.pdf"
     )]
     Return(Return),
     /// Show a referral.
     #[command(
-        after_help = "Example:\n  yilian referral show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Example:\n  yilian referral show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     Show(Which),
     /// List the referrals that concern an institution.

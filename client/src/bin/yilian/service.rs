@@ -23,7 +23,7 @@ use crate::submission::submit;
 /// Delivered services and their reversal.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Example:\n  yilian service show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    after_help = "Example:\n  yilian service show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
 )]
 pub enum ServiceCommand {
     /// Record a delivered service; agreements that cover it count it.
@@ -33,7 +33,7 @@ pub enum ServiceCommand {
     Deliver(Deliver),
     /// Reverse a service that one's institution recorded.
     #[command(
-        after_help = "Example:\n  yilian service reverse 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason duplicate"
+        after_help = "Example:\n  yilian service reverse \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason duplicate"
     )]
     Reverse {
         /// The service.
@@ -44,7 +44,7 @@ pub enum ServiceCommand {
     },
     /// Show a service, and the periods that count it.
     #[command(
-        after_help = "Example:\n  yilian service show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Example:\n  yilian service show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     Show {
         /// The service.

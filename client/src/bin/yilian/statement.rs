@@ -23,12 +23,12 @@ use crate::output;
 /// Statements of closed periods.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Example:\n  yilian statement show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 0"
+    after_help = "Example:\n  yilian statement show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 0"
 )]
 pub enum StatementCommand {
     /// Show a statement: volumes, figures, a line for each party.
     #[command(
-        after_help = "Example:\n  yilian statement show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 0"
+        after_help = "Example:\n  yilian statement show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 0"
     )]
     Show {
         /// The agreement.
@@ -38,7 +38,7 @@ pub enum StatementCommand {
     },
     /// Save a statement with its proof, for `yilian verify`.
     #[command(
-        after_help = "Example:\n  yilian statement save 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 0 statement.json"
+        after_help = "Example:\n  yilian statement save \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    0 statement.json"
     )]
     Save {
         /// The agreement.

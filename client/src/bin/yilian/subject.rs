@@ -35,7 +35,7 @@ pub enum SubjectCommand {
     },
     /// Print the record number behind a tag.
     #[command(
-        after_help = "Example:\n  yilian subject show 5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee"
+        after_help = "Example:\n  yilian subject show \\\n    5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee"
     )]
     Show {
         /// The tag.

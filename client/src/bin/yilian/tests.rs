@@ -8,7 +8,8 @@ use crate::command::Cli;
 fn all(command: &ClapCommand, path: &[String], found: &mut Vec<(String, String)>) {
     let mut path = path.to_vec();
     path.push(command.get_name().to_owned());
-    let mut rendered = command.clone();
+    // As on a narrow terminal, where examples must not be wrapped either.
+    let mut rendered = command.clone().term_width(80);
     found.push((path.join(" "), rendered.render_long_help().to_string()));
     for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
         all(inner, &path, found);

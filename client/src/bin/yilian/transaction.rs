@@ -23,12 +23,12 @@ use crate::submission::{submit_signed, submit_with};
 /// Transactions: show, submit, save a receipt.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Example:\n  yilian transaction show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    after_help = "Example:\n  yilian transaction show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
 )]
 pub enum TransactionCommand {
     /// Show a final transaction and what became of it.
     #[command(
-        after_help = "Example:\n  yilian transaction show 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --json"
+        after_help = "Example:\n  yilian transaction show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 --json"
     )]
     Show {
         /// The transaction.
@@ -44,7 +44,7 @@ pub enum TransactionCommand {
     },
     /// Save a receipt with its proof, for `yilian verify`.
     #[command(
-        after_help = "Example:\n  yilian transaction receipt 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --save receipt.json"
+        after_help = "Example:\n  yilian transaction receipt \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --save receipt.json"
     )]
     Receipt {
         /// The transaction.
