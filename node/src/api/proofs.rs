@@ -65,9 +65,11 @@ fn require_row(view: &View<'_>, caller: &Caller, key: &[u8]) -> Result<(), ApiEr
             Some(agreement) => rights::require_party(caller, WHAT, rights::of_agreement(&agreement)),
             None => Ok(()),
         },
-        Some(0x20) => Err(ApiError::Malformed(
-            "heads of streams are proven with their entries: ask /v1/streams/{kind}/{id}/proof".to_owned(),
-        )),
+        Some(0x20) => {
+            let stream = StreamId::of_head_key(key);
+            let stream = stream.ok_or_else(|| ApiError::Malformed("the key names no stream".to_owned()))?;
+            rights::require_stream(view, caller, &stream)
+        }
         _ => Err(ApiError::Malformed("rows under this key have no leaf in the state tree".to_owned())),
     }
 }

@@ -86,7 +86,10 @@ impl Summary<'_> {
         let (receipt, checkpoint) = (verified.receipt.display(), verified.checkpoint.display());
         println!("Try next, while it runs (`make demo KEEP=1`)\n");
         println!("  {client} referral show {}", self.evening.referral);
-        println!("  {client} --profile health-commission stream show subject/{} --resolve", self.evening.subject);
+        println!(
+            "  {client} --profile health-commission stream show subject/{} --resolve",
+            self.evening.subject
+        );
         println!("  {} verify {receipt} --trust {checkpoint}", program.display());
         Ok(())
     }

@@ -32,6 +32,25 @@ pub enum StreamId {
 }
 
 impl StreamId {
+    /// The stream whose head lies under the bytes of a [`StateKey::StreamHead`]; `None` for bytes of anything else.
+    pub fn of_head_key(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.strip_prefix(&[STREAM_HEAD_TAG])?.split_first()?;
+        let id = || <[u8; 32]>::try_from(rest).ok();
+        let stream = match kind {
+            1 => Self::Subject(SubjectTag(id()?)),
+            2 => Self::Institution(std::str::from_utf8(rest.strip_suffix(&[0])?).ok()?.parse().ok()?),
+            3 => Self::Grant(GrantId(id()?)),
+            4 => Self::Referral(ReferralId(id()?)),
+            5 => {
+                let (agreement, period) = rest.split_first_chunk::<32>()?;
+                let period = u32::from_be_bytes(period.try_into().ok()?);
+                Self::Period { agreement: AgreementId(*agreement), period }
+            }
+            _ => return None,
+        };
+        Some(stream)
+    }
+
     fn write(&self, bytes: &mut Vec<u8>) {
         match self {
             Self::Subject(tag) => tagged(bytes, 1, &tag.0),
@@ -99,6 +118,9 @@ pub enum StateKey {
     KeyIndex(InstitutionId, PublicKey),
 }
 
+/// First byte of the keys of streams' heads.
+const STREAM_HEAD_TAG: u8 = 0x20;
+
 /// First byte of the keys of plain rows; below it lie proven ones.
 pub const FIRST_PLAIN_TAG: u8 = 0x80;
 
@@ -118,7 +140,7 @@ impl StateKey {
             Self::Agreement(id) => tagged(out, 0x13, &id.0),
             Self::ClosedPeriod(id, period) => numbered(out, 0x14, id, *period),
             Self::StreamHead(stream) => {
-                out.push(0x20);
+                out.push(STREAM_HEAD_TAG);
                 stream.write(out);
             }
             Self::StreamEntry(stream, index) => {
@@ -170,4 +192,28 @@ fn pair(bytes: &mut Vec<u8>, tag: u8, institution: &InstitutionId, rest: &[u8]) 
 /// A text that ends in a zero byte; slugs contain none, so no text is a prefix of another.
 fn text(slug: &str) -> Vec<u8> {
     [slug.as_bytes(), &[0]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_of_a_heads_key_is_found_again() {
+        let agreement = AgreementId([9; 32]);
+        let streams = [
+            StreamId::Subject(SubjectTag([1; 32])),
+            StreamId::Institution(InstitutionId::new("renhe-hospital").unwrap()),
+            StreamId::Grant(GrantId([3; 32])),
+            StreamId::Referral(ReferralId([4; 32])),
+            StreamId::Period { agreement, period: 70_000 },
+        ];
+        for stream in streams {
+            let mut key = StateKey::StreamHead(stream.clone()).bytes();
+            assert_eq!(StreamId::of_head_key(&key), Some(stream));
+            key.push(7);
+            assert_eq!(StreamId::of_head_key(&key), None);
+        }
+        assert_eq!(StreamId::of_head_key(&StateKey::Grant(GrantId([3; 32])).bytes()), None);
+    }
 }
