@@ -23,3 +23,6 @@ pub mod metrics;
 pub mod network;
 pub mod storage;
 pub mod wiring;
+
+#[cfg(test)]
+mod test_world;

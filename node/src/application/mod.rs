@@ -28,6 +28,8 @@ pub mod publish;
 pub mod reader;
 mod rotation;
 pub mod state_root;
+#[cfg(test)]
+mod tests;
 pub mod timings;
 
 use std::ops::RangeInclusive;

@@ -14,6 +14,8 @@ mod admit;
 mod peers;
 pub mod pool;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -20,6 +20,7 @@ use yilian_spec::id::{BlockId, ChainId, Hash, TransactionId};
 use yilian_spec::merkle::log;
 use yilian_spec::merkle::state_tree::workload::BucketStoreMut;
 use yilian_spec::merkle::state_tree::{BucketId, StateTree, audit_row, workload::MemoryStore};
+use yilian_spec::signature::PublicKey;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::{StateView, ViewError};
 
@@ -28,6 +29,7 @@ use super::error::StorageError;
 use super::store::Store;
 use super::tables::{Location, Tables, height_key, log_node_key};
 use crate::application::state_root::proven_changes;
+use crate::application::{ABSENCE_HEIGHTS, ProposerRecord, proposer_rotation};
 
 /// Most findings that a report lists.
 pub const FINDINGS_MAX: usize = 100;
@@ -106,6 +108,8 @@ struct Audit<'a> {
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
     locations: BTreeMap<TransactionId, Location>,
     log_nodes: BTreeMap<Vec<u8>, [u8; 32]>,
+    /// Who proposed the last blocks, and whose turn it was.
+    recent: Vec<ProposerRecord>,
     bytes: u64,
     findings: Vec<Finding>,
 }
@@ -136,6 +140,7 @@ impl<'a> Audit<'a> {
             rows: BTreeMap::new(),
             locations: BTreeMap::new(),
             log_nodes: BTreeMap::new(),
+            recent: Vec::new(),
             bytes: 0,
             findings: Vec::new(),
         };
@@ -224,6 +229,7 @@ impl<'a> Audit<'a> {
         if self.tables.height_of(header.id())? != Some(height) {
             return Err("the index by block id does not lead to it".into());
         }
+        self.turn(height, header.proposer)?;
         let mut log = self.tip.log.clone();
         for (index, (transaction, receipt)) in (0..).zip(transactions.iter().zip(&receipts)) {
             let (id, location) = (transaction.id(), (height, index));
@@ -244,6 +250,22 @@ impl<'a> Audit<'a> {
         }
         self.apply(writes);
         self.tip = tip;
+        Ok(())
+    }
+
+    /// Whose turn it was follows from the blocks before.
+    fn turn(&mut self, height: Height, proposer: PublicKey) -> Result<(), Wrong> {
+        let keys: Vec<PublicKey> =
+            self.tip.validators.validators().iter().map(|validator| validator.key).collect();
+        let rotation = proposer_rotation(&keys, &self.recent);
+        let expected = rotation[(height.0 % rotation.len() as u64) as usize];
+        if self.tables.turn(height)? != Some(expected) {
+            return Err("the stored turn to propose is another one".into());
+        }
+        self.recent.push(ProposerRecord { height, expected, proposer });
+        if self.recent.len() as u64 > ABSENCE_HEIGHTS {
+            self.recent.remove(0);
+        }
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Copies of a ledger while its node runs, and their way back.
 //!
 //! A backup directory holds several backups that share unchanged files. Making one blocks nobody: the database's own
-//! engine copies the files of one moment, and every file's checksum is verified before the backup counts.
+//! engine copies the files of one moment. A backup counts once a trial restore of it has succeeded: every file is read
+//! back under its checksum, and the ledger in it opens with a tip that fits its state.
 
 use std::path::Path;
 
@@ -36,7 +37,8 @@ pub struct RestoredLedger {
     pub block_id: BlockId,
 }
 
-/// Adds a backup of `store` to the directory, keeps the `keep` newest ones there, and verifies the new one.
+/// Adds a backup of `store` to the directory, keeps the `keep` newest ones there, and verifies the new one; see
+/// [`verify`].
 ///
 /// # Errors
 /// When the directory cannot be written, or the copy does not verify.
@@ -46,17 +48,26 @@ pub fn backup(store: &Store, dir: &Path, keep: usize) -> Result<BackupInfo, Stor
     engine
         .create_new_backup_flush(store.disk().database(), true)
         .map_err(failed("copying the ledger's files"))?;
-    engine.purge_old_backups(keep.max(1)).map_err(failed("removing old backups"))?;
-    verified(&engine, dir)
+    drop(engine);
+    let info = verify(dir)?;
+    // Old ones go only after the new one is known to be good.
+    open(dir)?.purge_old_backups(keep.max(1)).map_err(failed("removing old backups"))?;
+    Ok(info)
 }
 
-/// Verifies the newest backup in the directory: every file is there and has its checksum.
+/// Verifies the newest backup in the directory by restoring it beside the backups, for which it needs as much free
+/// space as the ledger has bytes; the trial is removed again.
 ///
 /// # Errors
-/// When there is none, or it does not verify.
+/// When there is none, or it does not restore.
 pub fn verify(dir: &Path) -> Result<BackupInfo, StorageError> {
     require_backups(dir)?;
-    verified(&open(dir)?, dir)
+    let info = newest(&open(dir)?, dir)?;
+    let no_directory = |source| StorageError::Directory { dir: dir.to_owned(), source };
+    let trial = tempfile::Builder::new().prefix("trial-").tempdir_in(dir).map_err(no_directory)?;
+    restore(dir, &trial.path().join("ledger"))?;
+    trial.close().map_err(no_directory)?;
+    Ok(info)
 }
 
 /// Restores the newest backup into an empty or absent directory, and opens it to see that its tip and state fit.
@@ -72,7 +83,7 @@ pub fn restore(dir: &Path, target: &Path) -> Result<RestoredLedger, StorageError
     std::fs::create_dir_all(target)
         .map_err(|source| StorageError::Directory { dir: target.to_owned(), source })?;
     let mut engine = open(dir)?;
-    verified(&engine, dir)?;
+    newest(&engine, dir)?;
     engine.restore_from_latest_backup(target, target, &RestoreOptions::default()).map_err(|source| {
         StorageError::Backup { dir: dir.to_owned(), action: "restoring the newest backup", source }
     })?;
@@ -94,13 +105,8 @@ fn open(dir: &Path) -> Result<BackupEngine, StorageError> {
     BackupEngine::open(&options, &Env::new().map_err(failed)?).map_err(failed)
 }
 
-fn verified(engine: &BackupEngine, dir: &Path) -> Result<BackupInfo, StorageError> {
+fn newest(engine: &BackupEngine, dir: &Path) -> Result<BackupInfo, StorageError> {
     let newest = engine.get_backup_info().into_iter().max_by_key(|info| info.backup_id);
     let info = newest.ok_or_else(|| StorageError::NoLedger { dir: dir.to_owned() })?;
-    engine.verify_backup(info.backup_id).map_err(|source| StorageError::Backup {
-        dir: dir.to_owned(),
-        action: "verifying the newest backup",
-        source,
-    })?;
     Ok(BackupInfo { number: info.backup_id, bytes: info.size, files: info.num_files })
 }

@@ -22,6 +22,9 @@ pub mod measure;
 pub mod store;
 pub mod tables;
 
+#[cfg(test)]
+mod tests;
+
 pub use disk::StorageOptions;
 pub use error::StorageError;
 pub use store::Store;

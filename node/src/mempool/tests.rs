@@ -1,0 +1,298 @@
+//! The mempool: bounds, fairness, repeats, expiry, waiting, gossip; and the pure pool against a plain model.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use libp2p::PeerId;
+use proptest::prelude::*;
+use yilian_spec::codec;
+use yilian_spec::height::Height;
+use yilian_spec::membership::Role;
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::{CheckedTransaction, Transaction};
+use yilian_spec::validation::contextual::ContextualError;
+use yilian_spec::validation::semantic::{self, SemanticError};
+
+use super::pool::{Pool, PoolBounds, PoolError};
+use super::{Admission, GossipOutcome, Rejection, SubmitError, WaitOutcome};
+use crate::limits;
+use crate::test_world::{
+    GENESIS_MS, TestNode, genesis, member, secret, temporary, transaction, transaction_at,
+};
+
+fn checked(transaction: Transaction) -> CheckedTransaction {
+    semantic::check(transaction, genesis().chain_id()).unwrap()
+}
+
+#[test]
+fn a_transaction_is_accepted_then_pending_then_committed() {
+    let dir = temporary();
+    let mut node = TestNode::open(dir.path(), 0);
+    let submit = |node: &TestNode| node.mempool.submit_now(vec![transaction(1, 1)]).remove(0);
+    assert_eq!(submit(&node), Ok(Admission::Accepted));
+    assert_eq!(submit(&node), Ok(Admission::Pending));
+    node.block([]);
+    assert_eq!(submit(&node), Ok(Admission::Committed { height: Height(1), index: 0 }));
+    assert_eq!(node.mempool.pending(), 0);
+    let statistics = node.mempool.statistics();
+    assert_eq!((statistics.accepted, statistics.repeated, statistics.rejected), (1, 2, 0));
+}
+
+#[test]
+fn each_kind_of_bad_transaction_is_refused_by_its_name() {
+    let dir = temporary();
+    let node = TestNode::open(dir.path(), 0);
+    let refuse = |transaction| node.mempool.submit_now(vec![transaction]).remove(0).unwrap_err();
+    let mut forged = transaction(1, 1);
+    forged.signature.0[0] ^= 1;
+    assert!(matches!(refuse(forged), Rejection::Semantic(SemanticError::BadSignature)));
+    let gateway = secret(1, Role::ReferralGateway);
+    let mut elsewhere = transaction(1, 1).body;
+    elsewhere.chain_id.0[0] ^= 1;
+    let elsewhere = elsewhere.sign(&gateway);
+    assert!(matches!(refuse(elsewhere), Rejection::Semantic(SemanticError::WrongChain { .. })));
+    let stranger = secret(9, Role::ReferralGateway);
+    let mut unknown = transaction(1, 1).body;
+    unknown.author = stranger.public_key();
+    let unknown = refuse(unknown.sign(&stranger));
+    assert!(matches!(unknown, Rejection::Contextual(ContextualError::UnknownAuthor)));
+    let expired = refuse(transaction_at(1, 1, GENESIS_MS - 100_000));
+    assert!(matches!(expired, Rejection::Contextual(ContextualError::Expired)));
+    let future = refuse(transaction_at(1, 1, GENESIS_MS + 100_000));
+    assert!(matches!(future, Rejection::Contextual(ContextualError::FromTheFuture)));
+    // One bad transaction among good ones leaves the others alone.
+    let mut forged = transaction(2, 2);
+    forged.signature.0[0] ^= 1;
+    let verdicts = node.mempool.submit_now(vec![transaction(1, 3), forged, transaction(3, 4)]);
+    assert!(verdicts[0].is_ok() && verdicts[1].is_err() && verdicts[2].is_ok());
+}
+
+#[test]
+fn what_expires_leaves_and_is_never_proposed() {
+    let dir = temporary();
+    let mut node = TestNode::open(dir.path(), 0);
+    node.submit([transaction(1, 1), transaction(1, 2)]);
+    node.clock.advance(120_000);
+    assert_eq!(node.mempool.pending(), 2);
+    let built = node.propose();
+    node.decide(built.block_id);
+    assert_eq!(node.ledger.reader().block(Height(1)).unwrap().unwrap().transactions, []);
+    assert_eq!(node.mempool.pending(), 0);
+
+    node.submit([transaction_at(1, 3, GENESIS_MS + 120_000)]);
+    node.clock.advance(120_000);
+    node.mempool.maintain();
+    assert_eq!(node.mempool.pending(), 0);
+}
+
+#[test]
+fn a_flood_of_one_member_meets_its_own_bound_and_the_others_are_served_first() {
+    let dir = temporary();
+    let bounds = PoolBounds { institution_transactions: 10, ..PoolBounds::default() };
+    let mut node = TestNode::open_bounded(dir.path(), 0, bounds);
+    let verdicts = node.mempool.submit_now((0..15).map(|number| transaction(1, number)).collect());
+    assert_eq!(verdicts.iter().filter(|verdict| verdict.is_ok()).count(), 10);
+    let expected = PoolError::InstitutionFull { institution: member(1), bound: 10 };
+    assert_eq!(verdicts[14], Err(Rejection::Pool(expected)));
+    node.submit([transaction(2, 100), transaction(3, 101)]);
+    let taken: Vec<_> =
+        node.mempool.take(4, usize::MAX).iter().map(|entry| entry.body().institution.clone()).collect();
+    assert_eq!(taken, [member(1), member(2), member(3), member(1)]);
+    let built = node.propose();
+    node.decide(built.block_id);
+    assert_eq!(node.mempool.pending(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_answer_and_waiting_callers_are_told_when_it_is_final() {
+    let dir = temporary();
+    let mut node = TestNode::open(dir.path(), 0);
+    let workers = node.mempool.spawn_workers(2).unwrap();
+    let verdicts = node.mempool.submit(vec![transaction(1, 1), transaction(2, 2)]).await.unwrap();
+    assert_eq!(verdicts, [Ok(Admission::Accepted), Ok(Admission::Accepted)]);
+    let many = vec![transaction(1, 1); limits::SUBMISSION_TRANSACTIONS_MAX + 1];
+    assert!(matches!(node.mempool.submit(many).await, Err(SubmitError::TooMany { .. })));
+
+    let id = transaction(2, 2).id();
+    let now = Duration::ZERO;
+    assert_eq!(node.mempool.wait(id, now).await.unwrap(), WaitOutcome::Pending);
+    assert_eq!(node.mempool.wait(transaction(3, 3).id(), now).await.unwrap(), WaitOutcome::Unknown);
+    let mempool = node.mempool.clone();
+    let waiting = tokio::spawn(async move { mempool.wait(id, Duration::from_secs(60)).await });
+    let mut work = node.mempool.work();
+    assert_eq!(*work.borrow_and_update(), 2);
+    let built = node.propose();
+    node.decide(built.block_id);
+    let WaitOutcome::Committed(committed) = waiting.await.unwrap().unwrap() else {
+        panic!("the caller should be told");
+    };
+    assert_eq!((committed.height, committed.receipt.transaction_id), (Height(1), id));
+    let again = node.mempool.wait(id, now).await.unwrap();
+    assert_eq!(again, WaitOutcome::Committed(committed), "also for who asks later");
+    assert_eq!(*work.borrow_and_update(), 0);
+    node.mempool.stop();
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    assert!(node.mempool.submit(vec![transaction(1, 9)]).await.is_err());
+}
+
+#[test]
+fn accepted_transactions_travel_to_a_peer_and_are_repeated_until_committed() {
+    let (dir, other_dir) = (temporary(), temporary());
+    let mut node = TestNode::open(dir.path(), 0);
+    let mut other = TestNode::open(other_dir.path(), 1);
+    node.submit([transaction(1, 1), transaction(2, 2)]);
+    let batch = node.batches.try_recv().unwrap();
+    let peer = PeerId::random();
+    assert_eq!(other.mempool.gossip_now(peer, batch.clone()), GossipOutcome::Queued);
+    assert_eq!(other.mempool.pending(), 2);
+    assert!(other.batches.try_recv().is_err(), "what came from a peer is not sent on");
+
+    node.mempool.maintain();
+    assert!(node.batches.try_recv().is_err(), "not due yet");
+    node.clock.advance(limits::GOSSIP_REPEAT_MS);
+    node.mempool.maintain();
+    assert_eq!(node.batches.try_recv().unwrap().len(), batch.len());
+    assert_eq!(other.mempool.gossip_now(peer, batch), GossipOutcome::Queued);
+    assert_eq!(other.mempool.pending(), 2);
+    node.block([]);
+    node.clock.advance(limits::GOSSIP_REPEAT_MS);
+    node.mempool.maintain();
+    while let Ok(late) = node.batches.try_recv() {
+        assert!(late.is_empty(), "nothing is left to repeat");
+    }
+}
+
+#[test]
+fn a_peer_that_sends_forgeries_or_garbage_is_muted_and_nothing_enters() {
+    let dir = temporary();
+    let node = TestNode::open(dir.path(), 0);
+    let (forger, babbler) = (PeerId::random(), PeerId::random());
+    let forged: Vec<Transaction> = (0..limits::GOSSIP_INVALID_MAX)
+        .map(|number| {
+            let mut transaction = transaction(1, number);
+            transaction.signature.0[1] ^= 1;
+            transaction
+        })
+        .collect();
+    let batch = Bytes::from(codec::encode(&forged));
+    assert_eq!(node.mempool.gossip_now(forger, batch.clone()), GossipOutcome::Queued);
+    assert_eq!(node.mempool.gossip_now(forger, batch), GossipOutcome::Muted);
+    let garbage = Bytes::from_static(b"garbage");
+    assert_eq!(node.mempool.gossip_now(babbler, garbage.clone()), GossipOutcome::Queued);
+    assert_eq!(node.mempool.gossip_now(babbler, garbage), GossipOutcome::Muted);
+    assert_eq!(node.mempool.pending(), 0);
+    node.clock.advance(limits::GOSSIP_MUTE_MS);
+    let good = Bytes::from(codec::encode(&vec![transaction_at(1, 1, GENESIS_MS + 60_000)]));
+    assert_eq!(node.mempool.gossip_now(forger, good), GossipOutcome::Queued);
+    assert_eq!(node.mempool.pending(), 1);
+}
+
+/// What a property test does to a pool.
+#[derive(Debug, Clone)]
+enum Step {
+    Insert { member: u8, number: u32 },
+    Remove { member: u8, number: u32 },
+    Expire { after_ms: u64 },
+    Take { count: usize, bytes: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0u8..4, 0u32..24).prop_map(|(member, number)| Step::Insert { member, number }),
+        2 => (0u8..4, 0u32..24).prop_map(|(member, number)| Step::Remove { member, number }),
+        1 => (0u64..40).prop_map(|after_ms| Step::Expire { after_ms }),
+        2 => (0usize..12, 0usize..4_000).prop_map(|(count, bytes)| Step::Take { count, bytes }),
+    ]
+}
+
+const BOUNDS: PoolBounds =
+    PoolBounds { transactions: 20, bytes: 5_000, institution_transactions: 8, institution_bytes: 2_200 };
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_pool_keeps_its_bounds_and_forgets_nothing(steps in prop::collection::vec(step(), 1..80)) {
+        let mut pool = Pool::new(BOUNDS);
+        let mut model: BTreeMap<(u8, u32), CheckedTransaction> = BTreeMap::new();
+        let make = |member: u8, number: u32| {
+            checked(transaction_at(member, number, GENESIS_MS + u64::from(number)))
+        };
+        for step in steps {
+            match step {
+                Step::Insert { member: of, number } => {
+                    let entry = make(of, number);
+                    let room = has_room(&model, of, entry.encoded_length());
+                    let known = model.contains_key(&(of, number));
+                    let result = pool.insert(entry.clone(), member(of), None);
+                    prop_assert_eq!(result.is_ok(), known || room);
+                    if result.is_ok() {
+                        model.insert((of, number), entry);
+                    }
+                }
+                Step::Remove { member, number } => {
+                    pool.remove(&[make(member, number).id()]);
+                    model.remove(&(member, number));
+                }
+                Step::Expire { after_ms } => {
+                    let time = LedgerTime(GENESIS_MS + 60_000 + after_ms);
+                    let before = model.len();
+                    model.retain(|_, entry| entry.body().expires > time);
+                    prop_assert_eq!(pool.expire(time), before - model.len());
+                }
+                Step::Take { count, bytes } => check_taken(&pool.take(count, bytes), &model, count, bytes)?,
+            }
+            let bytes: usize = model.values().map(CheckedTransaction::encoded_length).sum();
+            prop_assert_eq!((pool.length(), pool.bytes()), (model.len(), bytes));
+        }
+        let all = pool.take(usize::MAX, usize::MAX);
+        prop_assert_eq!(all.len(), model.len(), "everything can be taken");
+    }
+}
+
+fn has_room(model: &BTreeMap<(u8, u32), CheckedTransaction>, member: u8, length: usize) -> bool {
+    let sizes = |only: Option<u8>| {
+        let of = model.iter().filter(move |((of, _), _)| only.is_none_or(|only| *of == only));
+        of.fold((0, 0), |(count, bytes), (_, entry)| (count + 1, bytes + entry.encoded_length()))
+    };
+    let ((count, bytes), (own_count, own_bytes)) = (sizes(None), sizes(Some(member)));
+    count < BOUNDS.transactions
+        && bytes + length <= BOUNDS.bytes
+        && own_count < BOUNDS.institution_transactions
+        && own_bytes + length <= BOUNDS.institution_bytes
+}
+
+fn check_taken(
+    taken: &[CheckedTransaction],
+    model: &BTreeMap<(u8, u32), CheckedTransaction>,
+    count: usize,
+    bytes: usize,
+) -> Result<(), TestCaseError> {
+    prop_assert!(taken.len() <= count);
+    prop_assert!(taken.iter().map(CheckedTransaction::encoded_length).sum::<usize>() <= bytes);
+    let ids: std::collections::BTreeSet<_> = taken.iter().map(CheckedTransaction::id).collect();
+    prop_assert_eq!(ids.len(), taken.len(), "none twice");
+    let waiting = |number: u8| model.keys().filter(|(of, _)| *of == number).count();
+    let served = |number: u8| taken.iter().filter(|entry| entry.body().institution == member(number)).count();
+    // Fairness: while bytes are no matter, nobody gets two more than somebody who still waits.
+    if bytes > 3_900 && taken.len() == count {
+        for (one, other) in (0..4).flat_map(|one| (0..4).map(move |other| (one, other))) {
+            prop_assert!(served(other) == waiting(other) || served(one) <= served(other) + 1);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_next_block_begins_behind_whom_the_last_one_served_last() {
+    let mut pool = Pool::new(PoolBounds::default());
+    for number in 0..3 {
+        pool.insert(checked(transaction(number, 1)), member(number), None).unwrap();
+        pool.insert(checked(transaction(number, 2)), member(number), None).unwrap();
+    }
+    let first = |pool: &mut Pool| pool.take(1, usize::MAX)[0].body().institution.clone();
+    assert_eq!([first(&mut pool), first(&mut pool), first(&mut pool)], [member(0), member(1), member(2)]);
+    assert_eq!(first(&mut pool), member(0));
+    assert!(pool.take(5, 10).is_empty(), "nothing fits into ten bytes");
+}
