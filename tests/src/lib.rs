@@ -1,1 +1,14 @@
-//! x
+//! Tests of the whole system: clusters of real processes, their independent reading, and the benchmark.
+//!
+//! - [`cluster`]: a consortium on this machine, killed, stopped, wiped and waited for; [`programs`]: what it runs.
+//! - [`work`] and [`load`]: operations to record, and steady load. [`caller`]: requests that no good client would send.
+//! - [`command_line`]: the real `yilian` command.
+//! - [`bench`]: the load benchmark behind `yilian-bench`.
+
+pub mod bench;
+pub mod caller;
+pub mod cluster;
+pub mod command_line;
+pub mod load;
+pub mod programs;
+pub mod work;

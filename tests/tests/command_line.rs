@@ -1,0 +1,190 @@
+//! The `yilian` command from end to end: what people at the institutions type, against real nodes.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use yilian_node::consortium::CONSORTIUM;
+use yilian_tests::cluster::{
+    ALL, COUNTY, Cluster, INSURER, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS,
+};
+use yilian_tests::command_line::{Shell, exit};
+
+/// A document and the salt beside it travel together, so that the other side comes to the same commitment.
+fn hand_over(from: &Path, to: &Path, document: &str) -> Result<()> {
+    for name in [document.to_owned(), format!("{document}.salt.json")] {
+        std::fs::copy(from.join(&name), to.join(&name)).with_context(|| format!("cannot hand over {name}"))?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_grant_a_disclosure_its_receipt_and_a_complete_account_of_it() -> Result<()> {
+    let mut cluster = Cluster::start(&ALL).await?;
+    let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let township = Shell::of(&cluster, TOWNSHIP, here.path())?;
+    let county = Shell::of(&cluster, COUNTY, there.path())?;
+    let regulator = Shell::of(&cluster, REGULATOR, there.path())?;
+    std::fs::write(here.path().join("consent.pdf"), "consent")?;
+    std::fs::write(here.path().join("bundle.json"), "records")?;
+
+    township.ends_with(exit::OK, "subject create")?;
+    let tag = township.json("subject tag 104-2231")?["tag"].as_str().context("a tag")?.to_owned();
+    let to_county = format!("--to {} --record 104-2231", cluster.institution(COUNTY));
+    let scope = "--category laboratory,imaging --purpose TREAT --expires +30d --document consent.pdf";
+    let grant = township.create("grant", &format!("grant create {to_county} {scope}"))?;
+    let what = "--category laboratory --document bundle.json";
+    let disclosure =
+        township.create("disclosure", &format!("access disclose --grant {grant} {to_county} {what}"))?;
+    let beyond = "--category genomic --document bundle.json";
+    let said = township.ends_with(exit::REFUSED, &format!("access disclose --grant {grant} {to_county} {beyond}"))?;
+    ensure!(said.contains("does not cover this category"), "the refusal says why: {said}");
+
+    hand_over(here.path(), there.path(), "bundle.json")?;
+    let open = county.json("access open")?;
+    ensure!(open.as_array().is_some_and(|open| open.len() == 1 && open[0]["id"] == *disclosure), "{open}");
+    let received = county.json(&format!("access receive {disclosure} --document bundle.json"))?;
+    ensure!(received["status"] == "applied", "{received}");
+    ensure!(county.json("access open")?.as_array().is_some_and(Vec::is_empty));
+
+    // Who saw this patient's records: the regulator has all of it, proven complete, the refused attempt too.
+    let account = regulator.json(&format!("stream show subject/{tag} --resolve"))?;
+    ensure!(account["verified"] == true && account["complete"] == true, "{account}");
+    let names: Vec<&str> = entries(&account).filter_map(|entry| entry["operation_name"].as_str()).collect();
+    let expected = ["grant_access", "record_disclosure", "record_disclosure", "record_receipt"];
+    ensure!(names == expected, "{names:?}");
+    let shown = township.json(&format!("grant show {grant}"))?;
+    ensure!(shown["verified"] == true && shown["record"]["grantee"] == cluster.institution(COUNTY).as_str());
+    cluster.check_all_nodes().await?;
+    Ok(())
+}
+
+fn entries(stream: &Value) -> impl Iterator<Item = &Value> {
+    stream["entries"].as_array().map(Vec::as_slice).unwrap_or_default().iter()
+}
+
+#[tokio::test]
+async fn a_referral_goes_up_and_is_closed_on_both_sides() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let township = Shell::of(&cluster, TOWNSHIP, here.path())?;
+    let teaching = Shell::of(&cluster, TEACHING, there.path())?;
+    for (directory, document) in [(&here, "reason.pdf"), (&here, "package.zip"), (&there, "report.pdf")] {
+        std::fs::write(directory.path().join(document), document)?;
+    }
+    teaching.json("capacity publish --service cardiology --slots 1")?;
+    let request = |tag: &str| {
+        format!(
+            "referral request --to {} --subject {tag} --direction up --service cardiology --category laboratory --document reason.pdf",
+            cluster.institution(TEACHING)
+        )
+    };
+    let (first, second) = ("1a".repeat(32), "2b".repeat(32));
+    let referral = township.create("referral", &request(&first))?;
+    let other = township.create("referral", &request(&second))?;
+    teaching.create("grant", &format!("referral accept {referral}"))?;
+    let said = teaching.ends_with(exit::REFUSED, &format!("referral accept {other}"))?;
+    ensure!(said.contains("no free capacity"), "{said}");
+    teaching.json(&format!("referral decline {other} --reason no-capacity"))?;
+    township.json(&format!("referral hand-over {referral} --document package.zip"))?;
+    hand_over(here.path(), there.path(), "package.zip")?;
+    teaching.json(&format!("referral acknowledge {referral} --document package.zip"))?;
+    teaching.json(&format!("referral report {referral} --outcome completed --document report.pdf"))?;
+    township.json(&format!("referral close-clinically {referral}"))?;
+    teaching.json(&format!("referral close-administratively {referral}"))?;
+
+    let shown = township.json(&format!("referral show {referral}"))?;
+    ensure!(shown["verified"] == true && shown["record"]["state"] == "closed", "{shown}");
+    let listed = teaching.json("referral list")?;
+    ensure!(listed.as_array().is_some_and(|listed| listed.len() == 2), "{listed}");
+    let capacity = teaching.json(&format!("capacity show {} --service cardiology", cluster.institution(TEACHING)))?;
+    ensure!(capacity.to_string().contains("\"reserved\":0"), "the slot is free again: {capacity}");
+    let stream = township.json(&format!("stream show referral/{referral} --resolve"))?;
+    ensure!(stream["complete"] == true && entries(&stream).count() == 7, "{stream}");
+    cluster.check_all_nodes().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agreement_is_signed_and_settled_and_its_statement_verified_offline() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    let directory = tempfile::tempdir()?;
+    let shell = |institution| Shell::of(&cluster, institution, directory.path());
+    let (teaching, county, insurer) = (shell(TEACHING)?, shell(COUNTY)?, shell(INSURER)?);
+    let [teaching_id, county_id, insurer_id] =
+        [TEACHING, COUNTY, INSURER].map(|institution| cluster.institution(institution));
+    let proposal = format!(
+        "agreement propose percentage-split --consortium {CONSORTIUM} --service teleconsultation --payer {insurer_id} \
+         --share primary={county_id}:30 --share expert={teaching_id}:70 --rounding per-event --expires +365d"
+    );
+    let agreement = teaching.create("agreement", &proposal)?;
+    for party in [&county, &insurer] {
+        party.json(&format!("agreement sign {agreement}"))?;
+    }
+    let mut transaction = String::new();
+    for claim in 1..=3 {
+        std::fs::write(directory.path().join("claim.json"), format!("claim {claim}"))?;
+        // Each claim is a document of its own, with a salt of its own.
+        let _ = std::fs::remove_file(directory.path().join("claim.json.salt.json"));
+        let delivered = county.json(&format!(
+            "service deliver --service teleconsultation --part primary={county_id} --part expert={teaching_id} \
+             --payer {insurer_id} --amount 100.01 --document claim.json"
+        ))?;
+        transaction = delivered["transaction_id"].as_str().context("an id")?.to_owned();
+    }
+    insurer.json(&format!("period close {agreement} --period 0"))?;
+    let shown = county.json(&format!("statement show {agreement} 0"))?;
+    ensure!(shown["verified"] == true, "{shown}");
+    // 3 × 100.01 yuan; 30 % of 10,001 fen is 3,000.3, so per event 3,000 and 7,001.
+    ensure!(owed(&shown) == [9_000, 21_003], "{shown}");
+
+    county.json(&format!("statement save {agreement} 0 statement.json"))?;
+    county.json(&format!("transaction receipt {transaction} --save receipt.json"))?;
+    cluster.check_all_nodes().await?;
+    // No node runs any more: files are all that is left.
+    let trust = cluster.files.checkpoint.display();
+    for (file, kind) in [("statement.json", "statement"), ("receipt.json", "transaction")] {
+        let verified = county.json(&format!("verify {file} --trust {trust}"))?;
+        ensure!(verified["verified"] == true && verified["kind"] == kind, "{verified}");
+    }
+    let path = directory.path().join("statement.json");
+    let forged = std::fs::read_to_string(&path)?.replace("21003", "31003");
+    std::fs::write(directory.path().join("forged.json"), forged)?;
+    county.ends_with(exit::VERIFICATION, &format!("verify forged.json --trust {trust}"))?;
+    Ok(())
+}
+
+/// What the lines of a shown statement owe, in minor units, ascending.
+fn owed(shown: &Value) -> Vec<i64> {
+    let lines = shown["statement"]["statement"]["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut amounts: Vec<i64> = lines.iter().filter_map(|line| line["share"]["amount"].as_i64()).collect();
+    amounts.sort_unstable();
+    amounts
+}
+
+#[tokio::test]
+async fn exit_codes_tell_scripts_what_went_wrong() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    let directory = tempfile::tempdir()?;
+    let township = Shell::of(&cluster, TOWNSHIP, directory.path())?;
+    let nowhere = "0a1b".repeat(16);
+    township.ends_with(exit::OK, "node health")?;
+    township.ends_with(exit::OK, "watch --after 0 --count 1 --json")?;
+    township.ends_with(exit::REFUSED, &format!("grant show {nowhere}"))?;
+    township.ends_with(exit::REFUSED, &format!("referral accept {nowhere}"))?;
+    township.ends_with(exit::USAGE, "grant create --to nobody")?;
+    township.ends_with(exit::USAGE, "no-such-command")?;
+    township.ends_with(exit::LOCAL, "transaction submit no-such-file.json")?;
+    township.ends_with(exit::LOCAL, "grant list --key no-such.key")?;
+    township.ends_with(exit::LOCAL, "grant list --profile nobody")?;
+    let trust = cluster.files.checkpoint.display();
+    std::fs::write(directory.path().join("proof.json"), "{}")?;
+    township.ends_with(exit::VERIFICATION, &format!("verify proof.json --trust {trust}"))?;
+    township.ends_with(exit::UNREACHABLE, "grant list --node http://127.0.0.1:9")?;
+    let error = township.run("grant list --node http://127.0.0.1:9 --json")?;
+    let printed: Value = serde_json::from_str(&error.stdout)?;
+    ensure!(printed["error"]["code"] == "unreachable", "errors are JSON for programs: {printed}");
+    cluster.stop_all()?;
+    township.ends_with(exit::UNREACHABLE, "node health")?;
+    Ok(())
+}
