@@ -1,7 +1,6 @@
 //! What a proof shows, in one paragraph for people.
 
 use yilian_spec::money::Currency;
-use yilian_spec::operation::Operation;
 use yilian_spec::proof::{
     Checkpoint, Proof, ProofDocument, ProofError, StateProof, StatementProof, TransactionProof,
 };
@@ -48,7 +47,14 @@ pub fn verified(document: &ProofDocument, checkpoint: &Checkpoint) -> Result<Str
 
 fn transaction(proof: &TransactionProof) -> String {
     let body = &proof.transaction.body;
-    let names: Vec<&str> = body.operations.iter().map(Operation::name).collect();
+    // A gateway records hundreds of the same kind at once; each run of them is named once.
+    let runs = body.operations.chunk_by(|left, right| left.name() == right.name());
+    let names: Vec<String> = runs
+        .map(|run| match run {
+            [only] => only.name().to_owned(),
+            many => format!("{} times {}", many.len(), many[0].name()),
+        })
+        .collect();
     let became = match proof.receipt.outcome {
         Outcome::Applied => "took effect".to_owned(),
         Outcome::Refused { operation, reason } => {

@@ -102,7 +102,9 @@ impl Caller {
     /// When the node does not say.
     pub async fn ledger_size(&self) -> Result<u64> {
         let answer = self.get("/v1/blocks/latest").await?;
-        answer.body["header"]["log_size"].as_u64().with_context(|| format!("no size of the log in {answer:?}"))
+        answer.body["header"]["log_size"]
+            .as_u64()
+            .with_context(|| format!("no size of the log in {answer:?}"))
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {

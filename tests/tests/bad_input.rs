@@ -14,9 +14,7 @@ use yilian_spec::id::{ChainId, GrantId, InstitutionId};
 use yilian_spec::limits;
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
-use yilian_spec::operation::membership::{
-    RegisterKey, RevocationReason, RevokeKey, possession_bytes,
-};
+use yilian_spec::operation::membership::{RegisterKey, RevocationReason, RevokeKey, possession_bytes};
 use yilian_spec::proof::Checkpoint;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
@@ -95,7 +93,11 @@ impl Scene {
         let readings = self.cluster.check_all_nodes().await?;
         for reading in &readings {
             let found = reading.report.transactions;
-            ensure!(found == transactions, "node {} holds {found} transactions, not {transactions}", reading.node);
+            ensure!(
+                found == transactions,
+                "node {} holds {found} transactions, not {transactions}",
+                reading.node
+            );
         }
         Ok(())
     }
@@ -136,7 +138,8 @@ async fn transactions_that_break_a_rule_are_refused_by_its_name() -> Result<()> 
     let wrong_key = body.clone().sign(&stranger);
     let unknown = TransactionBody { author: stranger.public_key(), ..body.clone() }.sign(&stranger);
     let now = work::now()?;
-    let expired = TransactionBody { created: now.minus_ms(60_000), expires: now.minus_ms(30_000), ..body.clone() };
+    let expired =
+        TransactionBody { created: now.minus_ms(60_000), expires: now.minus_ms(30_000), ..body.clone() };
     let early = TransactionBody {
         created: now.plus_ms(20 * 60_000),
         expires: now.plus_ms(30 * 60_000),
@@ -175,7 +178,10 @@ async fn a_transaction_that_is_sent_again_counts_once_and_has_one_answer() -> Re
     let transaction = desk.client.sign(vec![scene.grant()?])?;
     let recorded = desk.follow(desk.client.submit_signed(transaction.clone()).await?).await?;
     let first = scene.submit(&transaction).await?;
-    ensure!(first.status == StatusCode::ACCEPTED && first.body["results"][0]["status"] == "committed", "{first:?}");
+    ensure!(
+        first.status == StatusCode::ACCEPTED && first.body["results"][0]["status"] == "committed",
+        "{first:?}"
+    );
     ensure!(first.body["results"][0]["height"] == json!(recorded.height), "{first:?}");
     for node in VALIDATORS {
         let elsewhere = Caller::new(&scene.cluster.url(node), None)?;
@@ -231,8 +237,7 @@ async fn client_with(scene: &Scene, key: &SecretKey) -> Result<Client> {
 /// A new access gateway's key, valid for `lifetime_ms` from now.
 fn registration(scene: &Scene, key: &SecretKey, lifetime_ms: u64) -> Result<Operation> {
     let (role, starts) = (Role::AccessGateway, work::now()?.minus_ms(1_000));
-    let possession =
-        key.sign(&possession_bytes(scene.chain_id, &scene.institution, role, key.public_key()));
+    let possession = key.sign(&possession_bytes(scene.chain_id, &scene.institution, role, key.public_key()));
     let window = Window { starts, expires: starts.plus_ms(1_000 + lifetime_ms) };
     Ok(Operation::RegisterKey(RegisterKey { key: key.public_key(), role, window, possession }))
 }
@@ -243,7 +248,8 @@ async fn what_a_key_may_not_do_is_recorded_as_refused_and_changes_nothing() -> R
     let desk = scene.cluster.desk(TOWNSHIP).await?;
     let member = scene.cluster.member(TOWNSHIP);
     let (brief, revoked) = (SecretKey::from_seed(&work::random()?), SecretKey::from_seed(&work::random()?));
-    desk.record(vec![registration(&scene, &brief, BRIEF_MS)?, registration(&scene, &revoked, work::DAY_MS)?]).await?;
+    desk.record(vec![registration(&scene, &brief, BRIEF_MS)?, registration(&scene, &revoked, work::DAY_MS)?])
+        .await?;
     let by_revoked = client_with(&scene, &revoked).await?;
     desk.follow(by_revoked.submit(vec![scene.grant()?]).await?).await?;
     let revoke = RevokeKey { key: revoked.public_key(), reason: RevocationReason::Retired };
@@ -315,8 +321,7 @@ async fn a_stranger_as_a_peer_gets_nothing_through() -> Result<()> {
     // The stranger speaks every protocol of the node and knows whom it dials; only the ledger does not name it.
     let config = yilian_node::config::Config::load(&scene.cluster.member(TOWNSHIP).home)?;
     let peer = config.network.peers.first().context("the township's node has peers")?.clone();
-    let identity =
-        NodeIdentity::from_ed25519_seed(work::random()?).context("a seed makes an identity")?;
+    let identity = NodeIdentity::from_ed25519_seed(work::random()?).context("a seed makes an identity")?;
     let (_members, membership) = tokio::sync::watch::channel([peer.peer].into());
     let settings = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer] };
     let mut stranger = network::spawn(&settings, &scene.chain_id.to_string(), &identity, membership).await?;

@@ -16,7 +16,11 @@ fn a_quick_run_gives_every_figure() -> Result<()> {
     let program = env!("CARGO_BIN_EXE_yilian-bench");
     let ended = run_to_end(Command::new(program).arg("--quick").arg("--json").arg(&file), LIMIT)?;
     ensure!(ended.code == Some(0), "{ended:?}");
-    ensure!(ended.stdout.contains("transactions/s") && ended.stdout.contains("records/s"), "{}", ended.stdout);
+    ensure!(
+        ended.stdout.contains("transactions/s") && ended.stdout.contains("records/s"),
+        "{}",
+        ended.stdout
+    );
     let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
     for path in [
         "/transactions_per_second",

@@ -5,15 +5,14 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use yilian_node::consortium::CONSORTIUM;
-use yilian_tests::cluster::{
-    ALL, COUNTY, Cluster, INSURER, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS,
-};
+use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::command_line::{Shell, exit};
 
 /// A document and the salt beside it travel together, so that the other side comes to the same commitment.
 fn hand_over(from: &Path, to: &Path, document: &str) -> Result<()> {
     for name in [document.to_owned(), format!("{document}.salt.json")] {
-        std::fs::copy(from.join(&name), to.join(&name)).with_context(|| format!("cannot hand over {name}"))?;
+        std::fs::copy(from.join(&name), to.join(&name))
+            .with_context(|| format!("cannot hand over {name}"))?;
     }
     Ok(())
 }
@@ -37,7 +36,8 @@ async fn a_grant_a_disclosure_its_receipt_and_a_complete_account_of_it() -> Resu
     let disclosure =
         township.create("disclosure", &format!("access disclose --grant {grant} {to_county} {what}"))?;
     let beyond = "--category genomic --document bundle.json";
-    let said = township.ends_with(exit::REFUSED, &format!("access disclose --grant {grant} {to_county} {beyond}"))?;
+    let said = township
+        .ends_with(exit::REFUSED, &format!("access disclose --grant {grant} {to_county} {beyond}"))?;
     ensure!(said.contains("does not cover this category"), "the refusal says why: {said}");
 
     hand_over(here.path(), there.path(), "bundle.json")?;
@@ -97,7 +97,8 @@ async fn a_referral_goes_up_and_is_closed_on_both_sides() -> Result<()> {
     ensure!(shown["verified"] == true && shown["record"]["state"] == "closed", "{shown}");
     let listed = teaching.json("referral list")?;
     ensure!(listed.as_array().is_some_and(|listed| listed.len() == 2), "{listed}");
-    let capacity = teaching.json(&format!("capacity show {} --service cardiology", cluster.institution(TEACHING)))?;
+    let capacity =
+        teaching.json(&format!("capacity show {} --service cardiology", cluster.institution(TEACHING)))?;
     ensure!(capacity.to_string().contains("\"reserved\":0"), "the slot is free again: {capacity}");
     let stream = township.json(&format!("stream show referral/{referral} --resolve"))?;
     ensure!(stream["complete"] == true && entries(&stream).count() == 7, "{stream}");

@@ -41,15 +41,20 @@ fn examples(shell: &Shell, command: &mut Vec<String>, found: &mut Vec<String>) -
     let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
     let help = shell.run_words(&words)?;
     ensure!(help.code == Some(exit::OK), "{words:?}: {help:?}");
-    let lines = help.stdout.lines().map(str::trim).filter(|line| line.starts_with("yilian "));
-    for line in lines.map(str::to_owned) {
+    // A shell joins the lines that end in a backslash.
+    let joined = help.stdout.replace("\\\n", " ");
+    let lines = joined.lines().map(str::trim).filter(|line| line.starts_with("yilian "));
+    for line in lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")) {
         if !found.contains(&line) {
             found.push(line);
         }
     }
     let list = help.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let names = list.take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let names: Vec<String> = names.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect();
+    let names = list
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names: Vec<String> =
+        names.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect();
     for name in names.into_iter().filter(|name| name != "help") {
         command.push(name);
         examples(shell, command, found)?;
@@ -79,7 +84,14 @@ impl Stage {
         let (township, county, teaching, insurer) =
             (shell(TOWNSHIP)?, shell(COUNTY)?, shell(TEACHING)?, shell(INSURER)?);
         for name in [
-            "consent.pdf", "bundle.json", "request.json", "reason.pdf", "package.zip", "report.pdf", "plan.pdf", "claim.json",
+            "consent.pdf",
+            "bundle.json",
+            "request.json",
+            "reason.pdf",
+            "package.zip",
+            "report.pdf",
+            "plan.pdf",
+            "claim.json",
         ] {
             std::fs::write(files.path().join(name), name)?;
         }
@@ -94,12 +106,15 @@ impl Stage {
         for name in ["gateway.key", "next.key"] {
             township.ends_with(exit::OK, &format!("key generate --role access-gateway --out {name}"))?;
         }
-        let [county_id, teaching_id, insurer_id] = [COUNTY, TEACHING, INSURER].map(|node| cluster.institution(node));
+        let [county_id, teaching_id, insurer_id] =
+            [COUNTY, TEACHING, INSURER].map(|node| cluster.institution(node));
         let about = format!("--to {teaching_id} --subject {tag} --category laboratory");
-        let grant = township.create("grant", &format!("grant create {about} --expires +30d --document consent.pdf"))?;
+        let grant = township
+            .create("grant", &format!("grant create {about} --expires +30d --document consent.pdf"))?;
         let disclose = format!("access disclose --grant {grant} {about} --document bundle.json");
         let disclosure = township.create("disclosure", &disclose)?;
-        let request = format!("referral request {about} --direction up --service cardiology --document reason.pdf");
+        let request =
+            format!("referral request {about} --direction up --service cardiology --document reason.pdf");
         let referral = township.create("referral", &request)?;
         let agreement = teaching.create(
             "agreement",
@@ -161,13 +176,14 @@ impl Stage {
             std::fs::copy(entry.path(), directory.path().join(entry.file_name()))?;
         }
         let words: Vec<&str> = example.split_whitespace().collect();
-        let behind = |word: &str| words.iter().position(|other| *other == word).and_then(|at| words.get(at + 1));
+        let behind =
+            |word: &str| words.iter().position(|other| *other == word).and_then(|at| words.get(at + 1));
         let written = match words.get(1..3) {
             Some(["checkpoint", "save"]) => words.get(3),
             Some(["statement" | "stream", "save"] | ["subject", "export"]) => words.last(),
             _ => behind("--out").or_else(|| behind("--save")),
         };
-        for file in written {
+        if let Some(file) = written {
             let path = directory.path().join(file);
             if path.is_file() {
                 std::fs::remove_file(path)?;
@@ -197,12 +213,19 @@ async fn every_example_of_the_help_runs() -> Result<()> {
     examples(&shell, &mut Vec::new(), &mut found)?;
     ensure!(found.len() > 60, "only {} examples: is the help read rightly?", found.len());
     let mut wrong = Vec::new();
-    for example in found.iter().filter(|example| !ENDLESS.iter().any(|endless| example.starts_with(endless))) {
+    for example in found.iter().filter(|example| !ENDLESS.iter().any(|endless| example.starts_with(endless)))
+    {
         if let Err(error) = runs(&cluster, &stage, &shell, example) {
             wrong.push(format!("{example}\n    {error}"));
         }
     }
-    ensure!(wrong.is_empty(), "{} of {} examples do not run:\n{}", wrong.len(), found.len(), wrong.join("\n"));
+    ensure!(
+        wrong.is_empty(),
+        "{} of {} examples do not run:\n{}",
+        wrong.len(),
+        found.len(),
+        wrong.join("\n")
+    );
     cluster.check_all_nodes().await?;
     Ok(())
 }

@@ -5,9 +5,7 @@ use yilian_client::error::ClientError;
 use yilian_spec::id::GrantId;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::record::Grant;
-use yilian_tests::cluster::{
-    ALL, COUNTY, Cluster, INSURER, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS,
-};
+use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::load::Load;
 use yilian_tests::work;
 
@@ -17,7 +15,8 @@ async fn what_one_institution_records_is_read_on_every_node_with_its_proof() -> 
     let mut grants = Vec::new();
     for custodian in VALIDATORS {
         let grantee = cluster.institution((custodian + 1) % VALIDATORS.len());
-        let operations = vec![work::grant(work::subject()?, &grantee)?, work::grant(work::subject()?, &grantee)?];
+        let operations =
+            vec![work::grant(work::subject()?, &grantee)?, work::grant(work::subject()?, &grantee)?];
         let recorded = cluster.desk(custodian).await?.record(operations).await?;
         grants.push((custodian, recorded));
     }
@@ -116,7 +115,9 @@ async fn a_wiped_node_rebuilds_its_ledger_from_its_peers() -> Result<()> {
     cluster.wait_until_caught_up(&[INSURER]).await?;
     let readings = cluster.check_all_nodes().await?;
     let insurer = readings.iter().find(|reading| reading.node == INSURER);
-    ensure!(insurer.is_some_and(|reading| reading.report.transactions as usize >= cluster.acknowledged.count()));
+    ensure!(
+        insurer.is_some_and(|reading| reading.report.transactions as usize >= cluster.acknowledged.count())
+    );
     Ok(())
 }
 

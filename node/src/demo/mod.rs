@@ -74,7 +74,8 @@ async fn play(directory: &std::path::Path, keep: bool) -> Result<()> {
 
     let agree = nodes_agree(&files, &desks, evening.agreement).await?;
     let verified = verify_offline(&files, &observer, &evening).await?;
-    let summary = Summary { files: &files, desks: &desks, observer: &observer, evening: &evening, took };
+    let summary =
+        Summary { files: &files, desks: &desks, observer: &observer, evening: &evening, took, keep };
     summary.print(&mut tally, &verified, &agree).await?;
     if keep {
         println!("\nThe consortium keeps running. Ctrl-C stops it and removes {}.", directory.display());
@@ -83,7 +84,7 @@ async fn play(directory: &std::path::Path, keep: bool) -> Result<()> {
             nodes.iter_mut().try_for_each(NodeProcess::check_alive)?;
         }
     }
-    println!("\nStopping the nodes and removing what the demo made. `make demo KEEP=1` leaves it running.");
+    println!("\nStopping the nodes and removing what the demo made.");
     nodes.iter_mut().try_for_each(|node| node.stop().map(|_| ()))
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Summary<'a> {
     pub observer: &'a Desk,
     pub evening: &'a Evening,
     pub took: Duration,
+    /// Whether the nodes go on running.
+    pub keep: bool,
 }
 
 impl Summary<'_> {
@@ -82,14 +84,19 @@ impl Summary<'_> {
 
     fn print_next_commands(&self, verified: &Verified) -> Result<()> {
         let program = ConsortiumFiles::client_program()?;
+        if !self.keep {
+            println!("Try next\n");
+            println!("  make demo KEEP=1        the same, left running, with commands to ask it");
+            println!("  make bench              how fast it is on this machine, and where the time goes");
+            println!("  {} --help", program.display());
+            return Ok(());
+        }
         let client = format!("{} --config {}", program.display(), self.files.client_config.display());
         let (receipt, checkpoint) = (verified.receipt.display(), verified.checkpoint.display());
-        println!("Try next, while it runs (`make demo KEEP=1`)\n");
+        let subject = self.evening.subject;
+        println!("Try next, in another terminal\n");
         println!("  {client} referral show {}", self.evening.referral);
-        println!(
-            "  {client} --profile health-commission stream show subject/{} --resolve",
-            self.evening.subject
-        );
+        println!("  {client} --profile health-commission stream show subject/{subject} --resolve");
         println!("  {} verify {receipt} --trust {checkpoint}", program.display());
         Ok(())
     }

@@ -64,7 +64,8 @@ impl Meter {
     pub async fn read(cluster: &Cluster, nodes: &[usize]) -> Result<Self> {
         let mut readings = Vec::new();
         for node in nodes {
-            let process_id = cluster.process_id(*node).with_context(|| format!("node {node} does not run"))?;
+            let process_id =
+                cluster.process_id(*node).with_context(|| format!("node {node} does not run"))?;
             let metrics = metrics(&cluster.url(*node)).await?;
             let mut stage_seconds = [0.0; 4];
             for (seconds, stage) in stage_seconds.iter_mut().zip(STAGES) {
@@ -92,7 +93,9 @@ impl Cost {
         }
         let shared = (transactions * pairs.len()).max(1) as f64;
         let per_transaction_us = |seconds: f64| seconds * 1e6 / shared;
-        let sum = |of: &dyn Fn(&Reading) -> f64| pairs.iter().map(|(before, after)| of(after) - of(before)).sum::<f64>();
+        let sum = |of: &dyn Fn(&Reading) -> f64| {
+            pairs.iter().map(|(before, after)| of(after) - of(before)).sum::<f64>()
+        };
         let total = per_transaction_us(sum(&|reading| reading.cpu_seconds));
         let stage = |index: usize| per_transaction_us(sum(&|reading| reading.stage_seconds[index]));
         let [verification, execution, state_root, storage] = [stage(0), stage(1), stage(2), stage(3)];
@@ -145,9 +148,11 @@ fn memory_bytes(process_id: u32) -> Result<u64> {
 /// Bytes of all files below a directory. One that goes while it is read counts nothing.
 fn directory_bytes(directory: &Path) -> Result<u64> {
     let mut bytes = 0;
-    let entries = std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let entries =
+        std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     for entry in entries {
-        let Ok(metadata) = entry.as_ref().map_err(drop).and_then(|entry| entry.metadata().map_err(drop)) else {
+        let Ok(metadata) = entry.as_ref().map_err(drop).and_then(|entry| entry.metadata().map_err(drop))
+        else {
             continue;
         };
         bytes += if metadata.is_dir() { directory_bytes(&entry?.path())? } else { metadata.len() };
@@ -186,7 +191,10 @@ mod tests {
         let before = Meter(vec![reading(0.0, 0), reading(0.0, 0)]);
         let after = Meter(vec![reading(1.0, 1_000), reading(3.0, 3_000)]);
         let cost = Cost::between(&before, &after, 1_000).unwrap();
-        assert_eq!((cost.cpu_us.total, cost.cpu_us.verification, cost.cpu_us.other), (2_000.0, 500.0, 1_500.0));
+        assert_eq!(
+            (cost.cpu_us.total, cost.cpu_us.verification, cost.cpu_us.other),
+            (2_000.0, 500.0, 1_500.0)
+        );
         assert_eq!((cost.disk_bytes, cost.memory_mib), (2.0, 2.0));
         let mut restarted = after.clone();
         restarted.0[0].process_id = 2;

@@ -73,7 +73,10 @@ impl Driver {
         // The regulator may carry other people's transactions and read all of them.
         let (institution, chain_id) = (cluster.institution(REGULATOR), cluster.files.genesis.chain_id());
         let key = cluster.member(REGULATOR).secrets[&Role::Administrator].clone();
-        let callers = VALIDATORS.iter().map(|node| Caller::new(&cluster.url(*node), None)).collect::<Result<Vec<_>>>()?;
+        let callers = VALIDATORS
+            .iter()
+            .map(|node| Caller::new(&cluster.url(*node), None))
+            .collect::<Result<Vec<_>>>()?;
         let made = callers.clone();
         let fresh = move || {
             let token = caller::token(&institution, chain_id, &key, 0)?;
@@ -90,7 +93,10 @@ impl Driver {
         let (total, operations) = (signed.len(), signed.operations);
         let per_request = plan.per_request_of(operations);
         let requests: Arc<Vec<Vec<u8>>> = Arc::new(
-            (0..total).step_by(per_request).map(|at| signed.request(at..total.min(at + per_request))).collect(),
+            (0..total)
+                .step_by(per_request)
+                .map(|at| signed.request(at..total.min(at + per_request)))
+                .collect(),
         );
         drop(signed);
         let in_flight = Arc::new(Semaphore::new(plan.in_flight_of(operations).div_ceil(per_request)));
@@ -156,7 +162,9 @@ impl Driver {
                 continue;
             }
             let permit = Arc::clone(&under_way).try_acquire_owned().with_context(|| {
-                format!("the nodes fall behind {rate:.0} transactions/s: {REQUESTS_MAX} requests are under way")
+                format!(
+                    "the nodes fall behind {rate:.0} transactions/s: {REQUESTS_MAX} requests are under way"
+                )
             })?;
             let is_sample = f64::from(samples) < began.elapsed().as_secs_f64() * SAMPLES_PER_SECOND;
             samples += u32::from(is_sample);

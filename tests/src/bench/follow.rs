@@ -77,7 +77,10 @@ impl Follower {
             }
             match tokio::time::timeout(STALL_LIMIT, latest.changed()).await {
                 Ok(changed) => changed.context("the event stream ended")?,
-                Err(_) => bail!("{} of {transactions} transactions are final, and no more for {STALL_LIMIT:?}", so_far.transactions),
+                Err(_) => bail!(
+                    "{} of {transactions} transactions are final, and no more for {STALL_LIMIT:?}",
+                    so_far.transactions
+                ),
             }
         }
     }

@@ -57,7 +57,11 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     drop(driver);
 
     step("stopping the nodes and reading their ledgers");
-    if plan.reads_ledgers { scene.cluster.check_all_nodes().await.map(drop)? } else { scene.cluster.stop_all()? }
+    if plan.reads_ledgers {
+        scene.cluster.check_all_nodes().await.map(drop)?
+    } else {
+        scene.cluster.stop_all()?
+    }
     drop(scene);
     step("the state tree on RocksDB");
     let state_tree_us_per_key = machine::measure_state_tree(plan)?;
@@ -76,14 +80,17 @@ pub struct Measured {
 }
 
 async fn measure(plan: &Plan, scene: &mut Scene, driver: &Driver, operations: usize) -> Result<Measured> {
-    step(&format!("the highest rate, {operations} operations a transaction: a short run to size the long one"));
+    step(&format!(
+        "the highest rate, {operations} operations a transaction: a short run to size the long one"
+    ));
     let warm = driver.as_fast_as_it_goes(scene.sign(operations, plan.warm_up(operations))?, plan).await?;
     let transactions: Signed = scene.sign(operations, plan.count_for(warm.rate()))?;
     step(&format!("the highest rate: {} transactions", transactions.len()));
     let before = Meter::read(&scene.cluster, &VALIDATORS).await?;
     let driven = driver.as_fast_as_it_goes(transactions, plan).await?;
     let after = Meter::read(&scene.cluster, &VALIDATORS).await?;
-    let cost = Cost::between(&before, &after, driven.transactions).context("the nodes did not restart meanwhile")?;
+    let cost =
+        Cost::between(&before, &after, driven.transactions).context("the nodes did not restart meanwhile")?;
     Ok(Measured { rate: driven.rate(), driven, cost })
 }
 

@@ -142,14 +142,27 @@ impl Report {
     fn rows(&self) -> Vec<(String, String, &'static str)> {
         let mut rows = Vec::new();
         let mut row = |what: &str, value: String, unit| rows.push((what.to_owned(), value, unit));
-        let latency = |latency: &Latency| format!("{:.0} / {:.0} / {:.0}", latency.p50, latency.p95, latency.p99);
-        row("committed, one operation each", format!("{:.0}", self.transactions_per_second), "transactions/s");
+        let latency =
+            |latency: &Latency| format!("{:.0} / {:.0} / {:.0}", latency.p50, latency.p95, latency.p99);
+        row(
+            "committed, one operation each",
+            format!("{:.0}", self.transactions_per_second),
+            "transactions/s",
+        );
         let many = format!("committed, {} operations each", self.operations_per_transaction);
         row(&many, format!("{:.0}", self.records_per_second), "records/s");
         row("latency at idle, p50 / p95 / p99", latency(&self.idle_latency_ms), "ms");
         row("latency at 70 % of the highest rate", latency(&self.loaded_latency_ms), "ms");
-        row("verified one by one, one core", format!("{:.0}", self.verification.single_per_second), "signatures/s");
-        row("verified in batches, one core", format!("{:.0}", self.verification.batched_per_second), "signatures/s");
+        row(
+            "verified one by one, one core",
+            format!("{:.0}", self.verification.single_per_second),
+            "signatures/s",
+        );
+        row(
+            "verified in batches, one core",
+            format!("{:.0}", self.verification.batched_per_second),
+            "signatures/s",
+        );
         row("verification floor", format!("{:.0}", self.verification_floor_per_second), "transactions/s");
         row("share of the floor reached", format!("{:.1}", self.verification_floor_share * 100.0), "%");
         let tree = format!("state tree, 1,000 keys a block over {}", self.state_tree_keys);
@@ -166,7 +179,11 @@ impl Report {
         };
         let both = stages(&self.cpu_us_per_transaction).into_iter().zip(stages(&self.cpu_us_per_record));
         for ((stage, single), (_, many)) in both {
-            row(&format!("CPU per node: {stage}"), format!("{single:.1} / {many:.1}"), "µs/transaction / µs/record");
+            row(
+                &format!("CPU per node: {stage}"),
+                format!("{single:.1} / {many:.1}"),
+                "µs/transaction / µs/record",
+            );
         }
         let bytes = format!("{:.0} / {:.0}", self.bytes_per_transaction, self.bytes_per_record);
         row("on a node's disk", bytes, "bytes/transaction / bytes/record");

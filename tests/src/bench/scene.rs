@@ -100,9 +100,8 @@ impl Source {
         let (institution, recipient) =
             (cluster.institution(node), cluster.institution((node + 1) % VALIDATORS.len()));
         let desk = cluster.desk(node).await?;
-        let gateways: Vec<SecretKey> = (0..plan.gateways)
-            .map(|_| Ok(SecretKey::from_seed(&work::random()?)))
-            .collect::<Result<_>>()?;
+        let gateways: Vec<SecretKey> =
+            (0..plan.gateways).map(|_| Ok(SecretKey::from_seed(&work::random()?))).collect::<Result<_>>()?;
         let registrations = gateways
             .iter()
             .map(|key| registration(cluster, &institution, key))
@@ -114,7 +113,9 @@ impl Source {
             let operations =
                 part.iter().map(|subject| work::grant(*subject, &recipient)).collect::<Result<Vec<_>>>()?;
             let recorded = desk.record(operations).await?;
-            grants.extend(part.iter().zip(0u16..).map(|(subject, index)| (*subject, GrantId(recorded.object(index)))));
+            grants.extend(
+                part.iter().zip(0u16..).map(|(subject, index)| (*subject, GrantId(recorded.object(index)))),
+            );
         }
         Ok(Self { institution, gateways, grants, recipient })
     }

@@ -19,9 +19,12 @@ use super::PATIENCE;
 /// How long a transaction may take until it is final, also while nodes are down.
 const FINALITY_TIMEOUT_MS: u64 = 90_000;
 
+/// Block, place in it, and what became of the transaction.
+pub type Place = (Height, u32, Receipt);
+
 /// What clients were told is final, and where.
 #[derive(Debug, Clone, Default)]
-pub struct Acknowledged(Arc<Mutex<BTreeMap<TransactionId, (Height, u32, Receipt)>>>);
+pub struct Acknowledged(Arc<Mutex<BTreeMap<TransactionId, Place>>>);
 
 impl Acknowledged {
     /// Remembers one.
@@ -38,7 +41,7 @@ impl Acknowledged {
     }
 
     /// All of them.
-    pub fn all(&self) -> BTreeMap<TransactionId, (Height, u32, Receipt)> {
+    pub fn all(&self) -> BTreeMap<TransactionId, Place> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use yilian_client::client::{Client, Settings, Signers};
+use yilian_client::client::{self, Client, Settings, Signers};
 use yilian_client::wire::Health;
 use yilian_node::consortium::{self, ConsortiumFiles, MemberFiles, NodeProcess, Options};
 use yilian_node::home::Home;
@@ -255,7 +255,8 @@ impl Cluster {
     /// # Errors
     /// When it does not answer.
     pub async fn health(&self, node: usize) -> Result<Health> {
-        Ok(self.client(node, &[node]).await?.health().await?)
+        let settings = Settings { nodes: vec![self.url(node)], ..Settings::default() };
+        Ok(client::health(settings).await?)
     }
 
     /// A node's last height, as it says.
@@ -272,14 +273,13 @@ impl Cluster {
     /// When it ends or says something else for too long; with the end of its log.
     pub async fn wait_for_status(&mut self, node: usize, status: &str) -> Result<Health> {
         let began = Instant::now();
-        let client = self.client(node, &[node]).await?;
         let mut last = "nothing".to_owned();
         loop {
             if let Some(process) = self.running.get_mut(&node) {
                 process.check_alive()?;
             }
             // Asking a node that is not up yet is given up only after some rounds; so bound each question.
-            match tokio::time::timeout(Duration::from_secs(2), client.health()).await {
+            match tokio::time::timeout(Duration::from_secs(2), self.health(node)).await {
                 Ok(Ok(health)) if health.status == status => return Ok(health),
                 Ok(Ok(health)) => last = format!("{} ({})", health.status, health.reason.unwrap_or_default()),
                 Ok(Err(error)) => last = error.to_string(),

@@ -37,7 +37,8 @@ pub(super) fn check(cluster: &Cluster, nodes: &[usize]) -> Result<Vec<Reading>> 
         ensure!(report.chain_id == cluster.files.genesis.chain_id(), "node {node} holds another ledger");
         let store = Store::open_read_only(&directory, StorageOptions::default())?;
         for height in (1..=report.height.0).map(Height) {
-            let bytes = block_bytes(&store, height).with_context(|| format!("node {node}, block {height}"))?;
+            let bytes =
+                block_bytes(&store, height).with_context(|| format!("node {node}, block {height}"))?;
             let (first, expected) = blocks.entry(height).or_insert_with(|| (*node, bytes.clone()));
             ensure!(*expected == bytes, "nodes {first} and {node} hold other bytes in block {height}");
         }
