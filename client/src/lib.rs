@@ -4,15 +4,18 @@
 //! - [`client`]: a ledger over several nodes. [`wire`]: what they answer. [`error`]: what can go wrong.
 //! - [`config`]: profiles. [`keyfile`], [`passphrase`], [`sealed`], [`durable`]: secrets and small files at rest.
 //! - [`subject`]: the link table from record numbers to subject tags. [`commitment`]: commitments to documents.
+//! - [`import`]: FHIR onto the ledger. [`consortium`]: nodes and keys of several institutions at once.
 //! - [`describe`]: what a proof shows, in words. [`moment`]: times. [`limits`]: every bound.
 #![forbid(unsafe_code)]
 
 pub mod client;
 pub mod commitment;
 pub mod config;
+pub mod consortium;
 pub mod describe;
 pub mod durable;
 pub mod error;
+pub mod import;
 pub mod keyfile;
 pub mod limits;
 pub mod moment;

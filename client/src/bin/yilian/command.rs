@@ -9,8 +9,8 @@ use yilian_spec::id::{ChainId, InstitutionId};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::{
-    access, agreement, block, capacity, checkpoint, grant, institution, key, node, parse, period, profile,
-    referral, service, statement, stream, subject, transaction, verify, watch,
+    access, agreement, block, capacity, checkpoint, grant, import, institution, key, node, parse, period,
+    profile, referral, service, statement, stream, subject, transaction, verify, watch,
 };
 
 /// What every `run` of a command gives: an exit code, or why there is none.
@@ -148,6 +148,9 @@ pub enum Command {
     /// Checkpoints: what proofs are verified against.
     #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointCommand),
+    /// Import from other systems, such as FHIR.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Institutions of the ledger.
     #[command(subcommand)]
     Institution(institution::InstitutionCommand),
@@ -197,6 +200,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Block(command) => command.run(context).await,
         Command::Verify(command) => command.run(context),
         Command::Checkpoint(command) => command.run(context).await,
+        Command::Import(command) => command.run(context).await,
         Command::Institution(command) => command.run(context).await,
         Command::Node(command) => command.run(context).await,
         Command::Watch(command) => command.run(context).await,

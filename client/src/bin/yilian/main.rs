@@ -10,6 +10,7 @@ mod command;
 mod context;
 mod failure;
 mod grant;
+mod import;
 mod institution;
 mod key;
 mod node;

@@ -1,0 +1,153 @@
+//! `yilian import`: health records of other systems, recorded on the ledger.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use yilian_client::consortium::Consortium;
+use yilian_client::durable;
+use yilian_client::error::exit;
+use yilian_client::import::mapping::Mapping;
+use yilian_client::import::{self, Gross, ImportError, Options, limits};
+
+use crate::command::Outcome;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+
+/// Import from other systems.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  yilian import fhir synthea/ --dry-run")]
+pub enum ImportCommand {
+    /// Record FHIR R4 resources: NDJSON or bundles as Synthea writes them, plain or gzip.
+    Fhir(Fhir),
+}
+
+const FHIR_HELP: &str = "\
+What becomes of the resources:
+  organisations become member institutions, by the mapping; patients become subject tags, one for each institution
+  encounters become disclosures to the payer under grants, and referrals where the institution changes
+  claims become delivered services, with the explanations of benefit in their evidence
+No name, identifier, date, text or clinical code goes to the ledger. Running it again adds nothing.
+
+Examples:
+  yilian import fhir synthea/ --dry-run
+  yilian import fhir synthea/ --consortium consortium.toml --propose-mapping mapping.toml
+  yilian import fhir synthea/ --consortium consortium.toml --mapping mapping.toml --state import/ --close";
+
+/// Record FHIR R4 resources: NDJSON or bundles as Synthea writes them, plain or gzip.
+#[derive(Debug, Args)]
+#[command(after_help = FHIR_HELP)]
+pub struct Fhir {
+    /// The directory with .ndjson and .json files, or these with .gz.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Nodes and keys of the institutions.
+    #[arg(long, value_name = "FILE")]
+    consortium: Option<PathBuf>,
+    /// Which institution each organisation is, and who pays.
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// Write a mapping by volume of encounters to look over, and end.
+    #[arg(long, value_name = "FILE", requires = "consortium", conflicts_with = "mapping")]
+    propose_mapping: Option<PathBuf>,
+    /// The import's own directory, with its secret, link table and journal; made where there is none. Keep it.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Read and say what would be recorded. Needs no node.
+    #[arg(long)]
+    dry_run: bool,
+    /// Close the periods at the end, and add their statements up.
+    #[arg(long)]
+    close: bool,
+    /// Which amount is the gross amount of a service.
+    #[arg(long, value_enum, default_value = "claimed")]
+    gross: GrossArgument,
+    /// Operations in one transaction.
+    #[arg(long, value_name = "NUMBER", default_value_t = limits::OPERATIONS_PER_TRANSACTION)]
+    operations_per_transaction: usize,
+    /// Transactions that are on their way at a time.
+    #[arg(long, value_name = "NUMBER", default_value_t = limits::TRANSACTIONS_IN_FLIGHT)]
+    transactions_in_flight: usize,
+}
+
+/// An amount of a claim.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum GrossArgument {
+    /// What the provider claims.
+    Claimed,
+    /// What the payer grants, where it has answered.
+    Paid,
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Client(error) => Self::Client(error),
+            other if other.exit_code() == exit::USAGE => Self::Usage(other.to_string()),
+            other => Self::Local(other.to_string()),
+        }
+    }
+}
+
+impl ImportCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run(self, context: &Context) -> Outcome {
+        let Self::Fhir(command) = self;
+        command.run(context).await
+    }
+}
+
+impl Fhir {
+    async fn run(self, context: &Context) -> Outcome {
+        let consortium =
+            self.consortium.as_deref().map(Consortium::load).transpose().map_err(ImportError::from)?;
+        if let (Some(file), Some(consortium)) = (&self.propose_mapping, &consortium) {
+            let text = import::propose_mapping(&self.directory, consortium)?;
+            durable::create(file, text.as_bytes())?;
+            if context.json() {
+                output::print_json(&json!({"mapping": file}));
+            } else {
+                output::print_line(&format!("Look over {}, then import with --mapping.", file.display()));
+            }
+            return Ok(exit::OK);
+        }
+        let options = Options {
+            consortium,
+            mapping: self.mapping.as_deref().map(Mapping::load).transpose().map_err(ImportError::from)?,
+            state: self.state,
+            is_dry_run: self.dry_run,
+            closes_periods: self.close,
+            gross: match self.gross {
+                GrossArgument::Claimed => Gross::Claimed,
+                GrossArgument::Paid => Gross::Paid,
+            },
+            operations_per_transaction: self.operations_per_transaction,
+            transactions_in_flight: self.transactions_in_flight,
+            progress: progress(),
+            ..Options::new(self.directory)
+        };
+        let summary = import::run(options).await?;
+        if context.json() {
+            output::print_json(&summary);
+        } else {
+            output::print_line(summary.text().trim_end());
+        }
+        let has_refusals = summary.recorded.is_some_and(|tally| !tally.refused.is_empty());
+        Ok(if has_refusals { exit::REFUSED } else { exit::OK })
+    }
+}
+
+/// A bar on standard error; nothing where that is no terminal.
+fn progress() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:32} {bar:40} {pos}/{len} {per_sec} {eta}");
+    let bar = ProgressBar::new(0);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

@@ -1,0 +1,262 @@
+//! The agreements under which the imported services are counted, and what their statements say.
+//!
+//! One for each provider, payer and currency: the provider gets the whole gross amount of every service, so that its
+//! statement adds up what the input claims (rule I-8). Periods end on demand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use yilian_spec::codec::{self, Domain};
+use yilian_spec::id::{AgreementId, InstitutionId};
+use yilian_spec::membership::Institution;
+use yilian_spec::merkle::log::Frontier;
+use yilian_spec::money::{AmountMinor, Currency};
+use yilian_spec::operation::agreement::Schedule;
+use yilian_spec::settlement::PartRole;
+use yilian_spec::settlement::rational::Ratio;
+use yilian_spec::settlement::templates::{Frame, percentage_split_by_part};
+use yilian_spec::settlement::terms::{Rounding, Terms, TermsError};
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::record::{Agreement, AgreementState};
+use yilian_spec::time::LedgerTime;
+
+use super::codes::Service;
+use super::document::{Key, Secret};
+use super::draft::{Draft, Item, Wave};
+use super::error::ImportError;
+use super::plan::Plan;
+use super::submit::Submitter;
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::wire::Listed;
+
+/// Who owes whom in which currency.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pair {
+    /// Who is owed.
+    pub provider: InstitutionId,
+    /// Who owes.
+    pub payer: InstitutionId,
+    /// In which currency.
+    pub currency: Currency,
+}
+
+/// What the statements of one agreement say, over all its closed periods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// Who is owed.
+    pub provider: InstitutionId,
+    /// Who owes.
+    pub payer: InstitutionId,
+    /// In which currency.
+    pub currency: Currency,
+    /// Closed periods.
+    pub periods: u32,
+    /// Services, less those reversed.
+    pub services: i64,
+    /// Their gross amounts.
+    pub gross_minor: AmountMinor,
+    /// What the payer owes the provider.
+    pub owed_minor: AmountMinor,
+    /// Whether every statement was proven against a checkpoint.
+    pub verified: bool,
+}
+
+/// The pairs of a plan.
+pub fn pairs(plan: &Plan) -> BTreeSet<Pair> {
+    let pair = |item: &Item| {
+        let (payer, currency) = item.draft.debt()?;
+        Some(Pair { provider: item.author.clone(), payer: payer.clone(), currency })
+    };
+    plan.items.iter().filter_map(pair).collect()
+}
+
+/// The terms for a pair: all coarse services, all of the gross amount to the provider.
+pub fn terms(pair: &Pair) -> Result<Terms, TermsError> {
+    let frame = Frame { currency: pair.currency, services: Service::codes(), payer: pair.payer.clone() };
+    let weights = [(PartRole::Primary, Ratio::whole(1)), (PartRole::Pharmacy, Ratio::whole(1))];
+    percentage_split_by_part(&frame, std::slice::from_ref(&pair.provider), &weights, Rounding::PerPeriod)
+}
+
+fn key(secret: &Secret, pair: &Pair) -> Key {
+    secret.key("agreement", &[pair.provider.as_str(), pair.payer.as_str(), &pair.currency.to_string()])
+}
+
+/// The agreements of the pairs: those that the ledger has, and the items that make the missing ones.
+pub struct Agreements {
+    known: BTreeMap<Pair, AgreementId>,
+    secret_keys: BTreeMap<Pair, Key>,
+    /// What proposes and signs the missing ones.
+    pub items: Vec<Item>,
+}
+
+impl Agreements {
+    /// Looks for the agreements on the ledger. One that an earlier run proposed, or that is active with the same
+    /// terms, serves.
+    ///
+    /// # Errors
+    /// [`ImportError::NoCommonConsortium`], or what asking the ledger gives.
+    pub async fn find(
+        pairs: BTreeSet<Pair>,
+        institutions: &BTreeMap<InstitutionId, Institution>,
+        submitter: &Submitter<'_>,
+        secret: &Secret,
+    ) -> Result<Self, ImportError> {
+        let mut found = Self { known: BTreeMap::new(), secret_keys: BTreeMap::new(), items: Vec::new() };
+        for pair in pairs {
+            let propose = key(secret, &pair);
+            let terms = terms(&pair)?;
+            let was_proposed = submitter.journal.fate(&propose).is_some();
+            let existing = if was_proposed {
+                None
+            } else {
+                on_ledger(client(submitter, &pair.provider)?, &pair.provider, &terms, submitter.now).await?
+            };
+            match existing {
+                Some(id) => {
+                    found.known.insert(pair, id);
+                }
+                None => found.propose(pair, propose, terms, institutions, secret)?,
+            }
+        }
+        Ok(found)
+    }
+
+    fn propose(
+        &mut self,
+        pair: Pair,
+        propose: Key,
+        terms: Terms,
+        institutions: &BTreeMap<InstitutionId, Institution>,
+        secret: &Secret,
+    ) -> Result<(), ImportError> {
+        let consortia = |id| institutions.get(id).map(|institution| institution.consortia.clone());
+        let (of_provider, of_payer) =
+            (consortia(&pair.provider).unwrap_or_default(), consortia(&pair.payer).unwrap_or_default());
+        let common = of_provider.intersection(&of_payer).next().cloned();
+        let Some(consortium) = common else {
+            let Pair { provider, payer, .. } = pair;
+            return Err(ImportError::NoCommonConsortium { provider, payer });
+        };
+        let terms_hash = codec::hash(Domain::Terms, &terms);
+        let sign = secret.key(
+            "agreement-sign",
+            &[pair.provider.as_str(), pair.payer.as_str(), &pair.currency.to_string()],
+        );
+        self.items.push(Item {
+            key: propose,
+            wave: Wave::Open,
+            author: pair.provider.clone(),
+            draft: Draft::Propose { consortium, terms: Box::new(terms) },
+            after: None,
+        });
+        self.items.push(Item {
+            key: sign,
+            wave: Wave::Answer,
+            author: pair.payer.clone(),
+            draft: Draft::Sign { agreement: propose, terms_hash },
+            after: None,
+        });
+        self.secret_keys.insert(pair, propose);
+        Ok(())
+    }
+
+    /// The agreement of each pair, once all are made.
+    fn ids(&self, submitter: &Submitter<'_>) -> BTreeMap<Pair, AgreementId> {
+        let made = self
+            .secret_keys
+            .iter()
+            .filter_map(|(pair, key)| Some((pair.clone(), AgreementId(submitter.journal.object(key)?))));
+        self.known.iter().map(|(pair, id)| (pair.clone(), *id)).chain(made).collect()
+    }
+
+    /// Closes every open period that has services in it. One without any stays open, so that closing again does
+    /// nothing.
+    ///
+    /// # Errors
+    /// What asking the ledger or submitting gives.
+    pub async fn close(&self, submitter: &mut Submitter<'_>, secret: &Secret) -> Result<(), ImportError> {
+        let mut items = Vec::new();
+        for (Pair { provider, .. }, id) in self.ids(submitter) {
+            let client = client(submitter, &provider)?;
+            let agreement = client.record::<Agreement>(&StateKey::Agreement(id), "agreement").await?.value;
+            let period = agreement.open_period;
+            let head = StateKey::StreamHead(StreamId::Period { agreement: id, period });
+            let events = client.row::<Frontier>(&head, "head of a period's stream").await?.value;
+            if events.is_some_and(|events| events.length() > 0) {
+                items.push(Item {
+                    key: secret.key("close", &[&id.to_string(), &period.to_string()]),
+                    wave: Wave::ClosePeriods,
+                    author: provider,
+                    draft: Draft::ClosePeriod { agreement: id, period },
+                    after: None,
+                });
+            }
+        }
+        submitter.wave(&items).await
+    }
+
+    /// Adds up the statements of all closed periods of each agreement.
+    ///
+    /// # Errors
+    /// What asking the ledger gives, or [`ImportError::Money`].
+    pub async fn totals(&self, submitter: &Submitter<'_>) -> Result<Vec<Totals>, ImportError> {
+        let mut all = Vec::new();
+        for (pair, id) in self.ids(submitter) {
+            let client = client(submitter, &pair.provider)?;
+            all.push(totals(client, pair, id).await?);
+        }
+        Ok(all)
+    }
+}
+
+fn client<'a>(submitter: &Submitter<'a>, institution: &InstitutionId) -> Result<&'a Client, ImportError> {
+    let no_key = || ClientError::NoKey { purpose: format!("acting for {institution}") };
+    Ok(submitter.clients.get(institution).ok_or_else(no_key)?)
+}
+
+/// An active agreement with these terms that ends its periods on demand.
+async fn on_ledger(
+    client: &Client,
+    provider: &InstitutionId,
+    terms: &Terms,
+    now: LedgerTime,
+) -> Result<Option<AgreementId>, ImportError> {
+    let filter = [("institution", provider.to_string())];
+    let list = client.list::<Listed<AgreementId, Agreement>>("/v1/agreements", &filter).await?;
+    let serves = |agreement: &Agreement| {
+        agreement.state == AgreementState::Active
+            && agreement.schedule == Schedule::OnDemand
+            && agreement.terms == *terms
+            && agreement.window.contains(now)
+    };
+    Ok(list.items.into_iter().find(|listed| serves(&listed.record)).map(|listed| listed.id))
+}
+
+async fn totals(client: &Client, pair: Pair, id: AgreementId) -> Result<Totals, ImportError> {
+    let agreement = client.record::<Agreement>(&StateKey::Agreement(id), "agreement").await?;
+    let periods = agreement.value.open_period;
+    let mut totals = Totals {
+        agreement: id,
+        provider: pair.provider,
+        payer: pair.payer,
+        currency: pair.currency,
+        periods,
+        services: 0,
+        gross_minor: AmountMinor::ZERO,
+        owed_minor: AmountMinor::ZERO,
+        verified: agreement.verified,
+    };
+    for period in 0..periods {
+        let (proof, verified) = client.statement(id, period).await?;
+        let lines = &proof.statement.statement.lines;
+        totals.services += lines.iter().map(|line| line.share.count).sum::<i64>();
+        totals.gross_minor =
+            totals.gross_minor.plus(AmountMinor::sum(lines.iter().map(|line| line.share.gross))?)?;
+        totals.owed_minor = totals.owed_minor.plus(proof.statement.statement.total()?)?;
+        totals.verified &= verified;
+    }
+    Ok(totals)
+}

@@ -1,0 +1,116 @@
+//! Why an import stops. What it had recorded by then stays recorded; running it again goes on from there.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+use yilian_spec::id::InstitutionId;
+use yilian_spec::settlement::terms::TermsError;
+
+use super::journal::JournalError;
+use super::mapping::MappingError;
+use super::source::SourceError;
+use crate::consortium::ConsortiumError;
+use crate::durable::FileError;
+use crate::error::{ClientError, exit};
+use crate::subject::SubjectError;
+
+/// Why an import stops.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// The input cannot be read; nothing was submitted.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The mapping cannot be used.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    /// The consortium file cannot be used.
+    #[error(transparent)]
+    Consortium(#[from] ConsortiumError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The table of subject tags cannot be used.
+    #[error(transparent)]
+    Subjects(#[from] SubjectError),
+    /// A local file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The ledger cannot be asked, or does not take a transaction.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Something that an import into a ledger needs was not given.
+    #[error("an import needs {what}; a look at the input alone is --dry-run")]
+    Missing {
+        /// What is missing, and how to give it.
+        what: &'static str,
+    },
+    /// A bound of the options.
+    #[error("{option} must be 1 to {max}, not {given}")]
+    OptionOutOfRange {
+        /// The option.
+        option: &'static str,
+        /// The bound.
+        max: usize,
+        /// What was given.
+        given: usize,
+    },
+    /// The directory for the import's own files cannot be made.
+    #[error("cannot create the directory {}: {source}", path.display())]
+    State {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The secret is not one.
+    #[error("{} does not hold 64 hexadecimal digits: restore it from a backup", path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The consortium file contradicts the ledger.
+    #[error(
+        "the consortium file says that {institution} is {file}, the ledger says {ledger}: correct the file"
+    )]
+    OtherInstitution {
+        /// The institution.
+        institution: InstitutionId,
+        /// Kind and tier in the file.
+        file: String,
+        /// Kind and tier on the ledger.
+        ledger: String,
+    },
+    /// Provider and payer cannot make an agreement.
+    #[error(
+        "{provider} and {payer} have no consortium in common, so they cannot agree on a payment: map to others"
+    )]
+    NoCommonConsortium {
+        /// The provider.
+        provider: InstitutionId,
+        /// The payer.
+        payer: InstitutionId,
+    },
+    /// The terms of an agreement would break a rule.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+    /// The sums of the statements leave the range of amounts.
+    #[error(transparent)]
+    Money(#[from] yilian_spec::money::MoneyError),
+}
+
+impl From<rand::rngs::SysError> for ImportError {
+    fn from(error: rand::rngs::SysError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+impl ImportError {
+    /// The exit code that a script sees.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Client(error) => error.exit_code(),
+            Self::Missing { .. } | Self::OptionOutOfRange { .. } => exit::USAGE,
+            _ => exit::LOCAL,
+        }
+    }
+}

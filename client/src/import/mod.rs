@@ -1,0 +1,116 @@
+//! Real input: FHIR R4 as Synthea writes it, recorded on the ledger.
+//!
+//! ```text
+//! files ──source──▶ resources ──collect──▶ Collected ──plan──▶ operations in waves ──submit──▶ ledger
+//!                                              ▲                    │        ▲
+//!                                           mapping                 └─journal┘   agreement: sums in statements
+//! ```
+//!
+//! The rules, cited by the code:
+//!
+//! - **I-1** An organisation is the member institution that the [`mapping`] says. What names another is skipped.
+//! - **I-2** Every institution at which a patient was treated draws its own tag for that patient. The link table holds
+//!   it under `<institution>/<patient id>`.
+//! - **I-3** Of every encounter, the institution discloses the summary to the payer (purpose HPAYMT), which records the
+//!   receipt; under one grant for each patient, institution and payer. The payer is that of the first claim, by id,
+//!   that bills the encounter, or the default payer.
+//! - **I-4** Two consecutive encounters of a patient (by the beginning of their periods, then by id) at different
+//!   institutions are a referral from the first to the second: requested, accepted, handed over, acknowledged, its
+//!   outcome reported, closed clinically and administratively. Up or down by the tiers of both, else lateral; the
+//!   service is that of the second encounter. Two at organisations that the mapping makes one institution are none.
+//! - **I-5** Under the grant that accepting a referral gives, the first institution discloses to the second what it has
+//!   recorded of the patient by then (purpose TREAT): one disclosure, and one receipt, for each category of
+//!   records, the categories by types of resources. Records belong to the encounter that they name.
+//! - **I-6** Every active claim is a delivered service of its provider: a coarse code by the claim's type and the
+//!   encounter's class, the payer by the coverage's label, and the referral that led to the encounter. The explanation
+//!   of benefit that answers the claim (the latest one) is part of the evidence.
+//! - **I-7** Amounts are read from their decimal text and rounded once, half up on the magnitude, to the currency's
+//!   minor unit (rule T-3). The gross amount of a service is what is claimed; or, where asked for
+//!   ([`Gross::Paid`]), what the payer grants. Either way the summary gives both sums, and how many amounts were rounded.
+//! - **I-8** Each provider and payer have an agreement that owes the provider the gross amounts, proposed by the provider
+//!   and signed by the payer where the ledger has none yet.
+//!
+//! Nothing else reaches the ledger: no name, identifier, date, text or clinical code. Dates only put encounters in
+//! order; documents are committed to under salts that come from a local secret ([`document`]). All encounters, claims
+//! and digests of records are in memory at once, at most [`limits::RESOURCES_MAX`] resources; their texts are not.
+//!
+//! Running an import again adds nothing: the [`journal`] knows what is recorded, also after a crash in the middle. An
+//! operation that the rules refuse stays refused; what depends on it is left out, everything else goes on.
+
+pub mod agreement;
+pub mod codes;
+pub mod collect;
+pub mod document;
+pub mod draft;
+pub mod error;
+mod fhir;
+pub mod instant;
+pub mod journal;
+pub mod limits;
+pub mod mapping;
+pub mod plan;
+mod run;
+pub mod skip;
+pub mod source;
+pub mod submit;
+pub mod summary;
+
+use std::path::PathBuf;
+
+use indicatif::ProgressBar;
+
+use crate::consortium::Consortium;
+use mapping::Mapping;
+
+pub use error::ImportError;
+pub use plan::Gross;
+pub use run::{propose_mapping, run};
+pub use summary::Summary;
+
+/// What an import is to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The directory with the input.
+    pub directory: PathBuf,
+    /// Nodes and keys of the institutions. A dry run can do without.
+    pub consortium: Option<Consortium>,
+    /// Organisations onto institutions. A dry run can do without: then the mapping is proposed, or, without a
+    /// consortium, every organisation is an institution of its own.
+    pub mapping: Option<Mapping>,
+    /// The directory for the import's own files: secret, link table and journal. Made where there is none. Not needed by
+    /// a dry run.
+    pub state: Option<PathBuf>,
+    /// Read and plan only; needs no node and writes nothing.
+    pub is_dry_run: bool,
+    /// Close the periods at the end, and add their statements up.
+    pub closes_periods: bool,
+    /// Which amount is the gross amount of a service.
+    pub gross: Gross,
+    /// Operations in one transaction.
+    pub operations_per_transaction: usize,
+    /// Transactions that are on their way at a time.
+    pub transactions_in_flight: usize,
+    /// Shows how far the import is.
+    pub progress: ProgressBar,
+}
+
+impl Options {
+    /// The options for a directory, with nothing but defaults.
+    pub fn new(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            consortium: None,
+            mapping: None,
+            state: None,
+            is_dry_run: false,
+            closes_periods: false,
+            gross: Gross::Claimed,
+            operations_per_transaction: limits::OPERATIONS_PER_TRANSACTION,
+            transactions_in_flight: limits::TRANSACTIONS_IN_FLIGHT,
+            progress: ProgressBar::hidden(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! Carries the operations of a plan to the ledger: wave by wave, many operations to a transaction, several
+//! transactions at a time, each written to the journal before it is submitted.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use serde::Serialize;
+use yilian_spec::id::{InstitutionId, SubjectTag, TransactionId};
+use yilian_spec::membership::Role;
+use yilian_spec::operation::Operation;
+use yilian_spec::receipt::Outcome;
+use yilian_spec::refusal::Refusal;
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::Transaction;
+
+use super::document::Key;
+use super::draft::{Item, Resolver};
+use super::error::ImportError;
+use super::journal::{Fate, Journal};
+use super::limits;
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::moment;
+
+/// What became of the operations of a run, by their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Recorded in this run.
+    pub recorded: BTreeMap<String, u64>,
+    /// Recorded by an earlier run, and left alone.
+    pub before: BTreeMap<String, u64>,
+    /// Refused by the rules of the ledger, in this run or an earlier one: by operation and reason.
+    pub refused: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Not submitted, because something that they need was refused.
+    pub blocked: BTreeMap<String, u64>,
+    /// Transactions that became final in this run.
+    pub transactions: u64,
+}
+
+impl Tally {
+    fn refuse(&mut self, item: &Item, reason: Refusal) {
+        let reasons = self.refused.entry(item.draft.name().to_owned()).or_default();
+        *reasons.entry(reason.to_string()).or_default() += 1;
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, item: &Item) {
+    *counts.entry(item.draft.name().to_owned()).or_default() += 1;
+}
+
+/// What submitting needs.
+pub struct Submitter<'a> {
+    /// A client for each author.
+    pub clients: &'a BTreeMap<InstitutionId, Client>,
+    /// What is recorded already.
+    pub journal: Journal,
+    /// The tags of the plan's subjects.
+    pub tags: Vec<SubjectTag>,
+    /// The ledger's time when the import began.
+    pub now: LedgerTime,
+    /// Operations in one transaction.
+    pub operations_max: usize,
+    /// Transactions that are on their way at a time.
+    pub in_flight_max: usize,
+    /// Moves by one for each operation.
+    pub progress: ProgressBar,
+    /// What became of the operations.
+    pub tally: Tally,
+}
+
+/// A transaction on its way, and the items that it records.
+struct Flight<'i> {
+    transaction: Transaction,
+    items: Vec<&'i Item>,
+}
+
+type Groups<'i> = BTreeMap<(&'i InstitutionId, Role), VecDeque<&'i Item>>;
+
+impl Submitter<'_> {
+    /// Records the items of one wave. Those that are recorded already, or were refused before, are left alone.
+    ///
+    /// # Errors
+    /// [`ImportError`] when a node does not take a transaction or none answers; what became of the others is in the
+    /// journal then.
+    pub async fn wave<'i>(&mut self, items: impl IntoIterator<Item = &'i Item>) -> Result<(), ImportError> {
+        let mut groups: Groups<'i> = BTreeMap::new();
+        for item in items {
+            match self.journal.fate(&item.key) {
+                Some(Fate::Applied { .. }) => {
+                    count(&mut self.tally.before, item);
+                    self.progress.inc(1);
+                }
+                Some(Fate::Refused(reason)) => {
+                    self.tally.refuse(item, reason);
+                    self.progress.inc(1);
+                }
+                None => groups.entry((&item.author, item.draft.role())).or_default().push_back(item),
+            }
+        }
+        loop {
+            let flights = self.next_flights(&mut groups)?;
+            if flights.is_empty() {
+                return Ok(());
+            }
+            let signed = |flight: &Flight<'_>| {
+                (flight.transaction.clone(), flight.items.iter().map(|item| item.key).collect::<Vec<Key>>())
+            };
+            self.journal.sign(flights.iter().map(signed).collect())?;
+            let transactions = flights.iter().map(|flight| &flight.transaction);
+            let results = futures::future::join_all(transactions.map(|one| carry(self.clients, one))).await;
+            self.land(flights, results, &mut groups)?;
+        }
+    }
+
+    /// Signs the next transactions, one from each author in turn, so that no node gets all of them.
+    fn next_flights<'i>(&mut self, groups: &mut Groups<'i>) -> Result<Vec<Flight<'i>>, ImportError> {
+        let mut flights = Vec::new();
+        while flights.len() < self.in_flight_max {
+            let mut is_done = true;
+            for ((author, _), items) in groups.iter_mut() {
+                if flights.len() == self.in_flight_max {
+                    is_done = items.is_empty() && is_done;
+                    continue;
+                }
+                let (operations, items) = self.next_operations(items);
+                if let (false, Some(client)) = (operations.is_empty(), self.clients.get(*author)) {
+                    flights.push(Flight { transaction: client.sign(operations)?, items });
+                    is_done = false;
+                }
+            }
+            if is_done {
+                break;
+            }
+        }
+        Ok(flights)
+    }
+
+    /// Takes items until a transaction is full. Those whose needs are not met are blocked for good.
+    fn next_operations<'i>(&mut self, queue: &mut VecDeque<&'i Item>) -> (Vec<Operation>, Vec<&'i Item>) {
+        let (mut operations, mut items) = (Vec::new(), Vec::new());
+        while operations.len() < self.operations_max {
+            let Some(item) = queue.pop_front() else { break };
+            let journal = &self.journal;
+            let object = |key: &Key| journal.object(key);
+            let is_ready = item.after.is_none_or(|key| journal.object(&key).is_some());
+            let resolver = Resolver { tags: &self.tags, object: &object, now: self.now };
+            match item.draft.operation(&item.author, &resolver).filter(|_| is_ready) {
+                Some(operation) => {
+                    operations.push(operation);
+                    items.push(item);
+                }
+                None => {
+                    count(&mut self.tally.blocked, item);
+                    self.progress.inc(1);
+                }
+            }
+        }
+        (operations, items)
+    }
+
+    /// Writes down what became of transactions. Of a refused one, all but the refused operation are queued again.
+    fn land<'i>(
+        &mut self,
+        flights: Vec<Flight<'i>>,
+        results: Vec<Result<Outcome, ClientError>>,
+        groups: &mut Groups<'i>,
+    ) -> Result<(), ImportError> {
+        let mut outcomes = Vec::new();
+        let mut failure = None;
+        for (flight, result) in flights.into_iter().zip(results) {
+            let id = flight.transaction.id();
+            match result {
+                Ok(Outcome::Applied) => {
+                    outcomes.push((id, Some(Outcome::Applied)));
+                    flight.items.iter().for_each(|item| count(&mut self.tally.recorded, item));
+                    self.progress.inc(flight.items.len() as u64);
+                }
+                Ok(Outcome::Refused { operation, reason }) if is_about_the_author(reason) => {
+                    outcomes.push((id, None));
+                    failure = Some(ClientError::Refused { transaction_id: id, operation, reason });
+                }
+                Ok(refused @ Outcome::Refused { operation, reason }) => {
+                    outcomes.push((id, Some(refused)));
+                    let again = self.requeue(&flight.items, operation, reason);
+                    let group = flight.items.first().map(|item| (&item.author, item.draft.role()));
+                    if let Some(queue) = group.and_then(|group| groups.get_mut(&group)) {
+                        again.into_iter().rev().for_each(|item| queue.push_front(item));
+                    }
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        self.tally.transactions += outcomes.len() as u64;
+        self.journal.finish(&outcomes)?;
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    fn requeue<'i>(&mut self, items: &[&'i Item], operation: u16, reason: Refusal) -> Vec<&'i Item> {
+        let (refused, again): (Vec<_>, Vec<_>) =
+            items.iter().zip(0u16..).partition(|(_, index)| *index == operation);
+        for (item, _) in refused {
+            self.tally.refuse(item, reason);
+            self.progress.inc(1);
+        }
+        again.into_iter().map(|(item, _)| *item).collect()
+    }
+
+    /// Finds out what became of the transactions that an earlier run signed and did not see final. The same bytes
+    /// are submitted again where a block may still carry them.
+    ///
+    /// # Errors
+    /// [`ImportError`] when no node answers, or one is not settled yet.
+    pub async fn settle(&mut self) -> Result<(), ImportError> {
+        for transaction in self.journal.unfinished() {
+            let id = transaction.id();
+            let Some(client) = self.clients.get(&transaction.body.institution) else { continue };
+            let outcome = settled(client, &transaction).await?;
+            let outcome = outcome.filter(
+                |outcome| !matches!(outcome, Outcome::Refused { reason, .. } if is_about_the_author(*reason)),
+            );
+            self.finish_one(id, outcome)?;
+        }
+        Ok(())
+    }
+
+    fn finish_one(&mut self, id: TransactionId, outcome: Option<Outcome>) -> Result<(), ImportError> {
+        Ok(self.journal.finish(&[(id, outcome)])?)
+    }
+}
+
+/// Whether a refusal says something about the key that signed, and nothing about the operation.
+fn is_about_the_author(reason: Refusal) -> bool {
+    matches!(
+        reason,
+        Refusal::KeyUnknown
+            | Refusal::KeyOfAnotherInstitution
+            | Refusal::WrongRole
+            | Refusal::KeyNotYetValid
+            | Refusal::KeyExpired
+            | Refusal::KeyRevoked
+    )
+}
+
+/// Submits a transaction until a node has room for it, and waits until it is final.
+async fn carry(
+    clients: &BTreeMap<InstitutionId, Client>,
+    transaction: &Transaction,
+) -> Result<Outcome, ClientError> {
+    let institution = &transaction.body.institution;
+    let client = clients
+        .get(institution)
+        .ok_or_else(|| ClientError::NoKey { purpose: format!("acting for {institution}") })?;
+    let mut tries = 0;
+    let submitted = loop {
+        match client.submit_signed(transaction.clone()).await {
+            Err(ClientError::Rejected { status: 429 | 503, .. } | ClientError::Unreachable { .. })
+                if tries < limits::BUSY_RETRIES_MAX =>
+            {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(limits::BUSY_PAUSE_MS)).await;
+            }
+            other => break other?,
+        }
+    };
+    Ok(client.wait(&submitted, limits::FINALITY_TIMEOUT_MS).await?.receipt.outcome)
+}
+
+/// What became of a transaction of an earlier run; `None` when no block will carry it any more.
+async fn settled(client: &Client, transaction: &Transaction) -> Result<Option<Outcome>, ClientError> {
+    let expires = transaction.body.expires;
+    loop {
+        let now = moment::now()?;
+        if let Some(committed) = client.poll(transaction.id(), 0).await? {
+            return Ok(Some(committed.receipt.outcome));
+        }
+        if now < expires {
+            let submitted = client.submit_signed(transaction.clone()).await?;
+            return Ok(Some(client.wait(&submitted, limits::FINALITY_TIMEOUT_MS).await?.receipt.outcome));
+        }
+        // Just expired: a block that carries it may still be on its way to this node.
+        if now >= expires.plus_ms(limits::EXPIRY_MARGIN_MS) {
+            return Ok(None);
+        }
+        tokio::time::sleep(Duration::from_millis(limits::BUSY_PAUSE_MS)).await;
+    }
+}
