@@ -293,6 +293,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_reads_back() {
+        let consortium = load(TWO).unwrap();
+        assert_eq!(load(&toml::to_string(&consortium).unwrap()).unwrap(), consortium);
+    }
+
+    #[test]
     fn what_is_unknown_malformed_or_repeated_is_refused() {
         let member = "[[institution]]\nid = \"a-b\"\nkind = \"hospital\"\n";
         let cases = [

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use yilian_spec::codec::{self, Domain};
-use yilian_spec::id::{AgreementId, InstitutionId};
+use yilian_spec::id::{AgreementId, ConsortiumId, InstitutionId};
 use yilian_spec::membership::Institution;
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::money::{AmountMinor, Currency};
@@ -84,10 +84,30 @@ fn key(secret: &Secret, pair: &Pair) -> Key {
     secret.key("agreement", &[pair.provider.as_str(), pair.payer.as_str(), &pair.currency.to_string()])
 }
 
+/// What proposes the agreement of a pair, and what signs it.
+pub fn items(pair: &Pair, consortium: ConsortiumId, terms: Terms, secret: &Secret) -> [Item; 2] {
+    let parts = [pair.provider.as_str(), pair.payer.as_str(), &pair.currency.to_string()];
+    let propose = key(secret, pair);
+    let terms_hash = codec::hash(Domain::Terms, &terms);
+    let item = |key, wave, author: &InstitutionId, draft| Item {
+        key,
+        wave,
+        author: author.clone(),
+        draft,
+        after: None,
+    };
+    let proposes = Draft::Propose { consortium, terms: Box::new(terms) };
+    let signs = Draft::Sign { agreement: propose, terms_hash };
+    [
+        item(propose, Wave::Open, &pair.provider, proposes),
+        item(secret.key("agreement-sign", &parts), Wave::Answer, &pair.payer, signs),
+    ]
+}
+
 /// The agreements of the pairs: those that the ledger has, and the items that make the missing ones.
 pub struct Agreements {
     known: BTreeMap<Pair, AgreementId>,
-    secret_keys: BTreeMap<Pair, Key>,
+    proposed: BTreeMap<Pair, Key>,
     /// What proposes and signs the missing ones.
     pub items: Vec<Item>,
 }
@@ -104,7 +124,7 @@ impl Agreements {
         submitter: &Submitter<'_>,
         secret: &Secret,
     ) -> Result<Self, ImportError> {
-        let mut found = Self { known: BTreeMap::new(), secret_keys: BTreeMap::new(), items: Vec::new() };
+        let mut found = Self { known: BTreeMap::new(), proposed: BTreeMap::new(), items: Vec::new() };
         for pair in pairs {
             let propose = key(secret, &pair);
             let terms = terms(&pair)?;
@@ -140,33 +160,15 @@ impl Agreements {
             let Pair { provider, payer, .. } = pair;
             return Err(ImportError::NoCommonConsortium { provider, payer });
         };
-        let terms_hash = codec::hash(Domain::Terms, &terms);
-        let sign = secret.key(
-            "agreement-sign",
-            &[pair.provider.as_str(), pair.payer.as_str(), &pair.currency.to_string()],
-        );
-        self.items.push(Item {
-            key: propose,
-            wave: Wave::Open,
-            author: pair.provider.clone(),
-            draft: Draft::Propose { consortium, terms: Box::new(terms) },
-            after: None,
-        });
-        self.items.push(Item {
-            key: sign,
-            wave: Wave::Answer,
-            author: pair.payer.clone(),
-            draft: Draft::Sign { agreement: propose, terms_hash },
-            after: None,
-        });
-        self.secret_keys.insert(pair, propose);
+        self.items.extend(items(&pair, consortium, terms, secret));
+        self.proposed.insert(pair, propose);
         Ok(())
     }
 
     /// The agreement of each pair, once all are made.
     fn ids(&self, submitter: &Submitter<'_>) -> BTreeMap<Pair, AgreementId> {
         let made = self
-            .secret_keys
+            .proposed
             .iter()
             .filter_map(|(pair, key)| Some((pair.clone(), AgreementId(submitter.journal.object(key)?))));
         self.known.iter().map(|(pair, id)| (pair.clone(), *id)).chain(made).collect()

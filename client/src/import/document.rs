@@ -88,7 +88,7 @@ pub fn digest(json: &str) -> Digest {
 
 /// The digest of a growing list of documents: SHA-256 of the list so far and the next one's digest.
 pub fn chain(list: &mut Digest, next: &Digest) {
-    *list = Sha256::new().chain_update(&*list).chain_update(next).finalize().into();
+    *list = Sha256::new().chain_update(*list).chain_update(next).finalize().into();
 }
 
 #[cfg(test)]

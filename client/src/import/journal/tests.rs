@@ -50,7 +50,7 @@ fn what_was_written_is_there_after_a_restart() {
     assert_eq!(journal.object(&key(2)), Some(object_id(one.id(), 1)));
     assert_eq!(journal.fate(&key(3)), None, "free to be signed again");
     assert_eq!(journal.fate(&key(4)), Some(Fate::Refused(Refusal::EvidenceRepeated)));
-    assert_eq!(journal.unfinished(), [three.clone()]);
+    assert_eq!(journal.unfinished().as_slice(), std::slice::from_ref(&three));
     journal.finish(&[(three.id(), None)]).unwrap();
     drop(journal);
     let journal = Journal::open(&path, CHAIN).unwrap();

@@ -1,5 +1,6 @@
 //! The import against real input, malformed input, and an independent reading of the same files.
 
+mod ledger;
 mod malformed;
 mod official;
 mod small;

@@ -8,16 +8,9 @@ use flate2::read::GzDecoder;
 
 use super::{data, dry};
 use crate::import::collect::Collected;
-use crate::import::document::{Digest, Secret};
-use crate::import::draft::Draft;
-use crate::import::mapping::Mapping;
-use crate::import::plan::{Gross, Plan};
-use crate::import::skip::Skips;
-use yilian_spec::codec;
-use yilian_spec::id::SubjectTag;
-use yilian_spec::time::LedgerTime;
+use crate::import::document::Digest;
 
-fn lines(directory: &Path, name: &str) -> Vec<String> {
+pub fn lines(directory: &Path, name: &str) -> Vec<String> {
     let file = std::fs::File::open(directory.join(format!("{name}.ndjson.gz"))).unwrap();
     BufReader::new(GzDecoder::new(file)).lines().map(Result::unwrap).collect()
 }
@@ -96,62 +89,6 @@ fn encounters_become_disclosures_and_changes_of_institution_referrals() {
     for step in ["accept_referral", "hand_over", "acknowledge_handover", "report_outcome", "close_clinically"]
     {
         assert_eq!(summary.operations[step], summary.referrals, "{step}");
-    }
-}
-
-/// Every operation of the plan as bytes, with what it refers to made up.
-fn ledger_bytes(plan: &Plan) -> Vec<u8> {
-    let tags: Vec<SubjectTag> = plan.subjects.iter().map(|_| SubjectTag([0xAA; 32])).collect();
-    let object = |_: &_| Some([0xBB; 32]);
-    let resolver =
-        crate::import::draft::Resolver { tags: &tags, object: &object, now: LedgerTime(1_700_000_000_000) };
-    let operation = |item: &crate::import::draft::Item| {
-        codec::encode(&item.draft.operation(&item.author, &resolver).unwrap())
-    };
-    plan.items.iter().flat_map(operation).collect()
-}
-
-#[test]
-fn no_text_of_the_input_reaches_an_operation() {
-    let Some(directory) = data("synthea-r4-2019-dev") else { return };
-    let collected = Collected::read(&directory, |_| ()).unwrap();
-    let mapping = Mapping::each_its_own(&collected);
-    let secret = Secret::new([3; 32]);
-    let plan =
-        Plan::make(&collected, &mapping, &BTreeMap::new(), Gross::Claimed, &secret, &mut Skips::default());
-    assert_eq!(plan.items.iter().filter(|item| matches!(item.draft, Draft::Deliver { .. })).count(), 11_169);
-    let bytes = ledger_bytes(&plan);
-    // All that reads as a text of six characters or more must be a code or an institution of ours.
-    let is_text = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
-    let known: BTreeSet<&str> =
-        crate::import::codes::Service::ALL.iter().map(|service| service.name()).collect();
-    let mut texts: BTreeSet<String> = BTreeSet::new();
-    for run in bytes.split(|byte| !is_text(byte)).filter(|run| run.len() >= 6) {
-        texts.insert(String::from_utf8_lossy(run).into_owned());
-    }
-    let mut strings = BTreeSet::new();
-    for name in ["Patient", "Organization", "Encounter"] {
-        for line in lines(&directory, name) {
-            leaves(&serde_json::from_str(&line).unwrap(), &mut strings);
-        }
-    }
-    let longer: Vec<&String> = strings.iter().filter(|text| text.len() >= 6).collect();
-    assert!(longer.len() > 10_000);
-    let all: String = texts.iter().map(|text| format!("{text}\n")).collect();
-    for text in &longer {
-        assert!(!all.contains(text.as_str()) || known.contains(text.as_str()), "{text}");
-    }
-}
-
-/// All texts of a JSON value.
-fn leaves(value: &serde_json::Value, strings: &mut BTreeSet<String>) {
-    match value {
-        serde_json::Value::String(text) => {
-            strings.insert(text.clone());
-        }
-        serde_json::Value::Array(values) => values.iter().for_each(|value| leaves(value, strings)),
-        serde_json::Value::Object(fields) => fields.values().for_each(|value| leaves(value, strings)),
-        _ => {}
     }
 }
 
