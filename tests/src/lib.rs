@@ -3,6 +3,7 @@
 //! - [`cluster`]: a consortium on this machine, killed, stopped, wiped and waited for; [`programs`]: what it runs.
 //! - [`work`] and [`load`]: operations to record, and steady load. [`caller`]: requests that no good client would send.
 //! - [`command_line`]: the real `yilian` command.
+//! - [`simulator`]: a consortium in one thread, from one seed.
 //! - [`bench`]: the load benchmark behind `yilian-bench`.
 
 pub mod bench;
@@ -11,4 +12,5 @@ pub mod cluster;
 pub mod command_line;
 pub mod load;
 pub mod programs;
+pub mod simulator;
 pub mod work;

@@ -1,0 +1,168 @@
+//! A node with its disk: what stays when the power goes, and what runs while it is there.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use yilian_node::application::reader::{LedgerReader, StoredBlock};
+use yilian_node::clock::ManualClock;
+use yilian_node::network::{NodeIdentity, PeerId};
+use yilian_node::storage::StorageError;
+use yilian_node::storage::audit;
+use yilian_node::storage::disk::{Batch, Column, ReadBytes as _};
+use yilian_spec::genesis::Genesis;
+use yilian_spec::height::Height;
+
+use super::consortium::{START_MS, validator_key};
+use super::host::{Counts, Host, Identity, Sabotage, Stopped};
+use super::machine::Machine;
+use super::plan::VALIDATORS;
+use super::random::Random;
+use super::vote_log::VoteLog;
+
+/// A node, running or not.
+pub struct Node {
+    /// Its name towards the mempools of the others.
+    pub peer: PeerId,
+    /// How often it was started.
+    pub life: u64,
+    /// The running part; `None` without power.
+    pub machine: Option<Machine>,
+    /// What happened in lives that are over.
+    pub counts: Counts,
+    identity: Identity,
+    directory: TempDir,
+    log: VoteLog,
+    clock: Arc<ManualClock>,
+    skew_ms: i64,
+}
+
+/// A directory for a node's ledger: in memory where the system offers that, since what is tested here is what is written
+/// in which order, not the device.
+fn directory() -> Result<TempDir, Stopped> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("yilian-simulator-");
+    let in_memory = PathBuf::from("/dev/shm");
+    let made = if in_memory.is_dir() { builder.tempdir_in(in_memory) } else { builder.tempdir() };
+    made.or_else(|_| builder.tempdir())
+        .map_err(|error| Stopped(format!("no directory for a node's ledger: {error}")))
+}
+
+impl Node {
+    /// A node that was never started.
+    ///
+    /// # Errors
+    /// When there is no place for its disk.
+    pub fn new(index: usize, skew_ms: i64) -> Result<Self, Stopped> {
+        let key = (index < VALIDATORS).then(|| validator_key(index));
+        // Five nodes, so it fits.
+        let seed = [index as u8 + 1; 32];
+        let identity = NodeIdentity::from_ed25519_seed(seed).map_err(|error| Stopped(error.to_string()))?;
+        Ok(Self {
+            peer: identity.peer_id(),
+            life: 0,
+            machine: None,
+            counts: Counts::default(),
+            identity: Identity { index, key },
+            directory: directory()?,
+            log: VoteLog::default(),
+            clock: Arc::default(),
+            skew_ms,
+        })
+    }
+
+    /// Switches the node on.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start(
+        &mut self,
+        genesis: &Genesis,
+        now_ms: u64,
+        sabotage: Option<Sabotage>,
+    ) -> Result<(), Stopped> {
+        self.set_clock(now_ms);
+        let log = std::mem::take(&mut self.log);
+        let clock = Arc::clone(&self.clock);
+        let directory = self.directory.path();
+        let mut host = Host::open(directory, genesis, self.identity.clone(), clock, log, now_ms)?;
+        host.sabotage = sabotage;
+        self.life += 1;
+        self.machine = Some(Machine::start(host)?);
+        Ok(())
+    }
+
+    /// Moves the node's clocks on.
+    pub fn set_clock(&mut self, now_ms: u64) {
+        self.clock.set((START_MS + now_ms).saturating_add_signed(self.skew_ms));
+        if let Some(machine) = &mut self.machine {
+            machine.host.now_ms = now_ms;
+        }
+    }
+
+    /// The power goes: all that was in memory is gone.
+    ///
+    /// # Errors
+    /// When a sabotaged node gets no new disk.
+    pub fn lose_power(&mut self, random: &mut Random, sabotage: Option<Sabotage>) -> Result<(), Stopped> {
+        let Some(machine) = self.machine.take() else { return Ok(()) };
+        self.counts.add(machine.host.counts);
+        self.log = machine.host.log;
+        self.log.lose_power(random);
+        match sabotage {
+            Some(Sabotage::LosesItsLedger { node }) if node == self.identity.index => {
+                self.directory = directory()?;
+            }
+            Some(Sabotage::LosesItsVotes) => self.log = VoteLog::default(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The blocks on its disk from `first` on.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn blocks(&self, first: Height) -> Result<Vec<StoredBlock>, Stopped> {
+        let Some(machine) = &self.machine else { return Ok(Vec::new()) };
+        let reader: &LedgerReader = &machine.host.reader;
+        let tip = reader.tables().tip().map_err(storage)?.0;
+        let block = |height: u64| {
+            let block = reader.block(Height(height)).map_err(storage)?;
+            block.ok_or_else(|| Stopped(format!("block {height} is below the tip and not on the disk")))
+        };
+        (first.0.max(1)..=tip.0).map(block).collect()
+    }
+
+    /// The node's own audit of its disk: the first finding.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn audit(&self) -> Result<Option<String>, Stopped> {
+        let Some(machine) = &self.machine else { return Ok(None) };
+        let report = audit::check_store(machine.host.reader.store(), |_, _| {}).map_err(storage)?;
+        Ok(report.findings.first().map(ToString::to_string))
+    }
+
+    /// Changes the last byte of the first receipt on the disk.
+    ///
+    /// # Errors
+    /// When the disk cannot be read or written.
+    pub fn change_a_row(&self) -> Result<(), Stopped> {
+        let Some(machine) = &self.machine else { return Ok(()) };
+        let store = machine.host.reader.store();
+        let row = store.disk().scan(Column::Receipt, &[]).next();
+        let (key, value) = row.ok_or_else(|| Stopped("there is no receipt".to_owned()))?.map_err(storage)?;
+        let mut value = value.into_vec();
+        if let Some(last) = value.last_mut() {
+            *last ^= 1;
+        }
+        let mut batch = Batch::default();
+        batch.put(Column::Receipt, key.into_vec(), value);
+        store.write(batch).map_err(storage)
+    }
+}
+
+fn storage(error: StorageError) -> Stopped {
+    Stopped(error.to_string())
+}

@@ -1,0 +1,149 @@
+//! What happens in a run, drawn from the seed before it begins: delays, losses, cuts, crashes, submissions.
+
+use super::random::Random;
+
+/// Validators of every run.
+pub const VALIDATORS: usize = 4;
+/// All nodes: the validators and one observer, the last.
+pub const NODES: usize = VALIDATORS + 1;
+
+/// From then on nothing fails any more, in virtual milliseconds.
+pub const FAULTS_END_MS: u64 = 15_000;
+/// Until then every node must hold every transaction.
+pub const DEADLINE_MS: u64 = FAULTS_END_MS + 90_000;
+/// Transactions of one run.
+pub const TRANSACTIONS: usize = 24;
+
+/// How the network treats a message while faults last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// Messages lost, in a thousand.
+    pub loss_per_mille: u64,
+    /// Messages delivered twice, in a thousand.
+    pub duplication_per_mille: u64,
+    /// Shortest delay.
+    pub delay_ms_min: u64,
+    /// Longest delay; messages overtake each other within it.
+    pub delay_ms_max: u64,
+}
+
+/// A node loses power.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// When.
+    pub at_ms: u64,
+    /// Which node.
+    pub node: usize,
+    /// How many durable or visible acts (appending to the log of votes, keeping a block, committing, sending) it still
+    /// completes: the cut falls between any two of them.
+    pub after_acts: u32,
+    /// How long it stays down.
+    pub down_ms: u64,
+}
+
+/// Some nodes do not reach some others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// From when.
+    pub at_ms: u64,
+    /// Until when.
+    pub until_ms: u64,
+    /// The nodes of one side.
+    pub side: [bool; NODES],
+    /// Whether only what leaves the side is lost, and what enters it arrives.
+    pub one_way: bool,
+}
+
+impl Partition {
+    /// Whether it takes what `from` sends to `to` at this time.
+    pub fn blocks(&self, now_ms: u64, from: usize, to: usize) -> bool {
+        let lasts = (self.at_ms..self.until_ms).contains(&now_ms);
+        let crosses =
+            if self.one_way { self.side[from] && !self.side[to] } else { self.side[from] != self.side[to] };
+        lasts && crosses
+    }
+}
+
+/// All faults of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The network while faults last.
+    pub conditions: Conditions,
+    /// How far each node's clock stands from the true one.
+    pub skew_ms: [i64; NODES],
+    /// When each transaction is submitted first.
+    pub submissions_ms: Vec<u64>,
+    /// Losses of power.
+    pub crashes: Vec<Crash>,
+    /// Losses of connections.
+    pub partitions: Vec<Partition>,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn draw(seed: u64) -> Self {
+        let mut random = Random::stream(seed, 1);
+        let delay_ms_min = random.between(1, 30);
+        let conditions = Conditions {
+            loss_per_mille: random.below(80),
+            duplication_per_mille: random.below(80),
+            delay_ms_min,
+            delay_ms_max: delay_ms_min + random.between(0, 250),
+        };
+        let skew_ms = std::array::from_fn(|_| {
+            // At most 1,000 either way.
+            random.below(2_001) as i64 - 1_000
+        });
+        let mut submissions_ms: Vec<u64> =
+            (0..TRANSACTIONS).map(|_| random.below(FAULTS_END_MS + 3_000)).collect();
+        submissions_ms.sort_unstable();
+        let crashes = (0..random.between(1, 5)).map(|_| Crash::draw(&mut random)).collect();
+        let partitions = (0..random.between(0, 3)).map(|_| Partition::draw(&mut random)).collect();
+        Self { conditions, skew_ms, submissions_ms, crashes, partitions }
+    }
+}
+
+impl Crash {
+    fn draw(random: &mut Random) -> Self {
+        let at_ms = random.between(200, FAULTS_END_MS - 1_000);
+        // Below 40, so it fits.
+        let after_acts = random.below(40) as u32;
+        let down_ms = random.between(100, 5_000).min(FAULTS_END_MS - at_ms);
+        Self { at_ms, node: random.position(NODES), after_acts, down_ms }
+    }
+}
+
+impl Partition {
+    fn draw(random: &mut Random) -> Self {
+        let at_ms = random.between(100, FAULTS_END_MS - 1_000);
+        let until_ms = (at_ms + random.between(300, 5_000)).min(FAULTS_END_MS);
+        let side = std::array::from_fn(|_| random.chance(500));
+        Self { at_ms, until_ms, side, one_way: random.chance(300) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_repeat_and_all_faults_end_in_time() {
+        for seed in 0..200 {
+            let plan = Plan::draw(seed);
+            assert_eq!(plan, Plan::draw(seed));
+            assert!(plan.crashes.iter().all(|crash| crash.at_ms + crash.down_ms <= FAULTS_END_MS));
+            assert!(plan.partitions.iter().all(|cut| cut.until_ms <= FAULTS_END_MS));
+        }
+        assert_ne!(Plan::draw(1), Plan::draw(2));
+    }
+
+    #[test]
+    fn a_one_way_partition_lets_the_other_way_through() {
+        let side = [true, false, false, false, false];
+        let mut cut = Partition { at_ms: 10, until_ms: 20, side, one_way: true };
+        assert!(cut.blocks(10, 0, 1) && !cut.blocks(10, 1, 0) && !cut.blocks(10, 1, 2));
+        assert!(!cut.blocks(9, 0, 1) && !cut.blocks(20, 0, 1));
+        cut.one_way = false;
+        assert!(cut.blocks(19, 0, 1) && cut.blocks(19, 1, 0) && !cut.blocks(19, 1, 2));
+    }
+}

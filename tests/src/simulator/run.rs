@@ -1,0 +1,443 @@
+//! One run: a queue of events in virtual time, taken one by one, until every node holds everything or a rule is broken.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use yilian_spec::genesis::Genesis;
+use yilian_spec::id::BlockId;
+use yilian_spec::transaction::Transaction;
+
+use super::checker::{Checker, Violation};
+use super::consortium;
+use super::frame::{Frame, Output};
+use super::host::{Counts, Sabotage, Stopped};
+use super::node::Node;
+use super::plan::{Conditions, Crash, DEADLINE_MS, FAULTS_END_MS, NODES, Plan, TRANSACTIONS};
+use super::random::Random;
+use super::replay::recompute;
+
+/// Events that a failure shows.
+const TRACE_EVENTS: usize = 60;
+/// The longest time that a node whose power is to go after some acts stays up without committing them.
+const POWER_OFF_MS: u64 = 400;
+const TICK_MS: u64 = 1_000;
+/// A client submits again after so long without a commit.
+const RETRY_MS: u64 = 2_500;
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The ids of all blocks, from the first.
+    pub block_ids: Vec<BlockId>,
+    /// Transactions on the ledger.
+    pub transactions: usize,
+    /// Events processed.
+    pub events: u64,
+    /// Virtual time it took, in milliseconds.
+    pub virtual_ms: u64,
+    /// Messages lost or cut off.
+    pub lost: u64,
+    /// Losses of power.
+    pub crashes: u64,
+    /// Losses of power in the middle of a step.
+    pub crashes_within_a_step: u64,
+    /// What happened on the nodes.
+    pub counts: Counts,
+}
+
+/// A run that broke a rule.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("seed {seed}: {violation}\nlast events:\n{}\nrepeat with SIM_SEED={seed}", trace.join("\n"))]
+pub struct Failure {
+    /// The seed that repeats it.
+    pub seed: u64,
+    /// The rule.
+    pub violation: Violation,
+    /// The last events, oldest first.
+    pub trace: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Event {
+    Deliver { from: usize, to: usize, frame: Frame },
+    Timer { node: usize, life: u64, token: u64 },
+    Wake { node: usize, life: u64 },
+    Tick { node: usize, life: u64 },
+    Submit { transaction: usize, attempt: u32 },
+    Crash { crash: Crash },
+    PowerOff { node: usize, life: u64, down_ms: u64 },
+    Restart { node: usize },
+}
+
+struct Run {
+    plan: Plan,
+    genesis: Genesis,
+    sabotage: Option<Sabotage>,
+    transactions: Vec<Transaction>,
+    network: Random,
+    clients: Random,
+    power: Random,
+    queue: BTreeMap<(u64, u64), Event>,
+    now_ms: u64,
+    nodes: Vec<Node>,
+    /// How long a node that is about to lose power stays down.
+    down_ms: [u64; NODES],
+    checker: Checker,
+    trace: VecDeque<String>,
+    sequence: u64,
+    events: u64,
+    lost: u64,
+    crashes: u64,
+    crashes_within_a_step: u64,
+}
+
+/// Runs a seed.
+///
+/// # Errors
+/// When a rule was broken.
+pub fn run(seed: u64, sabotage: Option<Sabotage>) -> Result<Summary, Box<Failure>> {
+    let mut trace = VecDeque::new();
+    let result = Run::new(seed, sabotage).and_then(|mut run| {
+        let result = run.carry_out();
+        trace = std::mem::take(&mut run.trace);
+        result
+    });
+    result.map_err(|violation| Box::new(Failure { seed, violation, trace: trace.into() }))
+}
+
+fn stopped(node: usize) -> impl Fn(Stopped) -> Violation {
+    move |error| Violation::Stopped { node, reason: error.0 }
+}
+
+impl Run {
+    fn new(seed: u64, sabotage: Option<Sabotage>) -> Result<Self, Violation> {
+        let plan = Plan::draw(seed);
+        let genesis = consortium::genesis();
+        let mut signing = Random::stream(seed, 2);
+        let transactions = consortium::transactions(genesis.chain_id(), TRANSACTIONS, &mut signing);
+        let nodes: Result<Vec<Node>, Violation> =
+            (0..NODES).map(|index| Node::new(index, plan.skew_ms[index]).map_err(stopped(index))).collect();
+        Ok(Self {
+            plan,
+            genesis,
+            sabotage,
+            transactions,
+            network: Random::stream(seed, 3),
+            clients: Random::stream(seed, 4),
+            power: Random::stream(seed, 5),
+            queue: BTreeMap::new(),
+            now_ms: 0,
+            nodes: nodes?,
+            down_ms: [0; NODES],
+            checker: Checker::default(),
+            trace: VecDeque::new(),
+            sequence: 0,
+            events: 0,
+            lost: 0,
+            crashes: 0,
+            crashes_within_a_step: 0,
+        })
+    }
+
+    fn carry_out(&mut self) -> Result<Summary, Violation> {
+        for crash in self.plan.crashes.clone() {
+            self.at(crash.at_ms, Event::Crash { crash });
+        }
+        for (transaction, at_ms) in self.plan.submissions_ms.clone().into_iter().enumerate() {
+            self.at(at_ms, Event::Submit { transaction, attempt: 0 });
+        }
+        for node in 0..NODES {
+            self.start(node)?;
+        }
+        while let Some(((at_ms, _), event)) = self.queue.pop_first() {
+            self.now_ms = at_ms;
+            self.events += 1;
+            let tick = matches!(event, Event::Tick { .. });
+            self.handle(event)?;
+            if tick && self.is_over() {
+                break;
+            }
+            if self.now_ms > DEADLINE_MS {
+                return Err(Violation::NoProgress { state: self.positions() });
+            }
+        }
+        self.check_disks()?;
+        Ok(self.summary())
+    }
+
+    fn at(&mut self, at_ms: u64, event: Event) {
+        self.sequence += 1;
+        self.queue.insert((at_ms.max(self.now_ms), self.sequence), event);
+    }
+
+    fn note(&mut self, text: String) {
+        if self.trace.len() == TRACE_EVENTS {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(format!("{:>7} ms  {text}", self.now_ms));
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Deliver { from, to, frame } => {
+                let peer = self.nodes[from].peer;
+                let name = frame.name();
+                self.step(
+                    to,
+                    || format!("{name} from {from}"),
+                    |node| match &mut node.machine {
+                        Some(machine) => machine.receive(from, peer, frame),
+                        None => Ok(()),
+                    },
+                )
+            }
+            Event::Timer { node, life, token } if self.lives(node, life) => self.step(
+                node,
+                || "timer".to_owned(),
+                |node| match &mut node.machine {
+                    Some(machine) => machine.timer(token),
+                    None => Ok(()),
+                },
+            ),
+            Event::Wake { node, life } if self.lives(node, life) => self.step(
+                node,
+                || "wake".to_owned(),
+                |node| match &mut node.machine {
+                    Some(machine) => machine.settle(),
+                    None => Ok(()),
+                },
+            ),
+            Event::Tick { node, life } if self.lives(node, life) => {
+                self.at(self.now_ms + TICK_MS, Event::Tick { node, life });
+                self.step(
+                    node,
+                    || "tick".to_owned(),
+                    |node| match &mut node.machine {
+                        Some(machine) => machine.tick(),
+                        None => Ok(()),
+                    },
+                )
+            }
+            Event::Timer { .. } | Event::Wake { .. } | Event::Tick { .. } => Ok(()),
+            Event::Submit { transaction, attempt } => self.submit(transaction, attempt),
+            Event::Crash { crash } => {
+                self.crash(&crash);
+                Ok(())
+            }
+            Event::PowerOff { node, life, down_ms } if self.lives(node, life) => {
+                self.lose_power(node, down_ms)
+            }
+            Event::PowerOff { .. } => Ok(()),
+            Event::Restart { node } => self.start(node),
+        }
+    }
+
+    fn lives(&self, node: usize, life: u64) -> bool {
+        self.nodes[node].machine.is_some() && self.nodes[node].life == life
+    }
+
+    /// Lets a node do something, and does what it wants done.
+    fn step(
+        &mut self,
+        index: usize,
+        what: impl FnOnce() -> String,
+        act: impl FnOnce(&mut Node) -> Result<(), Stopped>,
+    ) -> Result<(), Violation> {
+        if self.nodes[index].machine.is_none() {
+            return Ok(());
+        }
+        let before = self.position(index);
+        let what = what();
+        self.nodes[index].set_clock(self.now_ms);
+        let result = act(&mut self.nodes[index]);
+        let after = self.position(index);
+        let moved = if before == after { String::new() } else { format!(" -> {after}") };
+        self.note(format!("node {index} ({before}): {what}{moved}"));
+        result.map_err(stopped(index))?;
+        self.after_step(index)
+    }
+
+    fn after_step(&mut self, index: usize) -> Result<(), Violation> {
+        self.carry(index)?;
+        let next = self.checker.tip(index).next();
+        for block in self.nodes[index].blocks(next).map_err(stopped(index))? {
+            self.checker.committed(index, &block)?;
+        }
+        if self.nodes[index].machine.as_ref().is_some_and(|machine| machine.host.dead) {
+            self.crashes_within_a_step += 1;
+            self.lose_power(index, self.down_ms[index])?;
+        }
+        Ok(())
+    }
+
+    /// Does what a node wants sent and waited for.
+    fn carry(&mut self, index: usize) -> Result<(), Violation> {
+        let life = self.nodes[index].life;
+        let Some(machine) = &mut self.nodes[index].machine else { return Ok(()) };
+        for output in std::mem::take(&mut machine.host.outputs) {
+            match output {
+                Output::Broadcast(frame) => {
+                    if let Some(message) = frame.signed() {
+                        self.checker.sent(index, &message)?;
+                    }
+                    for to in (0..NODES).filter(|to| *to != index) {
+                        self.transmit(index, to, frame.clone());
+                    }
+                }
+                Output::Send { to, frame } => self.transmit(index, to, frame),
+                Output::Timer { at_ms, token } => self.at(at_ms, Event::Timer { node: index, life, token }),
+                Output::Wake { at_ms } => self.at(at_ms, Event::Wake { node: index, life }),
+            }
+        }
+        Ok(())
+    }
+
+    fn transmit(&mut self, from: usize, to: usize, frame: Frame) {
+        let faulty = self.now_ms < FAULTS_END_MS;
+        let cut = self.plan.partitions.iter().any(|cut| cut.blocks(self.now_ms, from, to));
+        let Conditions { loss_per_mille, duplication_per_mille, delay_ms_min, delay_ms_max } =
+            self.plan.conditions;
+        // Drawn in any case, so that the network's stream does not depend on what it does.
+        let lost = self.network.chance(loss_per_mille) && faulty;
+        let doubled = self.network.chance(duplication_per_mille) && faulty;
+        let delays = [
+            self.network.between(delay_ms_min, delay_ms_max),
+            self.network.between(delay_ms_min, delay_ms_max),
+        ];
+        if cut || lost {
+            self.lost += 1;
+            return;
+        }
+        if doubled {
+            self.at(self.now_ms + delays[1], Event::Deliver { from, to, frame: frame.clone() });
+        }
+        self.at(self.now_ms + delays[0], Event::Deliver { from, to, frame });
+    }
+
+    /// A client submits a transaction, again and again to one node or another until it is committed; some clients then
+    /// submit it once more.
+    fn submit(&mut self, number: usize, attempt: u32) -> Result<(), Violation> {
+        let transaction = self.transactions[number].clone();
+        let committed = self.checker.holds(&transaction.id());
+        let index = self.clients.position(NODES);
+        let repeats = self.clients.chance(300);
+        if !committed || (repeats && attempt < 100) {
+            // An attempt of 100 or more is a repetition of what is committed, and the last one.
+            let attempt = if committed { 100 } else { attempt + 1 };
+            self.at(self.now_ms + RETRY_MS, Event::Submit { transaction: number, attempt });
+        }
+        let mut refusal = None;
+        self.step(
+            index,
+            || format!("transaction {number} submitted"),
+            |node| {
+                let Some(machine) = &mut node.machine else { return Ok(()) };
+                let verdict = machine.host.mempool.submit_now(vec![transaction]).pop();
+                if let Some(Err(rejection)) = verdict {
+                    refusal = Some(rejection.to_string());
+                }
+                machine.settle()
+            },
+        )?;
+        match refusal {
+            Some(reason) => Err(Violation::Refused { node: index, reason }),
+            None => Ok(()),
+        }
+    }
+
+    fn crash(&mut self, crash: &Crash) {
+        let index = crash.node;
+        let Some(machine) = &mut self.nodes[index].machine else { return };
+        if machine.host.acts_left.is_some() {
+            return;
+        }
+        machine.host.acts_left = Some(crash.after_acts);
+        self.down_ms[index] = crash.down_ms;
+        let life = self.nodes[index].life;
+        self.note(format!("node {index} will lose power after {} acts", crash.after_acts));
+        let event = Event::PowerOff { node: index, life, down_ms: crash.down_ms };
+        self.at(self.now_ms + POWER_OFF_MS, event);
+    }
+
+    fn lose_power(&mut self, index: usize, down_ms: u64) -> Result<(), Violation> {
+        self.crashes += 1;
+        let up_again_ms = (self.now_ms + down_ms).min(FAULTS_END_MS.max(self.now_ms));
+        self.note(format!("node {index} loses power until {up_again_ms} ms"));
+        self.nodes[index].lose_power(&mut self.power, self.sabotage).map_err(stopped(index))?;
+        self.at(up_again_ms, Event::Restart { node: index });
+        Ok(())
+    }
+
+    fn start(&mut self, index: usize) -> Result<(), Violation> {
+        let sabotage = self.sabotage;
+        let node = &mut self.nodes[index];
+        node.start(&self.genesis, self.now_ms, sabotage).map_err(stopped(index))?;
+        let life = node.life;
+        let position = self.position(index);
+        self.note(format!("node {index} starts at {position}"));
+        let blocks = self.nodes[index].blocks(yilian_spec::height::Height::FIRST).map_err(stopped(index))?;
+        self.checker.restarted(index, &blocks)?;
+        // Spread over the second, so that not all nodes tick at once.
+        let first = self.now_ms + TICK_MS * (index as u64 + 1) / (NODES as u64 + 1);
+        self.at(first, Event::Tick { node: index, life });
+        self.after_step(index)
+    }
+
+    fn position(&self, index: usize) -> String {
+        let machine = self.nodes[index].machine.as_ref();
+        machine.map_or_else(|| "down".to_owned(), |machine| machine.position())
+    }
+
+    fn positions(&self) -> String {
+        let of = |index: usize| format!("node {index}: {}", self.position(index));
+        let nodes: Vec<String> = (0..NODES).map(of).collect();
+        let committed = self.checker.transactions();
+        format!("{committed} of {TRANSACTIONS} transactions committed; {}", nodes.join("; "))
+    }
+
+    /// Whether the faults have ended and every node holds every transaction.
+    fn is_over(&self) -> bool {
+        let top = self.checker.top();
+        self.now_ms > FAULTS_END_MS
+            && self.checker.transactions() == TRANSACTIONS
+            && (0..NODES).all(|node| self.nodes[node].machine.is_some() && self.checker.tip(node) == top)
+    }
+
+    fn check_disks(&mut self) -> Result<(), Violation> {
+        if let Some(Sabotage::ChangesAStoredRow { node }) = self.sabotage {
+            self.nodes[node].change_a_row().map_err(stopped(node))?;
+        }
+        for index in 0..NODES {
+            if let Some(finding) = self.nodes[index].audit().map_err(stopped(index))? {
+                return Err(Violation::Audit { node: index, finding });
+            }
+            let blocks =
+                self.nodes[index].blocks(yilian_spec::height::Height::FIRST).map_err(stopped(index))?;
+            self.checker.restarted(index, &blocks)?;
+            if index == 0 {
+                let recomputed = recompute(&self.genesis, &blocks);
+                recomputed.map_err(|difference| Violation::Recomputed { node: index, difference })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn summary(&self) -> Summary {
+        let mut counts = Counts::default();
+        for node in &self.nodes {
+            counts.add(node.counts);
+            if let Some(machine) = &node.machine {
+                counts.add(machine.host.counts);
+            }
+        }
+        Summary {
+            block_ids: self.checker.block_ids(),
+            transactions: self.checker.transactions(),
+            events: self.events,
+            virtual_ms: self.now_ms,
+            lost: self.lost,
+            crashes: self.crashes,
+            crashes_within_a_step: self.crashes_within_a_step,
+            counts,
+        }
+    }
+}
