@@ -105,9 +105,9 @@ fn a_node_that_commits_another_block_is_caught() {
 fn seed_with_a_crash_of(node: usize) -> u64 {
     let crashes = |seed: &u64| {
         let plan = yilian_tests::simulator::plan::Plan::draw(*seed);
-        plan.crashes.iter().any(|crash| crash.node == node && crash.at_ms > 8_000)
+        plan.crashes.iter().any(|crash| crash.node == node && crash.at_ms > 9_000)
     };
-    (0..).find(crashes).unwrap()
+    (0..).find(crashes).expect("one of the first seeds crashes a node")
 }
 
 #[test]
@@ -138,6 +138,5 @@ fn validators_that_lose_their_log_of_votes_are_caught_signing_twice() {
         },
         Ok(_) => false,
     };
-    let found = (0..12).filter(|seed| caught(*seed)).count();
-    assert!(found > 0, "no run in twelve shows it");
+    assert!((0..60).any(caught), "no run in sixty shows it");
 }

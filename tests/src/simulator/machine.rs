@@ -24,7 +24,7 @@ use yilian_node::network::limits::{SYNC_BATCH, SYNC_RESPONSE_BYTES_MAX};
 use yilian_spec::height::Height;
 
 use super::frame::{Frame, Output};
-use super::host::{Host, Pending, Stopped};
+use super::host::{Host, Stopped};
 
 /// Inputs for later heights that the core keeps: as many heights, and as many inputs each, as the engine lets it.
 const QUEUED_HEIGHTS: usize = 10;
@@ -117,8 +117,8 @@ impl Machine {
     /// When the node cannot go on.
     pub fn settle(&mut self) -> Result<(), Stopped> {
         while !self.host.dead {
-            if let Some(Pending::Input(input)) = self.host.pending.pop_front() {
-                self.process(*input)?;
+            if let Some(input) = self.host.pending.pop_front() {
+                self.process(input)?;
             } else if self.due()? {
                 self.start_height()?;
             } else if let Some(value) = self.next_synced() {
@@ -144,6 +144,7 @@ impl Machine {
             peer_height: host.peer_height,
             own_work: host.ledger.has_work(),
             catching_up: host.synced.is_some_and(|height| height.next() == host.start.height),
+            proposed: host.has_proposal(),
         };
         match host.pacer.decide(situation) {
             Pace::Start { announce } => {

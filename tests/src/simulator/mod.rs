@@ -13,7 +13,7 @@
 //! - Messages of every lane are lost, doubled, delayed and overtaken.
 //! - Nodes are cut off from each other, in one direction or both, any number of them.
 //! - Nodes lose power between any two durable or visible acts (an entry of the log of votes, its flush, keeping a
-//!   block, committing it, sending), any number at a time; they come up with their old disk. What the log of votes had
+//!   block, committing it, sending), one, some or all at once; they come up with their old disk. What the log of votes had
 //!   not flushed is lost from some entry on.
 //! - Clocks differ by up to a second either way.
 //! - Clients submit to any node, repeat what is not committed, and repeat what is.
@@ -28,12 +28,15 @@
 //!   what happens inside is its own to survive.
 //! - Lost disks, snapshots, backups, changes of the validators, clocks that jump.
 //! - The parts of a node that need a runtime: the libp2p network with its gate and bounds, the engine's actors and its
-//!   value sync, the driver's loop (what it does between engine and ledger is done here by [`host`], step for step),
+//!   value sync, the driver's loop (what it does between engine and ledger is done here by `driver.rs`, step for step),
 //!   the API. The whole-system tests run those.
 //! - Blocks of several parts: these blocks fit into one.
 
 pub mod checker;
+#[cfg(test)]
+mod checker_tests;
 pub mod consortium;
+mod driver;
 mod effects;
 pub mod frame;
 pub mod host;

@@ -7,10 +7,14 @@ pub const VALIDATORS: usize = 4;
 /// All nodes: the validators and one observer, the last.
 pub const NODES: usize = VALIDATORS + 1;
 
+/// A node whose power is to go after some acts loses it after so long even if it has not come to as many.
+pub const POWER_OFF_MS: u64 = 2_000;
 /// From then on nothing fails any more, in virtual milliseconds.
 pub const FAULTS_END_MS: u64 = 15_000;
 /// Until then every node must hold every transaction.
 pub const DEADLINE_MS: u64 = FAULTS_END_MS + 90_000;
+/// The last moment at which a loss of power begins.
+const CRASH_MS_MAX: u64 = FAULTS_END_MS - 2_500;
 /// Transactions of one run.
 pub const TRANSACTIONS: usize = 24;
 
@@ -37,7 +41,7 @@ pub struct Crash {
     /// How many durable or visible acts (appending to the log of votes, keeping a block, committing, sending) it still
     /// completes: the cut falls between any two of them.
     pub after_acts: u32,
-    /// How long it stays down.
+    /// How long it stays down; not beyond [`FAULTS_END_MS`].
     pub down_ms: u64,
 }
 
@@ -97,7 +101,10 @@ impl Plan {
         let mut submissions_ms: Vec<u64> =
             (0..TRANSACTIONS).map(|_| random.below(FAULTS_END_MS + 3_000)).collect();
         submissions_ms.sort_unstable();
-        let crashes = (0..random.between(1, 5)).map(|_| Crash::draw(&mut random)).collect();
+        let mut crashes: Vec<Crash> = (0..random.between(1, 5)).map(|_| Crash::draw(&mut random)).collect();
+        if random.chance(350) {
+            crashes.extend(Crash::draw_of_all(&mut random));
+        }
         let partitions = (0..random.between(0, 3)).map(|_| Partition::draw(&mut random)).collect();
         Self { conditions, skew_ms, submissions_ms, crashes, partitions }
     }
@@ -105,11 +112,27 @@ impl Plan {
 
 impl Crash {
     fn draw(random: &mut Random) -> Self {
-        let at_ms = random.between(200, FAULTS_END_MS - 1_000);
-        // Below 40, so it fits.
-        let after_acts = random.below(40) as u32;
-        let down_ms = random.between(100, 5_000).min(FAULTS_END_MS - at_ms);
-        Self { at_ms, node: random.position(NODES), after_acts, down_ms }
+        let at_ms = random.between(200, CRASH_MS_MAX);
+        let node = random.position(NODES);
+        Self { at_ms, node, after_acts: Self::acts(random), down_ms: Self::down_ms(random) }
+    }
+
+    /// All nodes within a moment, as when a building loses power.
+    fn draw_of_all(random: &mut Random) -> Vec<Self> {
+        let at_ms = random.between(200, CRASH_MS_MAX);
+        let crash =
+            |node| Self { at_ms, node, after_acts: Self::acts(random), down_ms: Self::down_ms(random) };
+        (0..NODES).map(crash).collect()
+    }
+
+    fn acts(random: &mut Random) -> u32 {
+        // Below 16, so it fits.
+        random.below(16) as u32
+    }
+
+    /// Some come back before anybody else has moved on, some after others have.
+    fn down_ms(random: &mut Random) -> u64 {
+        if random.chance(400) { random.between(10, 300) } else { random.between(300, 5_000) }
     }
 }
 
@@ -131,7 +154,7 @@ mod tests {
         for seed in 0..200 {
             let plan = Plan::draw(seed);
             assert_eq!(plan, Plan::draw(seed));
-            assert!(plan.crashes.iter().all(|crash| crash.at_ms + crash.down_ms <= FAULTS_END_MS));
+            assert!(plan.crashes.iter().all(|crash| crash.at_ms + POWER_OFF_MS <= FAULTS_END_MS));
             assert!(plan.partitions.iter().all(|cut| cut.until_ms <= FAULTS_END_MS));
         }
         assert_ne!(Plan::draw(1), Plan::draw(2));

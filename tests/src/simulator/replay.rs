@@ -24,8 +24,9 @@ pub struct Difference {
     pub reason: String,
 }
 
+/// A state in memory.
 #[derive(Clone, Default)]
-struct Rows {
+pub struct Rows {
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
     transactions: BTreeSet<TransactionId>,
 }
@@ -41,7 +42,8 @@ impl StateView for Rows {
 }
 
 impl Rows {
-    fn apply(&mut self, writes: &Writes) {
+    /// Takes over what a block writes.
+    pub fn apply(&mut self, writes: &Writes) {
         for (key, row) in writes {
             match row {
                 Some(row) => self.rows.insert(key.clone(), row.clone()),
@@ -50,7 +52,8 @@ impl Rows {
         }
     }
 
-    fn root(&self) -> Hash {
+    /// The root of the proven rows, by rule M-8.
+    pub fn root(&self) -> Hash {
         let proven = self.rows.iter().filter(|(key, _)| StateKey::is_proven(key));
         let mut leaves: Vec<Leaf> =
             proven.map(|(key, row)| (sha256(&[&[4], key]), sha256(&[&[5], row]))).collect();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use yilian_spec::genesis::Genesis;
+use yilian_spec::height::Height;
 use yilian_spec::id::BlockId;
 use yilian_spec::transaction::Transaction;
 
@@ -11,14 +12,12 @@ use super::consortium;
 use super::frame::{Frame, Output};
 use super::host::{Counts, Sabotage, Stopped};
 use super::node::Node;
-use super::plan::{Conditions, Crash, DEADLINE_MS, FAULTS_END_MS, NODES, Plan, TRANSACTIONS};
+use super::plan::{Conditions, Crash, DEADLINE_MS, FAULTS_END_MS, NODES, POWER_OFF_MS, Plan, TRANSACTIONS};
 use super::random::Random;
 use super::replay::recompute;
 
 /// Events that a failure shows.
 const TRACE_EVENTS: usize = 60;
-/// The longest time that a node whose power is to go after some acts stays up without committing them.
-const POWER_OFF_MS: u64 = 400;
 const TICK_MS: u64 = 1_000;
 /// A client submits again after so long without a commit.
 const RETRY_MS: u64 = 2_500;
@@ -374,7 +373,7 @@ impl Run {
         let life = node.life;
         let position = self.position(index);
         self.note(format!("node {index} starts at {position}"));
-        let blocks = self.nodes[index].blocks(yilian_spec::height::Height::FIRST).map_err(stopped(index))?;
+        let blocks = self.nodes[index].blocks(Height::FIRST).map_err(stopped(index))?;
         self.checker.restarted(index, &blocks)?;
         // Spread over the second, so that not all nodes tick at once.
         let first = self.now_ms + TICK_MS * (index as u64 + 1) / (NODES as u64 + 1);
@@ -410,8 +409,7 @@ impl Run {
             if let Some(finding) = self.nodes[index].audit().map_err(stopped(index))? {
                 return Err(Violation::Audit { node: index, finding });
             }
-            let blocks =
-                self.nodes[index].blocks(yilian_spec::height::Height::FIRST).map_err(stopped(index))?;
+            let blocks = self.nodes[index].blocks(Height::FIRST).map_err(stopped(index))?;
             self.checker.restarted(index, &blocks)?;
             if index == 0 {
                 let recomputed = recompute(&self.genesis, &blocks);
