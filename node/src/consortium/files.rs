@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use yilian_client::config::{Config as ClientConfig, Profile};
+use yilian_client::consortium::{self, Consortium};
 use yilian_client::keyfile::Key;
 use yilian_client::passphrase::SecretString;
 use yilian_client::sealed::WorkFactor;
@@ -81,6 +82,8 @@ pub struct ConsortiumFiles {
     pub checkpoint: PathBuf,
     /// The client's configuration, with a profile for each institution.
     pub client_config: PathBuf,
+    /// All institutions with their nodes and keys in one file, for `yilian import`.
+    pub consortium: PathBuf,
 }
 
 impl ConsortiumFiles {
@@ -133,7 +136,16 @@ pub fn create(directory: &Path, options: &Options) -> Result<ConsortiumFiles> {
     write_json(&checkpoint, &Checkpoint::of_genesis(&genesis))?;
     let client_config = directory.join("client.toml");
     client_profiles(&genesis, &members).save(&client_config)?;
-    Ok(ConsortiumFiles { directory: directory.to_owned(), genesis, members, checkpoint, client_config })
+    let consortium = directory.join("consortium.toml");
+    std::fs::write(&consortium, toml::to_string(&whole_consortium(&genesis, &members))?)?;
+    Ok(ConsortiumFiles {
+        directory: directory.to_owned(),
+        genesis,
+        members,
+        checkpoint,
+        client_config,
+        consortium,
+    })
 }
 
 fn new_member(directory: &Path, member: &Member, api_port: u16) -> Result<MemberFiles> {
@@ -261,6 +273,25 @@ fn client_profiles(genesis: &Genesis, members: &[MemberFiles]) -> ClientConfig {
     ClientConfig {
         default_profile: members.first().map(|member| member.id.to_string()),
         profiles: members.iter().map(|member| (member.id.to_string(), profile(member))).collect(),
+    }
+}
+
+/// Everybody's node and keys in one file.
+fn whole_consortium(genesis: &Genesis, members: &[MemberFiles]) -> Consortium {
+    let entry = |(files, member): (&MemberFiles, &Member)| consortium::Member {
+        id: files.id.clone(),
+        kind: member.kind,
+        tier: member.tier,
+        consortia: BTreeSet::from([ConsortiumId::new(CONSORTIUM).expect("a constant slug")]),
+        api: Some(format!("http://{}", files.api)),
+        keys: CLIENT_ROLES.into_iter().map(|role| (role, key_path(&files.id, role))).collect(),
+    };
+    Consortium {
+        passphrase: Some("file:passphrase".to_owned()),
+        chain_id: Some(genesis.chain_id()),
+        checkpoint: Some("checkpoint.json".into()),
+        ca: None,
+        institutions: members.iter().zip(&INSTITUTIONS).map(entry).collect(),
     }
 }
 
