@@ -26,3 +26,5 @@ pub mod wiring;
 
 #[cfg(test)]
 mod test_world;
+#[cfg(test)]
+mod wiring_tests;

@@ -85,6 +85,8 @@ impl ApiServer {
         let task = match &options.tls {
             None => tokio::spawn(serve(server.acceptor(bounded), router)),
             Some((certificate, key)) => {
+                // An error means that this process has chosen its cryptography already.
+                let _ = rustls::crypto::ring::default_provider().install_default();
                 let tls = RustlsConfig::from_pem_file(certificate, key).await.map_err(|source| {
                     ListenError::Tls { certificate: certificate.clone(), key: key.clone(), source }
                 })?;

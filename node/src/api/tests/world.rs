@@ -121,6 +121,7 @@ pub struct World {
     pub mempool: Mempool,
     pub clock: Arc<ManualClock>,
     pub health: Arc<HealthMonitor>,
+    pub api: Api,
     pub router: Router,
     pub genesis: Genesis,
     pub stopping: watch::Sender<bool>,
@@ -160,7 +161,7 @@ impl World {
             waiters_max: 1,
             event_streams_max: 1,
         };
-        let router = router(Api::new(ApiParts {
+        let api = Api::new(ApiParts {
             reader: ledger.reader(),
             mempool: mempool.clone(),
             clock: shared,
@@ -168,8 +169,9 @@ impl World {
             metrics: Arc::new(Metrics::new(Vec::new, None)),
             options,
             stopping: stops,
-        }));
-        Self { ledger, mempool, clock, health, router, genesis, stopping, nonce: 0, _directory: directory }
+        });
+        let router = router(api.clone());
+        Self { ledger, mempool, clock, health, api, router, genesis, stopping, nonce: 0, _directory: directory }
     }
 
     pub fn now(&self) -> LedgerTime {

@@ -1,0 +1,121 @@
+//! A whole node in this process: started from a home, asked, copied, stopped, and read from its files.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use yilian_client::keyfile::Key;
+use yilian_client::passphrase::SecretString;
+use yilian_client::sealed::WorkFactor;
+use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
+use yilian_spec::id::InstitutionId;
+use yilian_spec::membership::{Institution, InstitutionKind, Role, Validator, ValidatorSet};
+use yilian_spec::signature::SecretKey;
+use yilian_spec::time::{LedgerTime, Window};
+
+use crate::config::Config;
+use crate::control::{self, Answer, Command};
+use crate::home::{Home, HomeError};
+use crate::storage::{audit, backup};
+use crate::wiring::Node;
+
+const PASSPHRASE: &str = "correct horse";
+
+/// A home with one validator, whose ledger nobody else has.
+fn make_home(path: &Path) -> Home {
+    let institution = InstitutionId::new("lone-hospital").unwrap();
+    let (validator, network) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+    let now_ms = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let time = LedgerTime(now_ms - 1_000);
+    let window = Window { starts: time, expires: time.plus_ms(86_400_000) };
+    let key = |secret: &SecretKey, role| GenesisKey { key: secret.public_key(), role, window };
+    let genesis = Genesis {
+        network: "lone".to_owned(),
+        time,
+        parameters: Parameters::default(),
+        institutions: vec![GenesisInstitution {
+            institution: Institution {
+                id: institution.clone(),
+                name: "Lone".to_owned(),
+                kind: InstitutionKind::Hospital,
+                tier: None,
+                consortia: BTreeSet::new(),
+            },
+            keys: vec![key(&validator, Role::Validator), key(&network, Role::Node)],
+        }],
+        validators: ValidatorSet::new(vec![Validator {
+            key: validator.public_key(),
+            institution: institution.clone(),
+            power: 1,
+        }]),
+    };
+    let mut config = Config::default();
+    config.network.listen = "127.0.0.1:0".parse().unwrap();
+    config.api.listen = "127.0.0.1:0".parse().unwrap();
+    config.consensus.heartbeat_ms = 1_000;
+    config.node.validator_key = "validator.key".into();
+    config.node.passphrase = "file:passphrase".to_owned();
+    std::fs::create_dir_all(path).unwrap();
+    let write = |name: &str, text: String| std::fs::write(path.join(name), text).unwrap();
+    write("config.toml", toml::to_string(&config).unwrap());
+    write("passphrase", format!("{PASSPHRASE}\n"));
+    write("network.key", hex::encode(*network.seed()));
+    write("genesis.json", serde_json::to_string(&genesis).unwrap());
+    Key { institution, role: Role::Validator, secret: validator }
+        .create(&path.join("validator.key"), &SecretString::from(PASSPHRASE), WorkFactor::TESTS_ONLY)
+        .unwrap();
+    Home::open(path).unwrap()
+}
+
+async fn status(home: &Path) -> serde_json::Value {
+    match control::ask(home, &Command::Status).await.unwrap() {
+        Answer::Status { health, .. } => health,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_runs_is_copied_stops_and_goes_on_from_its_files() {
+    let directory = tempfile::tempdir().unwrap();
+    // A path longer than a socket's may be.
+    let home = make_home(&directory.path().join("a-home-with-a-long-name".repeat(6)));
+    assert!(
+        control::ask(&home.path, &Command::Status).await.unwrap_err().to_string().contains("no node runs")
+    );
+    let node = Node::start(&home).await.unwrap();
+    let second = Node::start(&home).await.err().expect("a home belongs to one process");
+    assert!(matches!(second.downcast_ref::<HomeError>(), Some(HomeError::InUse { .. })), "{second}");
+    while status(&home.path).await["height"].as_u64().unwrap() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(status(&home.path).await["status"], "healthy");
+    let copies = directory.path().join("copies");
+    let command = Command::Backup { directory: copies.clone(), keep: 2 };
+    let answer = control::ask(&home.path, &command).await.unwrap();
+    assert!(matches!(answer, Answer::Backup { .. }), "{answer:?}");
+    node.shutdown().await.unwrap();
+
+    let report = audit::check(&home.ledger_directory(), |_, _| ()).unwrap();
+    assert!(report.is_clean() && report.height.0 >= 2, "{report:?}");
+    let restored = backup::restore(&copies, &directory.path().join("restored")).unwrap();
+    assert_eq!(restored.chain_id, home.genesis().unwrap().chain_id());
+
+    let node = Node::start(&home).await.unwrap();
+    while status(&home.path).await["height"].as_u64().unwrap() <= report.height.0 {
+        tokio::task::yield_now().await;
+    }
+    node.shutdown().await.unwrap();
+}
+
+#[test]
+fn what_is_wrong_with_a_home_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = make_home(&directory.path().join("home"));
+    std::fs::write(home.path.join("passphrase"), "wrong").unwrap();
+    assert!(matches!(home.validator_key(), Err(HomeError::ValidatorKey(_))));
+    std::fs::write(home.path.join("network.key"), "zz").unwrap();
+    assert!(matches!(home.network_seed(), Err(HomeError::NetworkKey { .. })));
+    std::fs::write(home.path.join("genesis.json"), "{}").unwrap();
+    assert!(matches!(home.genesis(), Err(HomeError::GenesisForm { .. })));
+    assert!(Home::open(directory.path()).unwrap_err().to_string().contains("yilian-node init"));
+}
