@@ -34,8 +34,6 @@ pub const TRANSACTIONS_PER_REQUEST_MAX: usize = 256;
 pub const PAGE_ITEMS: usize = 500;
 /// Items that a list collects over all its pages.
 pub const LIST_ITEMS_MAX: usize = 1_000_000;
-/// Entries of a stream that are asked for in one proof; longer ones are listed page by page.
-pub const STREAM_PROOF_ENTRIES_MAX: u64 = 4_000;
 
 const _: () = assert!(TOKEN_LIFETIME_S <= yilian_spec::limits::TOKEN_LIFETIME_S_MAX);
 const _: () = assert!(TRANSACTION_LIFETIME_MS <= yilian_spec::limits::TRANSACTION_LIFETIME_MS_MAX);

@@ -6,9 +6,7 @@ use yilian_spec::codec::Canonical;
 use yilian_spec::height::Height;
 use yilian_spec::id::{AgreementId, DisclosureId, InstitutionId, ServiceId};
 use yilian_spec::merkle::log::Frontier;
-use yilian_spec::proof::{
-    Checkpoint, Proof, ProofDocument, ProofError, StateProof, StatementProof, StreamProof,
-};
+use yilian_spec::proof::{Checkpoint, Proof, ProofDocument, ProofError, StatementProof, StreamProof};
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::Entry;
 use yilian_spec::time::LedgerTime;
@@ -198,14 +196,13 @@ impl Client {
     /// [`ClientError::OtherProof`] when it is another stream or does not begin there, [`ClientError::Verification`],
     /// or what asking gives.
     pub async fn stream(&self, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), ClientError> {
-        let (document, _) = self.row_proof(&StateKey::StreamHead(stream.clone())).await?;
-        let Proof::State(head) = document.proof else {
-            return Err(ClientError::OtherProof { what: format!("head of stream {stream}") });
-        };
-        let length = head.row.read::<Frontier>("head of the stream")?.unwrap_or_default().length();
-        if length.saturating_sub(from) > limits::STREAM_PROOF_ENTRIES_MAX {
-            return self.long_stream(stream, from, *head, length).await;
+        match self.short_stream(stream, from).await {
+            Err(ClientError::Rejected { status: 400, .. }) => self.long_stream(stream, from).await,
+            other => other,
         }
+    }
+
+    async fn short_stream(&self, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), ClientError> {
         let what = || format!("stream {stream} from entry {from}");
         let path = format!("/v1/streams/{stream}/proof");
         let (document, verified) = self.proof_of(Request::get(&path).with("from", from), what()).await?;
@@ -217,19 +214,14 @@ impl Client {
         }
     }
 
-    /// All entries up to a proven head: the head decides whether the list is whole and right.
-    async fn long_stream(
-        &self,
-        stream: &StreamId,
-        from: u64,
-        head: StateProof,
-        length: u64,
-    ) -> Result<(StreamProof, bool), ClientError> {
+    /// The listed entries, then those that came since, under a head that decides whether all of them are right.
+    async fn long_stream(&self, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), ClientError> {
         let items = self.list::<StreamItem>(&format!("/v1/streams/{stream}"), &[]).await?.items;
+        let listed = items.len() as u64;
+        let (mut proof, _) = self.short_stream(stream, listed.max(from)).await?;
         let mut before = Frontier::new();
         let mut entries = Vec::new();
-        // Entries behind the head came after it was proven.
-        for (index, item) in (0..length).zip(items) {
+        for (index, item) in (0..).zip(items) {
             let StreamItem { height, transaction_id, operation, kind } = item;
             let entry = Entry { height, transaction_id, operation, kind };
             if index < from {
@@ -238,8 +230,9 @@ impl Client {
                 entries.push(entry);
             }
         }
-        let StateProof { row: head, block } = head;
-        let proof = StreamProof { stream: stream.clone(), head, before, entries, block };
+        entries.append(&mut proof.entries);
+        proof.entries = entries;
+        proof.before = before;
         let verified = self.checkpoint.as_ref().map(|checkpoint| proof.verify(checkpoint)).transpose()?;
         let verified = verified.is_some();
         Ok((proof, verified))

@@ -18,6 +18,9 @@ use yilian_spec::transaction::Transaction;
 
 use crate::ledger::{Day, Ledger};
 
+/// As many entries as a node proves at once.
+const ENTRIES_PER_PROOF_MAX: usize = 4_000;
+
 /// What the node does instead of answering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -181,7 +184,11 @@ fn answer(asked: &Asked, day: &mut Day, fault: Option<Fault>) -> (u16, String) {
         }
         ["v1", "streams", kind, id, "proof"] => {
             let from = asked.query.trim_start_matches("from=").parse().unwrap_or(0);
-            Some(day.ledger.stream_proof(StreamId::from_parts(kind, id).unwrap(), from).into())
+            let proof = day.ledger.stream_proof(StreamId::from_parts(kind, id).unwrap(), from);
+            if proof.entries.len() > ENTRIES_PER_PROOF_MAX {
+                return error(400, "malformed", "more entries than one proof has: give a later from");
+            }
+            Some(proof.into())
         }
         ["v1", "agreements", id, "periods", period, "statement", "proof"] => {
             Some(day.ledger.statement_proof(id.parse().unwrap(), period.parse().unwrap()).into())

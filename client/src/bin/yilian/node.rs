@@ -43,7 +43,7 @@ async fn health(context: &Context) -> Outcome {
     output::print_fields(&[
         ("status", health.status.clone()),
         ("reason", output::or_dash(health.reason)),
-        ("remedy", output::or_dash(health.remedy)),
+        ("remedy", output::or_dash(health.remedy.filter(|remedy| !remedy.is_empty()))),
         ("height", output::or_dash(health.height)),
         ("peers", output::or_dash(health.peers)),
         ("behind by", output::or_dash(health.behind_by)),
