@@ -41,25 +41,25 @@ pub struct BlockRows<'a> {
 ///
 /// # Errors
 /// When the undecided blocks cannot be listed.
-pub fn block_batch(store: &Store, rows: &BlockRows<'_>) -> Result<Batch, StorageError> {
-    let mut batch = Batch::default();
+pub fn block_batch<'a>(store: &'a Store, rows: &BlockRows<'_>) -> Result<Batch<'a>, StorageError> {
+    let mut batch = store.disk().batch();
     let header = rows.header;
     let height = height_key(header.height);
     let block_id = header.id();
-    batch.put(Column::Header, height.clone(), codec::encode(header));
-    batch.put(Column::Certificate, height.clone(), codec::encode(rows.certificate));
+    batch.put(Column::Header, &height, codec::encode(header));
+    batch.put(Column::Certificate, &height, codec::encode(rows.certificate));
     batch.put(Column::Turn, height, codec::encode(&rows.turn));
-    batch.put(Column::BlockIndex, block_id.0.to_vec(), codec::encode(&header.height));
+    batch.put(Column::BlockIndex, block_id.0, codec::encode(&header.height));
     for (index, (id, encoded)) in (0u32..).zip(rows.transactions) {
         let location = (header.height, index);
-        batch.put(Column::Transaction, location_key(location), encoded.to_vec());
-        batch.put(Column::TransactionIndex, id.0.to_vec(), codec::encode(&location));
+        batch.put(Column::Transaction, location_key(location), encoded);
+        batch.put(Column::TransactionIndex, id.0, codec::encode(&location));
     }
     for (index, receipt) in (0u32..).zip(rows.receipts) {
         batch.put(Column::Receipt, location_key((header.height, index)), codec::encode(receipt));
     }
     for node in rows.log_nodes {
-        batch.put(Column::LogNode, log_node_key(node.level, node.index), node.hash.to_vec());
+        batch.put(Column::LogNode, log_node_key(node.level, node.index), node.hash);
     }
     put_state(&mut batch, rows.writes, rows.buckets);
     for key in store.tables().undecided_keys_up_to(header.height)? {
@@ -70,27 +70,27 @@ pub fn block_batch(store: &Store, rows: &BlockRows<'_>) -> Result<Batch, Storage
 }
 
 /// State rows and rows of the state tree.
-pub(super) fn put_state(batch: &mut Batch, writes: &Writes, buckets: &BucketRows) {
+pub(super) fn put_state(batch: &mut Batch<'_>, writes: &Writes, buckets: &BucketRows) {
     for (key, row) in writes {
         match row {
-            Some(row) => batch.put(Column::StateRow, key.clone(), row.clone()),
-            None => batch.delete(Column::StateRow, key.clone()),
+            Some(row) => batch.put(Column::StateRow, key, row),
+            None => batch.delete(Column::StateRow, key),
         }
     }
     put_buckets(batch, buckets);
 }
 
 /// Rows of the state tree.
-pub(super) fn put_buckets(batch: &mut Batch, buckets: &BucketRows) {
+pub(super) fn put_buckets(batch: &mut Batch<'_>, buckets: &BucketRows) {
     for (id, row) in buckets {
         match row {
-            Some(row) => batch.put(Column::StateBucket, id.to_bytes().to_vec(), row.clone()),
-            None => batch.delete(Column::StateBucket, id.to_bytes().to_vec()),
+            Some(row) => batch.put(Column::StateBucket, id.to_bytes(), row),
+            None => batch.delete(Column::StateBucket, id.to_bytes()),
         }
     }
 }
 
 /// The tip.
-pub(super) fn put_tip(batch: &mut Batch, tip: &TipRow) {
-    batch.put(Column::Meta, TIP_KEY.to_vec(), codec::encode(tip));
+pub(super) fn put_tip(batch: &mut Batch<'_>, tip: &TipRow) {
+    batch.put(Column::Meta, TIP_KEY, codec::encode(tip));
 }

@@ -135,20 +135,20 @@ pub trait ReadBytes {
 
 /// Writes that take effect together or not at all.
 #[must_use = "a batch changes nothing until it is written"]
-#[derive(Default)]
-pub struct Batch {
-    writes: Vec<(Column, Vec<u8>, Option<Vec<u8>>)>,
+pub struct Batch<'a> {
+    disk: &'a Disk,
+    writes: WriteBatch,
 }
 
-impl Batch {
+impl Batch<'_> {
     /// Writes a row.
-    pub fn put(&mut self, column: Column, key: Vec<u8>, value: Vec<u8>) {
-        self.writes.push((column, key, Some(value)));
+    pub fn put(&mut self, column: Column, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.writes.put_cf(self.disk.handle(column), key, value);
     }
 
     /// Deletes a row.
-    pub fn delete(&mut self, column: Column, key: Vec<u8>) {
-        self.writes.push((column, key, None));
+    pub fn delete(&mut self, column: Column, key: impl AsRef<[u8]>) {
+        self.writes.delete_cf(self.disk.handle(column), key);
     }
 }
 
@@ -195,22 +195,20 @@ impl Disk {
         &self.dir
     }
 
+    /// An empty batch.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch { disk: self, writes: WriteBatch::default() }
+    }
+
     /// Writes a batch; when this returns, it has reached the disk.
     ///
     /// # Errors
     /// When it has not; what the disk then holds is only known after opening it again.
-    pub fn write_synced(&self, batch: Batch) -> Result<(), StorageError> {
-        let mut writes = WriteBatch::default();
-        for (column, key, value) in batch.writes {
-            match value {
-                Some(value) => writes.put_cf(self.handle(column), key, value),
-                None => writes.delete_cf(self.handle(column), key),
-            }
-        }
+    pub fn write_synced(&self, batch: Batch<'_>) -> Result<(), StorageError> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         self.db
-            .write_opt(writes, &options)
+            .write_opt(batch.writes, &options)
             .map_err(|source| StorageError::Database { action: "writing a batch", source })
     }
 

@@ -7,7 +7,7 @@ use yilian_spec::merkle::state_tree::workload::{BucketStoreMut, Measurement, Wor
 use yilian_spec::merkle::state_tree::{BucketId, BucketRows, BucketStore};
 
 use super::commit::put_buckets;
-use super::disk::{Batch, Disk, StorageOptions};
+use super::disk::{Disk, StorageOptions};
 use super::error::StorageError;
 use super::tables::Tables;
 
@@ -28,7 +28,7 @@ impl BucketStore for Buckets {
 
 impl BucketStoreMut for Buckets {
     fn write(&mut self, rows: &BucketRows) -> Result<(), StorageError> {
-        let mut batch = Batch::default();
+        let mut batch = self.0.batch();
         put_buckets(&mut batch, rows);
         self.0.write_synced(batch)
     }

@@ -57,9 +57,9 @@ impl Store {
         let writes = chain::genesis_writes(genesis);
         let update =
             StateTree::new().prepare(&Tables(&disk), &proven_changes(&writes)).map_err(tree_error)?;
-        let mut batch = Batch::default();
-        batch.put(Column::Meta, FORMAT_KEY.to_vec(), codec::encode(&FORMAT_VERSION));
-        batch.put(Column::Meta, GENESIS_KEY.to_vec(), codec::encode(genesis));
+        let mut batch = disk.batch();
+        batch.put(Column::Meta, FORMAT_KEY, codec::encode(&FORMAT_VERSION));
+        batch.put(Column::Meta, GENESIS_KEY, codec::encode(genesis));
         put_state(&mut batch, &writes, update.rows());
         let root = Hash(update.root());
         put_tip(&mut batch, &(Height(0), BlockId(chain_id.0), Frontier::default(), root));
@@ -181,7 +181,7 @@ impl Store {
     ///
     /// # Errors
     /// When it has not.
-    pub fn write(&self, batch: Batch) -> Result<(), StorageError> {
+    pub fn write(&self, batch: Batch<'_>) -> Result<(), StorageError> {
         self.disk.write_synced(batch)
     }
 
@@ -203,7 +203,7 @@ impl Store {
         let arrival = self.tables().undecided(height, None)?.last().map_or(0, |(_, _, row)| row.0 + 1);
         let (valid_round, proposer, bytes) = row;
         let row: UndecidedRow = (arrival, valid_round, proposer, bytes);
-        let mut batch = Batch::default();
+        let mut batch = self.disk.batch();
         batch.put(Column::Undecided, key, codec::encode(&row));
         self.write(batch)
     }

@@ -20,9 +20,9 @@ fn audited(dir: &Path) -> Report {
 }
 
 /// Changes a closed ledger's rows behind its back.
-fn tamper(dir: &Path, change: impl FnOnce(&Disk, &mut Batch)) {
+fn tamper(dir: &Path, change: impl FnOnce(&Disk, &mut Batch<'_>)) {
     let disk = Disk::open(dir, false, StorageOptions::default()).unwrap();
-    let mut batch = Batch::default();
+    let mut batch = disk.batch();
     change(&disk, &mut batch);
     disk.write_synced(batch).unwrap();
 }
@@ -170,7 +170,7 @@ fn flip(dir: &Path, column: Column, key: &[u8]) {
     tamper(dir, |disk, batch| {
         let mut row = disk.get(column, key).unwrap().unwrap();
         *row.last_mut().unwrap() ^= 1;
-        batch.put(column, key.to_vec(), row);
+        batch.put(column, key, row);
     });
 }
 
@@ -249,7 +249,7 @@ fn other_chains_formats_and_paths_are_refused_in_words() {
     assert!(!dir.path().join("typo").exists(), "a mistyped path leaves nothing behind");
 
     tamper(dir.path(), |_, batch| {
-        batch.put(Column::Meta, FORMAT_KEY.to_vec(), codec::encode(&(FORMAT_VERSION + 1)));
+        batch.put(Column::Meta, FORMAT_KEY, codec::encode(&(FORMAT_VERSION + 1)));
     });
     let error = Store::open(dir.path(), options).err().unwrap();
     assert!(matches!(error, StorageError::OtherFormat { found: 2, supported: 1, .. }), "{error}");
@@ -264,7 +264,7 @@ fn a_tip_that_does_not_fit_its_rows_does_not_open() {
     let error = store.load().unwrap_err();
     assert!(matches!(error, StorageError::Inconsistent { .. } | StorageError::Damaged { .. }), "{error}");
     drop(store);
-    tamper(dir.path(), |_, batch| batch.delete(Column::Meta, GENESIS_KEY.to_vec()));
+    tamper(dir.path(), |_, batch| batch.delete(Column::Meta, GENESIS_KEY));
     let error = Store::open(dir.path(), StorageOptions::default()).err().unwrap();
     assert!(matches!(error, StorageError::Missing { column: "meta", .. }), "{error}");
 }
