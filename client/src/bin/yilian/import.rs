@@ -33,8 +33,10 @@ No name, identifier, date, text or clinical code goes to the ledger. Running it 
 
 Examples:
   yilian import fhir synthea/ --dry-run
-  yilian import fhir synthea/ --consortium consortium.toml --propose-mapping mapping.toml
-  yilian import fhir synthea/ --consortium consortium.toml --mapping mapping.toml --state import/ --close";
+  yilian import fhir synthea/ --consortium consortium.toml \\
+    --propose-mapping mapping.toml
+  yilian import fhir synthea/ --consortium consortium.toml --mapping mapping.toml \\
+    --state import/ --close";
 
 /// Record FHIR R4 resources: NDJSON or bundles as Synthea writes them, plain or gzip.
 #[derive(Debug, Args)]

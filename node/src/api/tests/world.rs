@@ -171,7 +171,18 @@ impl World {
             stopping: stops,
         });
         let router = router(api.clone());
-        Self { ledger, mempool, clock, health, api, router, genesis, stopping, nonce: 0, _directory: directory }
+        Self {
+            ledger,
+            mempool,
+            clock,
+            health,
+            api,
+            router,
+            genesis,
+            stopping,
+            nonce: 0,
+            _directory: directory,
+        }
     }
 
     pub fn now(&self) -> LedgerTime {
