@@ -9,7 +9,7 @@ use yilian_node::clock::ManualClock;
 use yilian_node::network::{NodeIdentity, PeerId};
 use yilian_node::storage::StorageError;
 use yilian_node::storage::audit;
-use yilian_node::storage::disk::{Batch, Column, ReadBytes as _};
+use yilian_node::storage::disk::{Column, ReadBytes as _};
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 
@@ -157,8 +157,8 @@ impl Node {
         if let Some(last) = value.last_mut() {
             *last ^= 1;
         }
-        let mut batch = Batch::default();
-        batch.put(Column::Receipt, key.into_vec(), value);
+        let mut batch = store.disk().batch();
+        batch.put(Column::Receipt, &key, &value);
         store.write(batch).map_err(storage)
     }
 }
