@@ -1,5 +1,5 @@
 //! What a broken or hostile caller sends is answered with the name of the rule, and leaves no trace on the ledger; what is
-//! well-formed and forbidden is on record with its refusal, and changes nothing.
+//! well-formed and forbidden is on record with its refusal, and changes nothing. Callers: rules N-1 to N-7.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -35,8 +35,8 @@ Examples:
   yilian import fhir synthea/ --dry-run
   yilian import fhir synthea/ --consortium consortium.toml \\
     --propose-mapping mapping.toml
-  yilian import fhir synthea/ --consortium consortium.toml --mapping mapping.toml \\
-    --state import/ --close";
+  yilian import fhir synthea/ --consortium consortium.toml \\
+    --mapping mapping.toml --state import/ --close";
 
 /// Record FHIR R4 resources: NDJSON or bundles as Synthea writes them, plain or gzip.
 #[derive(Debug, Args)]
