@@ -23,7 +23,7 @@ use crate::statement::save;
 pub enum StreamCommand {
     /// Show all entries of a stream, and that none was left out.
     #[command(
-        after_help = "Examples:\n  yilian stream show institution/renhe-hospital --resolve\n  yilian stream show institution/renhe-hospital --from 100 --json"
+        after_help = "Examples:\n  yilian stream show institution/renhe-hospital --resolve\n  yilian stream show institution/renhe-hospital --from 10 --json"
     )]
     Show(Show),
     /// Save a stream with its proof, for `yilian verify`.
