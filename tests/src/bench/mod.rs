@@ -48,12 +48,19 @@ pub async fn run(plan: &Plan) -> Result<Report> {
 
     step("latency at idle: one transaction after the other");
     let idle = Latency::of(driver.one_by_one(scene.sign(1, plan.idle_transactions)?).await?);
-    let single = measure(plan, &mut scene, &driver, 1).await?;
+    // In turns, so that a machine that is busy for a while disturbs both.
+    let (mut single, mut many) = (Vec::new(), Vec::new());
+    for round in 1..=plan.rounds {
+        step(&format!("round {round} of {}", plan.rounds));
+        single.push(measure(plan, &mut scene, &driver, 1).await?);
+        many.push(measure(plan, &mut scene, &driver, plan.operations).await?);
+    }
+    let (single, many) =
+        Measured::median(single).zip(Measured::median(many)).context("a benchmark has at least one round")?;
     step("latency at 70 % of the highest rate");
     let rate = single.rate * 0.7;
-    let transactions = scene.sign(1, plan.count_for(rate))?;
+    let transactions = scene.sign(1, plan.count_for(rate, 1))?;
     let loaded = Latency::of(driver.at_rate(transactions, rate).await?);
-    let many = measure(plan, &mut scene, &driver, plan.operations).await?;
     drop(driver);
 
     step("stopping the nodes and reading their ledgers");
@@ -73,10 +80,22 @@ pub async fn run(plan: &Plan) -> Result<Report> {
 pub struct Measured {
     /// Committed transactions per second, until the last one is final.
     pub rate: f64,
+    /// The least and the greatest rate of all rounds.
+    pub range: (f64, f64),
     /// What was driven.
     pub driven: Driven,
     /// What it cost the nodes.
     pub cost: Cost,
+}
+
+impl Measured {
+    /// The round with the median rate (the lower one of an even number), and the range of all; `None` of none.
+    fn median(mut rounds: Vec<Self>) -> Option<Self> {
+        rounds.sort_by(|left, right| left.rate.total_cmp(&right.rate));
+        let range = (rounds.first()?.rate, rounds.last()?.rate);
+        let middle = (rounds.len() - 1) / 2;
+        Some(Self { range, ..rounds.swap_remove(middle) })
+    }
 }
 
 async fn measure(plan: &Plan, scene: &mut Scene, driver: &Driver, operations: usize) -> Result<Measured> {
@@ -84,14 +103,15 @@ async fn measure(plan: &Plan, scene: &mut Scene, driver: &Driver, operations: us
         "the highest rate, {operations} operations a transaction: a short run to size the long one"
     ));
     let warm = driver.as_fast_as_it_goes(scene.sign(operations, plan.warm_up(operations))?, plan).await?;
-    let transactions: Signed = scene.sign(operations, plan.count_for(warm.rate()))?;
+    let transactions: Signed = scene.sign(operations, plan.count_for(warm.rate(), operations))?;
     step(&format!("the highest rate: {} transactions", transactions.len()));
     let before = Meter::read(&scene.cluster, &VALIDATORS).await?;
     let driven = driver.as_fast_as_it_goes(transactions, plan).await?;
     let after = Meter::read(&scene.cluster, &VALIDATORS).await?;
     let cost =
         Cost::between(&before, &after, driven.transactions).context("the nodes did not restart meanwhile")?;
-    Ok(Measured { rate: driven.rate(), driven, cost })
+    let rate = driven.rate();
+    Ok(Measured { rate, range: (rate, rate), driven, cost })
 }
 
 /// Says on standard error what is done now.

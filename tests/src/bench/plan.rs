@@ -1,13 +1,15 @@
 //! How much of everything a run does. Every count is bounded.
 
-/// Transactions that are signed ahead at most for one run: they lie in memory, about 1.5 KiB each.
-const SIGNED_MAX: usize = 200_000;
+/// Operations that are signed ahead at most for one run: they lie in memory as text, up to 1.5 KiB each.
+const OPERATIONS_SIGNED_MAX: usize = 300_000;
 
 /// The size of a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
     /// How long each sustained run should take, in seconds.
     pub seconds: f64,
+    /// How often each highest rate is measured, in turns; the report gives the median.
+    pub rounds: usize,
     /// Gateway keys of each institution.
     pub gateways: usize,
     /// Grants of each institution; disclosures go round them.
@@ -33,7 +35,8 @@ pub struct Plan {
 impl Plan {
     /// The full benchmark.
     pub const FULL: Self = Self {
-        seconds: 20.0,
+        seconds: 10.0,
+        rounds: 3,
         gateways: 8,
         grants: 100,
         operations: 100,
@@ -49,6 +52,7 @@ impl Plan {
     /// A run of seconds that exercises everything and measures little.
     pub const QUICK: Self = Self {
         seconds: 1.0,
+        rounds: 1,
         gateways: 2,
         grants: 5,
         operations: 100,
@@ -61,9 +65,11 @@ impl Plan {
         reads_ledgers: true,
     };
 
-    /// Transactions that take as long as a sustained run should, at this rate.
-    pub fn count_for(&self, rate: f64) -> usize {
-        let count = (rate * self.seconds).clamp(1.0, SIGNED_MAX as f64);
+    /// Transactions of so many operations that take as long as a sustained run should, at this rate; fewer where more
+    /// would have to be held in memory than is bearable.
+    pub fn count_for(&self, rate: f64, operations: usize) -> usize {
+        let most = OPERATIONS_SIGNED_MAX / operations.max(1);
+        let count = (rate * self.seconds).clamp(1.0, most as f64);
         // A float within these bounds converts exactly enough for a count.
         (count as usize).max(4)
     }

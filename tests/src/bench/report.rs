@@ -40,10 +40,16 @@ impl Latency {
 /// All figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Committed transactions of one operation per second.
+    /// Committed transactions of one operation per second: the median of the rounds.
     pub transactions_per_second: f64,
-    /// Committed operations per second, in transactions of [`Report::operations_per_transaction`].
+    /// The lowest and the highest of all rounds.
+    pub transactions_per_second_range: (f64, f64),
+    /// Committed operations per second, in transactions of [`Report::operations_per_transaction`]: the median.
     pub records_per_second: f64,
+    /// The lowest and the highest of all rounds.
+    pub records_per_second_range: (f64, f64),
+    /// How often both were measured, in turns.
+    pub rounds: usize,
     /// Operations in each transaction of the second run.
     pub operations_per_transaction: usize,
     /// Latency of single transactions, one after the other.
@@ -97,7 +103,10 @@ impl Report {
         let operations = many.driven.operations.max(1) as f64;
         Self {
             transactions_per_second: single.rate,
+            transactions_per_second_range: single.range,
             records_per_second: many.rate * operations,
+            records_per_second_range: (many.range.0 * operations, many.range.1 * operations),
+            rounds: plan.rounds,
             operations_per_transaction: many.driven.operations,
             idle_latency_ms,
             loaded_latency_ms,
@@ -139,6 +148,14 @@ impl Report {
         )
     }
 
+    /// The median, with the range where there was more than one round.
+    fn median_of(&self, median: f64, (lowest, highest): (f64, f64)) -> String {
+        match self.rounds {
+            1 => format!("{median:.0}"),
+            rounds => format!("{median:.0} (of {rounds}: {lowest:.0} to {highest:.0})"),
+        }
+    }
+
     fn rows(&self) -> Vec<(String, String, &'static str)> {
         let mut rows = Vec::new();
         let mut row = |what: &str, value: String, unit| rows.push((what.to_owned(), value, unit));
@@ -146,11 +163,11 @@ impl Report {
             |latency: &Latency| format!("{:.0} / {:.0} / {:.0}", latency.p50, latency.p95, latency.p99);
         row(
             "committed, one operation each",
-            format!("{:.0}", self.transactions_per_second),
+            self.median_of(self.transactions_per_second, self.transactions_per_second_range),
             "transactions/s",
         );
         let many = format!("committed, {} operations each", self.operations_per_transaction);
-        row(&many, format!("{:.0}", self.records_per_second), "records/s");
+        row(&many, self.median_of(self.records_per_second, self.records_per_second_range), "records/s");
         row("latency at idle, p50 / p95 / p99", latency(&self.idle_latency_ms), "ms");
         row("latency at 70 % of the highest rate", latency(&self.loaded_latency_ms), "ms");
         row(

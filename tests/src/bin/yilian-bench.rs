@@ -8,6 +8,8 @@ use yilian_tests::bench::{self, plan::Plan};
 
 /// Longest sustained run in seconds.
 const SECONDS_MAX: f64 = 300.0;
+/// Most rounds.
+const ROUNDS_MAX: usize = 20;
 
 /// Throughput, latency and their cost on this machine.
 ///
@@ -19,9 +21,15 @@ struct Arguments {
     /// Write the figures to this file as JSON, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How long each sustained run should take, 1 to 300 seconds [default: 20].
+    /// How long each sustained run should take, 1 to 300 seconds [default: 10].
     #[arg(long)]
     seconds: Option<f64>,
+    /// How often each highest rate is measured, 1 to 20; the report gives the median [default: 3].
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Measure the state tree alone.
+    #[arg(long, conflicts_with_all = ["json", "seconds", "rounds"])]
+    state_tree: bool,
     /// A small run of seconds that exercises everything; its figures say little.
     #[arg(long)]
     quick: bool,
@@ -36,6 +44,17 @@ async fn main() -> Result<()> {
             bail!("--seconds is {seconds}: give 1 to {SECONDS_MAX}");
         }
         plan.seconds = seconds;
+    }
+    if let Some(rounds) = arguments.rounds {
+        if !(1..=ROUNDS_MAX).contains(&rounds) {
+            bail!("--rounds is {rounds}: give 1 to {ROUNDS_MAX}");
+        }
+        plan.rounds = rounds;
+    }
+    if arguments.state_tree {
+        let us_per_key = bench::machine::measure_state_tree(&plan)?;
+        println!("state tree: {us_per_key:.1} µs/key, 1,000 keys a block over {}", plan.state_tree.0);
+        return Ok(());
     }
     eprintln!("Measuring; this takes {}.", if arguments.quick { "some seconds" } else { "some minutes" });
     // Dropping the run's future stops its nodes and removes their files.
