@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
-    Direction, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
+    DBCompressionType, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch,
+    WriteOptions,
 };
 
 use super::error::StorageError;
@@ -81,7 +82,7 @@ impl Column {
 
     /// Whether rows are often asked for that do not exist.
     const fn has_misses(self) -> bool {
-        matches!(self, Self::TransactionIndex | Self::StateRow | Self::BlockIndex)
+        matches!(self, Self::TransactionIndex | Self::StateRow | Self::StateBucket | Self::BlockIndex)
     }
 }
 
@@ -339,6 +340,11 @@ fn columns(sizes: StorageOptions) -> Vec<ColumnFamilyDescriptor> {
         table.set_block_cache(&cache);
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        // Filters and indexes in pieces: the cache is divided into parts of a megabyte, in which the filter of a whole
+        // file would push out everything else, and then itself.
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_partition_filters(true);
+        table.set_metadata_block_size(4 << 10);
         table.set_format_version(5);
         table.set_block_size(if column == Column::StateBucket { 4 << 10 } else { 8 << 10 });
         if column.has_misses() {
@@ -349,6 +355,8 @@ fn columns(sizes: StorageOptions) -> Vec<ColumnFamilyDescriptor> {
         let compression =
             if column.is_incompressible() { DBCompressionType::None } else { DBCompressionType::Lz4 };
         options.set_compression_type(compression);
+        // A bucket that is asked for exists: its filter saves the levels above the one that holds it, not the last.
+        options.set_optimize_filters_for_hits(column == Column::StateBucket);
         // Buckets are written again and again: the more of them meet in memory, the fewer reach the files.
         let share = if column == Column::StateBucket { 2 } else { 8 };
         options.set_write_buffer_size(sizes.write_buffers_bytes / share);

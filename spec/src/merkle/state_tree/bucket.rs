@@ -7,11 +7,11 @@ use crate::merkle::NodeHash;
 /// Most leaves of a bucket; one more divides it. A larger bound means fewer hashes in memory (about 112 bytes per
 /// bucket) and more bytes written per changed key (96 per leaf in the bucket); measured by
 /// `spec/benches/state_tree.rs`.
-pub const BUCKET_LEAVES_MAX: usize = 32;
+pub const BUCKET_LEAVES_MAX: usize = 16;
 
 /// Two sibling buckets that together hold no more leaves than this become one. Well below the upper bound, so that
 /// adding and removing one key does not divide and join a bucket each time.
-pub const BUCKET_LEAVES_JOIN: usize = 8;
+pub const BUCKET_LEAVES_JOIN: usize = 4;
 
 /// Greatest depth of a bucket; one that is this deep does not divide. Random keys come nowhere near (a million
 /// million keys end around depth 36).

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   in memory    upper tree: inner nodes and, at its tips, one node per bucket
-//!   in the store one row per bucket: up to 32 leaves and the hashes of the bucket's inner nodes
+//!   in the store one row per bucket: up to 16 leaves and the hashes of the bucket's inner nodes
 //! ```
 //!
 //! The upper tree is immutable and shared: [`StateTree::prepare`] copies the nodes on the changed paths, so several

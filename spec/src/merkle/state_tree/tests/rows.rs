@@ -15,7 +15,8 @@ fn change(fixture: &mut Fixture, firsts: impl Iterator<Item = u8>, held: Option<
 fn a_bucket_divides_when_over_its_bound_and_joins_far_below() {
     let mut fixture = Fixture::default();
     let max = BUCKET_LEAVES_MAX as u8;
-    change(&mut fixture, (0..max).map(|number| number * 8), Some(value(1)));
+    let step = u8::MAX / max + 1;
+    change(&mut fixture, (0..max).map(|number| number * step), Some(value(1)));
     assert_eq!(ids(&fixture), [0]);
     change(&mut fixture, std::iter::once(1), Some(value(1)));
     assert_eq!(ids(&fixture), [1, 1]);
@@ -23,9 +24,9 @@ fn a_bucket_divides_when_over_its_bound_and_joins_far_below() {
     change(&mut fixture, std::iter::once(1), None);
     assert_eq!(ids(&fixture), [1, 1]);
     let keep = BUCKET_LEAVES_JOIN as u8;
-    change(&mut fixture, (keep + 1..max).map(|number| number * 8), None);
+    change(&mut fixture, (keep + 1..max).map(|number| number * step), None);
     assert_eq!(ids(&fixture), [1], "the right half is empty and has no row");
-    change(&mut fixture, std::iter::once(keep * 8), None);
+    change(&mut fixture, std::iter::once(keep * step), None);
     assert_eq!(ids(&fixture), [0]);
 }
 
@@ -47,7 +48,7 @@ fn a_bucket_at_the_greatest_depth_grows_beyond_the_bound() {
     for number in 0..110 {
         fixture.prove_and_verify(&crowded(number));
     }
-    fixture.change(&(5..100).map(|number| (crowded(number), None)).collect());
+    fixture.change(&(BUCKET_LEAVES_JOIN as u8..100).map(|number| (crowded(number), None)).collect());
     assert_eq!(ids(&fixture), [0]);
 }
 
