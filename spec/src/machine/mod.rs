@@ -21,6 +21,7 @@ use crate::receipt::{Outcome, Receipt};
 use crate::refusal::Refusal;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::overlay::{Overlay, Writes};
+use crate::state::remembered::Remembered;
 use crate::state::stream::{self, Entry, EntryKind};
 use crate::state::{StateView, ViewError};
 use crate::time::LedgerTime;
@@ -55,7 +56,8 @@ pub fn execute<V: StateView + ?Sized>(
     context: &BlockContext,
     transactions: &[CheckedTransaction],
 ) -> Result<Execution, ViewError> {
-    let mut block = Overlay::new(view);
+    let before = Remembered::new(view);
+    let mut block = Overlay::new(&before);
     let parameters = block
         .read(&StateKey::Parameters)?
         .ok_or_else(|| ViewError("the state has no parameters: it was not made from a genesis".into()))?;
@@ -179,9 +181,7 @@ fn run_operations<V: StateView + ?Sized>(
         dispatch(&mut call, operation).map_err(|stop| (index, stop))?;
         let streams = std::mem::take(&mut call.streams);
         let entry = entry(context, transaction.id(), index, EntryKind::Applied);
-        for id in streams {
-            stream::append(layer, id, &entry).map_err(|error| (index, Stop::View(error)))?;
-        }
+        stream::append(layer, streams, &entry).map_err(|error| (index, Stop::View(error)))?;
     }
     Ok(())
 }
@@ -214,11 +214,11 @@ fn record_refusal<V: StateView + ?Sized>(
     if record.is_none_or(|key| key.institution != body.institution) {
         return Ok(());
     }
-    stream::append(layer, StreamId::Institution(body.institution.clone()), &entry)?;
+    let mut streams = vec![StreamId::Institution(body.institution.clone())];
     if let Operation::RecordDisclosure(disclosure) = &body.operations[usize::from(operation)] {
-        stream::append(layer, StreamId::Subject(disclosure.subject), &entry)?;
+        streams.push(StreamId::Subject(disclosure.subject));
     }
-    Ok(())
+    stream::append(layer, streams, &entry)
 }
 
 fn dispatch<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &Operation) -> Step {

@@ -8,6 +8,7 @@
 pub mod key;
 pub mod overlay;
 pub mod record;
+pub(crate) mod remembered;
 pub mod stream;
 
 use thiserror::Error;

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::key::StateKey;
+use super::key::{StateKey, StreamId};
 use super::{StateView, ViewError};
 use crate::codec::{self, Canonical, DecodeError};
 use crate::id::TransactionId;
+use crate::merkle::log::Frontier;
 
 /// What is written: the new row, or `None` where the row is deleted. In key order.
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -15,12 +16,15 @@ pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 pub struct Overlay<'a, V: ?Sized> {
     base: &'a V,
     writes: Writes,
+    /// Heads of streams that grow here, encoded once at the end: a transaction of many operations appends to the
+    /// streams of the same few institutions each time.
+    heads: BTreeMap<StreamId, Frontier>,
 }
 
 impl<'a, V: StateView + ?Sized> Overlay<'a, V> {
     /// An overlay without writes.
     pub fn new(base: &'a V) -> Self {
-        Self { base, writes: Writes::new() }
+        Self { base, writes: Writes::new(), heads: BTreeMap::new() }
     }
 
     /// The record under `key`.
@@ -34,8 +38,20 @@ impl<'a, V: StateView + ?Sized> Overlay<'a, V> {
         };
         match self.writes.get(&bytes) {
             Some(row) => row.as_deref().map(decode).transpose(),
-            None => self.base.get(&bytes)?.as_deref().map(decode).transpose(),
+            None => self.get(&bytes)?.as_deref().map(decode).transpose(),
         }
+    }
+
+    /// The head of a stream, to append to.
+    ///
+    /// # Errors
+    /// [`ViewError`] when storage fails or the row does not decode.
+    pub(super) fn head(&mut self, stream: &StreamId) -> Result<&mut Frontier, ViewError> {
+        if !self.heads.contains_key(stream) {
+            let head = self.read(&StateKey::StreamHead(stream.clone()))?.unwrap_or_default();
+            self.heads.insert(stream.clone(), head);
+        }
+        Ok(self.heads.get_mut(stream).expect("it was there, or has just been inserted"))
     }
 
     /// Whether there is a row under `key`.
@@ -48,12 +64,17 @@ impl<'a, V: StateView + ?Sized> Overlay<'a, V> {
 
     /// Writes a record.
     pub fn write<T: Canonical>(&mut self, key: &StateKey, record: &T) {
-        self.writes.insert(key.bytes(), Some(codec::encode(record)));
+        self.put(key, codec::encode(record));
     }
 
     /// Writes an empty row: the key itself is what counts.
     pub fn mark(&mut self, key: &StateKey) {
-        self.writes.insert(key.bytes(), Some(Vec::new()));
+        self.put(key, Vec::new());
+    }
+
+    /// Writes an encoded record.
+    pub(super) fn put(&mut self, key: &StateKey, row: Vec<u8>) {
+        self.writes.insert(key.bytes(), Some(row));
     }
 
     /// Deletes a row.
@@ -68,13 +89,20 @@ impl<'a, V: StateView + ?Sized> Overlay<'a, V> {
     }
 
     /// The writes, in key order.
-    pub fn into_writes(self) -> Writes {
+    pub fn into_writes(mut self) -> Writes {
+        for (stream, head) in std::mem::take(&mut self.heads) {
+            self.write(&StateKey::StreamHead(stream), &head);
+        }
         self.writes
     }
 }
 
 impl<V: StateView + ?Sized> StateView for Overlay<'_, V> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        let head = || self.heads.get(&StreamId::of_head_key(key)?);
+        if let Some(head) = head() {
+            return Ok(Some(codec::encode(head)));
+        }
         match self.writes.get(key) {
             Some(row) => Ok(row.clone()),
             None => self.base.get(key),

@@ -9,7 +9,7 @@ use super::{StateView, ViewError};
 use crate::codec;
 use crate::height::Height;
 use crate::id::TransactionId;
-use crate::merkle::log::{self, Frontier};
+use crate::merkle::log;
 
 /// What an entry of a stream says happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
@@ -42,19 +42,22 @@ impl Entry {
     }
 }
 
-/// Appends an entry: one proven row (the head) and one plain row (the entry).
+/// Appends an entry to each of some streams: one proven row (the head) and one plain row (the entry) in each.
 ///
 /// # Errors
 /// [`ViewError`] when storage fails.
 pub fn append<V: StateView + ?Sized>(
     overlay: &mut Overlay<'_, V>,
-    stream: StreamId,
+    streams: impl IntoIterator<Item = StreamId>,
     entry: &Entry,
 ) -> Result<(), ViewError> {
-    let head_key = StateKey::StreamHead(stream.clone());
-    let mut head: Frontier = overlay.read(&head_key)?.unwrap_or_default();
-    overlay.write(&StateKey::StreamEntry(stream, head.length()), entry);
-    head.append(entry.leaf_hash()).map_err(|error| ViewError(error.to_string()))?;
-    overlay.write(&head_key, &head);
+    let row = codec::encode(entry);
+    let leaf = log::leaf_hash(&row);
+    for stream in streams {
+        let head = overlay.head(&stream)?;
+        let index = head.length();
+        head.append(leaf).map_err(|error| ViewError(error.to_string()))?;
+        overlay.put(&StateKey::StreamEntry(stream, index), row.clone());
+    }
     Ok(())
 }

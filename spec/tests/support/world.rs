@@ -160,7 +160,8 @@ impl World {
         world
     }
 
-    fn apply(&mut self, writes: &Writes) {
+    /// Takes over rows alone.
+    pub fn apply(&mut self, writes: &Writes) {
         put(&mut self.rows.rows, writes);
     }
 

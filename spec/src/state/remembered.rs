@@ -1,0 +1,36 @@
+//! Rows of the state before a block, each read once: a block asks for the same few institutions, keys and grants again
+//! and again, and a database takes microseconds to answer.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::{StateView, ViewError};
+use crate::id::TransactionId;
+
+/// A view that remembers what it was asked for; for as long as the view behind it stays as it is.
+pub(crate) struct Remembered<'a, V: ?Sized> {
+    base: &'a V,
+    rows: RefCell<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+}
+
+impl<'a, V: StateView + ?Sized> Remembered<'a, V> {
+    /// Nothing has been asked for yet.
+    pub fn new(base: &'a V) -> Self {
+        Self { base, rows: RefCell::default() }
+    }
+}
+
+impl<V: StateView + ?Sized> StateView for Remembered<'_, V> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        if let Some(row) = self.rows.borrow().get(key) {
+            return Ok(row.clone());
+        }
+        let row = self.base.get(key)?;
+        self.rows.borrow_mut().insert(key.to_vec(), row.clone());
+        Ok(row)
+    }
+
+    fn contains_transaction(&self, id: TransactionId) -> Result<bool, ViewError> {
+        self.base.contains_transaction(id)
+    }
+}
