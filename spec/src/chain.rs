@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use crate::block::{Block, Header, PROTOCOL_VERSION};
+use crate::block::{Header, PROTOCOL_VERSION};
 use crate::codec;
 use crate::genesis::{Genesis, Parameters};
 use crate::height::Height;
@@ -16,6 +16,7 @@ use crate::machine::{self, BlockContext, Execution};
 use crate::membership::{KeyRecord, Role, ValidatorSet};
 use crate::merkle::log::{self, CompleteNode, Frontier};
 use crate::receipt::Receipt;
+use crate::received::CheckedBlock;
 use crate::signature::PublicKey;
 use crate::state::key::StateKey;
 use crate::state::overlay::{Overlay, Writes};
@@ -23,7 +24,7 @@ use crate::state::{StateView, ViewError};
 use crate::time::LedgerTime;
 use crate::transaction::CheckedTransaction;
 use crate::validation::contextual::{self, ContextualError};
-use crate::validation::semantic::{self, SemanticError};
+use crate::validation::semantic::SemanticError;
 
 /// The end of the ledger: all that a next block builds on beside the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +139,7 @@ pub fn execute<V: StateView + ?Sized>(
     let context = tip.context(time);
     let Execution { receipts, writes } = machine::execute(view, &context, &transactions)?;
     let transaction_leaves: Vec<[u8; 32]> =
-        transactions.iter().map(|entry| log::leaf_hash(&codec::encode(entry.transaction()))).collect();
+        transactions.iter().map(|entry| log::leaf_hash(entry.encoded())).collect();
     let receipt_leaves: Vec<[u8; 32]> =
         receipts.iter().map(|receipt| log::leaf_hash(&codec::encode(receipt))).collect();
     let mut log = tip.log.clone();
@@ -251,22 +252,20 @@ pub struct Expectation {
     pub clock: Option<LedgerTime>,
 }
 
-/// Checks a received block against the tip and executes it. `checked` returns a transaction that this node has checked
-/// already (its mempool's), so that its signature is not verified twice.
+/// Checks a received block against the tip and executes it.
 ///
 /// # Errors
 /// The first rule that is broken.
 pub fn validate<V: StateView + ?Sized>(
     tip: &Tip,
     view: &V,
-    block: Block,
+    block: CheckedBlock,
     expectation: Expectation,
-    checked: impl Fn(TransactionId) -> Option<CheckedTransaction>,
     root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
 ) -> Result<ExecutedBlock, BlockError> {
     let header = block.header;
     check_header(tip, &header, expectation)?;
-    let transactions = check_transactions(tip, view, header.time, block.transactions, checked)?;
+    let transactions = check_transactions(tip, view, header.time, block.transactions)?;
     let executed = execute(tip, view, header.time, header.proposer, transactions, root_of)?;
     match first_difference(&header, &executed.header) {
         None => Ok(executed),
@@ -299,31 +298,13 @@ fn check_transactions<V: StateView + ?Sized>(
     tip: &Tip,
     view: &V,
     time: LedgerTime,
-    transactions: Vec<crate::transaction::Transaction>,
-    checked: impl Fn(TransactionId) -> Option<CheckedTransaction>,
+    transactions: Vec<Result<CheckedTransaction, SemanticError>>,
 ) -> Result<Vec<CheckedTransaction>, BlockError> {
     let count = transactions.len();
-    let mut known = Vec::with_capacity(count);
-    let mut unknown = Vec::new();
-    for transaction in transactions {
-        // The id does not cover the signature, so the whole transaction must be the one that was checked.
-        let found = checked(transaction.id()).filter(|found| *found.transaction() == transaction);
-        if found.is_none() {
-            unknown.push(transaction);
-        }
-        known.push(found);
-    }
-    let mut fresh = semantic::check_many(unknown, tip.chain_id).into_iter();
     let mut result = Vec::with_capacity(count);
     let mut seen = BTreeSet::new();
-    for (index, entry) in known.into_iter().enumerate() {
-        let transaction = match entry {
-            Some(found) => found,
-            None => fresh
-                .next()
-                .expect("one result for each unknown transaction")
-                .map_err(|reason| BlockError::Semantic { index, reason })?,
-        };
+    for (index, entry) in transactions.into_iter().enumerate() {
+        let transaction = entry.map_err(|reason| BlockError::Semantic { index, reason })?;
         contextual::check(&transaction, view, time)
             .map_err(|reason| BlockError::Contextual { index, reason })?;
         if !seen.insert(transaction.id()) {
@@ -331,7 +312,7 @@ fn check_transactions<V: StateView + ?Sized>(
         }
         result.push(transaction);
     }
-    let bytes = result.iter().map(CheckedTransaction::encoded_length).sum();
+    let bytes = result.iter().map(|entry| entry.encoded().len()).sum();
     if count > tip.parameters.block_transactions_max as usize
         || bytes > tip.parameters.block_bytes_max as usize
     {

@@ -43,6 +43,12 @@ pub fn encode<T: Canonical>(value: &T) -> Vec<u8> {
         .expect("a vector grows as needed and protocol values stay below the size bounds")
 }
 
+/// Appends the canonical encoding of a list, given that of its elements: their number, then one after the other.
+pub fn append_list<'b>(bytes: &mut Vec<u8>, elements: impl ExactSizeIterator<Item = &'b [u8]>) {
+    bytes.extend_from_slice(&(elements.len() as u64).to_le_bytes());
+    elements.for_each(|element| bytes.extend_from_slice(element));
+}
+
 /// Decodes the canonical encoding of a value of at most `limit` bytes (rules E-2 to E-4).
 ///
 /// # Errors
@@ -57,6 +63,18 @@ pub fn decode<T: Canonical>(bytes: &[u8], limit: usize) -> Result<T, DecodeError
         return Err(DecodeError::NotCanonical);
     }
     Ok(value)
+}
+
+/// Decodes a value from the front of `bytes` and leaves what is behind it; also returns the bytes it was read from.
+/// Whoever calls compares those with the value's encoding.
+///
+/// # Errors
+/// [`DecodeError::Malformed`].
+pub(crate) fn take<'b, T: Canonical>(bytes: &mut &'b [u8]) -> Result<(T, &'b [u8]), DecodeError> {
+    let before = *bytes;
+    let value: T =
+        wincode::deserialize_from(&mut *bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    Ok((value, &before[..before.len() - bytes.len()]))
 }
 
 /// Decodes a row that this code encoded itself and storage keeps under checksums: as [`decode`], without proving again
@@ -111,7 +129,7 @@ pub enum Domain {
 }
 
 impl Domain {
-    /// The domain's text, at most 255 bytes.
+    /// The domain's text, at most 64 bytes (rule K-1).
     pub const fn name(self) -> &'static str {
         match self {
             Self::Genesis => "yilian/genesis/v1",

@@ -24,6 +24,7 @@ pub mod money;
 pub mod operation;
 pub mod proof;
 pub mod receipt;
+pub mod received;
 pub mod refusal;
 pub mod settlement;
 pub mod signature;

@@ -68,34 +68,80 @@ impl Transaction {
     }
 }
 
-/// A transaction whose structure and signature have been checked, with its id and its encoded length.
+/// The id of the transaction with this canonical encoding; `None` for bytes that are too short for one.
+pub(crate) fn id_of_encoded(encoded: &[u8]) -> Option<TransactionId> {
+    let body = encoded.get(..encoded.len().checked_sub(SIGNATURE_BYTES)?)?;
+    Some(TransactionId(codec::hash_bytes(Domain::Transaction, body).0))
+}
+
+/// A transaction whose structure and signature have been checked, with its id and its canonical encoding.
 ///
-/// Only [`crate::validation::semantic`] makes one, so that no stage behind it checks again. Cheap to clone.
+/// Only [`crate::validation::semantic`] makes one, so that no stage behind it checks or encodes again. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedTransaction {
-    pub(crate) id: TransactionId,
-    pub(crate) encoded_length: usize,
-    pub(crate) transaction: Arc<Transaction>,
+    id: TransactionId,
+    content: Arc<Content>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Content {
+    transaction: Transaction,
+    bytes: SignedBytes,
+}
+
+/// Bytes of an encoded signature.
+const SIGNATURE_BYTES: usize = size_of::<Signature>();
+
+/// One buffer for all that is hashed, signed and stored of a transaction: the domain, the body's encoding, and the
+/// signature. All but the end is what the author signs (rule E-6); all but the beginning is the canonical encoding.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SignedBytes(Vec<u8>);
+
+impl SignedBytes {
+    const DOMAIN_BYTES: usize = 1 + Domain::Transaction.name().len();
+
+    /// Encodes a transaction.
+    pub fn of(transaction: &Transaction) -> Self {
+        let mut bytes = transaction.body.signing_bytes();
+        bytes.extend_from_slice(&transaction.signature.0);
+        Self(bytes)
+    }
+
+    /// What the author signs.
+    pub fn signed(&self) -> &[u8] {
+        &self.0[..self.0.len() - SIGNATURE_BYTES]
+    }
+
+    /// The canonical encoding of the transaction.
+    pub fn encoded(&self) -> &[u8] {
+        &self.0[Self::DOMAIN_BYTES..]
+    }
 }
 
 impl CheckedTransaction {
+    /// After the last check.
+    pub(crate) fn new(transaction: Transaction, bytes: SignedBytes) -> Self {
+        let id = TransactionId(Sha256::digest(bytes.signed()).into());
+        Self { id, content: Arc::new(Content { transaction, bytes }) }
+    }
+
     /// The id.
     pub fn id(&self) -> TransactionId {
         self.id
     }
 
-    /// Length of the canonical encoding in bytes.
-    pub fn encoded_length(&self) -> usize {
-        self.encoded_length
+    /// The canonical encoding of [`CheckedTransaction::transaction`].
+    pub fn encoded(&self) -> &[u8] {
+        self.content.bytes.encoded()
     }
 
     /// The transaction.
     pub fn transaction(&self) -> &Transaction {
-        &self.transaction
+        &self.content.transaction
     }
 
     /// What was signed.
     pub fn body(&self) -> &TransactionBody {
-        &self.transaction.body
+        &self.content.transaction.body
     }
 }

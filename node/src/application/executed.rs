@@ -1,37 +1,22 @@
 //! Executed blocks of the next height, kept until one of them is decided, so that no node executes twice.
 
 use yilian_spec::chain::ExecutedBlock;
-use yilian_spec::codec;
-use yilian_spec::id::{BlockId, TransactionId};
+use yilian_spec::id::BlockId;
 use yilian_spec::merkle::state_tree::TreeUpdate;
 
 use crate::limits;
 
-/// A block that was executed on the tip, with its bytes and what it does to the state tree.
+/// A block that was executed on the tip, with what it does to the state tree.
 #[derive(Debug)]
 pub(super) struct Executed {
     pub block: ExecutedBlock,
     pub update: TreeUpdate,
-    pub bytes: Vec<u8>,
 }
 
 impl Executed {
     /// The block's id.
     pub fn id(&self) -> BlockId {
         self.block.tip.block_id
-    }
-
-    /// Its transactions' ids and encodings: slices of the block's bytes, which decoded strictly and so hold nothing
-    /// but the header, the count, and the transactions one after another.
-    pub fn encoded_transactions(&self) -> Vec<(TransactionId, &[u8])> {
-        let count_bytes = size_of::<u64>();
-        let mut rest = &self.bytes[codec::encode(&self.block.header).len() + count_bytes..];
-        let slices = self.block.transactions.iter().map(|transaction| {
-            let (encoded, after) = rest.split_at(transaction.encoded_length());
-            rest = after;
-            (transaction.id(), encoded)
-        });
-        slices.collect()
     }
 }
 

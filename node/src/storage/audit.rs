@@ -20,6 +20,7 @@ use yilian_spec::id::{BlockId, ChainId, Hash, TransactionId};
 use yilian_spec::merkle::log;
 use yilian_spec::merkle::state_tree::workload::BucketStoreMut;
 use yilian_spec::merkle::state_tree::{BucketId, StateTree, audit_row, workload::MemoryStore};
+use yilian_spec::received::ReceivedBlock;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::{StateView, ViewError};
@@ -213,8 +214,9 @@ impl<'a> Audit<'a> {
             Ok(Hash(never(self.tree.prepare(&self.buckets, &proven_changes(writes))).root()))
         };
         let expectation = Expectation { proposer: None, clock: None };
-        let block = Block { header: header.clone(), transactions };
-        let executed = chain::validate(&self.tip, &memory, block, expectation, |_| None, root_of)
+        let block = ReceivedBlock::from(Block { header: header.clone(), transactions });
+        let block = block.check(self.tip.chain_id);
+        let executed = chain::validate(&self.tip, &memory, block, expectation, root_of)
             .map_err(|error| error.to_string())?;
         if executed.receipts != receipts {
             return Err("a receipt is not what executing the block gives".into());
@@ -238,7 +240,7 @@ impl<'a> Audit<'a> {
             }
             self.locations.insert(id, location);
             let encoded = codec::encode(receipt);
-            self.bytes += (transaction.encoded_length() + encoded.len()) as u64;
+            self.bytes += (transaction.encoded().len() + encoded.len()) as u64;
             let nodes = &mut self.log_nodes;
             log.append_with(log::leaf_hash(&encoded), |node| {
                 nodes.insert(log_node_key(node.level, node.index), node.hash);

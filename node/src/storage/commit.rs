@@ -2,12 +2,12 @@
 
 use yilian_spec::block::{CommitCertificate, Header};
 use yilian_spec::codec;
-use yilian_spec::id::TransactionId;
 use yilian_spec::merkle::log::{CompleteNode, Frontier};
 use yilian_spec::merkle::state_tree::BucketRows;
 use yilian_spec::receipt::Receipt;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::overlay::Writes;
+use yilian_spec::transaction::CheckedTransaction;
 
 use super::disk::{Batch, Column};
 use super::error::StorageError;
@@ -21,8 +21,8 @@ pub struct BlockRows<'a> {
     pub header: &'a Header,
     /// What makes it final.
     pub certificate: &'a CommitCertificate,
-    /// Its transactions with their ids, encoded, in order.
-    pub transactions: &'a [(TransactionId, &'a [u8])],
+    /// Its transactions, in order.
+    pub transactions: &'a [CheckedTransaction],
     /// Their receipts, in the same order.
     pub receipts: &'a [Receipt],
     /// The state rows it writes.
@@ -50,10 +50,10 @@ pub fn block_batch<'a>(store: &'a Store, rows: &BlockRows<'_>) -> Result<Batch<'
     batch.put(Column::Certificate, &height, codec::encode(rows.certificate));
     batch.put(Column::Turn, height, codec::encode(&rows.turn));
     batch.put(Column::BlockIndex, block_id.0, codec::encode(&header.height));
-    for (index, (id, encoded)) in (0u32..).zip(rows.transactions) {
+    for (index, transaction) in (0u32..).zip(rows.transactions) {
         let location = (header.height, index);
-        batch.put(Column::Transaction, location_key(location), encoded);
-        batch.put(Column::TransactionIndex, id.0, codec::encode(&location));
+        batch.put(Column::Transaction, location_key(location), transaction.encoded());
+        batch.put(Column::TransactionIndex, transaction.id().0, codec::encode(&location));
     }
     for (index, receipt) in (0u32..).zip(rows.receipts) {
         batch.put(Column::Receipt, location_key((header.height, index)), codec::encode(receipt));

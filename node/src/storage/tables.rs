@@ -268,11 +268,10 @@ impl Tables<'_> {
     }
 }
 
-/// The canonical encoding of a block from that of its parts: a list is its length, then its elements.
+/// The canonical encoding of a block from that of its parts.
 pub fn assemble_block<'b>(header: &Header, transactions: impl ExactSizeIterator<Item = &'b [u8]>) -> Vec<u8> {
     let mut bytes = codec::encode(header);
-    bytes.extend_from_slice(&(transactions.len() as u64).to_le_bytes());
-    transactions.for_each(|transaction| bytes.extend_from_slice(transaction));
+    codec::append_list(&mut bytes, transactions);
     bytes
 }
 

@@ -1,15 +1,11 @@
 //! Semantic validity: the transaction is meant for this ledger and its author signed it (rules S-10, S-11).
 
-use std::sync::Arc;
-
 use thiserror::Error;
 
 use super::structural::{self, StructuralError};
-use crate::codec::{self, Domain};
-use crate::id::{ChainId, TransactionId};
+use crate::id::ChainId;
 use crate::signature::{self, BatchItem};
-use crate::transaction::{CheckedTransaction, Transaction};
-use sha2::{Digest, Sha256};
+use crate::transaction::{CheckedTransaction, SignedBytes, Transaction};
 
 /// Why a transaction is not valid on any state of this ledger.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -48,9 +44,7 @@ pub fn check_many(
     let items: Vec<BatchItem<'_>> = prepared
         .iter()
         .flatten()
-        .map(|ready| {
-            (ready.transaction.body.author, ready.signing_bytes.as_slice(), ready.transaction.signature)
-        })
+        .map(|ready| (ready.transaction.body.author, ready.bytes.signed(), ready.transaction.signature))
         .collect();
     let bad = signature::verify_batch(&items).err().unwrap_or_default();
     let mut bad = bad.into_iter().peekable();
@@ -68,17 +62,12 @@ pub fn check_many(
 
 struct Prepared {
     transaction: Transaction,
-    signing_bytes: Vec<u8>,
-    encoded_length: usize,
+    bytes: SignedBytes,
 }
 
 impl Prepared {
     fn into_checked(self) -> CheckedTransaction {
-        CheckedTransaction {
-            id: TransactionId(Sha256::digest(&self.signing_bytes).into()),
-            encoded_length: self.encoded_length,
-            transaction: Arc::new(self.transaction),
-        }
+        CheckedTransaction::new(self.transaction, self.bytes)
     }
 }
 
@@ -86,10 +75,7 @@ fn prepare(transaction: Transaction, chain_id: ChainId) -> Result<Prepared, Sema
     if transaction.body.chain_id != chain_id {
         return Err(SemanticError::WrongChain { found: transaction.body.chain_id, expected: chain_id });
     }
-    let signing_bytes = transaction.body.signing_bytes();
-    // The signed bytes are the domain and the body's encoding; the signature is all that the whole adds.
-    let domain_length = 1 + Domain::Transaction.name().len();
-    let encoded_length = signing_bytes.len() - domain_length + codec::encode(&transaction.signature).len();
-    structural::check(&transaction, encoded_length)?;
-    Ok(Prepared { transaction, signing_bytes, encoded_length })
+    let bytes = SignedBytes::of(&transaction);
+    structural::check(&transaction, bytes.encoded().len())?;
+    Ok(Prepared { transaction, bytes })
 }

@@ -2,17 +2,19 @@
 
 use yilian_spec::block::Block;
 use yilian_spec::chain::{self, BlockError, Expectation};
+use yilian_spec::codec::{self, DecodeError};
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, Hash};
 use yilian_spec::limits;
 use yilian_spec::membership::Role;
+use yilian_spec::received::ReceivedBlock;
 use yilian_spec::signature::Signature;
 use yilian_spec::state::ViewError;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::validation::contextual::ContextualError;
 use yilian_spec::validation::semantic::SemanticError;
 
-use crate::support::{CATCHING_UP, build, proposer, transactions, travelling, validate, validate_with};
+use crate::support::{CATCHING_UP, build, proposer, transactions, travelling, validate, validate_received};
 use crate::world::{COUNTY, REGULATOR, World, secret};
 
 fn block(world: &mut World) -> Block {
@@ -148,7 +150,8 @@ fn a_state_that_cannot_be_read_says_nothing_about_the_block() {
     let mut world = World::new();
     let block = block(&mut world);
     let failing = |_: &_| Err(ViewError("the disk is gone".into()));
-    let found = chain::validate(&world.tip, &world.rows, block, CATCHING_UP, |_| None, failing);
+    let block = ReceivedBlock::from(block).check(world.tip.chain_id);
+    let found = chain::validate(&world.tip, &world.rows, block, CATCHING_UP, failing);
     assert_eq!(found.map(drop), Err(BlockError::View(ViewError("the disk is gone".into()))));
 }
 
@@ -161,7 +164,8 @@ fn a_transaction_checked_before_counts_only_if_it_is_the_same_in_every_byte() {
     };
     let block = travelling(&executed);
     let cache = |id| executed.transactions.iter().find(|entry| entry.id() == id).cloned();
-    let cached = validate_with(&world, block.clone(), CATCHING_UP, cache).unwrap();
+    let received = |block: &Block| ReceivedBlock::decode(&codec::encode(block), usize::MAX, cache).unwrap();
+    let cached = validate_received(&world, received(&block), CATCHING_UP).unwrap();
     let uncached = validate(&world, block.clone(), CATCHING_UP).unwrap();
     assert_eq!(cached.header, uncached.header);
     assert_eq!((cached.receipts, cached.writes), (uncached.receipts, uncached.writes));
@@ -169,6 +173,27 @@ fn a_transaction_checked_before_counts_only_if_it_is_the_same_in_every_byte() {
     let mut forged = block;
     forged.transactions[1].signature = Signature([7; 64]);
     assert_eq!(forged.transactions[1].id(), executed.transactions[1].id());
-    let error = validate_with(&world, forged, CATCHING_UP, cache).unwrap_err();
+    let error = validate_received(&world, received(&forged), CATCHING_UP).unwrap_err();
     assert_eq!(error, BlockError::Semantic { index: 1, reason: SemanticError::BadSignature });
+}
+
+#[test]
+fn a_received_block_decodes_as_strictly_as_any_value() {
+    let mut world = World::new();
+    let block = block(&mut world);
+    let bytes = codec::encode(&block);
+    let decode = |bytes: &[u8], limit| ReceivedBlock::decode(bytes, limit, |_| None);
+    assert_eq!(decode(&bytes, bytes.len()), Ok(ReceivedBlock::from(block)));
+    let too_long = DecodeError::TooLong { length: bytes.len(), limit: bytes.len() - 1 };
+    assert_eq!(decode(&bytes, bytes.len() - 1), Err(too_long));
+    for length in 0..bytes.len() {
+        let strict = codec::decode::<Block>(&bytes[..length], usize::MAX).unwrap_err();
+        let found = decode(&bytes[..length], usize::MAX).unwrap_err();
+        assert!(
+            matches!((&strict, &found), (DecodeError::Malformed(_), DecodeError::Malformed(_))),
+            "{found}"
+        );
+    }
+    let longer = [bytes.as_slice(), &[0]].concat();
+    assert!(matches!(decode(&longer, usize::MAX), Err(DecodeError::Malformed(_))));
 }

@@ -2,11 +2,11 @@
 
 use yilian_spec::block::Block;
 use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation};
-use yilian_spec::id::TransactionId;
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::GrantAccess;
 use yilian_spec::operation::referral::PublishCapacity;
+use yilian_spec::received::ReceivedBlock;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::time::Window;
 use yilian_spec::transaction::{CheckedTransaction, Transaction};
@@ -69,16 +69,16 @@ pub fn travelling(executed: &ExecutedBlock) -> Block {
 }
 
 pub fn validate(world: &World, block: Block, expectation: Expectation) -> Result<ExecutedBlock, BlockError> {
-    validate_with(world, block, expectation, |_| None)
+    validate_received(world, block.into(), expectation)
 }
 
-/// Checks a block with transactions at hand that were checked before.
-pub fn validate_with(
+/// Checks a block of which some transactions may have been checked before.
+pub fn validate_received(
     world: &World,
-    block: Block,
+    block: ReceivedBlock,
     expectation: Expectation,
-    checked: impl Fn(TransactionId) -> Option<CheckedTransaction>,
 ) -> Result<ExecutedBlock, BlockError> {
     let root_of = |writes: &_| world.rows.root_after(writes);
-    chain::validate(&world.tip, &world.rows, block, expectation, checked, root_of)
+    let block = block.check(world.tip.chain_id);
+    chain::validate(&world.tip, &world.rows, block, expectation, root_of)
 }

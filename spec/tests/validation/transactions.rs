@@ -101,7 +101,7 @@ fn a_transaction_that_keeps_all_rules_passes_with_its_id_and_length() {
     let bytes = codec::encode(&transaction);
     assert_eq!(structural::decode(&bytes), Ok(transaction.clone()));
     let checked = semantic::check(transaction.clone(), CHAIN).unwrap();
-    assert_eq!((checked.id(), checked.encoded_length()), (transaction.id(), bytes.len()));
+    assert_eq!((checked.id(), checked.encoded()), (transaction.id(), bytes.as_slice()));
     assert_eq!(checked.transaction(), &transaction);
 }
 

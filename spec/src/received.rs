@@ -1,0 +1,85 @@
+//! Received blocks: from bytes to checked transactions. What a node has checked before, in its mempool, is neither
+//! verified nor encoded again; everything else is checked in one batch.
+
+use crate::block::{Block, Header};
+use crate::codec::{self, DecodeError};
+use crate::id::{ChainId, TransactionId};
+use crate::transaction::{self, CheckedTransaction, SignedBytes, Transaction};
+use crate::validation::semantic::{self, SemanticError};
+
+/// A block that was decoded strictly (rules E-2 to E-4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedBlock {
+    /// What the block says of itself.
+    pub header: Header,
+    /// Its transactions in order: the one that was checked before, or `None` for the next of `new`.
+    known: Vec<Option<CheckedTransaction>>,
+    new: Vec<Transaction>,
+}
+
+/// A block whose transactions have been checked as far as no state is needed (rules S-1 to S-11).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedBlock {
+    /// What the block says of itself.
+    pub header: Header,
+    /// Its transactions in order, or what is wrong with them.
+    pub transactions: Vec<Result<CheckedTransaction, SemanticError>>,
+}
+
+impl ReceivedBlock {
+    /// Decodes the canonical encoding of a [`Block`] of at most `limit` bytes. `known` returns a transaction that was
+    /// checked before; it counts only if it is the same in every byte, as the id does not cover the signature.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the bytes are not the canonical encoding of a block.
+    pub fn decode(
+        bytes: &[u8],
+        limit: usize,
+        known: impl Fn(TransactionId) -> Option<CheckedTransaction>,
+    ) -> Result<Self, DecodeError> {
+        if bytes.len() > limit {
+            return Err(DecodeError::TooLong { length: bytes.len(), limit });
+        }
+        let mut rest = bytes;
+        let (header, encoded) = codec::take::<Header>(&mut rest)?;
+        if codec::encode(&header) != encoded {
+            return Err(DecodeError::NotCanonical);
+        }
+        let (count, _) = codec::take::<u64>(&mut rest)?;
+        let mut block = Self { header, known: Vec::new(), new: Vec::new() };
+        for _ in 0..count {
+            let (transaction, encoded) = codec::take::<Transaction>(&mut rest)?;
+            let id = transaction::id_of_encoded(encoded);
+            let found = id.and_then(&known).filter(|found| found.encoded() == encoded);
+            if found.is_none() {
+                if SignedBytes::of(&transaction).encoded() != encoded {
+                    return Err(DecodeError::NotCanonical);
+                }
+                block.new.push(transaction);
+            }
+            block.known.push(found);
+        }
+        if !rest.is_empty() {
+            return Err(DecodeError::Malformed(format!("{} bytes are left over", rest.len())));
+        }
+        Ok(block)
+    }
+
+    /// Checks what is not known yet, the signatures in one batch.
+    pub fn check(self, chain_id: ChainId) -> CheckedBlock {
+        let mut checked = semantic::check_many(self.new, chain_id).into_iter();
+        let transactions = self.known.into_iter().map(|found| match found {
+            Some(found) => Ok(found),
+            None => checked.next().expect("one result for each new transaction"),
+        });
+        CheckedBlock { header: self.header, transactions: transactions.collect() }
+    }
+}
+
+impl From<Block> for ReceivedBlock {
+    /// Nothing is known.
+    fn from(block: Block) -> Self {
+        let known = vec![None; block.transactions.len()];
+        Self { header: block.header, known, new: block.transactions }
+    }
+}
