@@ -19,7 +19,7 @@ bench: build
 	@$(TARGET_DIR)/release/yilian-bench $(if $(JSON),--json $(JSON)) $(BENCH_FLAGS)
 
 build: install-needs
-	@echo "Building the release binaries (the first time, RocksDB and libp2p take 20 to 40 minutes on two cores)"
+	@echo "Building the release binaries (the first time, RocksDB and libp2p take about 20 minutes on two cores)"
 	@cargo build $(CARGO_FLAGS) --bins
 
 install-needs:

@@ -39,7 +39,7 @@ impl Application for Ledger {
         if let Some(block) = earlier.into_iter().find(own) {
             return Ok(BuiltBlock { block_id: block.block_id, bytes: block.bytes });
         }
-        let (block_id, bytes) = self.build_block(proposer, now_ms)?;
+        let (block_id, bytes) = self.build_block(proposer, round, now_ms)?;
         Ok(BuiltBlock { block_id, bytes })
     }
 

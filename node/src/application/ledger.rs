@@ -10,22 +10,24 @@
 //!    it again); a crash after it finds the block at the next start.
 //! 4. *Published*: the tip, the tree and the receipts reach readers and waiting callers, never before step 3.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use yilian_spec::block::{Block, CommitCertificate};
+use yilian_spec::block::CommitCertificate;
 use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation, Tip};
-use yilian_spec::codec;
+use yilian_spec::codec::DecodeError;
 use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, Hash, TransactionId};
+use yilian_spec::id::{BlockId, Hash};
 use yilian_spec::merkle::state_tree::{StateTree, TreeUpdate};
+use yilian_spec::received::ReceivedBlock;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::ViewError;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::{CheckedTransaction, Transaction};
-use yilian_spec::validation::{contextual, semantic};
+use yilian_spec::transaction::CheckedTransaction;
+use yilian_spec::validation::contextual;
 
+use super::block_size::BlockSize;
 use super::executed::{Candidates, Executed};
 use super::publish::{CommittedBlock, Published, Publisher};
 use super::reader::LedgerReader;
@@ -35,6 +37,7 @@ use super::timings::{Outer, Stage, Timings};
 use super::{ApplicationError, ConsensusTimeouts};
 use crate::limits;
 use crate::mempool::Mempool;
+use crate::mempool::pool::BlockRoom;
 use crate::storage::commit::{BlockRows, block_batch};
 use crate::storage::store::Opened;
 use crate::storage::tables::assemble_block;
@@ -59,10 +62,9 @@ pub struct Ledger {
     tree: StateTree,
     mempool: Option<Mempool>,
     candidates: Candidates,
-    /// Transactions of received blocks that were verified here and are not the mempool's.
-    verified: BTreeMap<TransactionId, CheckedTransaction>,
     /// The last blocks' proposers, oldest first.
     pub(super) recent: VecDeque<ProposerRecord>,
+    block_size: BlockSize,
     publisher: Publisher,
     timings: Arc<Timings>,
 }
@@ -83,8 +85,8 @@ impl Ledger {
             tree,
             mempool: None,
             candidates: Candidates::default(),
-            verified: BTreeMap::new(),
             recent,
+            block_size: BlockSize::default(),
             publisher,
             timings: Arc::default(),
         })
@@ -134,10 +136,11 @@ impl Ledger {
     pub(super) fn build_block(
         &mut self,
         proposer: PublicKey,
+        round: u32,
         now_ms: u64,
     ) -> Result<(BlockId, Vec<u8>), ApplicationError> {
         let time = LedgerTime(now_ms).max(self.tip.next_time_min());
-        let transactions = self.select(time)?;
+        let transactions = self.select(time, round)?;
         let mut update = None;
         let tables = self.store.tables();
         let root_of = root_of(&self.tree, &self.store, &self.timings, &mut update);
@@ -145,23 +148,24 @@ impl Ledger {
         let block = chain::execute(&self.tip, &tables, time, proposer, transactions, root_of)
             .map_err(|error| unreadable("executing a new block", error))?;
         outer.finish();
-        let encoded: Vec<Vec<u8>> =
-            block.transactions.iter().map(|entry| codec::encode(entry.transaction())).collect();
-        let bytes = assemble_block(&block.header, encoded.iter().map(Vec::as_slice));
-        let executed = keep(block, update, bytes.clone());
+        let bytes = assemble_block(&block.header, block.transactions.iter().map(CheckedTransaction::encoded));
+        let executed = keep(block, update);
         let block_id = executed.id();
         self.candidates.insert(executed);
         Ok((block_id, bytes))
     }
 
     /// Takes what a block of `time` may carry from the mempool, and drops from the mempool what no block may carry.
-    fn select(&self, time: LedgerTime) -> Result<Vec<CheckedTransaction>, ApplicationError> {
+    fn select(&self, time: LedgerTime, round: u32) -> Result<Vec<CheckedTransaction>, ApplicationError> {
         let Some(mempool) = &self.mempool else {
             return Ok(Vec::new());
         };
         let parameters = &self.tip.parameters;
-        let taken =
-            mempool.take(parameters.block_transactions_max as usize, parameters.block_bytes_max as usize);
+        let taken = mempool.take(BlockRoom {
+            transactions: parameters.block_transactions_max as usize,
+            bytes: parameters.block_bytes_max as usize,
+            operations: self.block_size.operations(round),
+        });
         let tables = self.store.tables();
         let mut fit = Vec::with_capacity(taken.len());
         let mut unfit = Vec::new();
@@ -186,27 +190,26 @@ impl Ledger {
         bytes: &[u8],
         expectation: Expectation,
     ) -> Result<Result<BlockId, Invalid>, ApplicationError> {
-        let decoded = self
-            .timings
-            .measure(Stage::Verification, || codec::decode::<Block>(bytes, limits::BLOCK_DECODE_BYTES_MAX));
-        let block = match decoded {
+        let known = |id| self.mempool.as_ref().and_then(|mempool| mempool.checked(id));
+        let checked = self.timings.measure(Stage::Verification, || {
+            let received = ReceivedBlock::decode(bytes, limits::BLOCK_DECODE_BYTES_MAX, known)?;
+            Ok(received.check(self.tip.chain_id))
+        });
+        let block = match checked {
             Ok(block) => block,
-            Err(error) => return Ok(Err(Invalid { block_id: None, reason: error.to_string() })),
+            Err::<_, DecodeError>(error) => {
+                return Ok(Err(Invalid { block_id: None, reason: error.to_string() }));
+            }
         };
         let block_id = block.header.id();
-        self.verify(&block.transactions);
-        let checked = |id: TransactionId| {
-            let of_block = self.verified.get(&id).cloned();
-            of_block.or_else(|| self.mempool.as_ref().and_then(|mempool| mempool.checked(id)))
-        };
         let mut update = None;
         let root_of = root_of(&self.tree, &self.store, &self.timings, &mut update);
         let outer = Outer::start(&self.timings, Stage::Execution, Stage::StateRoot);
-        let result = chain::validate(&self.tip, &self.store.tables(), block, expectation, checked, root_of);
+        let result = chain::validate(&self.tip, &self.store.tables(), block, expectation, root_of);
         outer.finish();
         match result {
             Ok(block) => {
-                self.candidates.insert(keep(block, update, bytes.to_vec()));
+                self.candidates.insert(keep(block, update));
                 Ok(Ok(block_id))
             }
             Err(BlockError::View(error)) => Err(unreadable("checking a block", error)),
@@ -217,24 +220,6 @@ impl Ledger {
     /// Whether the block was executed already and is kept.
     pub(super) fn holds(&mut self, block_id: BlockId) -> bool {
         self.candidates.touch(block_id)
-    }
-
-    /// Verifies in one batch what the mempool has not. What fails is left out, and the block's check names it.
-    fn verify(&mut self, transactions: &[Transaction]) {
-        let known = |transaction: &Transaction| {
-            let id = transaction.id();
-            self.verified.contains_key(&id)
-                || self.mempool.as_ref().is_some_and(|mempool| mempool.checked(id).is_some())
-        };
-        let timings = Arc::clone(&self.timings);
-        let checked = timings.measure(Stage::Verification, || {
-            let fresh = transactions.iter().filter(|entry| !known(entry)).cloned().collect();
-            semantic::check_many(fresh, self.tip.chain_id)
-        });
-        if self.verified.len() + checked.len() > limits::VERIFIED_MAX {
-            self.verified.clear();
-        }
-        self.verified.extend(checked.into_iter().flatten().map(|entry| (entry.id(), entry)));
     }
 
     /// Makes the next block part of the ledger; its certificate is verified here once more.
@@ -262,6 +247,7 @@ impl Ledger {
                 Ok(Published { tip, tree: self.tree.clone(), block })
             })
             .map_err(|error| failed("committing a block", error))?;
+        self.block_size.decided(certificate.round);
         self.advance(&published, turn);
         Ok(())
     }
@@ -269,7 +255,6 @@ impl Ledger {
     fn advance(&mut self, published: &Published, turn: PublicKey) {
         self.tip = published.tip.clone();
         self.candidates.clear();
-        self.verified.clear();
         let Some(block) = &published.block else { return };
         self.recent.push_back(ProposerRecord {
             height: block.header.height,
@@ -329,9 +314,9 @@ fn root_of<'a>(
     }
 }
 
-fn keep(block: ExecutedBlock, update: Option<TreeUpdate>, bytes: Vec<u8>) -> Executed {
+fn keep(block: ExecutedBlock, update: Option<TreeUpdate>) -> Executed {
     let update = update.expect("a block that was executed has computed its state root");
-    Executed { block, update, bytes }
+    Executed { block, update }
 }
 
 fn write_block(
@@ -345,7 +330,7 @@ fn write_block(
         let rows = BlockRows {
             header: &executed.block.header,
             certificate,
-            transactions: &executed.encoded_transactions(),
+            transactions: &executed.block.transactions,
             receipts: &executed.block.receipts,
             writes: &executed.block.writes,
             buckets: executed.update.rows(),

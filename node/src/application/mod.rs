@@ -20,6 +20,7 @@
 //! 4. `commit` may be asked for a block that was remembered before a restart: it reads the payload from its
 //!    own store, by height and id.
 
+mod block_size;
 mod drive;
 mod executed;
 pub mod ledger;

@@ -45,7 +45,7 @@ use crate::storage::StorageError;
 use admit::Work;
 pub use peers::GossipOutcome;
 use peers::Peers;
-use pool::{Pool, PoolBounds, PoolError};
+use pool::{BlockRoom, Pool, PoolBounds, PoolError};
 use queue::{Job, Queue};
 pub use waiters::Committed;
 use waiters::Waiters;
@@ -323,8 +323,8 @@ impl Mempool {
     }
 
     /// Transactions for a block, fairly by institution; they stay in the pool.
-    pub fn take(&self, count: usize, bytes: usize) -> Vec<CheckedTransaction> {
-        self.pool().take(count, bytes)
+    pub fn take(&self, room: BlockRoom) -> Vec<CheckedTransaction> {
+        self.pool().take(room)
     }
 
     /// A transaction of the pool, which need not be verified again.
@@ -410,20 +410,22 @@ impl Mempool {
         let mut batch = Vec::new();
         let mut bytes = size_of::<u64>();
         for transaction in transactions {
-            if bytes + transaction.encoded_length() > limits::GOSSIP_BATCH_BYTES_MAX {
+            if bytes + transaction.encoded().len() > limits::GOSSIP_BATCH_BYTES_MAX {
                 self.send_batch(&std::mem::take(&mut batch));
                 bytes = size_of::<u64>();
             }
-            bytes += transaction.encoded_length();
-            batch.push(transaction.transaction().clone());
+            bytes += transaction.encoded().len();
+            batch.push(transaction);
         }
         if !batch.is_empty() {
             self.send_batch(&batch);
         }
     }
 
-    fn send_batch(&self, batch: &Vec<Transaction>) {
-        if self.shared.outgoing.try_send(Bytes::from(codec::encode(batch))).is_err() {
+    fn send_batch(&self, batch: &[CheckedTransaction]) {
+        let mut bytes = Vec::new();
+        codec::append_list(&mut bytes, batch.iter().map(CheckedTransaction::encoded));
+        if self.shared.outgoing.try_send(Bytes::from(bytes)).is_err() {
             self.shared.counters.gossip_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

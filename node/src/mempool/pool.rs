@@ -36,6 +36,28 @@ impl Default for PoolBounds {
     }
 }
 
+/// What a block has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockRoom {
+    /// Transactions.
+    pub transactions: usize,
+    /// Their encoded size in bytes.
+    pub bytes: usize,
+    /// Their operations.
+    pub operations: usize,
+}
+
+impl BlockRoom {
+    /// The room left with this transaction in the block; `None` if it does not fit.
+    fn after(self, transaction: &CheckedTransaction) -> Option<Self> {
+        Some(Self {
+            transactions: self.transactions.checked_sub(1)?,
+            bytes: self.bytes.checked_sub(transaction.encoded().len())?,
+            operations: self.operations.checked_sub(transaction.body().operations.len())?,
+        })
+    }
+}
+
 /// Which bound a transaction would break. All of them pass with time: submit again after the next blocks.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum PoolError {
@@ -138,7 +160,7 @@ impl Pool {
         if self.entries.contains_key(&id) {
             return Ok(());
         }
-        let length = transaction.encoded_length();
+        let length = transaction.encoded().len();
         self.check_bounds(&owner, length)?;
         let arrival = self.arrivals;
         self.arrivals += 1;
@@ -173,20 +195,16 @@ impl Pool {
         Ok(())
     }
 
-    /// Up to `count` transactions of together at most `bytes`, one of each institution by turns, each institution's in
-    /// the order of arrival. They stay in the pool until they are committed or discarded.
-    pub fn take(&mut self, count: usize, bytes: usize) -> Vec<CheckedTransaction> {
+    /// As many transactions as there is room for, one of each institution by turns, each institution's in the order of
+    /// arrival. They stay in the pool until they are committed or discarded.
+    pub fn take(&mut self, mut room: BlockRoom) -> Vec<CheckedTransaction> {
         let mut taken = Vec::new();
-        let mut room = bytes;
         let mut last = None;
         let mut turns = self.turns();
         while let Some((owner, mut ids)) = turns.pop_front() {
-            if taken.len() >= count {
-                break;
-            }
             let Some(entry) = ids.next().and_then(|id| self.entries.get(id)) else { continue };
             // What does not fit waits, and what stands behind it too: order within an institution is kept.
-            let Some(left) = room.checked_sub(entry.transaction.encoded_length()) else { continue };
+            let Some(left) = room.after(&entry.transaction) else { continue };
             room = left;
             taken.push(entry.transaction.clone());
             last = Some(owner.clone());
@@ -210,7 +228,7 @@ impl Pool {
     pub fn remove<'a>(&mut self, ids: impl IntoIterator<Item = &'a TransactionId>) {
         for id in ids {
             let Some(entry) = self.entries.remove(id) else { continue };
-            let length = entry.transaction.encoded_length();
+            let length = entry.transaction.encoded().len();
             self.bytes -= length;
             self.expiries.remove(&(entry.transaction.body().expires, *id));
             if let Some(at) = entry.gossip_at_ms {
@@ -241,7 +259,7 @@ impl Pool {
         let next = now_ms.saturating_add(repeat_ms.max(1));
         while let Some(&(at, id)) = self.gossip.first().filter(|(at, _)| *at <= now_ms) {
             let entry = self.entries.get_mut(&id).expect("what is gossiped is in the pool");
-            let Some(left) = room.checked_sub(entry.transaction.encoded_length()) else { break };
+            let Some(left) = room.checked_sub(entry.transaction.encoded().len()) else { break };
             room = left;
             entry.gossip_at_ms = Some(next);
             due.push(entry.transaction.clone());

@@ -14,7 +14,7 @@ use yilian_spec::transaction::{CheckedTransaction, Transaction};
 use yilian_spec::validation::contextual::ContextualError;
 use yilian_spec::validation::semantic::{self, SemanticError};
 
-use super::pool::{Pool, PoolBounds, PoolError};
+use super::pool::{BlockRoom, Pool, PoolBounds, PoolError};
 use super::{Admission, GossipOutcome, Rejection, SubmitError, WaitOutcome};
 use crate::limits;
 use crate::test_world::{
@@ -86,6 +86,11 @@ fn what_expires_leaves_and_is_never_proposed() {
     assert_eq!(node.mempool.pending(), 0);
 }
 
+/// Room for so many transactions of any size.
+fn room(transactions: usize) -> BlockRoom {
+    BlockRoom { transactions, bytes: usize::MAX, operations: usize::MAX }
+}
+
 #[test]
 fn a_flood_of_one_member_meets_its_own_bound_and_the_others_are_served_first() {
     let dir = temporary();
@@ -97,7 +102,7 @@ fn a_flood_of_one_member_meets_its_own_bound_and_the_others_are_served_first() {
     assert_eq!(verdicts[14], Err(Rejection::Pool(expected)));
     node.submit([transaction(2, 100), transaction(3, 101)]);
     let taken: Vec<_> =
-        node.mempool.take(4, usize::MAX).iter().map(|entry| entry.body().institution.clone()).collect();
+        node.mempool.take(room(4)).iter().map(|entry| entry.body().institution.clone()).collect();
     assert_eq!(taken, [member(1), member(2), member(3), member(1)]);
     let built = node.propose();
     node.decide(built.block_id);
@@ -194,7 +199,7 @@ enum Step {
     Insert { member: u8, number: u32 },
     Remove { member: u8, number: u32 },
     Expire { after_ms: u64 },
-    Take { count: usize, bytes: usize },
+    Take(BlockRoom),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -202,7 +207,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0u8..4, 0u32..24).prop_map(|(member, number)| Step::Insert { member, number }),
         2 => (0u8..4, 0u32..24).prop_map(|(member, number)| Step::Remove { member, number }),
         1 => (0u64..40).prop_map(|after_ms| Step::Expire { after_ms }),
-        2 => (0usize..12, 0usize..4_000).prop_map(|(count, bytes)| Step::Take { count, bytes }),
+        2 => (0usize..12, 0usize..4_000, 0usize..20).prop_map(|(transactions, bytes, operations)| {
+            Step::Take(BlockRoom { transactions, bytes, operations })
+        }),
     ]
 }
 
@@ -223,7 +230,7 @@ proptest! {
             match step {
                 Step::Insert { member: of, number } => {
                     let entry = make(of, number);
-                    let room = has_room(&model, of, entry.encoded_length());
+                    let room = has_room(&model, of, entry.encoded().len());
                     let known = model.contains_key(&(of, number));
                     let result = pool.insert(entry.clone(), member(of), None);
                     prop_assert_eq!(result.is_ok(), known || room);
@@ -241,12 +248,12 @@ proptest! {
                     model.retain(|_, entry| entry.body().expires > time);
                     prop_assert_eq!(pool.expire(time), before - model.len());
                 }
-                Step::Take { count, bytes } => check_taken(&pool.take(count, bytes), &model, count, bytes)?,
+                Step::Take(room) => check_taken(&pool.take(room), &model, room)?,
             }
-            let bytes: usize = model.values().map(CheckedTransaction::encoded_length).sum();
+            let bytes: usize = model.values().map(|entry| entry.encoded().len()).sum();
             prop_assert_eq!((pool.length(), pool.bytes()), (model.len(), bytes));
         }
-        let all = pool.take(usize::MAX, usize::MAX);
+        let all = pool.take(room(usize::MAX));
         prop_assert_eq!(all.len(), model.len(), "everything can be taken");
     }
 }
@@ -254,7 +261,7 @@ proptest! {
 fn has_room(model: &BTreeMap<(u8, u32), CheckedTransaction>, member: u8, length: usize) -> bool {
     let sizes = |only: Option<u8>| {
         let of = model.iter().filter(move |((of, _), _)| only.is_none_or(|only| *of == only));
-        of.fold((0, 0), |(count, bytes), (_, entry)| (count + 1, bytes + entry.encoded_length()))
+        of.fold((0, 0), |(count, bytes), (_, entry)| (count + 1, bytes + entry.encoded().len()))
     };
     let ((count, bytes), (own_count, own_bytes)) = (sizes(None), sizes(Some(member)));
     count < BOUNDS.transactions
@@ -266,17 +273,17 @@ fn has_room(model: &BTreeMap<(u8, u32), CheckedTransaction>, member: u8, length:
 fn check_taken(
     taken: &[CheckedTransaction],
     model: &BTreeMap<(u8, u32), CheckedTransaction>,
-    count: usize,
-    bytes: usize,
+    room: BlockRoom,
 ) -> Result<(), TestCaseError> {
-    prop_assert!(taken.len() <= count);
-    prop_assert!(taken.iter().map(CheckedTransaction::encoded_length).sum::<usize>() <= bytes);
+    prop_assert!(taken.len() <= room.transactions);
+    prop_assert!(taken.iter().map(|entry| entry.encoded().len()).sum::<usize>() <= room.bytes);
+    prop_assert!(taken.iter().map(|entry| entry.body().operations.len()).sum::<usize>() <= room.operations);
     let ids: std::collections::BTreeSet<_> = taken.iter().map(CheckedTransaction::id).collect();
     prop_assert_eq!(ids.len(), taken.len(), "none twice");
     let waiting = |number: u8| model.keys().filter(|(of, _)| *of == number).count();
     let served = |number: u8| taken.iter().filter(|entry| entry.body().institution == member(number)).count();
     // Fairness: while bytes are no matter, nobody gets two more than somebody who still waits.
-    if bytes > 3_900 && taken.len() == count {
+    if room.bytes > 3_900 && taken.len() == room.transactions {
         for (one, other) in (0..4).flat_map(|one| (0..4).map(move |other| (one, other))) {
             prop_assert!(served(other) == waiting(other) || served(one) <= served(other) + 1);
         }
@@ -291,8 +298,10 @@ fn the_next_block_begins_behind_whom_the_last_one_served_last() {
         pool.insert(checked(transaction(number, 1)), member(number), None).unwrap();
         pool.insert(checked(transaction(number, 2)), member(number), None).unwrap();
     }
-    let first = |pool: &mut Pool| pool.take(1, usize::MAX)[0].body().institution.clone();
+    let first = |pool: &mut Pool| pool.take(room(1))[0].body().institution.clone();
     assert_eq!([first(&mut pool), first(&mut pool), first(&mut pool)], [member(0), member(1), member(2)]);
     assert_eq!(first(&mut pool), member(0));
-    assert!(pool.take(5, 10).is_empty(), "nothing fits into ten bytes");
+    assert!(pool.take(BlockRoom { bytes: 10, ..room(5) }).is_empty(), "nothing fits into ten bytes");
+    let one = BlockRoom { operations: 1, ..room(5) };
+    assert_eq!(pool.take(one).len(), 1, "each of them has one operation");
 }
