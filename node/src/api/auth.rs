@@ -1,4 +1,4 @@
-//! Who calls: the token is checked by the rules of `spec::token`, its key is looked up in the ledger's state.
+//! Who calls (rules N-1 to N-5): the token is checked by the rules of `spec::token`, its key is looked up in the ledger's state.
 //!
 //! A caller is the institution that owns the key. The clock is the node's; a key's window and revocation count at
 //! the node's present, not at the last block's time, so that an idle ledger does not keep an expired key alive.

@@ -1,4 +1,4 @@
-//! Who may read what: regulators all, an institution what concerns it.
+//! Who may submit and read what (rules N-6 and N-7): regulators all, an institution what concerns it.
 //!
 //! An operation concerns its author's institution, the institutions it names, and the parties of the grant, disclosure,
 //! referral, service or agreement that it refers to. A stream concerns those that its operations concern. Members,
