@@ -3,7 +3,7 @@
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test bench build install-needs
+.PHONY: demo test bench forge fuzz build install-needs
 
 # A consortium of four validators and an observer on this machine, a day of its work, and proofs checked offline.
 # KEEP=1 leaves it running until Ctrl-C.
@@ -17,6 +17,23 @@ test: build
 # Throughput, latency and their floor on this machine. JSON=FILE writes the figures for programs.
 bench: build
 	@$(TARGET_DIR)/release/yilian-bench $(if $(JSON),--json $(JSON)) $(BENCH_FLAGS)
+
+# Forged proofs and crafted signatures in bulk, none of which may pass. COUNT says how many proofs.
+forge: install-needs
+	YILIAN_FORGERIES=$(or $(COUNT),100000000) cargo test $(CARGO_FLAGS) -p yilian-spec --test proof --test signature \
+		-- --nocapture no_forged crafted
+
+# One fuzz target (the list: tests/src/fuzz/mod.rs), guided by coverage for SECONDS. What it finds stands in
+# $(TARGET_DIR)/fuzz; inputs that reach new code are merged into tests/corpus with MERGE=1.
+FUZZ_FLAGS := -max_len=16384 -timeout=20 -rss_limit_mb=4096 -print_final_stats=1
+fuzz: install-needs
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/coverage.sh cargo build $(CARGO_FLAGS) --workspace \
+		--features yilian-tests/coverage-guided --bin yilian-fuzz
+	mkdir -p $(TARGET_DIR)/fuzz/$(TARGET)
+	YILIAN_FUZZ_TARGET=$(TARGET) $(TARGET_DIR)/release/yilian-fuzz $(FUZZ_FLAGS) \
+		-artifact_prefix=$(TARGET_DIR)/fuzz/$(TARGET)- $(if $(MERGE),-merge=1 tests/corpus/$(TARGET) \
+		$(TARGET_DIR)/fuzz/$(TARGET),-max_total_time=$(or $(SECONDS),60) \
+		$(TARGET_DIR)/fuzz/$(TARGET) tests/corpus/$(TARGET))
 
 build: install-needs
 	@echo "Building the release binaries (the first time, RocksDB and libp2p take about 20 minutes on two cores)"

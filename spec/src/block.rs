@@ -124,6 +124,11 @@ pub fn precommit_signing_bytes(chain_id: ChainId, height: Height, round: u32, bl
 }
 
 impl CommitCertificate {
+    /// Whether the signatures stand sorted by validator, one each (rule B-6): the one form of a certificate.
+    pub fn is_sorted(&self) -> bool {
+        self.signatures.windows(2).all(|pair| pair[0].validator < pair[1].validator)
+    }
+
     /// Checks that the certificate makes `header` final under `validators` (rules B-4 to B-8).
     ///
     /// # Errors
@@ -135,7 +140,7 @@ impl CommitCertificate {
         if validators.hash() != header.validators_hash {
             return Err(CertificateError::OtherValidators);
         }
-        if !self.signatures.windows(2).all(|pair| pair[0].validator < pair[1].validator) {
+        if !self.is_sorted() {
             return Err(CertificateError::NotSorted);
         }
         let bytes = precommit_signing_bytes(header.chain_id, self.height, self.round, self.block_id);

@@ -4,12 +4,14 @@
 //! - [`work`] and [`load`]: operations to record, and steady load. [`caller`]: requests that no good client would send.
 //! - [`command_line`]: the real `yilian` command.
 //! - [`simulator`]: a consortium in one thread, from one seed.
+//! - [`fuzz`]: targets for every reader of bytes from outside and for the state machine, and `yilian-fuzz`.
 //! - [`bench`]: the load benchmark behind `yilian-bench`.
 
 pub mod bench;
 pub mod caller;
 pub mod cluster;
 pub mod command_line;
+pub mod fuzz;
 pub mod load;
 pub mod programs;
 pub mod simulator;

@@ -174,6 +174,12 @@ impl Codec<sync::Response<LedgerContext>> for LedgerCodec {
         for _ in 0..count {
             let length = take_length(&mut rest, CERTIFICATE_BYTES_MAX)?;
             let certificate: CommitCertificate = decode(&take(&mut rest, length)?, CERTIFICATE_BYTES_MAX)?;
+            // The engine's form has no order, so another one would not be sent on as the bytes that came.
+            if !certificate.is_sorted() {
+                return Err(CodecError::Rule(
+                    "a certificate's signatures are not sorted by validator, one each",
+                ));
+            }
             let length = take_length(&mut rest, BLOCK_DECODE_BYTES_MAX)?;
             let value_bytes = take(&mut rest, length)?;
             values.push(sync::RawDecidedValue::new(value_bytes, extended_certificate(&certificate)));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 mod bent;
+mod forgery;
 #[allow(dead_code, reason = "the tests of the client use the rest of it")]
 mod ledger;
 mod rules;

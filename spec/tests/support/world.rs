@@ -34,7 +34,7 @@ pub const DAY_MS: u64 = 86_400_000;
 /// A state in memory.
 #[derive(Default)]
 pub struct Rows {
-    rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub rows: BTreeMap<Vec<u8>, Vec<u8>>,
     transactions: BTreeSet<TransactionId>,
 }
 

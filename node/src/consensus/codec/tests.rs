@@ -148,6 +148,24 @@ fn lengths_in_a_sync_response_are_bounded_before_anything_is_kept() {
     assert!(matches!(refused, Err(CodecError::Rule(_))));
 }
 
+#[test]
+fn a_sync_response_with_an_unsorted_certificate_is_refused() {
+    let signed =
+        |number| CommitSignature { validator: PublicKey([number; 32]), signature: Signature([7; 64]) };
+    for signers in [[4, 3], [4, 4]] {
+        let signatures = signers.map(signed).to_vec();
+        let certificate =
+            encode(&CommitCertificate { height: Height(9), round: 1, block_id: block(2), signatures });
+        let mut bytes = 9_u64.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&1_u32.to_le_bytes());
+        bytes.extend_from_slice(&u32::try_from(certificate.len()).unwrap().to_le_bytes());
+        bytes.extend_from_slice(&certificate);
+        bytes.extend_from_slice(&[1, 0, 0, 0, 5]);
+        let refused: Result<sync::Response<LedgerContext>, _> = LedgerCodec.decode(bytes.into());
+        assert!(matches!(refused, Err(CodecError::Rule(_))), "signers {signers:?}");
+    }
+}
+
 /// First eight bytes of the SHA-256 over all encodings of the test.
 const FROZEN_MESSAGES: &str = "678d7bec4b419fad";
 const FROZEN_VALUES: &str = "09cbe0fc514fb892";

@@ -1,0 +1,145 @@
+//! What must hold of a ledger's rows whatever was played, said again without the machine.
+
+use std::collections::BTreeMap;
+
+use yilian_spec::codec::{self, Canonical, Domain};
+use yilian_spec::id::{AgreementId, InstitutionId, ServiceCode};
+use yilian_spec::limits::PROOF_BYTES_MAX;
+use yilian_spec::membership::{KeyRecord, Role};
+use yilian_spec::merkle::log::Frontier;
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::overlay::Writes;
+use yilian_spec::state::record::{Agreement, Capacity, ClosedPeriod, PeriodStatement, Referral};
+use yilian_spec::state::stream::Entry;
+
+use crate::fuzz::settlement::assert_balanced;
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// First bytes of the keys of each kind of row (chapter 4 of the protocol).
+mod kind {
+    pub const KEY: u8 = 0x02;
+    pub const REFERRAL: u8 = 0x11;
+    pub const CAPACITY: u8 = 0x12;
+    pub const STREAM_HEAD: u8 = 0x20;
+    pub const STREAM_ENTRY: u8 = 0x80;
+    pub const STATEMENT: u8 = 0x86;
+    pub const ADMINISTRATORS: u8 = 0x87;
+}
+
+/// A refused transaction leaves entries in streams, and nothing else.
+pub fn assert_only_streams(writes: &Writes) {
+    for (key, row) in writes {
+        let is_stream = [kind::STREAM_HEAD, kind::STREAM_ENTRY].contains(&key[0]);
+        assert!(is_stream && row.is_some(), "a refused transaction wrote row {key:02x?}");
+    }
+}
+
+/// All oracles over a ledger's rows.
+pub fn assert_consistent(rows: &Rows) {
+    assert_streams(rows);
+    assert_slots(rows);
+    assert_administrators(rows);
+    assert_money(rows);
+}
+
+fn of_kind(rows: &Rows, kind: u8) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
+    rows.range(vec![kind]..vec![kind + 1])
+}
+
+fn read<T: Canonical>(row: &[u8]) -> T {
+    codec::decode(row, PROOF_BYTES_MAX).expect("the machine writes canonical rows")
+}
+
+fn row<T: Canonical>(rows: &Rows, key: &StateKey) -> Option<T> {
+    rows.get(&key.bytes()).map(|row| read(row))
+}
+
+/// Every head counts and hashes exactly the entries that are there.
+fn assert_streams(rows: &Rows) {
+    let mut counted = 0;
+    for (key, head) in of_kind(rows, kind::STREAM_HEAD) {
+        let stream = StreamId::of_head_key(key).expect("a head's key names its stream");
+        let head: Frontier = read(head);
+        let mut again = Frontier::new();
+        for index in 0..head.length() {
+            let entry: Option<Entry> = row(rows, &StateKey::StreamEntry(stream.clone(), index));
+            let entry = entry.unwrap_or_else(|| panic!("entry {index} of {stream} is missing"));
+            again.append(entry.leaf_hash()).expect("a play is shorter than the longest log");
+        }
+        assert!(again == head, "the head of {stream} is not that of its entries");
+        counted += head.length();
+    }
+    let entries = of_kind(rows, kind::STREAM_ENTRY).count() as u64;
+    assert!(entries == counted, "{entries} entries, but the heads count {counted}");
+}
+
+/// A service's reserved slots are the open referrals that hold one.
+fn assert_slots(rows: &Rows) {
+    let mut held: BTreeMap<(InstitutionId, ServiceCode), u32> = BTreeMap::new();
+    for (_, referral) in of_kind(rows, kind::REFERRAL) {
+        let referral: Referral = read(referral);
+        if referral.holds_slot {
+            assert!(!referral.state.is_final(), "a finished referral holds a slot");
+            *held.entry((referral.receiver, referral.service)).or_default() += 1;
+        }
+    }
+    let mut published = 0u32;
+    for (_, capacity) in of_kind(rows, kind::CAPACITY) {
+        published += read::<Capacity>(capacity).reserved;
+    }
+    for ((receiver, service), count) in &held {
+        let capacity: Option<Capacity> = row(rows, &StateKey::Capacity(receiver.clone(), service.clone()));
+        assert!(
+            capacity.is_some_and(|capacity| capacity.reserved == *count),
+            "{count} referrals hold slots of {service} at {receiver}, the capacity says {capacity:?}"
+        );
+    }
+    assert!(published == held.values().sum::<u32>(), "slots are reserved that no referral holds");
+}
+
+/// The number of administrators' keys is the number of such keys that were not revoked.
+fn assert_administrators(rows: &Rows) {
+    let mut keys: BTreeMap<InstitutionId, u32> = BTreeMap::new();
+    for (_, key) in of_kind(rows, kind::KEY) {
+        let key: KeyRecord = read(key);
+        if key.role == Role::Administrator && key.revoked_at.is_none() {
+            *keys.entry(key.institution).or_default() += 1;
+        }
+    }
+    for (institution, count) in &keys {
+        let said: Option<u32> = row(rows, &StateKey::Administrators(institution.clone()));
+        assert!(
+            said == Some(*count),
+            "{institution} has {count} administrators' keys, the row says {said:?}"
+        );
+    }
+    let rows = of_kind(rows, kind::ADMINISTRATORS).filter(|(_, count)| read::<u32>(count) > 0).count();
+    assert!(rows == keys.len(), "an institution without such keys has a count of them");
+}
+
+/// Statements balance, are the ones that the closed periods commit to, and their events are all in the stream.
+fn assert_money(rows: &Rows) {
+    for (_, statement) in of_kind(rows, kind::STATEMENT) {
+        let statement: PeriodStatement = read(statement);
+        let (id, period): (AgreementId, u32) = (statement.agreement, statement.period);
+        let agreement: Agreement =
+            row(rows, &StateKey::Agreement(id)).expect("a statement belongs to an agreement");
+        assert_balanced(&statement.statement, agreement.terms.parties.len());
+        let closed: ClosedPeriod =
+            row(rows, &StateKey::ClosedPeriod(id, period)).expect("a statement belongs to a closed period");
+        assert!(codec::hash(Domain::Statement, &statement) == closed.statement_hash);
+        // The stream as it was at the closing: late events may have followed.
+        let stream = StreamId::Period { agreement: id, period };
+        let mut events = Frontier::new();
+        for index in 0..closed.events {
+            let entry: Option<Entry> = row(rows, &StateKey::StreamEntry(stream.clone(), index));
+            let entry = entry.expect("a closed period counts entries of its stream");
+            events.append(entry.leaf_hash()).expect("a play is shorter than the longest log");
+        }
+        assert!(
+            events.root() == closed.events_root.0,
+            "a closed period commits to other events than its stream"
+        );
+    }
+}

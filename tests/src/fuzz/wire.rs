@@ -1,0 +1,80 @@
+//! What a connected peer may send: every reader refuses or reads, and what it reads it would send as the same bytes.
+
+use std::hint::black_box;
+
+use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
+use arc_malachitebft_app_channel::app::types::core::PolkaCertificate;
+use arc_malachitebft_app_channel::app::types::{ProposedValue, SignedConsensusMsg};
+use arc_malachitebft_core_consensus::LivenessMsg;
+use bytes::Bytes;
+use yilian_node::consensus::codec::{LedgerCodec, decode_status, decode_work, encode_status, encode_work};
+use yilian_node::consensus::context::LedgerContext;
+use yilian_node::consensus::proposal::{Manifest, Part};
+use yilian_node::limits::GOSSIP_BATCH_BYTES_MAX;
+use yilian_spec::codec;
+use yilian_spec::id::ChainId;
+use yilian_spec::transaction::Transaction;
+
+use super::encoded::decoded;
+
+fn round_trip<T>(bytes: &[u8])
+where
+    LedgerCodec: Codec<T>,
+{
+    if let Ok(message) = <LedgerCodec as Codec<T>>::decode(&LedgerCodec, Bytes::copy_from_slice(bytes)) {
+        let Ok(again) = <LedgerCodec as Codec<T>>::encode(&LedgerCodec, &message) else {
+            panic!("a message that was read cannot be sent");
+        };
+        assert!(again == bytes, "a message that was read would be sent as other bytes");
+    }
+}
+
+/// Votes, proposals, certificates and what the vote log keeps; each may be the bytes.
+pub fn consensus(bytes: &[u8]) {
+    round_trip::<SignedConsensusMsg<LedgerContext>>(bytes);
+    round_trip::<LivenessMsg<LedgerContext>>(bytes);
+    round_trip::<ProposedValue<LedgerContext>>(bytes);
+    round_trip::<PolkaCertificate<LedgerContext>>(bytes);
+}
+
+/// Statuses, notices of work, sync requests and responses; each may be the bytes.
+pub fn sync(bytes: &[u8]) {
+    use arc_malachitebft_sync::{Request, Response};
+    if let Ok(status) = decode_status(bytes) {
+        assert!(encode_status(status) == bytes);
+    }
+    if let Ok(height) = decode_work(bytes) {
+        assert!(encode_work(height) == bytes);
+    }
+    round_trip::<Request<LedgerContext>>(bytes);
+    round_trip::<Response<LedgerContext>>(bytes);
+    let response: Result<Response<LedgerContext>, _> = LedgerCodec.decode(Bytes::copy_from_slice(bytes));
+    if let Ok(response) = response {
+        assert!(LedgerCodec.encoded_len(&response).is_ok_and(|length| length == bytes.len()));
+    }
+}
+
+/// The chain on which the seeds' parts are signed.
+pub const CHAIN: ChainId = ChainId([5; 32]);
+
+/// A part of a proposed block, its manifest and its chunk.
+pub fn part(bytes: &[u8]) {
+    let Ok(part) = Part::decode(&Bytes::copy_from_slice(bytes)) else { return };
+    if let Ok(manifest) = Manifest::decode_verified(CHAIN, &part.signed_manifest) {
+        for index in [part.index, 0, u32::MAX] {
+            black_box(manifest.names(index, &part.chunk));
+        }
+    }
+}
+
+/// A batch of transactions as the mempools pass them on.
+pub fn batch(bytes: &[u8]) {
+    if let Some(batch) = decoded::<Vec<Transaction>>(bytes, GOSSIP_BATCH_BYTES_MAX) {
+        let length: usize = batch.iter().map(|transaction| codec::encode(transaction).len()).sum();
+        assert!(
+            length <= bytes.len(),
+            "a batch of {} bytes holds {length} bytes of transactions",
+            bytes.len()
+        );
+    }
+}
