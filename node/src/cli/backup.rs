@@ -9,6 +9,7 @@ use super::HomeArgument;
 use crate::control::{self, Answer, Command};
 use crate::home::Home;
 use crate::storage::{StorageOptions, Store, backup};
+use crate::voting;
 
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
@@ -67,6 +68,8 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<ExitCode> {
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     }
+    // The restored ledger is shorter than the one whose votes this node may have signed.
+    voting::ledger_goes(&home)?;
     let restored = backup::restore(&arguments.directory, &target)?;
     println!("{}: chain {}, height {}", target.display(), restored.chain_id, restored.height);
     println!("`yilian-node check --home {}` reads it in full.", home.path.display());
