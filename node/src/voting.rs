@@ -3,7 +3,7 @@
 //! A validator must never sign two different votes for one round. What it has signed stands in the log of votes, and
 //! in nothing else. When that log is lost or damaged, or belongs to a ledger that is no longer there, the node follows
 //! without voting until the ledger has passed every height at which it may have voted; then it votes again. The rule
-//! and why it is safe: `spec/decisions/0011-corruption-and-repair.md`.
+//! and why it is safe: `spec/decisions/0014-corruption-and-repair.md`.
 //!
 //! | log of votes | ledger | it abstains |
 //! |---|---|---|
@@ -122,11 +122,12 @@ pub fn at_start(home: &Home, tip: Height) -> Result<Option<Abstention>, VotingEr
             durable::create(&path, &vote_log::empty(Height(0)))?;
             recorded
         }
-        VoteLog::Absent => Some(Abstention::UntilCaughtUp),
+        // Whoever abstains has not voted since that was recorded.
+        VoteLog::Absent => Some(recorded.unwrap_or(Abstention::UntilCaughtUp)),
         VoteLog::Intact { height, .. } if height > tip.next() => {
             Some(Abstention::UpTo { height }.and(recorded))
         }
-        VoteLog::Intact { height, votes } => {
+        VoteLog::Intact { height, votes, .. } => {
             if votes.is_some_and(|votes| votes < height) {
                 // The engine was moving on to `height` and had not thrown the last height's votes away yet.
                 durable::replace(&path, &vote_log::empty(height))?;
@@ -240,3 +241,6 @@ fn remove(path: &Path) -> Result<(), VotingError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,8 @@ pub enum VoteLog {
         height: Height,
         /// The height of the votes, if there are any; the height before while the engine was moving on.
         votes: Option<Height>,
+        /// How many entries there are.
+        entries: usize,
     },
     /// It cannot be told what the node has signed.
     Damaged {
@@ -83,7 +85,7 @@ fn parse(bytes: &[u8]) -> Result<VoteLog, String> {
         }
         (rest, index) = (next, index + 1);
     }
-    Ok(VoteLog::Intact { height, votes })
+    Ok(VoteLog::Intact { height, votes, entries: index })
 }
 
 /// The next entry's data and what follows; `None` at the end, also in the middle of an entry that was being written.
@@ -131,3 +133,6 @@ fn entry_height(data: &[u8]) -> Result<Option<Height>, String> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests;
