@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
+use yilian_node::consensus::vote_log::VoteLog;
 use yilian_node::home::Home;
 use yilian_node::inspection;
 use yilian_node::storage::disk::{Column, ReadBytes as _};
@@ -150,7 +151,12 @@ fn inspect(home: &Path) -> Result<(Vec<String>, String)> {
         _ => "no ledger".to_owned(),
     };
     let chain = home.genesis()?.chain_id();
-    Ok((complaints, format!("{key:?} {} {chain} {rows} {:?}", hex::encode(network), found.votes)))
+    // The log's own height says nothing by itself: ahead of the ledger it is noted, and entries must agree with it.
+    let votes = match &found.votes {
+        Ok(VoteLog::Intact { votes, entries, .. }) => format!("{entries} entries of {votes:?}"),
+        other => format!("{other:?}"),
+    };
+    Ok((complaints, format!("{key:?} {} {chain} {rows} {votes}", hex::encode(network))))
 }
 
 /// A digest of every row of every column, and how many there are.

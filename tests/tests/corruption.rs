@@ -262,3 +262,58 @@ fn the_inspection_of_a_home_without_a_ledger_is_clean() -> Result<()> {
     ensure!(found.is_clean() && matches!(found.ledger, Ok(None)), "{found:?}");
     Ok(())
 }
+
+/// The sorted files that hold rows of a column; RocksDB writes the column's name into each.
+fn files_of_column(ledger: &Path, column: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in
+        files_below(ledger)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "sst"))
+    {
+        let bytes = std::fs::read(&path)?;
+        let named = [&b"rocksdb.column.family.name"[..], column.as_bytes()].concat();
+        if bytes.windows(named.len()).any(|window| window == named) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_is_not_served_and_health_says_what_to_do() -> Result<()> {
+    let mut cluster = worked().await?;
+    let ledger = cluster.ledger_directory(TOWNSHIP)?;
+    let receipts = files_of_column(&ledger, "receipt")?;
+    ensure!(!receipts.is_empty(), "no file holds receipts: did the restart not sort them?");
+    for file in &receipts {
+        alter(file, 20)?;
+    }
+    cluster.start_nodes(&[TOWNSHIP]).await?;
+    let desk = cluster.desk(TOWNSHIP).await?;
+    let (mut refused, mut proven) = (Vec::new(), 0);
+    for (id, (height, ..)) in cluster.acknowledged.all() {
+        match desk.client.transaction_proof(id).await {
+            Ok((proof, verified)) => {
+                ensure!(verified && proof.block.header.height == height, "a wrong answer was served");
+                proven += 1;
+            }
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
+    println!("{} answers refused, {proven} given and proven", refused.len());
+    ensure!(refused.iter().any(|reason| reason.contains("damaged")), "{refused:?}");
+    let health = cluster.wait_for_status(TOWNSHIP, "damaged").await?;
+    ensure!(health.remedy.is_some_and(|remedy| remedy.contains("yilian-node repair")), "what to do");
+    ensure!(cluster.log(TOWNSHIP).contains("yilian-node repair"), "the log says it, too");
+
+    cluster.stop(TOWNSHIP)?;
+    let repair = node(&cluster, "repair", &cluster.member(TOWNSHIP).home)?;
+    ensure!(repair.code == Some(0) && repair.stdout.contains("ledger.damaged-1"), "{repair:?}");
+    cluster.start_process(TOWNSHIP)?;
+    cluster.wait_until_caught_up(&[TOWNSHIP]).await?;
+    for id in cluster.acknowledged.all().into_keys() {
+        let (_, verified) = desk.client.transaction_proof(id).await?;
+        ensure!(verified);
+    }
+    cluster.check_all_nodes().await?;
+    Ok(())
+}
