@@ -127,7 +127,7 @@ pub fn places(length: u64, samples: Option<u64>) -> Vec<(u64, u8)> {
     let step = samples.map_or(1, |samples| (length / samples.max(1)).max(1));
     let ends =
         if samples.is_some_and(|samples| samples < 2 * ENDS) { samples.unwrap_or(0) / 4 } else { ENDS };
-    let wanted = |place: &u64| place % step == 0 || *place < ends || length - place <= ends;
+    let wanted = |place: &u64| place.is_multiple_of(step) || *place < ends || length - place <= ends;
     (0..length).filter(wanted).map(|place| (place, pattern(place))).collect()
 }
 

@@ -88,8 +88,11 @@ fn parse(bytes: &[u8]) -> Result<VoteLog, String> {
     Ok(VoteLog::Intact { height, votes, entries: index })
 }
 
-/// The next entry's data and what follows; `None` at the end, also in the middle of an entry that was being written.
-fn entry(rest: &[u8]) -> Result<Option<(&[u8], &[u8])>, String> {
+/// An entry's data, and what follows it.
+type Entry<'a> = (&'a [u8], &'a [u8]);
+
+/// The next entry; `None` at the end, also in the middle of an entry that was being written.
+fn entry(rest: &[u8]) -> Result<Option<Entry<'_>>, String> {
     let Some((header, data)) = rest.split_first_chunk::<ENTRY_HEADER_BYTES>() else { return Ok(None) };
     let [flag, l0, l1, l2, l3, l4, l5, l6, l7, c0, c1, c2, c3] = *header;
     if flag != 0 {
