@@ -3,7 +3,7 @@
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test bench forge fuzz build install-needs
+.PHONY: demo test bench forge fuzz chaos flips build install-needs
 
 # A consortium of four validators and an observer on this machine, a day of its work, and proofs checked offline.
 # KEEP=1 leaves it running until Ctrl-C.
@@ -34,6 +34,16 @@ fuzz: install-needs
 		-artifact_prefix=$(TARGET_DIR)/fuzz/$(TARGET)- $(if $(MERGE),-merge=1 tests/corpus/$(TARGET) \
 		$(TARGET_DIR)/fuzz/$(TARGET),-max_total_time=$(or $(SECONDS),60) \
 		$(TARGET_DIR)/fuzz/$(TARGET) tests/corpus/$(TARGET))
+
+# Nodes killed at random under load, for SECONDS, with SEED; every ledger is read afterwards.
+chaos: build
+	YILIAN_CHAOS_SECONDS=$(or $(SECONDS),600) YILIAN_CHAOS_SEED=$(or $(SEED),1) \
+		cargo test $(CARGO_FLAGS) --workspace --test faults nodes_killed_at_random -- --nocapture
+
+# Every byte of every file of a node, altered; takes an hour or more. FLIPS=N alters about N bytes of each file.
+flips: build
+	YILIAN_FLIPS=$(or $(FLIPS),all) \
+		cargo test $(CARGO_FLAGS) --workspace --test corruption every_altered_byte -- --nocapture
 
 build: install-needs
 	@echo "Building the release binaries (the first time, RocksDB and libp2p take about 20 minutes on two cores)"

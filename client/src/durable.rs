@@ -71,6 +71,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     sync_directory(path)
 }
 
+/// Removes a file.
+///
+/// # Errors
+/// What the system says.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    std::fs::remove_file(path).map_err(io("remove", path))?;
+    sync_directory(path)
+}
+
 /// Reads a whole file of at most `bytes_max` bytes.
 ///
 /// # Errors
@@ -115,8 +124,11 @@ fn write_beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, Fi
     Ok(part)
 }
 
-/// Makes the directory entry durable.
-fn sync_directory(path: &Path) -> Result<(), FileError> {
+/// Makes the directory entry of a file durable, after it was made, renamed or removed.
+///
+/// # Errors
+/// What the system says.
+pub fn sync_directory(path: &Path) -> Result<(), FileError> {
     let directory = directory(path);
     File::open(directory).and_then(|handle| handle.sync_all()).map_err(io("sync the directory", directory))
 }

@@ -3,8 +3,8 @@
 //! One judgement over a few observations, free of I/O; [`HealthMonitor`] gathers them and tells `/health`, `/metrics` and
 //! the log. Only a healthy or syncing node that has room on its disk accepts transactions.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,6 +24,10 @@ pub enum HealthStatus {
     Syncing,
     /// Too few validators are connected to decide anything.
     NoQuorum,
+    /// It follows the others without voting, because its log of votes was lost or damaged.
+    Abstaining,
+    /// A file of the ledger is damaged.
+    Damaged,
     /// There is work, enough validators are connected, and still no block for long.
     Stalled,
     /// Free space on the disk is below the bound.
@@ -34,8 +38,16 @@ pub enum HealthStatus {
 
 impl HealthStatus {
     /// All, for metrics.
-    pub const ALL: [Self; 6] =
-        [Self::Healthy, Self::Syncing, Self::NoQuorum, Self::Stalled, Self::Disk, Self::Stopping];
+    pub const ALL: [Self; 8] = [
+        Self::Healthy,
+        Self::Syncing,
+        Self::NoQuorum,
+        Self::Abstaining,
+        Self::Damaged,
+        Self::Stalled,
+        Self::Disk,
+        Self::Stopping,
+    ];
 
     /// The name in JSON and metrics.
     pub const fn name(self) -> &'static str {
@@ -43,6 +55,8 @@ impl HealthStatus {
             Self::Healthy => "healthy",
             Self::Syncing => "syncing",
             Self::NoQuorum => "no_quorum",
+            Self::Abstaining => "abstaining",
+            Self::Damaged => "damaged",
             Self::Stalled => "stalled",
             Self::Disk => "disk",
             Self::Stopping => "stopping",
@@ -55,6 +69,10 @@ impl HealthStatus {
 pub struct Observations {
     /// Whether the node is being stopped.
     pub is_stopping: bool,
+    /// What could not be read of the ledger, if anything could not.
+    pub damage: Option<String>,
+    /// From what this validator abstains, in words.
+    pub abstains: Option<String>,
     /// Free bytes on the disk that holds the ledger, and the bound.
     pub disk_free_bytes: u64,
     /// The bound below which no transactions are taken.
@@ -134,6 +152,14 @@ impl Observations {
                 "free space on the disk, or move the data directory to a larger one",
             );
         }
+        if let Some(damage) = &self.damage {
+            let reason = format!("the ledger on this disk is damaged: {damage}");
+            return (
+                HealthStatus::Damaged,
+                reason,
+                "stop the node and run `yilian-node repair`; the next start rebuilds the ledger from the peers",
+            );
+        }
         if self.behind_by > 1 {
             let reason = format!("the node is {} blocks behind its peers and fetches them", self.behind_by);
             return (HealthStatus::Syncing, reason, "wait; use another node meanwhile");
@@ -148,6 +174,12 @@ impl Observations {
                 reason,
                 "start the missing validators, and check the network and the configured peers",
             );
+        }
+        if let Some(abstains) = &self.abstains {
+            let reason = format!(
+                "this validator's log of votes was lost or damaged: it follows without voting {abstains}"
+            );
+            return (HealthStatus::Abstaining, reason, "wait; it votes again by itself");
         }
         if self.undecided_ms > UNDECIDED_MS_MAX {
             let reason =
@@ -173,6 +205,8 @@ pub struct HealthMonitor {
     last_block_age_ms_max: u64,
     started_ms: u64,
     is_stopping: AtomicBool,
+    damage: OnceLock<String>,
+    abstains: Mutex<Option<String>>,
 }
 
 /// What the ledger, the network and consensus say.
@@ -211,7 +245,30 @@ impl HealthMonitor {
             last_block_age_ms_max,
             started_ms,
             is_stopping: AtomicBool::new(false),
+            damage: OnceLock::new(),
+            abstains: Mutex::new(None),
         }
+    }
+
+    /// Notes that a file of the ledger is damaged; the first note stays.
+    pub fn set_damage(&self, reason: &str) {
+        if self.damage.set(reason.to_owned()).is_ok() {
+            tracing::error!(
+                reason,
+                "the ledger on this disk is damaged: stop the node and run `yilian-node repair`; the next start \
+                 rebuilds the ledger from the peers"
+            );
+        }
+    }
+
+    /// What is damaged, if anything is.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+
+    /// Notes from what this validator abstains, in words.
+    pub fn set_abstains(&self, abstains: String) {
+        *self.abstains.lock().unwrap_or_else(PoisonError::into_inner) = Some(abstains);
     }
 
     /// Notes how much space is free.
@@ -242,6 +299,8 @@ impl HealthMonitor {
         let now_ms = self.clock.now_ms();
         Observations {
             is_stopping: self.is_stopping.load(Ordering::Relaxed),
+            damage: self.damage().map(str::to_owned),
+            abstains: self.abstains.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             disk_free_bytes: self.disk_free_bytes(),
             disk_free_bytes_min: self.disk_free_bytes_min,
             height: gathered.height,
@@ -265,6 +324,8 @@ mod tests {
     fn fine() -> Observations {
         Observations {
             is_stopping: false,
+            damage: None,
+            abstains: None,
             disk_free_bytes: 1 << 40,
             disk_free_bytes_min: 1 << 30,
             height: 7,
@@ -286,6 +347,8 @@ mod tests {
             (Observations { is_stopping: true, ..fine() }, HealthStatus::Stopping),
             (Observations { disk_free_bytes: 1, ..fine() }, HealthStatus::Disk),
             (Observations { behind_by: 20, ..fine() }, HealthStatus::Syncing),
+            (Observations { damage: Some("a row".to_owned()), ..fine() }, HealthStatus::Damaged),
+            (Observations { abstains: Some("up to block 9".to_owned()), ..fine() }, HealthStatus::Abstaining),
             (Observations { power_reachable: 2, ..fine() }, HealthStatus::NoQuorum),
             (Observations { last_block_age_ms: 70_000, ..fine() }, HealthStatus::Stalled),
             (Observations { undecided_ms: 20_000, ..fine() }, HealthStatus::Stalled),

@@ -62,6 +62,9 @@ pub enum HomeError {
         /// What the reader says.
         reason: String,
     },
+    /// The ledger or what belongs to it cannot be read.
+    #[error("{0}")]
+    Ledger(String),
     /// The genesis breaks a rule.
     #[error("the genesis {}: {source}", path.display())]
     Genesis {

@@ -1,6 +1,7 @@
 //! The node of an institution: network, consensus, mempool, execution, storage, proofs, API.
 #![forbid(unsafe_code)]
 
+mod abstaining;
 pub mod api;
 pub mod application;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod control;
 pub mod demo;
 pub mod health;
 pub mod home;
+pub mod inspection;
 pub mod limits;
 pub mod logging;
 pub mod measures;
@@ -21,7 +23,9 @@ pub mod members;
 pub mod mempool;
 pub mod metrics;
 pub mod network;
+pub mod repair;
 pub mod storage;
+pub mod voting;
 pub mod wiring;
 
 #[cfg(test)]

@@ -14,6 +14,11 @@ pub const DATABASE_FILES_MAX: i32 = 512;
 /// Longest row of the database that is decoded: an undecided block with what is kept beside it.
 pub const ROW_BYTES_MAX: usize = BLOCK_DECODE_BYTES_MAX + 1_024;
 
+/// Longest log of votes that is read: votes of hundreds of validators over thousands of rounds.
+pub const VOTE_LOG_BYTES_MAX: u64 = 1 << 30;
+/// No timer of a round of consensus runs longer, whatever was configured and however many rounds have passed.
+pub const ROUND_TIMER_MS_MAX: u64 = 30_000;
+
 /// Longest encoded block: the transactions' bound, a header, and the count between them.
 pub const BLOCK_DECODE_BYTES_MAX: usize = limits::BLOCK_BYTES_MAX + limits::HEADER_BYTES_MAX + 8;
 /// Executed blocks of the next height that are kept in memory; beyond it the one used longest ago is forgotten, and

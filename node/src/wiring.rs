@@ -12,6 +12,7 @@
 //! | disk watch | tokio | measures free space; below the bound no transactions are accepted |
 //! | API | tokio, blocking threads for storage | answers callers |
 //! | control | tokio | answers the operator through a socket in the home |
+//! | abstaining | tokio | on a validator that must not vote yet: waits until it may |
 //!
 //! ```text
 //! API ─► mempool ─► consensus ─► ledger ─► storage        storage ─► views, proofs ─► API
@@ -35,6 +36,7 @@ use tokio::task::JoinSet;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::time::LedgerTime;
 
+use crate::abstaining::Abstaining;
 use crate::api::server::{ApiServer, ListenOptions};
 use crate::api::{self, Api, ApiOptions, ApiParts};
 use crate::application::ledger::{Ledger, LedgerOptions};
@@ -52,6 +54,7 @@ use crate::mempool::pool::PoolBounds;
 use crate::metrics::Metrics;
 use crate::network::{NetworkHandle, NodeIdentity, TransactionBatch};
 use crate::storage::{StorageOptions, Store};
+use crate::voting;
 
 /// How often the mempool is maintained.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
@@ -70,10 +73,26 @@ pub struct Node {
     server: ApiServer,
     mempool: Mempool,
     health: Arc<HealthMonitor>,
+    /// Ends when a validator that abstains may vote.
+    votes_again: Option<tokio::task::JoinHandle<Result<()>>>,
     workers: Vec<JoinHandle<()>>,
     tasks: JoinSet<()>,
     stopping: watch::Sender<bool>,
     _lock: HomeLock,
+}
+
+/// Why a node ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It was stopped.
+    Stopped,
+    /// It goes on, but it abstained and may vote now: stop it and start it again.
+    MayVote,
+    /// It goes on, but a row of its ledger could not be read.
+    Damaged {
+        /// What is damaged.
+        damage: String,
+    },
 }
 
 /// The parts that hold the ledger.
@@ -95,15 +114,30 @@ impl Node {
         let lock = home.lock()?;
         let config = &home.config;
         let validator_key = home.validator_key()?;
-        let own = validator_key.as_ref().map(|key| key.public_key());
+        let holder = validator_key.as_ref().map(|key| key.public_key());
         let identity = NodeIdentity::from_ed25519_seed(*home.network_seed()?).context("the network key")?;
-        let stage = open_ledger(home, own)?;
+        let store = open_store(home)?;
+        let abstention = match &validator_key {
+            Some(_) => voting::at_start(home, store.tables().tip()?.0)?,
+            None => voting::require_whole_log(home).map(|()| None)?,
+        };
+        let validator_key = validator_key.filter(|_| abstention.is_none());
+        let own = holder.filter(|_| abstention.is_none());
+        let stage = open_ledger(home, store, own)?;
         let workers =
             stage.mempool.spawn_workers(config.mempool.verify_threads).context("the verifying threads")?;
 
         let members = Members::read(&stage.reader, LedgerTime(stage.clock.now_ms()))?;
+        if !members.0.contains_key(&identity.peer_id()) {
+            tracing::warn!(
+                peer_id = %identity.peer_id(),
+                "the ledger names no node with this network key, so peers refuse this node: restore the key's file, or \
+                 have an administrator register the key"
+            );
+        }
         let (member_set, member_peers) = watch::channel(members.peers());
         let known = Arc::new(Mutex::new(members));
+        let shared_members = Arc::clone(&known);
         let timings = stage.ledger.timings();
         let mut consensus = consensus::start(ConsensusSetup {
             name: identity.peer_id().to_string(),
@@ -154,6 +188,21 @@ impl Node {
             peer_id: identity.peer_id().to_string(),
         };
         tasks.spawn(control::serve(control::listen(&home.path)?, controlled));
+        let votes_again = match (abstention, holder) {
+            (Some(abstention), Some(own)) => {
+                let abstaining = Abstaining {
+                    home: home.clone(),
+                    own,
+                    reader: stage.reader.clone(),
+                    members: shared_members,
+                    connected: consensus.network.connected(),
+                    peer_height: consensus.peer_height.clone(),
+                    health: Arc::clone(&health),
+                };
+                Some(tokio::spawn(abstaining.until_over(abstention)))
+            }
+            _ => None,
+        };
 
         tracing::info!(
             chain_id = %stage.reader.chain_id(), peer_id = %identity.peer_id(), api = %server.address,
@@ -167,6 +216,7 @@ impl Node {
             server,
             mempool: stage.mempool,
             health,
+            votes_again,
             workers,
             tasks,
             stopping,
@@ -174,12 +224,18 @@ impl Node {
         })
     }
 
-    /// Waits until the node cannot go on.
+    /// Waits until the node cannot or should not go on as it is; a damaged row counts only with `until_damaged`. May be
+    /// dropped and called again.
     ///
     /// # Errors
-    /// Why.
-    pub async fn ended(&mut self) -> Result<()> {
-        Ok(self.consensus.ended().await?)
+    /// Why it cannot.
+    pub async fn ended(&mut self, until_damaged: bool) -> Result<Ended> {
+        let (health, votes_again) = (&self.health, &mut self.votes_again);
+        tokio::select! {
+            ended = self.consensus.ended() => Ok(ended.map(|()| Ended::Stopped)?),
+            over = may_vote(votes_again) => over.map(|()| Ended::MayVote),
+            damage = damage(health), if until_damaged => Ok(Ended::Damaged { damage }),
+        }
     }
 
     /// Stops the node in order; what was acknowledged is on the disk.
@@ -188,6 +244,9 @@ impl Node {
     /// Why consensus had ended before, if it had.
     pub async fn shutdown(mut self) -> Result<()> {
         self.health.set_stopping();
+        if let Some(waiting) = self.votes_again.take() {
+            waiting.abort();
+        }
         // Nobody may listen any more; then there is nothing to tell.
         let _ = self.stopping.send(true);
         self.server.shutdown().await;
@@ -204,7 +263,23 @@ impl Node {
     }
 }
 
-fn open_ledger(home: &Home, proposer: Option<PublicKey>) -> Result<Stage> {
+async fn may_vote(votes_again: &mut Option<tokio::task::JoinHandle<Result<()>>>) -> Result<()> {
+    let Some(waiting) = votes_again.as_mut() else { return std::future::pending().await };
+    let over = waiting.await.context("waiting to vote again")?;
+    *votes_again = None;
+    over
+}
+
+async fn damage(health: &HealthMonitor) -> String {
+    loop {
+        if let Some(damage) = health.damage() {
+            return damage.to_owned();
+        }
+        tokio::time::sleep(MAINTENANCE_INTERVAL).await;
+    }
+}
+
+fn open_store(home: &Home) -> Result<Arc<Store>> {
     let config = &home.config;
     let genesis = home.genesis()?;
     let directory = home.ledger_directory();
@@ -213,7 +288,11 @@ fn open_ledger(home: &Home, proposer: Option<PublicKey>) -> Result<Stage> {
         block_cache_bytes: config.storage.cache_mib << 20,
         write_buffers_bytes: config.storage.write_buffer_mib << 20,
     };
-    let store = Arc::new(Store::open_or_create(&directory, &genesis, options)?);
+    Ok(Arc::new(Store::open_or_create(&directory, &genesis, options)?))
+}
+
+fn open_ledger(home: &Home, store: Arc<Store>, proposer: Option<PublicKey>) -> Result<Stage> {
+    let config = &home.config;
     let mut ledger =
         Ledger::open(Arc::clone(&store), LedgerOptions { proposer, ..LedgerOptions::default() })?;
     let reader = ledger.reader();

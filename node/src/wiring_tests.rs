@@ -64,6 +64,7 @@ fn make_home(path: &Path) -> Home {
     Key { institution, role: Role::Validator, secret: validator }
         .create(&path.join("validator.key"), &SecretString::from(PASSPHRASE), WorkFactor::TESTS_ONLY)
         .unwrap();
+    crate::voting::mark_never_voted(path).unwrap();
     Home::open(path).unwrap()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - [`cluster`]: a consortium on this machine, killed, stopped, wiped and waited for; [`programs`]: what it runs.
 //! - [`work`] and [`load`]: operations to record, and steady load. [`caller`]: requests that no good client would send.
+//! - [`proxy`]: a network that misbehaves between the nodes. [`damage`]: files with altered bytes.
 //! - [`command_line`]: the real `yilian` command.
 //! - [`simulator`]: a consortium in one thread, from one seed.
 //! - [`fuzz`]: targets for every reader of bytes from outside and for the state machine, and `yilian-fuzz`.
@@ -11,8 +12,10 @@ pub mod bench;
 pub mod caller;
 pub mod cluster;
 pub mod command_line;
+pub mod damage;
 pub mod fuzz;
 pub mod load;
 pub mod programs;
+pub mod proxy;
 pub mod simulator;
 pub mod work;

@@ -122,6 +122,9 @@ pub enum ApiError {
         /// The bound.
         limit_ms: u64,
     },
+    /// A file of the ledger is damaged.
+    #[error("the ledger of this node is damaged where the answer stands: use another node; {0}")]
+    Damaged(String),
     /// Storage failed, or a handler broke.
     #[error("the node could not answer: {0}; its log says more")]
     Internal(String),
@@ -149,7 +152,7 @@ impl ApiError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Transaction { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable { .. } | Self::Damaged(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -179,6 +182,7 @@ impl ApiError {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Transaction { code, .. } | Self::Busy { code, .. } | Self::Unavailable { code, .. } => code,
             Self::Timeout { .. } => "timeout",
+            Self::Damaged(_) => "ledger_damaged",
             Self::Internal(_) => "internal",
         }
     }
@@ -198,6 +202,10 @@ impl ApiError {
         ErrorBody { error: ErrorDetail { code: self.code().to_owned(), message: self.to_string(), details } }
     }
 }
+
+/// Goes with an answer that could not be given because the ledger is damaged, so that `/health` says so from then on.
+#[derive(Debug, Clone)]
+pub struct LedgerDamage(pub String);
 
 /// An error as JSON.
 #[derive(Debug, Serialize, ToSchema)]
@@ -227,6 +235,9 @@ impl IntoResponse for ApiError {
         let mut response = (self.status(), axum::Json(self.body())).into_response();
         if let Self::Busy { retry_after_s, .. } = self {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+        }
+        if let Self::Damaged(reason) = &self {
+            response.extensions_mut().insert(LedgerDamage(reason.clone()));
         }
         if response.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

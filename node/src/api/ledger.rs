@@ -21,7 +21,7 @@ use crate::storage::StorageError;
 
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
-        Self::Internal(error.to_string())
+        if error.is_damage() { Self::Damaged(error.to_string()) } else { Self::Internal(error.to_string()) }
     }
 }
 

@@ -13,7 +13,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, panic_response};
+use super::error::{ApiError, LedgerDamage, panic_response};
 use super::limits::API_WAIT_MS_MAX;
 use super::{
     Api, access, agreements, blocks, chain, events, members, proofs, referrals, streams, system, transactions,
@@ -107,6 +107,9 @@ async fn watch_request(State(api): State<Api>, request: Request, next: Next) -> 
     let limit_ms = api.options.request_timeout_ms.saturating_add(API_WAIT_MS_MAX);
     let answered = tokio::time::timeout(Duration::from_millis(limit_ms), next.run(request)).await;
     let mut response = answered.unwrap_or_else(|_| ApiError::Timeout { limit_ms }.into_response());
+    if let Some(LedgerDamage(reason)) = response.extensions_mut().remove() {
+        api.health.set_damage(&reason);
+    }
     api.metrics.request(&route, method.as_str(), response.status().as_u16(), started.elapsed());
     tracing::debug!(%route, %method, status = response.status().as_u16(), "request");
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));

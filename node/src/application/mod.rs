@@ -209,10 +209,8 @@ pub enum MisbehaviourKind {
 /// Why the application cannot go on. Every one of these stops the node.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplicationError {
-    /// The store failed.
-    #[error(
-        "the ledger's storage failed while {action}: {reason}; check the disk, then start the node again"
-    )]
+    /// The store failed; its own words say what to do.
+    #[error("the ledger's storage failed while {action}: {reason}")]
     Storage {
         /// What was being done.
         action: &'static str,

@@ -9,6 +9,7 @@ use super::HomeArgument;
 use crate::control::{self, Answer, Command};
 use crate::home::Home;
 use crate::storage::{StorageOptions, Store, backup};
+use crate::voting;
 
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
@@ -66,6 +67,10 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<ExitCode> {
     let target = home.ledger_directory();
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    if !target.join("CURRENT").exists() {
+        // The restored ledger is shorter than the one in whose votes this node took part.
+        voting::ledger_goes(&home)?;
     }
     let restored = backup::restore(&arguments.directory, &target)?;
     println!("{}: chain {}, height {}", target.display(), restored.chain_id, restored.height);

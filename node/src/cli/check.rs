@@ -1,4 +1,4 @@
-//! `yilian-node check`: an independent reading of a stopped node's ledger.
+//! `yilian-node check`: an independent reading of a stopped node's files.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::HomeArgument;
 use crate::home::Home;
-use crate::storage::audit;
+use crate::inspection;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -23,21 +23,37 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     // Draws nothing unless standard error is a terminal.
     let bar = ProgressBar::new(0);
     bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} blocks, {eta} left")?);
-    let report = audit::check(&home.ledger_directory(), |height, last| {
+    let found = inspection::inspect(&home, |height, last| {
         bar.set_length(last.0);
         bar.set_position(height.0);
     })?;
     bar.finish_and_clear();
-    println!("chain {}, {} blocks, {} transactions", report.chain_id, report.height, report.transactions);
-    for finding in &report.findings {
-        println!("{finding}");
+    match &found.ledger {
+        Ok(Some(report)) => {
+            println!(
+                "chain {}, {} blocks, {} transactions",
+                report.chain_id, report.height, report.transactions
+            );
+        }
+        Ok(None) => println!("there is no ledger yet"),
+        Err(_) => {}
     }
-    if report.is_clean() {
+    for note in &found.notes {
+        println!("note: {note}");
+    }
+    for complaint in found.complaints() {
+        println!("{complaint}");
+    }
+    if found.is_clean() {
         println!("everything is as it must be");
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
-        "the ledger is damaged: restore a backup, or remove it and let the node catch up from its peers"
-    );
+    if found.ledger.is_err() || found.votes.is_err() {
+        println!(
+            "Run `yilian-node repair --home {}`: it sets what is damaged aside, and the next start rebuilds it from the \
+             peers. A backup can be restored instead.",
+            home.path.display()
+        );
+    }
     Ok(ExitCode::FAILURE)
 }

@@ -16,6 +16,7 @@ use super::HomeArgument;
 use crate::config::{COMMENTED_DEFAULT, Config, FILE_NAME};
 use crate::home::{Home, read_genesis};
 use crate::network::{NodeIdentity, peer_id_of_ed25519};
+use crate::voting;
 
 const VALIDATOR_KEY: &str = "validator.key";
 
@@ -56,6 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.validator {
         let institution = arguments.institution.clone().context("give --institution with --validator")?;
         validator = Some(make_validator_key(&key_path, institution, &arguments.passphrase)?);
+        voting::mark_never_voted(path)?;
         made.push(VALIDATOR_KEY);
     }
     if write_config(path, arguments)? {

@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod genesis;
 mod init;
+mod repair;
 mod run;
 mod status;
 
@@ -38,15 +39,17 @@ enum Command {
     #[command(subcommand)]
     Genesis(genesis::Arguments),
     /// Run the node until SIGTERM or SIGINT.
-    Run(HomeArgument),
+    Run(run::Arguments),
     /// Say how the running node is; exit code 1 when it is not healthy.
     Status(status::Arguments),
     /// Copy the running node's ledger, verified.
     Backup(backup::Arguments),
     /// Restore the newest backup of a directory into a stopped node's home.
     Restore(backup::RestoreArguments),
-    /// Read the ledger of a stopped node in full: recompute ids, roots, certificates and state.
+    /// Read the files of a stopped node in full: recompute ids, roots, certificates and state.
     Check(check::Arguments),
+    /// Set what is damaged of a stopped node aside, so that the next start rebuilds it from the peers.
+    Repair(repair::Arguments),
     /// Start a consortium on this machine, play a day of it, verify its proofs offline, and remove it.
     Demo {
         /// Leave it running until Ctrl-C.
@@ -83,11 +86,12 @@ fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Init(arguments) => init::run(&arguments),
         Command::Genesis(arguments) => genesis::run(&arguments),
-        Command::Run(arguments) => run::run(&arguments.home),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Repair(arguments) => repair::run(&arguments),
         Command::Demo { keep } => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(crate::demo::run(keep)).map(|()| ExitCode::SUCCESS)

@@ -32,6 +32,7 @@ pub mod proposal;
 pub mod signing;
 pub mod status;
 pub mod timeouts;
+pub mod vote_log;
 
 pub use config::{ConsensusConfig, ConsensusConfigError};
 pub use engine::{Consensus, ConsensusError, ConsensusSetup, export_metrics, start};

@@ -7,6 +7,7 @@ use engine::{Timeout, TimeoutKind};
 
 use super::context::LedgerContext;
 use crate::application::ConsensusTimeouts;
+use crate::limits::ROUND_TIMER_MS_MAX;
 
 /// [`ConsensusTimeouts`] behind the engine's trait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ impl engine::Timeouts<LedgerContext> for EngineTimeouts {
             TimeoutKind::FinalizeHeight(duration) => return duration,
         };
         let growth = times.delta_ms.saturating_mul(deltas).saturating_mul(round);
-        Duration::from_millis(base.saturating_add(growth).min(times.bound_ms))
+        Duration::from_millis(base.saturating_add(growth).min(times.bound_ms).min(ROUND_TIMER_MS_MAX))
     }
 }
 
@@ -43,5 +44,18 @@ mod tests {
         assert_eq!((propose(1_000), propose(u32::MAX)), (20_000, 20_000));
         let rebroadcast = times.duration_for(Timeout::rebroadcast(Round::new(1)));
         assert_eq!(rebroadcast.as_millis(), 2_400);
+    }
+
+    #[test]
+    fn no_timer_exceeds_the_bound_whatever_is_configured() {
+        let times =
+            ConsensusTimeouts { bound_ms: u64::MAX, delta_ms: u64::MAX, ..ConsensusTimeouts::default() };
+        let timeouts = [Timeout::propose, Timeout::prevote, Timeout::precommit, Timeout::rebroadcast];
+        for timeout in timeouts {
+            for round in [1, 2, 1_000, u32::MAX] {
+                let duration = EngineTimeouts(times).duration_for(timeout(Round::new(round)));
+                assert_eq!(duration.as_millis(), u128::from(ROUND_TIMER_MS_MAX));
+            }
+        }
     }
 }

@@ -28,6 +28,7 @@ use super::member::{CONSORTIUM, INSTITUTIONS, Member};
 use super::process::free_ports;
 use crate::config::Config;
 use crate::network::{NodeIdentity, PeerAddress};
+use crate::voting;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Everything here is on this machine and short-lived; the passphrase lies beside what it opens.
@@ -226,6 +227,7 @@ fn write_home(
         let key =
             Key { institution: member.id.clone(), role: Role::Validator, secret: member.validator.clone() };
         key.create(&member.home.join("validator.key"), passphrase, WorkFactor::TESTS_ONLY)?;
+        voting::mark_never_voted(&member.home)?;
     }
     config.check()?;
     std::fs::write(member.home.join("config.toml"), toml::to_string(&config)?)?;

@@ -39,12 +39,21 @@ impl NodeProcess {
     /// # Errors
     /// When the program cannot be started.
     pub fn start(program: &Path, home: &Path, api: SocketAddr) -> Result<Self> {
+        Self::start_with(program, home, api, &[])
+    }
+
+    /// [`NodeProcess::start`] with further arguments.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_with(program: &Path, home: &Path, api: SocketAddr, arguments: &[&str]) -> Result<Self> {
         let log = home.join("node.log");
         let output = File::options().create(true).append(true).open(&log)?;
         let child = Command::new(program)
             .arg("run")
             .arg("--home")
             .arg(home)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -84,6 +93,21 @@ impl NodeProcess {
             bail!("the node in {} ended with {status}:\n{}", self.home.display(), self.last_log_lines());
         }
         Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// When it has not within `limit`.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let began = Instant::now();
+        while began.elapsed() < limit {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(POLL);
+        }
+        bail!("the node in {} still runs after {limit:?}:\n{}", self.home.display(), self.last_log_lines())
     }
 
     /// Stops it as an operator does, with SIGTERM, and waits.

@@ -41,8 +41,8 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// First pause before a configured peer is dialled again.
 pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(200);
-/// The pause doubles up to this.
-pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// The pause doubles up to this. With the time of a handshake that hangs, a healed partition is back well within 10 s.
+pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Commands that may wait for the swarm's task.
 pub const COMMAND_QUEUE: usize = 1024;
@@ -68,4 +68,5 @@ const _: () = assert!(PART_FRAME_BYTES_MAX > PART_CHUNK_BYTES);
 const _: () = assert!(CONSENSUS_BACKLOG_BYTES_MAX > CONSENSUS_FRAME_BYTES_MAX);
 const _: () = assert!(PART_BACKLOG_BYTES_MAX > SYNC_RESPONSE_BYTES_MAX);
 const _: () = assert!(TRANSACTION_BACKLOG_BYTES_MAX > TRANSACTION_FRAME_BYTES_MAX);
+const _: () = assert!(REDIAL_PAUSE_MAX.as_millis() + HANDSHAKE_TIMEOUT.as_millis() < 10_000);
 const _: () = assert!(REDIAL_PAUSE_MAX.as_millis() > REDIAL_PAUSE_MIN.as_millis());

@@ -113,7 +113,7 @@ mod tests {
             assert!(schedule.due(now).is_empty());
             now = next;
         }
-        assert_eq!(pauses, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        assert_eq!(pauses, [200, 400, 800, 1600, 2000, 2000, 2000, 2000]);
 
         assert_eq!(schedule.due(now).len(), 1);
         schedule.connected(&peer().peer);

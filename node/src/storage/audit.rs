@@ -286,12 +286,40 @@ impl<'a> Audit<'a> {
         index.sort();
         self.compare(Column::TransactionIndex, index.into_iter())?;
         let after = height_key(self.tip.height.next());
-        for column in [Column::Header, Column::Certificate, Column::Transaction, Column::Receipt] {
+        for column in
+            [Column::Header, Column::Certificate, Column::Transaction, Column::Receipt, Column::Turn]
+        {
             if self.tables.0.scan(column, &after).next().transpose()?.is_some() {
                 self.find(column.name(), "there are rows of blocks behind the tip");
             }
         }
+        self.readable()?;
         self.state_tree()
+    }
+
+    /// The columns of which blocks read single rows: every row must be readable, and there must not be more of them.
+    fn readable(&mut self) -> Result<(), StorageError> {
+        let blocks = self.tip.height.0;
+        for (column, wanted) in [
+            (Column::Meta, 3),
+            (Column::Turn, blocks),
+            (Column::BlockIndex, blocks),
+            (Column::Header, blocks),
+        ] {
+            let mut rows = 0;
+            for row in self.tables.0.scan(column, &[]) {
+                rows += row.map(|_| 1)?;
+            }
+            if rows != wanted {
+                self.find(column.name(), format!("there are {rows} rows, there must be {wanted}"));
+            }
+        }
+        let mut above = self.tables.undecided_keys_up_to(Height(u64::MAX))?;
+        above.retain(|key| *key < height_key(self.tip.height.next()));
+        for key in above {
+            self.find(format!("undecided {}", hex::encode(key)), "its height is decided");
+        }
+        self.tables.undecided(self.tip.height.next(), None).map(drop)
     }
 
     /// Compares a column with the rows that must stand in it, both in the order of their keys.
@@ -396,13 +424,8 @@ impl From<&str> for Wrong {
 impl From<StorageError> for Wrong {
     fn from(error: StorageError) -> Self {
         match error {
-            StorageError::Damaged { .. }
-            | StorageError::Missing { .. }
-            | StorageError::Inconsistent { .. } => Self::Content(error.to_string()),
             // A file whose checksum does not fit is the ledger's content, too: it is what an audit looks for.
-            StorageError::Database { ref source, .. } if source.kind() == rocksdb::ErrorKind::Corruption => {
-                Self::Content(error.to_string())
-            }
+            error if error.is_damage() => Self::Content(error.to_string()),
             other => Self::Storage(other),
         }
     }

@@ -9,6 +9,7 @@ use rocksdb::{
 };
 
 use super::error::StorageError;
+use super::log_tail;
 use crate::limits;
 
 /// A kind of rows. Each is a column family of its own.
@@ -306,10 +307,16 @@ fn scanned(row: Result<Pair, rocksdb::Error>) -> Result<Pair, StorageError> {
     row.map_err(|source| StorageError::Database { action: "listing rows", source })
 }
 
-/// A database has a file `CURRENT`; without it a directory that was mistyped would silently become an empty ledger.
+/// A database has a file `CURRENT`; without it a directory that was mistyped would silently become an empty ledger. Its
+/// logs are looked at before RocksDB drops an end that it takes for an unfinished write.
 fn require_database(dir: &Path, create: bool) -> Result<(), StorageError> {
     if dir.join("CURRENT").is_file() {
-        return Ok(());
+        return log_tail::check(dir);
+    }
+    // RocksDB would make a new database here and delete what is left of the old one.
+    if log_tail::is_rest_of_database(dir) {
+        let reason = format!("{} has lost its file CURRENT", dir.display());
+        return Err(StorageError::Inconsistent { reason });
     }
     if !create {
         return Err(StorageError::NoLedger { dir: dir.to_owned() });
@@ -330,6 +337,8 @@ fn database_options(sizes: StorageOptions) -> Options {
     // Every batch is synced, so only the last record of a log can be incomplete, and only if nobody was told of it.
     // Damage anywhere else must not silently cut off what follows.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // A log that the manifest knows must be there, and as long as it was when it was synced.
+    options.set_track_and_verify_wals_in_manifest(true);
     options
 }
 
@@ -345,7 +354,8 @@ fn columns(sizes: StorageOptions) -> Vec<ColumnFamilyDescriptor> {
         table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
         table.set_partition_filters(true);
         table.set_metadata_block_size(4 << 10);
-        table.set_format_version(5);
+        // From 6 on a file's footer has a checksum, and each block's covers the file and the place it belongs to.
+        table.set_format_version(6);
         table.set_block_size(if column == Column::StateBucket { 4 << 10 } else { 8 << 10 });
         if column.has_misses() {
             table.set_bloom_filter(10.0, false);

@@ -9,10 +9,7 @@ use yilian_spec::id::ChainId;
 #[derive(Debug, Error)]
 pub enum StorageError {
     /// A read or a write failed.
-    #[error(
-        "the ledger's database failed while {action}: {source}; check the disk (space, permissions, hardware), \
-         then start the node again"
-    )]
+    #[error("the ledger's database failed while {action}: {source}; {}", database_remedy(source))]
     Database {
         /// What was being done.
         action: &'static str,
@@ -22,7 +19,7 @@ pub enum StorageError {
     /// The database does not open.
     #[error(
         "the ledger's database in {} does not open: {source}; if another process holds it, stop that one; \
-         if a file is damaged, restore a backup or remove the directory and let the node catch up",
+         if a file is damaged, run `yilian-node repair`: it sets the ledger aside and the node rebuilds it from its peers",
         dir.display()
     )]
     Open {
@@ -80,8 +77,8 @@ pub enum StorageError {
     },
     /// A row cannot be read as what its column holds.
     #[error(
-        "row {key} of {column} is damaged ({reason}); restore a backup, or remove the directory and let the node \
-         catch up"
+        "row {key} of {column} is damaged ({reason}); run `yilian-node repair`: it sets the ledger aside and the node \
+         rebuilds it from its peers"
     )]
     Damaged {
         /// The column.
@@ -93,7 +90,8 @@ pub enum StorageError {
     },
     /// A row that must be there is not.
     #[error(
-        "row {key} of {column} is missing; restore a backup, or remove the directory and let the node catch up"
+        "row {key} of {column} is missing; run `yilian-node repair`: it sets the ledger aside and the node rebuilds it \
+         from its peers"
     )]
     Missing {
         /// The column.
@@ -103,12 +101,22 @@ pub enum StorageError {
     },
     /// Rows contradict each other.
     #[error(
-        "the ledger's rows contradict each other: {reason}; restore a backup, or remove the directory and let the \
-         node catch up"
+        "the ledger's rows contradict each other: {reason}; run `yilian-node repair`: it sets the ledger aside and the \
+         node rebuilds it from its peers"
     )]
     Inconsistent {
         /// What does not fit.
         reason: String,
+    },
+    /// A log of the database was altered where a crash leaves an unfinished record.
+    #[error(
+        "the last record of {} was altered: it is whole, but its length is wrong; run `yilian-node repair`: it sets the \
+         ledger aside and the node rebuilds it from its peers",
+        path.display()
+    )]
+    AlteredLog {
+        /// The log.
+        path: PathBuf,
     },
     /// A backup cannot be made or read.
     #[error("the backup in {} failed while {action}: {source}", dir.display())]
@@ -120,6 +128,46 @@ pub enum StorageError {
         /// What the database said.
         source: rocksdb::Error,
     },
+}
+
+impl StorageError {
+    /// Whether the ledger's files are damaged, rather than out of reach, of another kind, or on a disk that fails.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. }
+            | Self::Missing { .. }
+            | Self::Inconsistent { .. }
+            | Self::AlteredLog { .. } => true,
+            Self::Database { source, .. } | Self::Open { source, .. } => is_corruption(source),
+            Self::Directory { .. }
+            | Self::NoLedger { .. }
+            | Self::NotEmpty { .. }
+            | Self::OtherFormat { .. }
+            | Self::OtherChain { .. }
+            | Self::Backup { .. } => false,
+        }
+    }
+}
+
+/// What RocksDB says of files whose content is not what it wrote. A name that was altered leads to a file that is not
+/// there, and an option or a version that was altered to one that it does not know.
+fn is_corruption(error: &rocksdb::Error) -> bool {
+    use rocksdb::ErrorKind;
+    match error.kind() {
+        ErrorKind::Corruption
+        | ErrorKind::InvalidArgument
+        | ErrorKind::NotSupported
+        | ErrorKind::NotFound => true,
+        _ => error.to_string().contains("No such file"),
+    }
+}
+
+fn database_remedy(error: &rocksdb::Error) -> &'static str {
+    if is_corruption(error) {
+        "a file is damaged: run `yilian-node repair`, which sets the ledger aside, and the node rebuilds it from its peers"
+    } else {
+        "check the disk (space, permissions, hardware), then start the node again"
+    }
 }
 
 impl From<StorageError> for yilian_spec::state::ViewError {

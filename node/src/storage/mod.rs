@@ -8,7 +8,7 @@
 //! | commit | [`commit`] | everything that one block writes |
 //!
 //! Beside them: [`backup`] (copies while the node runs), [`audit`] (an independent reading of a whole ledger),
-//! [`measure`] (what the state tree costs on this disk).
+//! [`measure`] (what the state tree costs on this disk), `log_tail` (a log that was altered at its end).
 //!
 //! A write that fails is never passed over: the error reaches the caller, and the node stops. Rows that were written
 //! are read back under the database's checksums, and decoded strictly.
@@ -18,6 +18,7 @@ pub mod backup;
 pub mod commit;
 pub mod disk;
 pub mod error;
+mod log_tail;
 pub mod measure;
 pub mod store;
 pub mod tables;

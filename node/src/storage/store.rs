@@ -167,7 +167,11 @@ impl Store {
         StateTree::open::<StorageError>(rows).map_err(|error| inconsistent(error.to_string()))
     }
 
-    fn state_record<T: codec::Canonical>(&self, key: &StateKey) -> Result<T, StorageError> {
+    /// A record of the state.
+    ///
+    /// # Errors
+    /// [`StorageError::Missing`] when there is none, or when it cannot be read.
+    pub fn state_record<T: codec::Canonical>(&self, key: &StateKey) -> Result<T, StorageError> {
         let key = key.bytes();
         let row = self.disk.get(Column::StateRow, &key)?;
         let row = row.ok_or_else(|| StorageError::Missing {

@@ -126,7 +126,7 @@ fn damage_inside_the_log_is_an_error_and_not_a_shorter_ledger() {
     fs::write(&log, &bytes).unwrap();
     let error = Store::open(dir.path(), StorageOptions::default()).err().unwrap();
     assert!(matches!(error, StorageError::Open { .. }), "{error}");
-    assert!(error.to_string().contains("restore a backup"), "{error}");
+    assert!(error.to_string().contains("yilian-node repair"), "{error}");
 }
 
 #[test]

@@ -17,13 +17,16 @@ use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use yilian_client::client::{self, Client, Settings, Signers};
 use yilian_client::wire::Health;
+use yilian_node::config::Config;
 use yilian_node::consortium::{self, ConsortiumFiles, MemberFiles, NodeProcess, Options};
 use yilian_node::home::Home;
+use yilian_node::network::NodeIdentity;
 use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::proof::Checkpoint;
 
 use crate::programs;
+use crate::proxy::Network;
 
 pub use desk::{Acknowledged, Desk, Recorded};
 pub use reading::Reading;
@@ -106,9 +109,17 @@ impl Cluster {
     /// # Errors
     /// When it runs already or cannot be started.
     pub fn start_process(&mut self, node: usize) -> Result<()> {
+        self.start_process_with(node, &[])
+    }
+
+    /// [`Cluster::start_process`] with further arguments of `yilian-node run`.
+    ///
+    /// # Errors
+    /// When it runs already or cannot be started.
+    pub fn start_process_with(&mut self, node: usize, arguments: &[&str]) -> Result<()> {
         ensure!(!self.running.contains_key(&node), "node {node} runs already");
         let member = &self.files.members[node];
-        let process = NodeProcess::start(&self.program, &member.home, member.api)?;
+        let process = NodeProcess::start_with(&self.program, &member.home, member.api, arguments)?;
         self.running.insert(node, process);
         Ok(())
     }
@@ -153,6 +164,49 @@ impl Cluster {
     /// When it does not run.
     pub fn kill(&mut self, node: usize) -> Result<()> {
         self.take(node)?.kill().map(drop)
+    }
+
+    /// Waits until a node ends by itself, and returns how it did.
+    ///
+    /// # Errors
+    /// When it does not run, or does not end in time.
+    pub fn wait_for_end(&mut self, node: usize) -> Result<ExitStatus> {
+        self.take(node)?.wait(PATIENCE)
+    }
+
+    /// Changes the configuration of a node that does not run.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn configure(&self, node: usize, change: impl FnOnce(&mut Config)) -> Result<()> {
+        let home = &self.files.members[node].home;
+        let mut config = Config::load(home)?;
+        change(&mut config);
+        config.check()?;
+        Ok(std::fs::write(home.join("config.toml"), toml::to_string(&config)?)?)
+    }
+
+    /// Leads all ways between the nodes, none of which may run yet, through a network that can be made to misbehave.
+    ///
+    /// # Errors
+    /// When a configuration cannot be changed, or no port is free.
+    pub async fn route_through_network(&self) -> Result<Network> {
+        let mut network = Network::default();
+        let mut listens = BTreeMap::new();
+        for (node, member) in self.files.members.iter().enumerate() {
+            let identity = NodeIdentity::from_ed25519_seed(*member.network.seed())?;
+            listens.insert(identity.peer_id(), (node, Config::load(&member.home)?.network.listen));
+        }
+        for (node, member) in self.files.members.iter().enumerate() {
+            let mut peers = Config::load(&member.home)?.network.peers;
+            for peer in &mut peers {
+                let (to, address) = listens.get(&peer.peer).context("a peer that is no member")?;
+                let detour = network.open((node, *to), *address).await?;
+                *peer = format!("{}@{detour}", peer.peer).parse()?;
+            }
+            self.configure(node, |config| config.network.peers = peers)?;
+        }
+        Ok(network)
     }
 
     /// Stops a node as an operator does and returns how it ended.

@@ -1,0 +1,35 @@
+//! `yilian-node repair`: sets what is damaged of a stopped node aside.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::HomeArgument;
+use crate::home::Home;
+use crate::repair;
+
+/// Arguments of `repair`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  yilian-node repair --home node
+
+It reads everything as `check` does. A damaged ledger or log of votes is renamed (ledger.damaged-1, and so on), never deleted.
+A validator follows without voting until it cannot contradict a vote that it has forgotten; then it votes again by itself.")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    home: HomeArgument,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let home = Home::open(&arguments.home.home)?;
+    let _lock = home.lock()?;
+    let moved = repair::repair(&home)?;
+    for part in &moved {
+        println!("{}", part.reason);
+        println!("{} set aside as {}", part.what, part.now.display());
+    }
+    match moved.is_empty() {
+        true => println!("nothing is damaged"),
+        false => println!("Start the node: it rebuilds what is missing from its peers."),
+    }
+    Ok(ExitCode::SUCCESS)
+}

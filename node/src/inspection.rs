@@ -1,0 +1,139 @@
+//! Everything that a stopped node's home holds, read in full: what `yilian-node check` says and `repair` acts on.
+//!
+//! | file | read how |
+//! |---|---|
+//! | `data/ledger` | every log's end, every block executed again, every row of every column: [`crate::storage::audit`] |
+//! | `data/votes.wal` | every entry under its checksum, its heights against the ledger's: [`crate::consensus::vote_log`] |
+//! | `data/abstention.json` | under its checksum: [`crate::voting`] |
+//! | `genesis.json` | its rules, and its chain id against the ledger's |
+//! | `network.key` | its form, and whether the ledger names its public half |
+//! | `config.toml` | strictly, with ranges; a value that is merely another one is the operator's to know |
+//!
+//! The validator's key is sealed with authentication: an altered file does not open, so the node does not start. What
+//! carries no truth is not looked at: RocksDB's `LOG` and `LOG.old` (text for people), `LOCK` (empty), `IDENTITY` (a name
+//! that nothing reads), `OPTIONS-*` (written, never read by this program); the node's own `lock` and log.
+
+use yilian_spec::height::Height;
+use yilian_spec::membership::{KeyRecord, Role};
+use yilian_spec::signature::SecretKey;
+use yilian_spec::state::key::StateKey;
+
+use crate::consensus::vote_log::{self, VoteLog};
+use crate::home::{Home, HomeError};
+use crate::storage::audit::{self, Finding, Report};
+use crate::storage::{StorageError, StorageOptions, Store};
+use crate::voting;
+
+/// What an inspection found.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The ledger's audit, without findings; `None` when there is no ledger yet. Or what is wrong, in one sentence.
+    pub ledger: Result<Option<Report>, String>,
+    /// All findings of the audit.
+    pub findings: Vec<Finding>,
+    /// The log of votes, or what is wrong with it.
+    pub votes: Result<VoteLog, String>,
+    /// What is wrong with the files that no peer has.
+    pub files: Vec<String>,
+    /// What an operator should know although nothing is damaged.
+    pub notes: Vec<String>,
+}
+
+impl Inspection {
+    /// Whether nothing is damaged.
+    pub fn is_clean(&self) -> bool {
+        self.ledger.is_ok() && self.votes.is_ok() && self.files.is_empty()
+    }
+
+    /// All that is wrong, a line each.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.files.clone();
+        match &self.ledger {
+            Err(_) if !self.findings.is_empty() => lines.extend(self.findings.iter().map(Finding::to_string)),
+            Err(reason) => lines.push(reason.clone()),
+            Ok(_) => {}
+        }
+        lines.extend(self.votes.as_ref().err().cloned());
+        lines
+    }
+}
+
+/// Reads a stopped node's home in full and changes nothing. The caller has locked it.
+///
+/// # Errors
+/// When the system refuses to read something.
+pub fn inspect(home: &Home, progress: impl FnMut(Height, Height)) -> Result<Inspection, HomeError> {
+    let mut files = Vec::new();
+    let mut notes = Vec::new();
+    let directory = home.ledger_directory();
+    let (ledger, findings) = match audit::check(&directory, progress) {
+        Ok(report) if report.is_clean() => (Ok(Some(report)), Vec::new()),
+        Ok(report) => {
+            let reason = format!("the ledger in {} is damaged: {}", directory.display(), report.findings[0]);
+            (Err(reason), report.findings)
+        }
+        Err(StorageError::NoLedger { .. }) => (Ok(None), Vec::new()),
+        Err(error) if error.is_damage() => (Err(error.to_string()), Vec::new()),
+        Err(error) => return Err(HomeError::Ledger(error.to_string())),
+    };
+    match home.genesis() {
+        Err(error) => files.push(error.to_string()),
+        Ok(genesis) => {
+            let chain_id =
+                ledger.as_ref().ok().and_then(|report| report.as_ref()).map(|report| report.chain_id);
+            if let Some(found) = chain_id.filter(|found| *found != genesis.chain_id()) {
+                files.push(format!(
+                    "the genesis is that of ledger {}, the data directory holds {found}",
+                    genesis.chain_id()
+                ));
+            }
+        }
+    }
+    if let Err(reason) = network_key(home, ledger.as_ref().is_ok_and(Option::is_some)) {
+        files.push(reason);
+    }
+    let path = home.vote_log();
+    let votes = match vote_log::read(&path).map_err(HomeError::File)? {
+        VoteLog::Damaged { reason } => {
+            Err(format!("the log of votes {} is damaged: {reason}", path.display()))
+        }
+        whole => Ok(whole),
+    };
+    if let (Ok(Some(report)), Ok(VoteLog::Intact { height, .. })) = (&ledger, &votes)
+        && *height > report.height.next()
+    {
+        notes.push(format!(
+            "the log of votes is at height {height}, the ledger ends at {}: the ledger was replaced by an older one, or \
+             the log's height was altered; the node will not vote up to block {height}",
+            report.height
+        ));
+    }
+    if let Some(abstention) = voting::recorded(home).map_err(|error| HomeError::Ledger(error.to_string()))? {
+        notes.push(format!("the node follows without voting {abstention}"));
+    }
+    Ok(Inspection { ledger, findings, votes, files, notes })
+}
+
+/// Whether the network key can be read, and is one of those that the ledger names.
+fn network_key(home: &Home, has_ledger: bool) -> Result<(), String> {
+    let seed = home.network_seed().map_err(|error| error.to_string())?;
+    if !has_ledger {
+        return Ok(());
+    }
+    let key = SecretKey::from_seed(&seed).public_key();
+    let named = Store::open_read_only(&home.ledger_directory(), StorageOptions::default())
+        .and_then(|store| store.state_record::<KeyRecord>(&StateKey::Key(key)));
+    let path = home.path.join(&home.config.node.network_key);
+    let unknown = || {
+        format!(
+            "{} is not the key of a node that the ledger names ({key}): peers will refuse this node; restore the file, \
+             or have an administrator register the key",
+            path.display()
+        )
+    };
+    match named {
+        Ok(record) if record.role == Role::Node => Ok(()),
+        Ok(_) | Err(StorageError::Missing { .. }) => Err(unknown()),
+        Err(error) => Err(error.to_string()),
+    }
+}
