@@ -10,6 +10,7 @@ use yilian_spec::merkle::log::{ConsistencyProof, Frontier, InclusionProof};
 use yilian_spec::merkle::state_tree::{KeyHash, StateProof};
 use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Receipt;
+use yilian_spec::received::ReceivedBlock;
 use yilian_spec::transaction::Transaction;
 use yilian_spec::validation::{semantic, structural};
 
@@ -44,16 +45,19 @@ pub fn transaction(bytes: &[u8]) {
     match semantic::check(value.clone(), chain_id) {
         Ok(checked) => {
             assert!(is_well_formed, "the semantic check passes what the structural one refuses");
-            assert!(checked.id() == value.id() && checked.encoded_length() == bytes.len());
+            assert!(checked.id() == value.id() && checked.encoded() == bytes);
             assert_json(&value);
         }
         Err(error) => drop(black_box(error.to_string())),
     }
 }
 
-/// A block.
+/// A block. The reader of received blocks, which looks at them piece by piece, must agree with the strict decoder.
 pub fn block(bytes: &[u8]) {
-    if let Some(value) = decoded::<Block>(bytes, limits::BLOCK_BYTES_MAX) {
+    let value = decoded::<Block>(bytes, limits::BLOCK_BYTES_MAX);
+    let received = ReceivedBlock::decode(bytes, limits::BLOCK_BYTES_MAX, |_| None).ok();
+    assert!(received == value.clone().map(ReceivedBlock::from), "two readers of a block disagree");
+    if let Some(value) = value {
         black_box(value.header.id());
         for transaction in &value.transactions {
             black_box(transaction.id());

@@ -7,7 +7,13 @@
 mod operations;
 mod oracles;
 pub mod script;
-#[allow(dead_code, missing_docs, clippy::unwrap_used, reason = "written for the tests of the specification")]
+#[allow(
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::new_without_default,
+    reason = "written for the tests of the specification"
+)]
 #[path = "../../../../spec/tests/support/world.rs"]
 pub mod world;
 
@@ -17,6 +23,7 @@ use yilian_spec::id::{Hash, InstitutionId, object_id};
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome;
+use yilian_spec::received::ReceivedBlock;
 use yilian_spec::transaction::{CheckedTransaction, Transaction, TransactionBody};
 use yilian_spec::validation::{contextual, semantic, structural};
 use yilian_spec::{codec, limits};
@@ -131,11 +138,12 @@ impl Play {
             transactions: transactions.iter().map(|entry| entry.transaction().clone()).collect(),
         };
         let encoded = codec::encode(&block);
-        let block: Block =
-            codec::decode(&encoded, limits::BLOCK_BYTES_MAX).expect("a block that was built decodes");
-        let expectation = Expectation { proposer: Some(proposer), clock: None };
         let known = |id| transactions.iter().find(|entry| entry.id() == id).cloned();
-        let validated = chain::validate(tip, rows, block, expectation, known, |_| Ok(Hash::default()));
+        let block = ReceivedBlock::decode(&encoded, limits::BLOCK_BYTES_MAX, known)
+            .expect("a block that was built decodes")
+            .check(tip.chain_id);
+        let expectation = Expectation { proposer: Some(proposer), clock: None };
+        let validated = chain::validate(tip, rows, block, expectation, |_| Ok(Hash::default()));
         match validated {
             Ok(validated) => assert!(validated.writes == first.writes, "a validator writes other rows"),
             Err(error) => panic!("a validator refuses what the proposer built: {error}"),
