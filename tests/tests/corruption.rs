@@ -263,14 +263,15 @@ fn the_inspection_of_a_home_without_a_ledger_is_clean() -> Result<()> {
     Ok(())
 }
 
-/// The sorted files that hold rows of a column; RocksDB writes the column's name into each.
+/// The sorted files that hold rows of a column. RocksDB writes the column's name into each, under a property whose own
+/// name ends in `name`.
 fn files_of_column(ledger: &Path, column: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in
         files_below(ledger)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "sst"))
     {
         let bytes = std::fs::read(&path)?;
-        let named = [&b"rocksdb.column.family.name"[..], column.as_bytes()].concat();
+        let named = [b"name", column.as_bytes()].concat();
         if bytes.windows(named.len()).any(|window| window == named) {
             found.push(path);
         }
