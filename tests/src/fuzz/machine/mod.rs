@@ -7,7 +7,13 @@
 mod operations;
 mod oracles;
 pub mod script;
-#[allow(dead_code, missing_docs, clippy::unwrap_used, reason = "written for the tests of the specification")]
+#[allow(
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::new_without_default,
+    reason = "written for the tests of the specification"
+)]
 #[path = "../../../../spec/tests/support/world.rs"]
 pub mod world;
 
