@@ -27,7 +27,13 @@ use super::{settlement, wire};
 use crate::simulator::consortium;
 use crate::simulator::random::Random;
 
-#[allow(dead_code, missing_docs, clippy::unwrap_used, reason = "written for the tests of the specification")]
+#[allow(
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::new_without_default,
+    reason = "written for the tests of the specification"
+)]
 #[path = "../../../spec/tests/proof/ledger.rs"]
 mod ledger;
 
