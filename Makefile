@@ -3,7 +3,7 @@
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test bench forge fuzz chaos flips build install-needs
+.PHONY: demo test bench sim forge fuzz chaos flips build install-needs
 
 # A consortium of four validators and an observer on this machine, a day of its work, and proofs checked offline.
 # KEEP=1 leaves it running until Ctrl-C.
@@ -17,6 +17,11 @@ test: build
 # Throughput, latency and their floor on this machine. JSON=FILE writes the figures for programs.
 bench: build
 	@$(TARGET_DIR)/release/yilian-bench $(if $(JSON),--json $(JSON)) $(BENCH_FLAGS)
+
+# A consortium in one thread for each of SEEDS seeds, or for one SEED again. A failure names its seed and its last steps.
+sim: install-needs
+	SIM_SEEDS=$(or $(SEEDS),1000) $(if $(SEED),SIM_SEED=$(SEED)) \
+		cargo test $(CARGO_FLAGS) --workspace --test simulation agreement -- --nocapture
 
 # Forged proofs and crafted signatures in bulk, none of which may pass. COUNT says how many proofs.
 forge: install-needs
