@@ -97,7 +97,7 @@ fn a_node_that_commits_another_block_is_caught() {
         let sabotage = Sabotage::CommitsAnotherBlock { node: 1, height: 3 };
         let failure = run(seed, Some(sabotage)).unwrap_err();
         assert!(matches!(failure.violation, Violation::Disagreement { .. }), "{failure}");
-        assert!(!failure.trace.is_empty() && failure.to_string().contains(&format!("SIM_SEED={seed}")));
+        assert!(!failure.trace.is_empty() && failure.to_string().contains(&format!("make sim SEED={seed}")));
     }
 }
 

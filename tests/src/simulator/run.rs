@@ -45,7 +45,7 @@ pub struct Summary {
 
 /// A run that broke a rule.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("seed {seed}: {violation}\nlast events:\n{}\nrepeat with SIM_SEED={seed}", trace.join("\n"))]
+#[error("seed {seed}: {violation}\nlast events:\n{}\nrepeat with `make sim SEED={seed}`", trace.join("\n"))]
 pub struct Failure {
     /// The seed that repeats it.
     pub seed: u64,
