@@ -127,8 +127,9 @@ async fn the_programs_say_what_is_damaged_and_what_to_do() -> Result<()> {
         copy_directory(home, &copy)?;
         let data = copy.join("data");
         let file = if part == "votes.wal" { data.join(part) } else { file_of(&data.join("ledger"), part)? };
-        let middle = file.metadata()?.len() / 2;
-        alter(&file, middle)?;
+        // A log of votes may just have begun its height: then it holds its version and the height alone.
+        let place = if part == "votes.wal" { 3 } else { file.metadata()?.len() / 2 };
+        alter(&file, place)?;
         let check = node(&cluster, "check", &copy)?;
         ensure!(check.code == Some(1), "{part}: {check:?}");
         ensure!(check.stdout.contains("yilian-node repair"), "{part}: what to do: {}", check.stdout);
