@@ -115,7 +115,10 @@ async fn bodies_that_are_no_transactions_are_refused_by_name() -> Result<()> {
         scene.refused(body, BYTES, 400, "malformed").await?;
     }
     scene.refused(vec![0; limits::TRANSACTION_BYTES_MAX + 1], BYTES, 400, "malformed").await?;
-    scene.refused(vec![0; 9 << 20], BYTES, 413, "body_too_large").await?;
+    // Several times: an answer given while the body still comes in is sometimes lost with the connection.
+    for _ in 0..5 {
+        scene.refused(vec![0; 9 << 20], BYTES, 413, "body_too_large").await?;
+    }
     scene.refused(good.clone(), "text/plain", 415, "content_type").await?;
     for body in ["", "{", "[]", "{}", "null", r#"{"transactions":[]}"#, r#"{"transactions":["0g"]}"#] {
         scene.refused(body.into(), JSON, 400, "malformed").await?;

@@ -26,6 +26,8 @@ pub const API_TRANSACTIONS_PER_REQUEST_MAX: usize = 256;
 pub const API_WAIT_MS_MAX: u64 = 30_000;
 /// Bytes of a request's line and headers.
 pub const API_HEADER_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a body that is too long which are read and dropped before the refusal.
+pub const API_DRAINED_BYTES_MAX: usize = 32 << 20;
 /// How long a TLS handshake may take.
 pub const API_HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// How long a write to a caller that does not read may stall before its connection is closed.

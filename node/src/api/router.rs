@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody as _;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, SecurityRequirement};
@@ -14,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::{ApiError, LedgerDamage, panic_response};
-use super::limits::API_WAIT_MS_MAX;
+use super::limits::{API_DRAINED_BYTES_MAX, API_WAIT_MS_MAX};
 use super::{
     Api, access, agreements, blocks, chain, events, members, proofs, referrals, streams, system, transactions,
 };
@@ -89,9 +91,27 @@ pub fn router(api: Api) -> Router {
         .fallback(|| async { ApiError::NoSuchPath })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(api.options.body_bytes_max))
+        .layer(middleware::from_fn_with_state(api.clone(), refuse_long_body))
         .layer(middleware::from_fn_with_state(api.clone(), watch_request))
         .layer(CatchPanicLayer::custom(panic_response))
         .with_state(api)
+}
+
+/// Refuses a body that is announced as too long. Reads some of it first: a connection that is closed while the caller
+/// still sends is reset, and the caller would not see why.
+async fn refuse_long_body(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let limit_bytes = api.options.body_bytes_max;
+    if request.body().size_hint().lower() <= limit_bytes as u64 {
+        return next.run(request).await;
+    }
+    let mut body = request.into_body().into_data_stream();
+    let mut unread = API_DRAINED_BYTES_MAX;
+    while unread > 0
+        && let Some(Ok(bytes)) = body.next().await
+    {
+        unread = unread.saturating_sub(bytes.len());
+    }
+    ApiError::TooLarge { limit_bytes }.into_response()
 }
 
 /// Bounds the time of a request up to its answer's first byte, and counts it.
