@@ -90,6 +90,19 @@ pub enum Role {
     Auditor,
 }
 
+impl Role {
+    /// All roles, in their order.
+    pub const ALL: [Self; 7] = [
+        Self::Validator,
+        Self::Node,
+        Self::Administrator,
+        Self::AccessGateway,
+        Self::ReferralGateway,
+        Self::Finance,
+        Self::Auditor,
+    ];
+}
+
 /// A registered key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]

@@ -107,18 +107,9 @@ pub fn scope() -> AccessScope {
 pub fn genesis() -> Genesis {
     use InstitutionKind::{Hospital, Insurer, PrimaryCare, Regulator};
     let entry = |id: &str, kind, tier| {
-        let roles = [
-            Role::Validator,
-            Role::Node,
-            Role::Administrator,
-            Role::AccessGateway,
-            Role::ReferralGateway,
-            Role::Finance,
-            Role::Auditor,
-        ];
         let window =
             Window { starts: LedgerTime(START_MS - DAY_MS), expires: LedgerTime(START_MS + 400 * DAY_MS) };
-        let keys = roles
+        let keys = Role::ALL
             .into_iter()
             .map(|role| GenesisKey { key: secret(id, role).public_key(), role, window })
             .collect();

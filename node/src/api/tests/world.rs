@@ -40,15 +40,6 @@ pub const CLINIC: &str = "township-clinic";
 pub const INSURER: &str = "provincial-insurer";
 pub const REGULATOR: &str = "health-commission";
 
-const ROLES: [Role; 7] = [
-    Role::Validator,
-    Role::Node,
-    Role::Administrator,
-    Role::AccessGateway,
-    Role::ReferralGateway,
-    Role::Finance,
-    Role::Auditor,
-];
 const NOW_MS: u64 = 1_790_000_000_000;
 const DAY_MS: u64 = 86_400_000;
 /// Bytes of a body in these tests.
@@ -81,7 +72,7 @@ fn genesis() -> Genesis {
             tier,
             consortia: BTreeSet::new(),
         },
-        keys: ROLES.map(|role| GenesisKey { key: secret(id, role).public_key(), role, window }).to_vec(),
+        keys: Role::ALL.map(|role| GenesisKey { key: secret(id, role).public_key(), role, window }).to_vec(),
     });
     let validator = Validator {
         key: secret(HOSPITAL, Role::Validator).public_key(),

@@ -159,7 +159,7 @@ impl Play {
         let chain_id = self.world.tip.chain_id;
         let operations: Vec<Operation> =
             (0..count).map(|_| self.known.operation(input, actor, time, chain_id)).collect();
-        let role = if input.one_in(24) { input.of(&operations::ROLES) } else { operations[0].role() };
+        let role = if input.one_in(24) { input.of(&Role::ALL) } else { operations[0].role() };
         let signer = if input.one_in(24) { input.of(&ACTORS) } else { actor };
         let author = secret(signer, role);
         self.nonce += 1;

@@ -26,17 +26,6 @@ use super::ACTORS;
 use super::world::{DAY_MS, secret};
 use crate::fuzz::input::Input;
 
-/// All roles.
-pub const ROLES: [Role; 7] = [
-    Role::Validator,
-    Role::Node,
-    Role::Administrator,
-    Role::AccessGateway,
-    Role::ReferralGateway,
-    Role::Finance,
-    Role::Auditor,
-];
-
 const SERVICES: [&str; 3] = ["teleconsultation", "image-reading", "cardiology"];
 const PARTS: [PartRole; 3] = [PartRole::Primary, PartRole::Expert, PartRole::Reader];
 
@@ -215,7 +204,7 @@ impl Known {
         time: LedgerTime,
         chain_id: ChainId,
     ) -> Operation {
-        let role = input.of(&ROLES);
+        let role = input.of(&Role::ALL);
         let key = self.key(input);
         let window = window(input, time);
         let said = if input.one_in(16) { institution(ACTORS[0]) } else { institution(actor) };
