@@ -38,7 +38,15 @@ impl<'a, V: StateView + ?Sized> Overlay<'a, V> {
         };
         match self.writes.get(&bytes) {
             Some(row) => row.as_deref().map(decode).transpose(),
-            None => self.get(&bytes)?.as_deref().map(decode).transpose(),
+            None => self.unwritten(&bytes)?.as_deref().map(decode).transpose(),
+        }
+    }
+
+    /// A row that stands in no write of this layer: the head of a stream that grew here, or what lies below.
+    fn unwritten(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        match StreamId::of_head_key(key).and_then(|stream| self.heads.get(&stream)) {
+            Some(head) => Ok(Some(codec::encode(head))),
+            None => self.base.get(key),
         }
     }
 
@@ -99,13 +107,9 @@ impl<'a, V: StateView + ?Sized> Overlay<'a, V> {
 
 impl<V: StateView + ?Sized> StateView for Overlay<'_, V> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        let head = || self.heads.get(&StreamId::of_head_key(key)?);
-        if let Some(head) = head() {
-            return Ok(Some(codec::encode(head)));
-        }
         match self.writes.get(key) {
             Some(row) => Ok(row.clone()),
-            None => self.base.get(key),
+            None => self.unwritten(key),
         }
     }
 
