@@ -14,6 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use yilian_client::config::{Config as ClientConfig, Profile};
 use yilian_client::consortium::{self, Consortium};
+use yilian_client::durable;
 use yilian_client::keyfile::Key;
 use yilian_client::passphrase::SecretString;
 use yilian_client::sealed::WorkFactor;
@@ -232,7 +233,7 @@ fn write_home(
     config.check()?;
     std::fs::write(member.home.join("config.toml"), toml::to_string(&config)?)?;
     std::fs::write(member.home.join("passphrase"), PASSPHRASE)?;
-    std::fs::write(member.home.join("network.key"), hex::encode(*member.network.seed()))?;
+    durable::create(&member.home.join("network.key"), hex::encode(*member.network.seed()).as_bytes())?;
     write_json(&member.home.join("genesis.json"), genesis)
 }
 
