@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use yilian_client::durable;
+use yilian_spec::height::Height;
 
 use crate::home::Home;
 use crate::inspection::{self, Inspection};
@@ -25,12 +26,12 @@ pub struct SetAside {
 }
 
 /// Inspects a stopped node and sets aside its ledger, its log of votes, or both, where they are damaged. What is whole
-/// stays. The caller has locked the home. Before a file is moved it is durable from which votes the node must abstain.
+/// stays. `progress` is called as an audit calls it. The caller has locked the home. Before a file is moved it is durable from which votes the node must abstain.
 ///
 /// # Errors
 /// When something is damaged that the peers cannot give back (genesis, keys, configuration), or a file cannot be moved.
-pub fn repair(home: &Home) -> Result<Vec<SetAside>> {
-    let found = inspection::inspect(home, |_, _| {})?;
+pub fn repair(home: &Home, progress: impl FnMut(Height, Height)) -> Result<Vec<SetAside>> {
+    let found = inspection::inspect(home, progress)?;
     if let Some(finding) = found.files.first() {
         bail!("{finding}; the peers cannot give it back: restore it from your own copy");
     }

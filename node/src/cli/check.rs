@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use yilian_spec::height::Height;
 
 use super::HomeArgument;
 use crate::home::Home;
@@ -20,14 +21,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let home = Home::open(&arguments.home.home)?;
     let _lock = home.lock()?;
-    // Draws nothing unless standard error is a terminal.
-    let bar = ProgressBar::new(0);
-    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} blocks, {eta} left")?);
-    let found = inspection::inspect(&home, |height, last| {
-        bar.set_length(last.0);
-        bar.set_position(height.0);
-    })?;
-    bar.finish_and_clear();
+    let found = inspection::inspect(&home, blocks_read()?)?;
     match &found.ledger {
         Ok(Some(report)) => {
             println!(
@@ -56,4 +50,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Shows how many blocks have been read, until it is dropped. Draws nothing unless standard error is a terminal.
+pub(super) fn blocks_read() -> Result<impl FnMut(Height, Height)> {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} blocks, {eta} left")?;
+    let bar = ProgressBar::new(0).with_style(style).with_finish(ProgressFinish::AndClear);
+    Ok(move |height: Height, last: Height| {
+        bar.set_length(last.0);
+        bar.set_position(height.0);
+    })
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::HomeArgument;
+use super::check::blocks_read;
 use crate::home::Home;
 use crate::repair;
 
@@ -22,7 +23,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let home = Home::open(&arguments.home.home)?;
     let _lock = home.lock()?;
-    let moved = repair::repair(&home)?;
+    let moved = repair::repair(&home, blocks_read()?)?;
     for part in &moved {
         println!("{}", part.reason);
         println!("{} set aside as {}", part.what, part.now.display());

@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Sets aside what is damaged; whether that gives a reason to start again.
 fn repaired(home: &Home) -> bool {
-    let moved = home.lock().map_err(anyhow::Error::from).and_then(|_lock| repair::repair(home));
+    let moved = home.lock().map_err(anyhow::Error::from).and_then(|_lock| repair::repair(home, |_, _| {}));
     match moved {
         Ok(moved) => {
             for part in &moved {
