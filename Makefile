@@ -28,17 +28,19 @@ forge: install-needs
 	YILIAN_FORGERIES=$(or $(COUNT),100000000) cargo test $(CARGO_FLAGS) -p yilian-spec --test proof --test signature \
 		-- --nocapture no_forged crafted
 
-# One fuzz target (the list: tests/src/fuzz/mod.rs), guided by coverage for SECONDS. What it finds stands in
+# One fuzz target (the list: tests/src/fuzz/mod.rs), guided by coverage for SECONDS; the state
+# machine unless TARGET names another. What it finds stands in
 # $(TARGET_DIR)/fuzz; inputs that reach new code are merged into tests/corpus with MERGE=1.
+FUZZ_TARGET := $(or $(TARGET),machine)
 FUZZ_FLAGS := -max_len=16384 -timeout=20 -rss_limit_mb=4096 -print_final_stats=1
 fuzz: install-needs
 	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/coverage.sh cargo build $(CARGO_FLAGS) --workspace \
 		--features yilian-tests/coverage-guided --bin yilian-fuzz
-	mkdir -p $(TARGET_DIR)/fuzz/$(TARGET)
-	YILIAN_FUZZ_TARGET=$(TARGET) $(TARGET_DIR)/release/yilian-fuzz $(FUZZ_FLAGS) \
-		-artifact_prefix=$(TARGET_DIR)/fuzz/$(TARGET)- $(if $(MERGE),-merge=1 tests/corpus/$(TARGET) \
-		$(TARGET_DIR)/fuzz/$(TARGET),-max_total_time=$(or $(SECONDS),60) \
-		$(TARGET_DIR)/fuzz/$(TARGET) tests/corpus/$(TARGET))
+	mkdir -p $(TARGET_DIR)/fuzz/$(FUZZ_TARGET)
+	YILIAN_FUZZ_TARGET=$(FUZZ_TARGET) $(TARGET_DIR)/release/yilian-fuzz $(FUZZ_FLAGS) \
+		-artifact_prefix=$(TARGET_DIR)/fuzz/$(FUZZ_TARGET)- $(if $(MERGE),-merge=1 tests/corpus/$(FUZZ_TARGET) \
+		$(TARGET_DIR)/fuzz/$(FUZZ_TARGET),-max_total_time=$(or $(SECONDS),60) \
+		$(TARGET_DIR)/fuzz/$(FUZZ_TARGET) tests/corpus/$(FUZZ_TARGET))
 
 # Nodes killed at random under load, for SECONDS, with SEED; every ledger is read afterwards.
 chaos: build
