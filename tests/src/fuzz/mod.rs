@@ -3,8 +3,8 @@
 //! | file | targets |
 //! |---|---|
 //! | [`encoded`] | canonical encodings: transaction, block, header, certificate, genesis, receipt, operation, state proof |
-//! | [`text`] | JSON documents, tokens, configuration, import files, sealed keys, the API's bodies |
-//! | [`wire`] | what a peer sends: votes, certificates, statuses, sync, parts, transactions |
+//! | [`text`] | JSON documents, tokens, configuration, import files and their journal, sealed keys, the API's bodies |
+//! | [`wire`] | what a peer sends: frames, votes, certificates, statuses, sync, parts, transactions |
 //! | [`settlement`] | terms and events through the settlement arithmetic |
 //! | [`machine`] | bytes as the operations of several institutions on one ledger |
 //!
@@ -63,8 +63,12 @@ targets! {
     "submission", text::submission, seeds::submissions, 5_000;
     "node_config", text::node_config, seeds::node_configurations, 2_000;
     "client_config", text::client_config, seeds::client_configurations, 500;
+    "consortium", text::consortium, seeds::consortium_files, 500;
+    "mapping", text::mapping, seeds::mappings, 500;
+    "journal", text::journal, seeds::journals, 300;
     "fhir", text::fhir, seeds::fhir, 500;
     "sealed", text::sealed, seeds::sealed, 200;
+    "link_frame", wire::frame, seeds::frames, 10_000;
     "consensus_message", wire::consensus, seeds::consensus_messages, 10_000;
     "sync_message", wire::sync, seeds::sync_messages, 10_000;
     "proposal_part", wire::part, seeds::parts, 3_000;

@@ -5,8 +5,15 @@ use std::collections::BTreeMap;
 
 use age::secrecy::SecretString;
 use bytes::Bytes;
+use futures::FutureExt as _;
+use yilian_client::consortium::Consortium;
+use yilian_client::import::document::Key;
+use yilian_client::import::journal::Journal;
+use yilian_client::import::mapping::Mapping;
 use yilian_client::sealed::{WorkFactor, seal};
 use yilian_node::consensus::proposal::{ProposalPosition, split};
+use yilian_node::network::Topic;
+use yilian_node::network::link::{Frame, Lane, write_frames};
 use yilian_spec::block::Block;
 use yilian_spec::codec;
 use yilian_spec::genesis::Genesis;
@@ -15,6 +22,8 @@ use yilian_spec::id::{BlockId, ChainId, ServiceCode};
 use yilian_spec::merkle::log::{Frontier, LogTree, leaf_hash};
 use yilian_spec::money::AmountMinor;
 use yilian_spec::proof::{Checkpoint, ProofDocument, TransactionProof};
+use yilian_spec::receipt::Outcome;
+use yilian_spec::refusal::Refusal;
 use yilian_spec::settlement::period::{PartPlayed, ServiceEvent};
 use yilian_spec::settlement::{PartRole, PartyIndex};
 use yilian_spec::signature::SecretKey;
@@ -181,6 +190,60 @@ pub fn client_configurations() -> Vec<Vec<u8>> {
     let profile = "default_profile = \"access\"\n\n[profiles.access]\nnodes = [\"http://127.0.0.1:8080\"]\n\
                    institution = \"renhe-hospital\"\nkey = \"access.key\"\npassphrase = \"env:NAME\"\n";
     vec![profile.as_bytes().to_vec(), b"[profiles]\n".to_vec()]
+}
+
+/// Consortium files.
+pub fn consortium_files() -> Vec<Vec<u8>> {
+    let two = "[[institution]]\nid = \"renhe-hospital\"\nkind = \"hospital\"\ntier = \"province\"\n\
+               consortia = [\"renhe-consortium\"]\napi = \"http://127.0.0.1:8080\"\n\
+               keys = { administrator = \"administrator.key\" }\n\n\
+               [[institution]]\nid = \"anping-insurer\"\nkind = \"insurer\"\n";
+    toml::from_str::<Consortium>(two).expect("the first seed is one that is read");
+    vec![two.as_bytes().to_vec(), b"[[institution]]\n".to_vec()]
+}
+
+/// Mappings of organisations.
+pub fn mappings() -> Vec<Vec<u8>> {
+    let mapping = "payer = \"anping-insurer\"\n\n[payers]\n\"payer-1\" = \"anping-insurer\"\n\n\
+                   [organizations]\n\"o1\" = \"renhe-hospital\"\n";
+    toml::from_str::<Mapping>(mapping).expect("the first seed is one that is read");
+    vec![mapping.as_bytes().to_vec(), b"payer = \"\"\n".to_vec()]
+}
+
+/// Journals of imports: one begun, and one with a transaction of each fate and a last line that was cut off.
+pub fn journals() -> Vec<Vec<u8>> {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = directory.path().join("journal.ndjson");
+    let read = || std::fs::read(&path).expect("the journal can be read");
+    let mut journal = Journal::open(&path, CHAIN_ID).expect("a journal can be begun");
+    let begun = read();
+    let signed: Vec<_> = transactions_of_each_kind().into_iter().take(4).collect();
+    let ids: Vec<_> = signed.iter().map(Transaction::id).collect();
+    let keyed = |(number, transaction): (u8, Transaction)| {
+        let keys = (0..transaction.body.operations.len()).map(|_| Key([number; 32])).collect();
+        (transaction, keys)
+    };
+    journal.sign((1..).zip(signed).map(keyed).collect()).expect("the journal can be written");
+    let refused = Outcome::Refused { operation: 0, reason: Refusal::EvidenceRepeated };
+    let outcomes = [(ids[0], Some(Outcome::Applied)), (ids[1], Some(refused)), (ids[2], None)];
+    journal.finish(&outcomes).expect("the journal can be written");
+    let mut cut = read();
+    cut.extend(b"{\"applied\":\"");
+    vec![begun, cut]
+}
+
+/// Frames, several after each other, on each lane.
+pub fn frames() -> Vec<Vec<u8>> {
+    let frames_of = |lane: Lane| {
+        let topics = Topic::ALL.into_iter().filter(move |topic| topic.lane() == lane);
+        let frames: Vec<Frame> =
+            topics.map(|topic| Frame { topic, payload: Bytes::from_static(b"a message") }).collect();
+        let mut bytes = Vec::new();
+        let written = write_frames(&mut bytes, &frames).now_or_never();
+        assert!(written.is_some_and(|result| result.is_ok()), "writing to memory neither waits nor fails");
+        bytes
+    };
+    Lane::ALL.into_iter().map(frames_of).collect()
 }
 
 /// Files of resources, as lines and as a bundle; the first byte chooses.

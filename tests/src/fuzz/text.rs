@@ -1,11 +1,15 @@
 //! Readers of text and files: JSON documents, tokens, configuration, FHIR files, sealed keys, the API's bodies.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 
 use age::secrecy::SecretString;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use yilian_client::config::Config as ClientConfig;
+use yilian_client::consortium::Consortium;
 use yilian_client::import::collect::Collected;
+use yilian_client::import::journal::Journal;
+use yilian_client::import::mapping::Mapping;
 use yilian_client::sealed as seal;
 use yilian_node::api::body;
 use yilian_node::config::Config as NodeConfig;
@@ -97,6 +101,44 @@ pub fn client_config(bytes: &[u8]) {
                 "not read as it was written: {written}"
             );
         }
+    });
+}
+
+/// A consortium file: no institution is read twice, and what is read is written as the same.
+pub fn consortium(bytes: &[u8]) {
+    with_file("consortium.toml", bytes, |path| {
+        let Ok(consortium) = Consortium::load(path) else { return };
+        let names: BTreeSet<_> = consortium.institutions.iter().map(|member| &member.id).collect();
+        assert!(!names.is_empty() && names.len() == consortium.institutions.len());
+        let written = toml::to_string(&consortium).expect("a consortium has a TOML form");
+        std::fs::write(path, &written).expect("a temporary file can be written");
+        assert!(Consortium::load(path).is_ok(), "not read as it was written: {written}");
+    });
+}
+
+/// A mapping of organisations onto institutions: nobody both provides and pays.
+pub fn mapping(bytes: &[u8]) {
+    with_file("mapping.toml", bytes, |path| {
+        let Ok(mapping) = Mapping::load(path) else { return };
+        let paying = mapping.payers();
+        assert!(mapping.organizations.values().all(|provider| !paying.contains(provider)));
+    });
+}
+
+/// The journal of an import: one that opens has lost at most a last line that was cut off, and opens again as the same.
+pub fn journal(bytes: &[u8]) {
+    with_file("journal.ndjson", bytes, |path| {
+        let open = || Journal::open(path, seeds::CHAIN_ID);
+        let Ok(unfinished) = open().map(|journal| journal.unfinished()) else { return };
+        let kept = std::fs::read(path).expect("a temporary file can be read");
+        let lines = bytes.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |last| &bytes[..=last]);
+        assert!(kept.starts_with(lines), "a whole line is gone");
+        let again = open().map(|journal| journal.unfinished());
+        assert!(
+            again.is_ok_and(|again| again == unfinished),
+            "a journal that was opened does not open again"
+        );
+        assert!(std::fs::read(path).is_ok_and(|bytes| bytes == kept), "opening changes the journal again");
     });
 }
 

@@ -7,10 +7,12 @@ use arc_malachitebft_app_channel::app::types::core::PolkaCertificate;
 use arc_malachitebft_app_channel::app::types::{ProposedValue, SignedConsensusMsg};
 use arc_malachitebft_core_consensus::LivenessMsg;
 use bytes::Bytes;
+use futures::FutureExt as _;
 use yilian_node::consensus::codec::{LedgerCodec, decode_status, decode_work, encode_status, encode_work};
 use yilian_node::consensus::context::LedgerContext;
 use yilian_node::consensus::proposal::{Manifest, Part};
 use yilian_node::limits::GOSSIP_BATCH_BYTES_MAX;
+use yilian_node::network::link::{Lane, read_frame, write_frames};
 use yilian_spec::codec;
 use yilian_spec::id::ChainId;
 use yilian_spec::transaction::Transaction;
@@ -26,6 +28,20 @@ where
             panic!("a message that was read cannot be sent");
         };
         assert!(again == bytes, "a message that was read would be sent as other bytes");
+    }
+}
+
+/// Frames on each lane until one is refused or the bytes end: what is read is written as the same bytes.
+pub fn frame(bytes: &[u8]) {
+    for lane in Lane::ALL {
+        let (mut rest, mut written) = (bytes, Vec::new());
+        // Reading from and writing to memory never waits.
+        while let Some(Ok(frame)) = read_frame(&mut rest, lane).now_or_never() {
+            assert!(frame.topic.lane() == lane, "a frame of another lane is read");
+            let done = write_frames(&mut written, &[frame]).now_or_never();
+            assert!(done.is_some_and(|result| result.is_ok()), "a frame that was read cannot be sent");
+            assert!(bytes.starts_with(&written) && written.len() + rest.len() == bytes.len());
+        }
     }
 }
 

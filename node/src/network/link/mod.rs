@@ -16,7 +16,7 @@ mod standing;
 mod wire;
 
 pub use behaviour::{Link, LinkEvent};
-pub use wire::FrameError;
+pub use wire::{Frame, FrameError, read_frame, write_frames};
 
 use super::limits;
 

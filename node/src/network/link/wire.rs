@@ -47,6 +47,9 @@ pub enum FrameError {
 }
 
 /// Reads one frame; allocates nothing before the length has been checked.
+///
+/// # Errors
+/// [`FrameError`].
 pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin), lane: Lane) -> Result<Frame, FrameError> {
     let mut head = [0_u8; 4];
     stream.read_exact(&mut head).await?;
