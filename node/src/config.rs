@@ -130,6 +130,8 @@ pub struct ApiConfig {
     pub insecure: bool,
     /// Connections at a time.
     pub connections_max: usize,
+    /// Connections at a time from one address.
+    pub connections_per_address_max: usize,
     /// Bytes of a request's body, in KiB.
     pub body_kib_max: usize,
     /// How long a request's headers may take, in milliseconds.
@@ -150,6 +152,7 @@ impl Default for ApiConfig {
             tls_key: PathBuf::new(),
             insecure: false,
             connections_max: 1_024,
+            connections_per_address_max: 512,
             body_kib_max: 8_192,
             header_timeout_ms: 10_000,
             request_timeout_ms: 15_000,
@@ -331,6 +334,7 @@ impl Config {
             ("storage.disk_free_mib_min", storage.disk_free_mib_min, 64, 1 << 30),
             ("storage.disk_check_interval_ms", storage.disk_check_interval_ms, 1_000, 600_000),
             ("api.connections_max", api.connections_max as u64, 8, 65_536),
+            ("api.connections_per_address_max", api.connections_per_address_max as u64, 4, 65_536),
             ("api.body_kib_max", api.body_kib_max as u64, 256, 131_072),
             ("api.header_timeout_ms", api.header_timeout_ms, 500, 120_000),
             ("api.request_timeout_ms", api.request_timeout_ms, 1_000, 120_000),

@@ -323,6 +323,7 @@ fn listen_options(home: &Home) -> ListenOptions {
         listen: api.listen,
         tls: api.tls(&home.path),
         connections_max: api.connections_max,
+        connections_per_address_max: api.connections_per_address_max,
         header_timeout_ms: api.header_timeout_ms,
     }
 }

@@ -1,5 +1,7 @@
 //! Every bound of the API that no one configures, in one place; what an operator may set stands in the configuration.
 
+/// Refused connections are logged at most this often, with their number.
+pub const API_REFUSAL_LOG_INTERVAL_MS: u64 = 10_000;
 /// Items of a page unless the caller says otherwise.
 pub const API_PAGE_ITEMS_DEFAULT: usize = 100;
 /// Items of a page at most.

@@ -23,6 +23,8 @@ pub struct ListenOptions {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Connections at a time.
     pub connections_max: usize,
+    /// Connections at a time from one address.
+    pub connections_per_address_max: usize,
     /// How long a request's headers may take, also the wait for the next request on a kept connection.
     pub header_timeout_ms: u64,
 }
@@ -74,14 +76,14 @@ impl ApiServer {
         listener.set_nonblocking(true).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let handle = Handle::new();
-        let mut server = axum_server::from_tcp(listener).map_err(bind)?.handle(handle.clone()).http1_only();
+        let mut server = axum_server::from_tcp(listener).map_err(bind)?.handle(handle.clone());
         server
             .http_builder()
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(options.header_timeout_ms))
             .max_buf_size(API_HEADER_BYTES_MAX);
-        let bounded = BoundedAcceptor::new(options.connections_max);
+        let bounded = BoundedAcceptor::new(options.connections_max, options.connections_per_address_max);
         let task = match &options.tls {
             None => tokio::spawn(serve(server.acceptor(bounded), router)),
             Some((certificate, key)) => {
@@ -117,5 +119,7 @@ where
     A::Service: axum_server::service::SendService<axum::http::Request<hyper::body::Incoming>> + Send,
     A::Future: Send,
 {
-    server.serve(router.into_make_service()).await
+    // Said last, since setting an acceptor forgets it. Without it the server waits for the first bytes of HTTP/1 or HTTP/2
+    // without a timeout, so that silent connections keep their places.
+    server.http1_only().serve(router.into_make_service()).await
 }

@@ -10,7 +10,13 @@ use crate::api::limits::API_HEADER_BYTES_MAX;
 use crate::api::server::{ApiServer, ListenError, ListenOptions};
 
 fn options(listen: &str, connections_max: usize) -> ListenOptions {
-    ListenOptions { listen: listen.parse().unwrap(), tls: None, connections_max, header_timeout_ms: 300 }
+    ListenOptions {
+        listen: listen.parse().unwrap(),
+        tls: None,
+        connections_max,
+        connections_per_address_max: connections_max,
+        header_timeout_ms: 300,
+    }
 }
 
 async fn start(world: &World, connections_max: usize) -> ApiServer {
@@ -39,6 +45,11 @@ async fn it_serves_refuses_endless_headers_and_drops_slow_ones() {
     endless.resize(2 * API_HEADER_BYTES_MAX, b'a');
     let answer = exchange(server.address, &endless).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    // Says nothing at all, or speaks HTTP/2: closed by the server.
+    for silent in [b"".as_slice(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let answer = exchange(server.address, silent).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
     // Never finishes its headers: the server closes the connection by itself.
     let answer = exchange(server.address, b"GET /v1/chain HTTP/1.1\r\nhost:").await;
     assert!(!answer.contains("200 OK"), "{answer}");
