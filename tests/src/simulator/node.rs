@@ -9,7 +9,7 @@ use yilian_node::clock::ManualClock;
 use yilian_node::network::{NodeIdentity, PeerId};
 use yilian_node::storage::StorageError;
 use yilian_node::storage::audit;
-use yilian_node::storage::disk::{Column, ReadBytes as _};
+use yilian_node::storage::disk::Column;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 
