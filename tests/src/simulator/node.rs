@@ -1,9 +1,7 @@
 //! A node with its disk: what stays when the power goes, and what runs while it is there.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use tempfile::TempDir;
 use yilian_node::application::reader::{LedgerReader, StoredBlock};
 use yilian_node::clock::ManualClock;
 use yilian_node::network::{NodeIdentity, PeerId};
@@ -14,6 +12,7 @@ use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 
 use super::consortium::{START_MS, validator_key};
+use super::disk::{Backing, NodeDisk};
 use super::host::{Counts, Host, Identity, Sabotage, Stopped};
 use super::machine::Machine;
 use super::plan::VALIDATORS;
@@ -31,21 +30,12 @@ pub struct Node {
     /// What happened in lives that are over.
     pub counts: Counts,
     identity: Identity,
-    directory: TempDir,
+    /// Its disk.
+    pub disk: NodeDisk,
     log: VoteLog,
     clock: Arc<ManualClock>,
-    skew_ms: i64,
-}
-
-/// A directory for a node's ledger: in memory where the system offers that, since what is tested here is what is written
-/// in which order, not the device.
-fn directory() -> Result<TempDir, Stopped> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("yilian-simulator-");
-    let in_memory = PathBuf::from("/dev/shm");
-    let made = if in_memory.is_dir() { builder.tempdir_in(in_memory) } else { builder.tempdir() };
-    made.or_else(|_| builder.tempdir())
-        .map_err(|error| Stopped(format!("no directory for a node's ledger: {error}")))
+    /// How far its clock stands from the true one.
+    pub skew_ms: i64,
 }
 
 impl Node {
@@ -53,7 +43,7 @@ impl Node {
     ///
     /// # Errors
     /// When there is no place for its disk.
-    pub fn new(index: usize, skew_ms: i64) -> Result<Self, Stopped> {
+    pub fn new(index: usize, skew_ms: i64, backing: Backing) -> Result<Self, Stopped> {
         let key = (index < VALIDATORS).then(|| validator_key(index));
         // Five nodes, so it fits.
         let seed = [index as u8 + 1; 32];
@@ -64,7 +54,7 @@ impl Node {
             machine: None,
             counts: Counts::default(),
             identity: Identity { index, key },
-            directory: directory()?,
+            disk: NodeDisk::new(backing)?,
             log: VoteLog::default(),
             clock: Arc::default(),
             skew_ms,
@@ -82,10 +72,10 @@ impl Node {
         sabotage: Option<Sabotage>,
     ) -> Result<(), Stopped> {
         self.set_clock(now_ms);
-        let log = std::mem::take(&mut self.log);
         let clock = Arc::clone(&self.clock);
-        let directory = self.directory.path();
-        let mut host = Host::open(directory, genesis, self.identity.clone(), clock, log, now_ms)?;
+        let disk = self.disk.open().map_err(storage)?;
+        // If it does not come up, nothing it did was seen: its log of votes stays as it was.
+        let mut host = Host::open(disk, genesis, self.identity.clone(), clock, self.log.clone(), now_ms)?;
         host.sabotage = sabotage;
         self.life += 1;
         self.machine = Some(Machine::start(host)?);
@@ -111,7 +101,7 @@ impl Node {
         self.log.lose_power(random);
         match sabotage {
             Some(Sabotage::LosesItsLedger { node }) if node == self.identity.index => {
-                self.directory = directory()?;
+                self.disk.wipe()?;
             }
             Some(Sabotage::LosesItsVotes) => self.log = VoteLog::default(),
             _ => {}
