@@ -107,7 +107,7 @@ impl Actor for EngineNetwork {
                 subscriber.subscribe_to_port(&self.port.port);
             }
             NetworkMsg::PublishConsensusMsg(message) => {
-                self.network.broadcast(Topic::Consensus, LedgerCodec.encode(&message)?).await?;
+                self.network.broadcast_standing(Topic::Consensus, LedgerCodec.encode(&message)?).await?;
             }
             NetworkMsg::PublishLivenessMsg(message) => {
                 self.network.broadcast(Topic::Liveness, LedgerCodec.encode(&message)?).await?;
@@ -180,24 +180,21 @@ pub struct EventPump {
 impl EventPump {
     /// Runs until the network stops.
     pub async fn run(mut self, mut events: mpsc::Receiver<NetworkEvent>) {
-        let mut assembler: Option<Assembler> = None;
+        // The network holds its events back until the driver stands, so that no part of a proposal is missed.
+        let first = self.window.wait_for(Option::is_some).await.ok().and_then(|window| window.clone());
+        let Some(first) = first else { return };
+        let mut assembler = Assembler::new(self.chain_id, first);
         while let Some(event) = events.recv().await {
-            if self.window.has_changed().unwrap_or(false) {
-                self.follow_window(&mut assembler);
+            if self.window.has_changed().unwrap_or(false)
+                && let Some(window) = self.window.borrow_and_update().clone()
+            {
+                assembler.advance(window);
             }
-            self.on_event(event, assembler.as_mut());
+            self.on_event(event, &mut assembler);
         }
     }
 
-    fn follow_window(&mut self, assembler: &mut Option<Assembler>) {
-        let Some(window) = self.window.borrow_and_update().clone() else { return };
-        match assembler {
-            Some(assembler) => assembler.advance(window),
-            None => *assembler = Some(Assembler::new(self.chain_id, window)),
-        }
-    }
-
-    fn on_event(&self, event: NetworkEvent, assembler: Option<&mut Assembler>) {
+    fn on_event(&self, event: NetworkEvent, assembler: &mut Assembler) {
         match event {
             NetworkEvent::Listening { address } => {
                 let mut known = self.port.known();
@@ -243,7 +240,7 @@ impl EventPump {
         from: PeerId,
         topic: Topic,
         payload: Bytes,
-        assembler: Option<&mut Assembler>,
+        assembler: &mut Assembler,
     ) -> Result<(), String> {
         let text = |error: CodecError| error.to_string();
         let peer = engine_peer(from);
@@ -277,7 +274,6 @@ impl EventPump {
             }
             Topic::Work => self.heard_of(decode_work(&payload).map_err(text)?),
             Topic::Part => {
-                let assembler = assembler.ok_or("this node has not started deciding yet")?;
                 if let Some(complete) = assembler.accept(&payload).map_err(|error| error.to_string())? {
                     self.heard_of(complete.manifest.height);
                     let stream = StreamId::new(Bytes::copy_from_slice(&complete.manifest.block_id.0));

@@ -187,6 +187,8 @@ impl<A: Application> Driver<A> {
                 answer(reply, parameters);
             }
             AppMsg::StartedRound { height, round, reply_value, .. } => {
+                // Before the engine says anything in the new round, since it waits for the answer.
+                self.links.network.clear_standing().await?;
                 let values = self.started_round(height, round)?;
                 answer(reply_value, values);
             }

@@ -88,6 +88,8 @@ pub struct TransactionBatch {
 #[derive(Debug)]
 pub(super) enum Command {
     Broadcast { topic: Topic, payload: Bytes },
+    BroadcastStanding { topic: Topic, payload: Bytes },
+    ClearStanding,
     SyncRequest { peer: PeerId, body: Bytes, reply: oneshot::Sender<String> },
     SyncReply { request: String, body: Bytes },
     SyncCancel { request: String },
@@ -132,6 +134,22 @@ impl NetworkHandle {
     /// When the network has stopped.
     pub async fn broadcast(&self, topic: Topic, payload: Bytes) -> Result<(), NetworkError> {
         self.send(Command::Broadcast { topic, payload }).await
+    }
+
+    /// Sends one frame to every connected member, and to those who connect before [`Self::clear_standing`].
+    ///
+    /// # Errors
+    /// When the network has stopped.
+    pub async fn broadcast_standing(&self, topic: Topic, payload: Bytes) -> Result<(), NetworkError> {
+        self.send(Command::BroadcastStanding { topic, payload }).await
+    }
+
+    /// Forgets what [`Self::broadcast_standing`] keeps for members that connect later.
+    ///
+    /// # Errors
+    /// When the network has stopped.
+    pub async fn clear_standing(&self) -> Result<(), NetworkError> {
+        self.send(Command::ClearStanding).await
     }
 
     /// Sends one frame to every connected member, unless the queue of commands is full; for what may be lost.

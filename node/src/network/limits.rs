@@ -20,6 +20,10 @@ pub const PART_BACKLOG_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes that may wait to be sent to one peer on the transaction lane.
 pub const TRANSACTION_BACKLOG_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Bytes of this node's own proposal and votes that are kept for peers that connect within the round: a block and its
+/// votes fit.
+pub const STANDING_BYTES_MAX: usize = SYNC_RESPONSE_BYTES_MAX;
+
 /// Frames that one connection may deliver on one lane in [`INTAKE_WINDOW`]. Beyond it the node stops
 /// reading that lane until the window ends, so the sender feels TCP's back pressure.
 pub const INTAKE_FRAMES_PER_WINDOW: u32 = 400;
@@ -67,6 +71,7 @@ const _: () = assert!(crate::limits::GOSSIP_BATCH_BYTES_MAX <= TRANSACTION_FRAME
 const _: () = assert!(PART_FRAME_BYTES_MAX > PART_CHUNK_BYTES);
 const _: () = assert!(CONSENSUS_BACKLOG_BYTES_MAX > CONSENSUS_FRAME_BYTES_MAX);
 const _: () = assert!(PART_BACKLOG_BYTES_MAX > SYNC_RESPONSE_BYTES_MAX);
+const _: () = assert!(PART_BACKLOG_BYTES_MAX > STANDING_BYTES_MAX);
 const _: () = assert!(TRANSACTION_BACKLOG_BYTES_MAX > TRANSACTION_FRAME_BYTES_MAX);
 const _: () = assert!(REDIAL_PAUSE_MAX.as_millis() + HANDSHAKE_TIMEOUT.as_millis() < 10_000);
 const _: () = assert!(REDIAL_PAUSE_MAX.as_millis() > REDIAL_PAUSE_MIN.as_millis());

@@ -227,6 +227,10 @@ impl SwarmTask {
         let behaviour = self.swarm.behaviour_mut();
         match command {
             Command::Broadcast { topic, payload } => behaviour.link.broadcast(topic, &payload),
+            Command::BroadcastStanding { topic, payload } => {
+                behaviour.link.broadcast_standing(topic, &payload);
+            }
+            Command::ClearStanding => behaviour.link.clear_standing(),
             Command::SyncRequest { peer, body, reply } => {
                 let request = behaviour.sync.send_request(peer, body);
                 // The requester may have been dropped; the response will then find nobody.

@@ -181,6 +181,45 @@ async fn configured_peers_find_each_other_again_after_a_restart() {
     }
 }
 
+/// The consensus frames that a peer receives up to the one that says `end`.
+async fn frames_until_end(network: &mut Network) -> Vec<Bytes> {
+    let mut frames = Vec::new();
+    loop {
+        let event = tokio::time::timeout(PATIENCE, network.events.recv()).await.unwrap().unwrap();
+        match event {
+            NetworkEvent::Frame { payload, .. } if payload.as_ref() == b"end" => return frames,
+            NetworkEvent::Frame { payload, .. } => frames.push(payload),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_connects_late_is_sent_what_stands_and_nothing_else() {
+    let members: MemberSet = [identity(1).peer_id(), identity(2).peer_id()].into();
+    let (members, _) = watch::channel(members);
+    let (first, address) = node(&members).await;
+    let mut drain = first.events;
+    tokio::spawn(async move { while drain.recv().await.is_some() {} });
+    let says = |text: &'static str| first.handle.broadcast_standing(Topic::Consensus, Bytes::from(text));
+    says("of an earlier round").await.unwrap();
+    first.handle.clear_standing().await.unwrap();
+    first.handle.broadcast(Topic::Consensus, Bytes::from_static(b"passing")).await.unwrap();
+    says("a proposal").await.unwrap();
+    says("a vote").await.unwrap();
+
+    let peer = PeerAddress { peer: identity(1).peer_id(), address };
+    let config = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer] };
+    let mut second = spawn(&config, "test", &identity(2), members.subscribe()).await.unwrap();
+    let mut seen_by_first = first.handle.connected();
+    let there = seen_by_first.wait_for(|peers| peers.contains(&identity(2).peer_id()));
+    tokio::time::timeout(PATIENCE, there).await.unwrap().unwrap();
+    first.handle.broadcast(Topic::Consensus, Bytes::from_static(b"end")).await.unwrap();
+    assert_eq!(frames_until_end(&mut second).await, ["a proposal", "a vote"]);
+    second.handle.shutdown().await;
+    first.handle.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_port_is_named() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -108,7 +108,7 @@ impl<A: Application> Driver<A> {
     ) -> Result<(), ConsensusError> {
         let block_id = block.block_id;
         for part in split(self.chain_id, key, position, block_id, &Bytes::from(block.bytes)) {
-            self.links.network.broadcast(Topic::Part, part).await?;
+            self.links.network.broadcast_standing(Topic::Part, part).await?;
         }
         Ok(())
     }

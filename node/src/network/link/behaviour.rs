@@ -15,6 +15,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 
 use super::handler::{HandlerEvent, LinkHandler};
+use super::standing::Standing;
 use super::wire::Frame;
 use super::{FrameError, Topic};
 
@@ -55,6 +56,8 @@ pub struct Link {
     /// The connections of each peer in the order they were established; the newest carries our frames,
     /// because an older one may be a leftover of a peer that was restarted.
     connections: BTreeMap<PeerId, Vec<ConnectionId>>,
+    /// What a peer is sent as soon as it connects.
+    standing: Standing,
     queue: VecDeque<ToSwarm<LinkEvent, Frame>>,
     waker: Option<Waker>,
     dropped: Arc<AtomicU64>,
@@ -66,6 +69,7 @@ impl Link {
         Self {
             network,
             connections: BTreeMap::new(),
+            standing: Standing::default(),
             queue: VecDeque::new(),
             waker: None,
             dropped: Arc::new(AtomicU64::new(0)),
@@ -86,12 +90,25 @@ impl Link {
         }
         for (peer, connections) in &self.connections {
             let Some(newest) = connections.last() else { continue };
-            self.queue.push_back(ToSwarm::NotifyHandler {
-                peer_id: *peer,
-                handler: NotifyHandler::One(*newest),
-                event: Frame { topic, payload: payload.clone() },
-            });
+            self.queue.push_back(to_handler(*peer, *newest, Frame { topic, payload: payload.clone() }));
         }
+        self.wake();
+    }
+
+    /// Sends one frame to every connected peer, and to every connection that is made before
+    /// [`Link::clear_standing`]; duplicates are the receiver's to recognise.
+    pub fn broadcast_standing(&mut self, topic: Topic, payload: &Bytes) {
+        self.standing.keep(topic, payload);
+        self.broadcast(topic, payload);
+    }
+
+    /// Forgets what peers that connect from now on would be sent.
+    pub fn clear_standing(&mut self) {
+        self.standing.clear();
+    }
+
+    fn greet(&mut self, peer: PeerId, connection: ConnectionId) {
+        self.queue.extend(self.standing.frames().map(|frame| to_handler(peer, connection, frame)));
         self.wake();
     }
 
@@ -114,6 +131,10 @@ impl Link {
         self.queue.push_back(ToSwarm::GenerateEvent(event));
         self.wake();
     }
+}
+
+fn to_handler(peer: PeerId, connection: ConnectionId, frame: Frame) -> ToSwarm<LinkEvent, Frame> {
+    ToSwarm::NotifyHandler { peer_id: peer, handler: NotifyHandler::One(connection), event: frame }
 }
 
 impl NetworkBehaviour for Link {
@@ -149,6 +170,8 @@ impl NetworkBehaviour for Link {
                 if connections.len() == 1 {
                     self.push(LinkEvent::Connected { peer: established.peer_id });
                 }
+                // Every connection, not the first alone: an older one may be a leftover of a peer that was restarted.
+                self.greet(established.peer_id, established.connection_id);
             }
             FromSwarm::ConnectionClosed(closed) => {
                 let Some(connections) = self.connections.get_mut(&closed.peer_id) else { return };

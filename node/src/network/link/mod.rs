@@ -12,6 +12,7 @@
 
 mod behaviour;
 mod handler;
+mod standing;
 mod wire;
 
 pub use behaviour::{Link, LinkEvent};
