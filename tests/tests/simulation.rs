@@ -114,6 +114,8 @@ struct Total {
     torn: u64,
     refused: u64,
     slow_ms: u64,
+    lost_disks: u64,
+    votes_again: u64,
 }
 
 impl Total {
@@ -128,6 +130,8 @@ impl Total {
         self.torn += summary.torn;
         self.refused += summary.refused;
         self.slow_ms += summary.slow_ms;
+        self.lost_disks += summary.lost_disks;
+        self.votes_again += summary.votes_again;
     }
 
     fn assert_that_the_faults_bite(&self) {
@@ -140,6 +144,8 @@ impl Total {
         assert!(self.torn > 5, "losses of power within a batch: {}", self.torn);
         assert!(self.refused > 5, "writes refused: {}", self.refused);
         assert!(self.slow_ms > 10_000, "milliseconds on slow disks: {}", self.slow_ms);
+        assert!(self.lost_disks > 5, "disks lost: {}", self.lost_disks);
+        assert!(self.votes_again > 0, "validators that vote again: {}", self.votes_again);
         assert!(self.restreamed > 0, "blocks proposed again: {}", self.restreamed);
     }
 }

@@ -25,11 +25,14 @@ pub enum Fault {
     FullDisk,
     /// Each batch of a node takes up to 200 ms, for up to 4 s: at most twice.
     SlowDisk,
+    /// A node loses its disk, ledger and log of votes, and comes back with an empty one: at most one node, once. A validator
+    /// then follows without its key for as long as decision 0014 asks.
+    LostDisk,
 }
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Loss,
         Self::Duplication,
         Self::Delay,
@@ -40,6 +43,7 @@ impl Fault {
         Self::TornWrite,
         Self::FullDisk,
         Self::SlowDisk,
+        Self::LostDisk,
     ];
 
     /// Its name.
@@ -55,6 +59,7 @@ impl Fault {
             Self::TornWrite => "torn-write",
             Self::FullDisk => "full-disk",
             Self::SlowDisk => "slow-disk",
+            Self::LostDisk => "lost-disk",
         }
     }
 }

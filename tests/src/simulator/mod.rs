@@ -18,6 +18,9 @@
 //!   committing it, sending), or in the middle of a batch of the ledger. Nodes come up with their old disk. What the log of
 //!   votes had not flushed is lost from some entry on; half an entry is no entry.
 //! - Disks refuse the ledger's writes for a time, or take long; the node stops, and is started again.
+//! - A node comes back with an empty disk: never more than one of the four validators in a run, the f that the protocol
+//!   survives. It follows without its key until it has passed every height at which it may have voted
+//!   (`spec/decisions/0014-corruption-and-repair.md`).
 //! - Clocks differ, and jump.
 //!
 //! Beside that, clients submit to any node, repeat what is not committed, and repeat what is; a node without a vote
@@ -26,8 +29,7 @@
 //! # What is not, yet
 //!
 //! - Lies: all validators follow the rules (the checker is tested with nodes that do not, see [`Sabotage`]).
-//! - Disks that are lost, lose what they said was synced, or flip bits; and with them the rule by which a validator
-//!   abstains (`spec/decisions/0014-corruption-and-repair.md`).
+//! - Disks that lose what they said was synced, or flip bits.
 //! - A log of votes that cannot be written: only the ledger's disk refuses.
 //! - Clocks more than a second from the true time; snapshots, backups, changes of the validators.
 //! - Inside RocksDB: its batch either is there or not. The ledgers stand in sorted maps ([`memory`]); a test runs some

@@ -1,5 +1,6 @@
 //! A node with its disk: what stays when the power goes, and what runs while it is there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use yilian_node::application::reader::{LedgerReader, StoredBlock};
@@ -8,6 +9,7 @@ use yilian_node::network::{NodeIdentity, PeerId};
 use yilian_node::storage::StorageError;
 use yilian_node::storage::audit;
 use yilian_node::storage::disk::Column;
+use yilian_node::voting::Abstention;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 
@@ -34,6 +36,10 @@ pub struct Node {
     pub disk: NodeDisk,
     log: VoteLog,
     clock: Arc<ManualClock>,
+    /// From what a validator that lost its disk abstains; it runs without its key meanwhile.
+    pub abstains: Option<Abstention>,
+    /// Which validators have told it their tips in this life.
+    pub told: BTreeSet<usize>,
     /// How far its clock stands from the true one.
     pub skew_ms: i64,
 }
@@ -56,6 +62,8 @@ impl Node {
             identity: Identity { index, key },
             disk: NodeDisk::new(backing)?,
             log: VoteLog::default(),
+            abstains: None,
+            told: BTreeSet::new(),
             clock: Arc::default(),
             skew_ms,
         })
@@ -75,7 +83,12 @@ impl Node {
         let clock = Arc::clone(&self.clock);
         let disk = self.disk.open().map_err(storage)?;
         // If it does not come up, nothing it did was seen: its log of votes stays as it was.
-        let mut host = Host::open(disk, genesis, self.identity.clone(), clock, self.log.clone(), now_ms)?;
+        self.told.clear();
+        let mut identity = self.identity.clone();
+        if self.abstains.is_some() {
+            identity.key = None;
+        }
+        let mut host = Host::open(disk, genesis, identity, clock, self.log.clone(), now_ms)?;
         host.sabotage = sabotage;
         self.life += 1;
         self.machine = Some(Machine::start(host)?);
@@ -107,6 +120,30 @@ impl Node {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Its disk is gone, and with it the ledger and the log of votes.
+    ///
+    /// # Errors
+    /// When it gets no new one.
+    pub fn lose_disk(&mut self) -> Result<(), Stopped> {
+        if let Some(machine) = self.machine.take() {
+            self.counts.add(machine.host.counts);
+        }
+        self.log = VoteLog::default();
+        self.abstains = self.identity.key.as_ref().map(|_| Abstention::UntilCaughtUp);
+        self.disk.wipe()
+    }
+
+    /// Whether a validator that abstained may vote again: as a node decides it, from what its peers have told.
+    pub fn may_vote_again(&mut self, tip: Height) -> bool {
+        let Some(machine) = &self.machine else { return false };
+        // Every validator has one vote; its own counts as well.
+        let quorum = (self.told.len() + 1) * 3 > VALIDATORS * 2;
+        if self.abstains == Some(Abstention::UntilCaughtUp) && quorum {
+            self.abstains = Some(Abstention::after(machine.host.peer_height.max(tip)));
+        }
+        self.abstains.is_some_and(|abstention| abstention.is_over(tip))
     }
 
     /// The blocks on its disk from `first` on.

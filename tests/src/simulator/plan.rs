@@ -84,6 +84,8 @@ pub enum DiskTrouble {
         /// How long.
         ms_per_write: u64,
     },
+    /// It is gone.
+    Lost,
 }
 
 /// A disk fails, for a time.
@@ -204,6 +206,7 @@ impl DiskTrouble {
             Self::Torn { .. } => Fault::TornWrite,
             Self::Full => Fault::FullDisk,
             Self::Slow { .. } => Fault::SlowDisk,
+            Self::Lost => Fault::LostDisk,
         }
     }
 }
@@ -217,6 +220,7 @@ impl DiskFault {
             (400, DiskTrouble::Full, 3_000),
             (400, slow(random), 4_000),
             (300, slow(random), 4_000),
+            (400, DiskTrouble::Lost, 3_000),
         ];
         let mut drawn = Vec::new();
         for (per_mille, trouble, lasts_ms_max) in troubles {

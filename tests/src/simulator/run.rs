@@ -16,7 +16,7 @@ use super::host::{Counts, Sabotage, Stopped};
 use super::node::Node;
 use super::plan::{
     ClockJump, Conditions, Crash, DEADLINE_MS, DiskFault, DiskTrouble, FAULTS_END_MS, NODES, POWER_OFF_MS,
-    Plan, TRANSACTIONS,
+    Plan, TRANSACTIONS, VALIDATORS,
 };
 use super::random::Random;
 use super::replay::recompute;
@@ -52,6 +52,10 @@ pub struct Summary {
     pub refused: u64,
     /// Virtual time that slow disks took, in milliseconds.
     pub slow_ms: u64,
+    /// Disks lost.
+    pub lost_disks: u64,
+    /// Validators that lost their disk and vote again.
+    pub votes_again: u64,
     /// What happened on the nodes.
     pub counts: Counts,
 }
@@ -70,17 +74,50 @@ pub struct Failure {
 
 #[derive(Debug)]
 enum Event {
-    Deliver { from: usize, to: usize, frame: Frame },
-    Timer { node: usize, life: u64, token: u64 },
-    Wake { node: usize, life: u64 },
-    Tick { node: usize, life: u64 },
-    Submit { transaction: usize, attempt: u32 },
-    Crash { crash: Crash },
-    PowerOff { node: usize, life: u64, down_ms: u64 },
-    Restart { node: usize },
-    DiskFails { fault: DiskFault },
-    DiskHeals { fault: DiskFault },
-    ClockJumps { jump: ClockJump },
+    /// `life` is that of the receiver when it was sent.
+    Deliver {
+        from: usize,
+        to: usize,
+        life: u64,
+        frame: Frame,
+    },
+    Timer {
+        node: usize,
+        life: u64,
+        token: u64,
+    },
+    Wake {
+        node: usize,
+        life: u64,
+    },
+    Tick {
+        node: usize,
+        life: u64,
+    },
+    Submit {
+        transaction: usize,
+        attempt: u32,
+    },
+    Crash {
+        crash: Crash,
+    },
+    PowerOff {
+        node: usize,
+        life: u64,
+        down_ms: u64,
+    },
+    Restart {
+        node: usize,
+    },
+    DiskFails {
+        fault: DiskFault,
+    },
+    DiskHeals {
+        fault: DiskFault,
+    },
+    ClockJumps {
+        jump: ClockJump,
+    },
 }
 
 struct Run {
@@ -106,6 +143,8 @@ struct Run {
     torn: u64,
     refused: u64,
     slow_ms: u64,
+    lost_disks: u64,
+    votes_again: u64,
     /// Until when each node waits for its disk.
     busy_until_ms: [u64; NODES],
 }
@@ -176,6 +215,8 @@ impl Run {
             lost: 0,
             crashes: 0,
             crashes_within_a_step: 0,
+            lost_disks: 0,
+            votes_again: 0,
             torn: 0,
             refused: 0,
             slow_ms: 0,
@@ -244,7 +285,11 @@ impl Run {
             return Ok(());
         }
         match event {
-            Event::Deliver { from, to, frame } => {
+            Event::Deliver { from, to, life, frame } => {
+                // A connection does not outlive a process: what was on its way before a start tells nothing after it.
+                if matches!(frame, Frame::Status(_)) && from < VALIDATORS && self.lives(to, life) {
+                    self.nodes[to].told.insert(from);
+                }
                 let peer = self.nodes[from].peer;
                 let name = frame.name();
                 self.step(
@@ -296,13 +341,9 @@ impl Run {
             Event::Restart { node } => self.start(node),
             Event::DiskFails { fault } => {
                 self.note(format!("the disk of node {}: {:?}", fault.node, fault.trouble));
-                self.set_disk(fault, true);
-                Ok(())
+                self.set_disk(fault, true)
             }
-            Event::DiskHeals { fault } => {
-                self.set_disk(fault, false);
-                Ok(())
-            }
+            Event::DiskHeals { fault } => self.set_disk(fault, false),
             Event::ClockJumps { jump } => {
                 self.note(format!("the clock of node {} jumps to {} ms", jump.node, jump.skew_ms));
                 self.nodes[jump.node].skew_ms = jump.skew_ms;
@@ -340,13 +381,38 @@ impl Run {
         }
     }
 
-    fn set_disk(&mut self, fault: DiskFault, fails: bool) {
+    fn set_disk(&mut self, fault: DiskFault, fails: bool) -> Result<(), Violation> {
         let disk = &self.nodes[fault.node].disk;
         match fault.trouble {
             DiskTrouble::Torn { after } => disk.tear_after(fails.then_some(after)),
             DiskTrouble::Full => disk.set_full(fails),
             DiskTrouble::Slow { ms_per_write } => disk.set_delay(if fails { ms_per_write } else { 0 }),
+            DiskTrouble::Lost if fails => return self.lose_disk(fault.node, fault.until_ms),
+            DiskTrouble::Lost => {}
         }
+        Ok(())
+    }
+
+    fn lose_disk(&mut self, index: usize, until_ms: u64) -> Result<(), Violation> {
+        let ran = self.nodes[index].machine.is_some();
+        self.lost_disks += 1;
+        self.nodes[index].lose_disk().map_err(stopped(index))?;
+        self.checker.lost_disk(index);
+        if ran {
+            self.at(until_ms, Event::Restart { node: index });
+        }
+        Ok(())
+    }
+
+    /// A validator that has passed every height at which it may have voted starts again with its key.
+    fn vote_again(&mut self, index: usize) -> Result<(), Violation> {
+        if !self.nodes[index].may_vote_again(self.checker.tip(index)) {
+            return Ok(());
+        }
+        self.note(format!("node {index} votes again"));
+        self.votes_again += 1;
+        self.nodes[index].abstains = None;
+        self.lose_power(index, 0)
     }
 
     /// A node has stopped: if its disk was made to fail it is started again, otherwise it must not have.
@@ -375,7 +441,7 @@ impl Run {
             self.crashes_within_a_step += 1;
             self.lose_power(index, self.down_ms[index])?;
         }
-        Ok(())
+        self.vote_again(index)
     }
 
     /// Does what a node wants sent and waited for.
@@ -417,11 +483,12 @@ impl Run {
             return;
         }
         // What a slow disk holds up leaves when it is done.
+        let life = self.nodes[to].life;
         let sent_ms = self.now_ms.max(self.busy_until_ms[from]);
         if doubled {
-            self.at(sent_ms + delays[1], Event::Deliver { from, to, frame: frame.clone() });
+            self.at(sent_ms + delays[1], Event::Deliver { from, to, life, frame: frame.clone() });
         }
-        self.at(sent_ms + delays[0], Event::Deliver { from, to, frame });
+        self.at(sent_ms + delays[0], Event::Deliver { from, to, life, frame });
     }
 
     /// A client submits a transaction, again and again to one node or another until it is committed; some clients then
@@ -551,6 +618,8 @@ impl Run {
             lost: self.lost,
             crashes: self.crashes,
             crashes_within_a_step: self.crashes_within_a_step,
+            lost_disks: self.lost_disks,
+            votes_again: self.votes_again,
             torn: self.torn,
             refused: self.refused,
             slow_ms: self.slow_ms,
