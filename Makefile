@@ -18,9 +18,10 @@ test: build
 bench: build
 	@$(TARGET_DIR)/release/yilian-bench $(if $(JSON),--json $(JSON)) $(BENCH_FLAGS)
 
-# A consortium in one thread for each of SEEDS seeds, or for one SEED again. A failure names its seed and its last steps.
+# A consortium in one thread for each of SEEDS seeds, or for one SEED again, with all faults or those that FAULTS names
+# (tests/src/simulator/faults.rs). A failure names its seed and its last steps.
 sim: install-needs
-	SIM_SEEDS=$(or $(SEEDS),1000) $(if $(SEED),SIM_SEED=$(SEED)) \
+	SIM_SEEDS=$(or $(SEEDS),1000) $(if $(SEED),SIM_SEED=$(SEED)) $(if $(FAULTS),SIM_FAULTS=$(FAULTS)) \
 		cargo test $(CARGO_FLAGS) --workspace --test simulation agreement -- --nocapture
 
 # Forged proofs and crafted signatures in bulk, none of which may pass. COUNT says how many proofs.

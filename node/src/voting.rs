@@ -65,6 +65,11 @@ impl Abstention {
         }
     }
 
+    /// Of a validator that knows nothing of its votes, once a quorum of peers has told that `highest` is decided.
+    pub const fn after(highest: Height) -> Self {
+        Self::UpTo { height: Height(highest.0.saturating_add(MARGIN)) }
+    }
+
     /// Whether nothing is left to abstain from once the ledger has come to `tip`.
     pub fn is_over(self, tip: Height) -> bool {
         matches!(self, Self::UpTo { height } if height <= tip)
@@ -200,7 +205,7 @@ pub fn vote_log_goes(home: &Home, tip: Option<Height>) -> Result<(), VotingError
 /// # Errors
 /// When the file cannot be written.
 pub fn caught_up(home: &Home, highest: Height) -> Result<Abstention, VotingError> {
-    let abstention = Abstention::UpTo { height: Height(highest.0.saturating_add(MARGIN)) };
+    let abstention = Abstention::after(highest);
     record(home, abstention).map(|()| abstention)
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use yilian_node::consensus::vote_log::VoteLog;
 use yilian_node::home::Home;
 use yilian_node::inspection;
-use yilian_node::storage::disk::{Column, ReadBytes as _};
+use yilian_node::storage::disk::Column;
 use yilian_node::storage::{StorageOptions, Store};
 
 /// What is altered in a byte: one bit, several, or all.

@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use yilian_node::storage::StorageOptions;
-use yilian_node::storage::disk::{Column, Disk, ReadBytes};
+use yilian_node::storage::database::Database;
+use yilian_node::storage::disk::{Column, ReadBytes};
 use yilian_tests::cluster::{Cluster, INSURER, TEACHING, VALIDATORS};
 use yilian_tests::programs::{program, run_to_end};
 
@@ -130,7 +131,7 @@ fn scan(ledger: &Path, words: &BTreeSet<String>) -> Result<usize> {
         .iter()
         .map(|word| Ok((word.as_bytes()[..WORD_BYTES_MIN].try_into()?, word.as_str())))
         .collect::<Result<_>>()?;
-    let disk = Disk::open_read_only(ledger, StorageOptions::default())?;
+    let disk = Database::open_read_only(ledger, StorageOptions::default())?;
     let mut read = 0;
     for column in Column::ALL {
         for row in disk.scan(column, &[]) {

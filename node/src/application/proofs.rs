@@ -14,7 +14,7 @@ use yilian_spec::transaction::Transaction;
 use super::reader::View;
 use super::state_root::tree_error;
 use crate::storage::StorageError;
-use crate::storage::disk::{Column, ReadBytes};
+use crate::storage::disk::Column;
 use crate::storage::tables::decode_row;
 
 /// A state row, or its absence, under the state root of the tip's header.

@@ -23,7 +23,7 @@ use yilian_spec::transaction::Transaction;
 
 use super::publish::{Gate, Published};
 use crate::limits;
-use crate::storage::disk::{Column, DiskSnapshot, ReadBytes};
+use crate::storage::disk::{Column, DiskSnapshot};
 use crate::storage::tables::{Location, Tables, decode_row};
 use crate::storage::{StorageError, Store};
 
@@ -132,7 +132,7 @@ impl LedgerReader {
     fn try_view(&self) -> Result<Option<View<'_>>, StorageError> {
         let published = self.tip();
         let snapshot = self.store.snapshot();
-        let (height, ..) = Tables(&snapshot).tip()?;
+        let (height, ..) = Tables(&*snapshot).tip()?;
         let fits = height == published.tip.height;
         Ok(fits.then_some(View { snapshot, published }))
     }
@@ -230,7 +230,7 @@ impl View<'_> {
 
     /// The rows at this height.
     pub fn tables(&self) -> Tables<'_> {
-        Tables(&self.snapshot)
+        Tables(&*self.snapshot)
     }
 
     pub(super) fn tree(&self) -> &StateTree {

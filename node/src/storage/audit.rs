@@ -25,7 +25,8 @@ use yilian_spec::signature::PublicKey;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::{StateView, ViewError};
 
-use super::disk::{Column, StorageOptions};
+use super::database::StorageOptions;
+use super::disk::Column;
 use super::error::StorageError;
 use super::store::Store;
 use super::tables::{Location, Tables, height_key, log_node_key};
@@ -92,7 +93,7 @@ pub fn check(dir: &Path, progress: impl FnMut(Height, Height)) -> Result<Report,
 /// As [`check`].
 pub fn check_store(store: &Store, progress: impl FnMut(Height, Height)) -> Result<Report, StorageError> {
     let snapshot = store.snapshot();
-    let mut audit = Audit::new(Tables(&snapshot), store.genesis());
+    let mut audit = Audit::new(Tables(&*snapshot), store.genesis());
     audit.blocks(progress)?;
     if audit.findings.is_empty() {
         audit.whole_columns()?;

@@ -11,7 +11,7 @@ use rocksdb::backup::{BackupEngine, BackupEngineOptions, RestoreOptions};
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId};
 
-use super::disk::StorageOptions;
+use super::database::StorageOptions;
 use super::error::StorageError;
 use super::store::Store;
 
@@ -44,10 +44,12 @@ pub struct RestoredLedger {
 /// When the directory cannot be written, or the copy does not verify.
 pub fn backup(store: &Store, dir: &Path, keep: usize) -> Result<BackupInfo, StorageError> {
     let failed = |action| move |source| StorageError::Backup { dir: dir.to_owned(), action, source };
+    let database = store.disk().database().ok_or_else(|| StorageError::Disk {
+        action: "copying the ledger's files",
+        source: std::io::ErrorKind::Unsupported.into(),
+    })?;
     let mut engine = open(dir)?;
-    engine
-        .create_new_backup_flush(store.disk().database(), true)
-        .map_err(failed("copying the ledger's files"))?;
+    engine.create_new_backup_flush(database.rocksdb(), true).map_err(failed("copying the ledger's files"))?;
     drop(engine);
     let info = verify(dir)?;
     // Old ones go only after the new one is known to be good.

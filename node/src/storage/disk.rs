@@ -1,16 +1,10 @@
-//! Bytes on disk: RocksDB with bounded memory, one column per kind of row, synced atomic batches, snapshots.
+//! Bytes on disk, as the tables above see them: columns of rows, atomic batches that are synced, snapshots. A node keeps
+//! them in RocksDB ([`super::database`]); the simulator in memory, where it can fail on purpose.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
-    DBCompressionType, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch,
-    WriteOptions,
-};
-
+use super::database::Database;
 use super::error::StorageError;
-use super::log_tail;
-use crate::limits;
 
 /// A kind of rows. Each is a column family of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,34 +69,6 @@ impl Column {
             Self::Undecided => "undecided",
         }
     }
-
-    /// Whether its values are mostly hashes, which no compression makes shorter.
-    const fn is_incompressible(self) -> bool {
-        matches!(self, Self::TransactionIndex | Self::StateBucket | Self::LogNode | Self::BlockIndex)
-    }
-
-    /// Whether rows are often asked for that do not exist.
-    const fn has_misses(self) -> bool {
-        matches!(self, Self::TransactionIndex | Self::StateRow | Self::StateBucket | Self::BlockIndex)
-    }
-}
-
-/// How much memory the database may use; the defaults suit a small machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StorageOptions {
-    /// For blocks that were read, in bytes.
-    pub block_cache_bytes: usize,
-    /// For rows not yet sorted into files, in bytes.
-    pub write_buffers_bytes: usize,
-}
-
-impl Default for StorageOptions {
-    fn default() -> Self {
-        Self {
-            block_cache_bytes: limits::BLOCK_CACHE_BYTES,
-            write_buffers_bytes: limits::WRITE_BUFFERS_BYTES,
-        }
-    }
 }
 
 /// A key and its value.
@@ -135,243 +101,70 @@ pub trait ReadBytes {
     ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a>;
 }
 
-/// Writes that take effect together or not at all.
-#[must_use = "a batch changes nothing until it is written"]
-pub struct Batch<'a> {
-    disk: &'a Disk,
-    writes: WriteBatch,
+/// Where rows are kept.
+pub trait Disk: ReadBytes + Send + Sync {
+    /// An empty batch.
+    fn batch(&self) -> Batch<'_>;
+
+    /// The rows as they are now, while writes go on.
+    fn snapshot(&self) -> DiskSnapshot<'_>;
+
+    /// Where it is.
+    fn dir(&self) -> &Path;
+
+    /// Bytes it takes, without what was written ahead of them.
+    ///
+    /// # Errors
+    /// When it cannot tell.
+    fn bytes(&self) -> Result<u64, StorageError>;
+
+    /// The database, where it is one: what copies its files needs it.
+    fn database(&self) -> Option<&Database>;
 }
 
-impl Batch<'_> {
+/// The rows at one moment.
+pub type DiskSnapshot<'a> = Box<dyn ReadBytes + Send + Sync + 'a>;
+
+/// Collects writes for one disk.
+pub trait WriteBytes {
+    /// Writes a row.
+    fn put(&mut self, column: Column, key: &[u8], value: &[u8]);
+
+    /// Deletes a row.
+    fn delete(&mut self, column: Column, key: &[u8]);
+
+    /// Carries the writes out; when this returns, they have reached the disk.
+    ///
+    /// # Errors
+    /// When they have not; what the disk then holds is only known after opening it again.
+    fn write_synced(self: Box<Self>) -> Result<(), StorageError>;
+}
+
+/// Writes that take effect together or not at all.
+#[must_use = "a batch changes nothing until it is written"]
+pub struct Batch<'a>(Box<dyn WriteBytes + 'a>);
+
+impl<'a> Batch<'a> {
+    /// A batch of one disk.
+    pub fn new(writes: impl WriteBytes + 'a) -> Self {
+        Self(Box::new(writes))
+    }
+
     /// Writes a row.
     pub fn put(&mut self, column: Column, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
-        self.writes.put_cf(self.disk.handle(column), key, value);
+        self.0.put(column, key.as_ref(), value.as_ref());
     }
 
     /// Deletes a row.
     pub fn delete(&mut self, column: Column, key: impl AsRef<[u8]>) {
-        self.writes.delete_cf(self.disk.handle(column), key);
-    }
-}
-
-/// An open database.
-pub struct Disk {
-    db: DB,
-    dir: PathBuf,
-}
-
-/// The database at one moment, while writes go on.
-pub struct DiskSnapshot<'a> {
-    disk: &'a Disk,
-    snapshot: Snapshot<'a>,
-}
-
-impl Disk {
-    /// Opens the database in `dir`; makes it when `create` allows and there is none.
-    ///
-    /// # Errors
-    /// [`StorageError::NoLedger`] when there is none and it may not be made; [`StorageError::Open`] otherwise.
-    pub fn open(dir: &Path, create: bool, options: StorageOptions) -> Result<Self, StorageError> {
-        require_database(dir, create)?;
-        let mut database = database_options(options);
-        database.create_if_missing(create);
-        database.create_missing_column_families(create);
-        let db = DB::open_cf_descriptors(&database, dir, columns(options))
-            .map_err(|source| StorageError::Open { dir: dir.to_owned(), source })?;
-        Ok(Self { db, dir: dir.to_owned() })
+        self.0.delete(column, key.as_ref());
     }
 
-    /// Opens the database in `dir` for reading alone; its files stay as they are, and a node may go on using them.
-    ///
-    /// # Errors
-    /// As [`Disk::open`].
-    pub fn open_read_only(dir: &Path, options: StorageOptions) -> Result<Self, StorageError> {
-        require_database(dir, false)?;
-        let db = DB::open_cf_descriptors_read_only(&database_options(options), dir, columns(options), false)
-            .map_err(|source| StorageError::Open { dir: dir.to_owned(), source })?;
-        Ok(Self { db, dir: dir.to_owned() })
-    }
-
-    /// Where it is.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// An empty batch.
-    pub fn batch(&self) -> Batch<'_> {
-        Batch { disk: self, writes: WriteBatch::default() }
-    }
-
-    /// Writes a batch; when this returns, it has reached the disk.
+    /// Writes the batch; when this returns, it has reached the disk.
     ///
     /// # Errors
     /// When it has not; what the disk then holds is only known after opening it again.
-    pub fn write_synced(&self, batch: Batch<'_>) -> Result<(), StorageError> {
-        let mut options = WriteOptions::default();
-        options.set_sync(true);
-        self.db
-            .write_opt(batch.writes, &options)
-            .map_err(|source| StorageError::Database { action: "writing a batch", source })
+    pub fn write_synced(self) -> Result<(), StorageError> {
+        self.0.write_synced()
     }
-
-    /// The database as it is now.
-    pub fn snapshot(&self) -> DiskSnapshot<'_> {
-        DiskSnapshot { disk: self, snapshot: self.db.snapshot() }
-    }
-
-    /// Bytes of all its files that are in use, without the write-ahead log.
-    ///
-    /// # Errors
-    /// When the database cannot tell.
-    pub fn bytes(&self) -> Result<u64, StorageError> {
-        let total =
-            |column| self.db.property_int_value_cf(self.handle(column), "rocksdb.live-sst-files-size");
-        Column::ALL
-            .into_iter()
-            .map(|column| total(column).map(Option::unwrap_or_default))
-            .sum::<Result<u64, _>>()
-            .map_err(|source| StorageError::Database { action: "measuring the files", source })
-    }
-
-    /// The database below, for backups.
-    pub(super) fn database(&self) -> &DB {
-        &self.db
-    }
-
-    fn handle(&self, column: Column) -> &ColumnFamily {
-        self.db.cf_handle(column.name()).expect("every column was opened with the database")
-    }
-}
-
-impl ReadBytes for Disk {
-    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.db
-            .get_cf(self.handle(column), key)
-            .map_err(|source| StorageError::Database { action: "reading a row", source })
-    }
-
-    fn with(
-        &self,
-        column: Column,
-        key: &[u8],
-        read: &mut dyn FnMut(Option<&[u8]>),
-    ) -> Result<(), StorageError> {
-        let row = self.db.get_pinned_cf(self.handle(column), key);
-        let row = row.map_err(|source| StorageError::Database { action: "reading a row", source })?;
-        read(row.as_deref());
-        Ok(())
-    }
-
-    fn scan<'a>(
-        &'a self,
-        column: Column,
-        start: &[u8],
-    ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a> {
-        let from = IteratorMode::From(start, Direction::Forward);
-        let rows = self.db.iterator_cf_opt(self.handle(column), ReadOptions::default(), from);
-        Box::new(rows.map(scanned))
-    }
-}
-
-impl ReadBytes for DiskSnapshot<'_> {
-    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.snapshot
-            .get_cf(self.disk.handle(column), key)
-            .map_err(|source| StorageError::Database { action: "reading a row", source })
-    }
-
-    fn with(
-        &self,
-        column: Column,
-        key: &[u8],
-        read: &mut dyn FnMut(Option<&[u8]>),
-    ) -> Result<(), StorageError> {
-        let row = self.snapshot.get_pinned_cf(self.disk.handle(column), key);
-        let row = row.map_err(|source| StorageError::Database { action: "reading a row", source })?;
-        read(row.as_deref());
-        Ok(())
-    }
-
-    fn scan<'a>(
-        &'a self,
-        column: Column,
-        start: &[u8],
-    ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a> {
-        let from = IteratorMode::From(start, Direction::Forward);
-        let rows = self.snapshot.iterator_cf_opt(self.disk.handle(column), ReadOptions::default(), from);
-        Box::new(rows.map(scanned))
-    }
-}
-
-fn scanned(row: Result<Pair, rocksdb::Error>) -> Result<Pair, StorageError> {
-    row.map_err(|source| StorageError::Database { action: "listing rows", source })
-}
-
-/// A database has a file `CURRENT`; without it a directory that was mistyped would silently become an empty ledger. Its
-/// logs are looked at before RocksDB drops an end that it takes for an unfinished write.
-fn require_database(dir: &Path, create: bool) -> Result<(), StorageError> {
-    if dir.join("CURRENT").is_file() {
-        return log_tail::check(dir);
-    }
-    // RocksDB would make a new database here and delete what is left of the old one.
-    if log_tail::is_rest_of_database(dir) {
-        let reason = format!("{} has lost its file CURRENT", dir.display());
-        return Err(StorageError::Inconsistent { reason });
-    }
-    if !create {
-        return Err(StorageError::NoLedger { dir: dir.to_owned() });
-    }
-    std::fs::create_dir_all(dir).map_err(|source| StorageError::Directory { dir: dir.to_owned(), source })
-}
-
-fn database_options(sizes: StorageOptions) -> Options {
-    let mut options = Options::default();
-    options.set_db_write_buffer_size(sizes.write_buffers_bytes);
-    options.set_max_total_wal_size(limits::DATABASE_LOG_BYTES_MAX);
-    options.set_max_open_files(limits::DATABASE_FILES_MAX);
-    options.set_max_background_jobs(2);
-    options.set_bytes_per_sync(1 << 20);
-    options.set_keep_log_file_num(4);
-    options.set_max_log_file_size(1 << 20);
-    options.set_paranoid_checks(true);
-    // Every batch is synced, so only the last record of a log can be incomplete, and only if nobody was told of it.
-    // Damage anywhere else must not silently cut off what follows.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    // A log that the manifest knows must be there, and as long as it was when it was synced.
-    options.set_track_and_verify_wals_in_manifest(true);
-    options
-}
-
-fn columns(sizes: StorageOptions) -> Vec<ColumnFamilyDescriptor> {
-    let cache = Cache::new_lru_cache(sizes.block_cache_bytes);
-    let column = |column: Column| {
-        let mut table = BlockBasedOptions::default();
-        table.set_block_cache(&cache);
-        table.set_cache_index_and_filter_blocks(true);
-        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-        // Filters and indexes in pieces: the cache is divided into parts of a megabyte, in which the filter of a whole
-        // file would push out everything else, and then itself.
-        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-        table.set_partition_filters(true);
-        table.set_metadata_block_size(4 << 10);
-        // From 6 on a file's footer has a checksum, and each block's covers the file and the place it belongs to.
-        table.set_format_version(6);
-        table.set_block_size(if column == Column::StateBucket { 4 << 10 } else { 8 << 10 });
-        if column.has_misses() {
-            table.set_bloom_filter(10.0, false);
-        }
-        let mut options = Options::default();
-        options.set_block_based_table_factory(&table);
-        let compression =
-            if column.is_incompressible() { DBCompressionType::None } else { DBCompressionType::Lz4 };
-        options.set_compression_type(compression);
-        // A bucket that is asked for exists: its filter saves the levels above the one that holds it, not the last.
-        options.set_optimize_filters_for_hits(column == Column::StateBucket);
-        // Buckets are written again and again: the more of them meet in memory, the fewer reach the files.
-        let share = if column == Column::StateBucket { 2 } else { 8 };
-        options.set_write_buffer_size(sizes.write_buffers_bytes / share);
-        options.set_level_compaction_dynamic_level_bytes(true);
-        ColumnFamilyDescriptor::new(column.name(), options)
-    };
-    Column::ALL.into_iter().map(column).collect()
 }

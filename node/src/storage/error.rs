@@ -16,6 +16,16 @@ pub enum StorageError {
         /// What the database said.
         source: rocksdb::Error,
     },
+    /// What keeps the rows failed, and it is no database.
+    #[error(
+        "the ledger's disk failed while {action}: {source}; check the disk (space, permissions, hardware), then start the node again"
+    )]
+    Disk {
+        /// What was being done.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The database does not open.
     #[error(
         "the ledger's database in {} does not open: {source}; if another process holds it, stop that one; \
@@ -139,7 +149,8 @@ impl StorageError {
             | Self::Inconsistent { .. }
             | Self::AlteredLog { .. } => true,
             Self::Database { source, .. } | Self::Open { source, .. } => is_corruption(source),
-            Self::Directory { .. }
+            Self::Disk { .. }
+            | Self::Directory { .. }
             | Self::NoLedger { .. }
             | Self::NotEmpty { .. }
             | Self::OtherFormat { .. }

@@ -7,12 +7,13 @@ use yilian_spec::merkle::state_tree::workload::{BucketStoreMut, Measurement, Wor
 use yilian_spec::merkle::state_tree::{BucketId, BucketRows, BucketStore};
 
 use super::commit::put_buckets;
-use super::disk::{Disk, StorageOptions};
+use super::database::{Database, StorageOptions};
+use super::disk::Disk as _;
 use super::error::StorageError;
 use super::tables::Tables;
 
 /// The buckets of a database that holds nothing else.
-struct Buckets(Disk);
+struct Buckets(Database);
 
 impl BucketStore for Buckets {
     type Error = StorageError;
@@ -30,7 +31,7 @@ impl BucketStoreMut for Buckets {
     fn write(&mut self, rows: &BucketRows) -> Result<(), StorageError> {
         let mut batch = self.0.batch();
         put_buckets(&mut batch, rows);
-        self.0.write_synced(batch)
+        batch.write_synced()
     }
 }
 
@@ -42,7 +43,7 @@ impl BucketStoreMut for Buckets {
 /// # Panics
 /// When it fails later: a measurement has no use for half a result.
 pub fn measure_workload(dir: &Path, workload: &Workload) -> Result<Measurement, StorageError> {
-    let mut buckets = Buckets(Disk::open(dir, true, StorageOptions::default())?);
+    let mut buckets = Buckets(Database::open(dir, true, StorageOptions::default())?);
     let started = Instant::now();
     Ok(measure(workload, &mut buckets, || started.elapsed()))
 }

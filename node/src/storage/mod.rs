@@ -1,8 +1,9 @@
-//! Storage: RocksDB in four layers, and the one batch that makes a block part of the ledger.
+//! Storage: RocksDB in five layers, and the one batch that makes a block part of the ledger.
 //!
 //! | layer | file | knows |
 //! |---|---|---|
-//! | bytes | [`disk`] | columns, keys and values as bytes, synced atomic batches, snapshots |
+//! | database | [`database`] | RocksDB: its options, column families, batches, snapshots |
+//! | bytes | [`disk`] | columns, keys and values as bytes, synced atomic batches, snapshots; on RocksDB or, in the simulator, in memory |
 //! | typed columns | [`tables`] | what the keys and values of each column are |
 //! | domain | [`store`] | a ledger: its genesis, tip, rows; opening, format and chain |
 //! | commit | [`commit`] | everything that one block writes |
@@ -16,6 +17,7 @@
 pub mod audit;
 pub mod backup;
 pub mod commit;
+pub mod database;
 pub mod disk;
 pub mod error;
 mod log_tail;
@@ -26,6 +28,6 @@ pub mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use disk::StorageOptions;
+pub use database::StorageOptions;
 pub use error::StorageError;
 pub use store::Store;

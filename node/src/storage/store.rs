@@ -13,7 +13,8 @@ use yilian_spec::merkle::state_tree::{BucketId, StateTree};
 use yilian_spec::state::key::StateKey;
 
 use super::commit::{put_state, put_tip};
-use super::disk::{Batch, Column, Disk, DiskSnapshot, ReadBytes, StorageOptions};
+use super::database::{Database, StorageOptions};
+use super::disk::{Batch, Column, Disk, DiskSnapshot};
 use super::error::StorageError;
 use super::tables::{
     FORMAT_KEY, GENESIS_KEY, Tables, TipRow, UndecidedRow, damaged, decode_row, undecided_key,
@@ -29,7 +30,7 @@ pub const FORMAT_HISTORY: [(u32, &str); 1] =
 
 /// A ledger in storage. Shared by the one writer and all readers.
 pub struct Store {
-    disk: Disk,
+    disk: Box<dyn Disk>,
     genesis: Genesis,
     chain_id: ChainId,
 }
@@ -49,21 +50,24 @@ impl Store {
     /// # Errors
     /// [`StorageError::NotEmpty`] when there is one already; or storage fails.
     pub fn create(dir: &Path, genesis: &Genesis, options: StorageOptions) -> Result<Self, StorageError> {
-        let disk = Disk::open(dir, true, options)?;
-        if Tables(&disk).format()?.is_some() {
-            return Err(StorageError::NotEmpty { dir: dir.to_owned() });
+        Self::create_on(Box::new(Database::open(dir, true, options)?), genesis)
+    }
+
+    fn create_on(disk: Box<dyn Disk>, genesis: &Genesis) -> Result<Self, StorageError> {
+        let tables = Tables(&*disk);
+        if tables.format()?.is_some() {
+            return Err(StorageError::NotEmpty { dir: disk.dir().to_owned() });
         }
         let chain_id = genesis.chain_id();
         let writes = chain::genesis_writes(genesis);
-        let update =
-            StateTree::new().prepare(&Tables(&disk), &proven_changes(&writes)).map_err(tree_error)?;
+        let update = StateTree::new().prepare(&tables, &proven_changes(&writes)).map_err(tree_error)?;
         let mut batch = disk.batch();
         batch.put(Column::Meta, FORMAT_KEY, codec::encode(&FORMAT_VERSION));
         batch.put(Column::Meta, GENESIS_KEY, codec::encode(genesis));
         put_state(&mut batch, &writes, update.rows());
         let root = Hash(update.root());
         put_tip(&mut batch, &(Height(0), BlockId(chain_id.0), Frontier::default(), root));
-        disk.write_synced(batch)?;
+        batch.write_synced()?;
         Ok(Self { disk, genesis: genesis.clone(), chain_id })
     }
 
@@ -72,7 +76,7 @@ impl Store {
     /// # Errors
     /// When there is none, it has another format, or its meta rows cannot be read.
     pub fn open(dir: &Path, options: StorageOptions) -> Result<Self, StorageError> {
-        Self::from_disk(Disk::open(dir, false, options)?)
+        Self::from_disk(Box::new(Database::open(dir, false, options)?))
     }
 
     /// Opens a ledger for reading alone, also while a node writes to it; later blocks do not show.
@@ -80,7 +84,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_read_only(dir: &Path, options: StorageOptions) -> Result<Self, StorageError> {
-        Self::from_disk(Disk::open_read_only(dir, options)?)
+        Self::from_disk(Box::new(Database::open_read_only(dir, options)?))
     }
 
     /// Opens the ledger of `genesis` in `dir`, or makes it when the directory holds none.
@@ -92,23 +96,29 @@ impl Store {
         genesis: &Genesis,
         options: StorageOptions,
     ) -> Result<Self, StorageError> {
+        Self::open_or_create_on(Box::new(Database::open(dir, true, options)?), genesis)
+    }
+
+    /// Opens the ledger of `genesis` on a disk, or makes it when the disk holds none.
+    ///
+    /// # Errors
+    /// As [`Store::open_or_create`].
+    pub fn open_or_create_on(disk: Box<dyn Disk>, genesis: &Genesis) -> Result<Self, StorageError> {
         // A crash while the ledger was made leaves a database without a format row: nothing was in it yet.
-        let disk = Disk::open(dir, true, options)?;
-        let made = Tables(&disk).format()?.is_some();
-        drop(disk);
-        if !made {
-            return Self::create(dir, genesis, options);
+        if Tables(&*disk).format()?.is_none() {
+            return Self::create_on(disk, genesis);
         }
-        let store = Self::open(dir, options)?;
+        let store = Self::from_disk(disk)?;
         let expected = genesis.chain_id();
         if store.chain_id != expected {
-            return Err(StorageError::OtherChain { dir: dir.to_owned(), found: store.chain_id, expected });
+            let dir = store.disk.dir().to_owned();
+            return Err(StorageError::OtherChain { dir, found: store.chain_id, expected });
         }
         Ok(store)
     }
 
-    fn from_disk(disk: Disk) -> Result<Self, StorageError> {
-        let tables = Tables(&disk);
+    fn from_disk(disk: Box<dyn Disk>) -> Result<Self, StorageError> {
+        let tables = Tables(&*disk);
         let no_ledger = || StorageError::NoLedger { dir: disk.dir().to_owned() };
         let found = tables.format()?.ok_or_else(no_ledger)?;
         if found != FORMAT_VERSION {
@@ -186,7 +196,7 @@ impl Store {
     /// # Errors
     /// When it has not.
     pub fn write(&self, batch: Batch<'_>) -> Result<(), StorageError> {
-        self.disk.write_synced(batch)
+        batch.write_synced()
     }
 
     /// Keeps an undecided block; when this returns, it has reached the disk. One that is held already stays as it is.
@@ -214,17 +224,17 @@ impl Store {
 
     /// The rows as they are now.
     pub fn tables(&self) -> Tables<'_> {
-        Tables(&self.disk)
+        Tables(&*self.disk)
     }
 
-    /// The database at this moment.
+    /// The rows at this moment.
     pub fn snapshot(&self) -> DiskSnapshot<'_> {
         self.disk.snapshot()
     }
 
-    /// The database below.
-    pub fn disk(&self) -> &Disk {
-        &self.disk
+    /// The disk below.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
     }
 
     /// The genesis.

@@ -8,7 +8,8 @@ use yilian_spec::height::Height;
 use yilian_spec::state::key::StateKey;
 
 use super::audit::{self, Report};
-use super::disk::{Batch, Column, Disk, ReadBytes};
+use super::database::Database;
+use super::disk::{Batch, Column, Disk as _, ReadBytes};
 use super::store::FORMAT_VERSION;
 use super::tables::{FORMAT_KEY, GENESIS_KEY, Tables, location_key};
 use super::{StorageError, StorageOptions, Store, backup};
@@ -20,11 +21,11 @@ fn audited(dir: &Path) -> Report {
 }
 
 /// Changes a closed ledger's rows behind its back.
-fn tamper(dir: &Path, change: impl FnOnce(&Disk, &mut Batch<'_>)) {
-    let disk = Disk::open(dir, false, StorageOptions::default()).unwrap();
+fn tamper(dir: &Path, change: impl FnOnce(&Database, &mut Batch<'_>)) {
+    let disk = Database::open(dir, false, StorageOptions::default()).unwrap();
     let mut batch = disk.batch();
     change(&disk, &mut batch);
-    disk.write_synced(batch).unwrap();
+    batch.write_synced().unwrap();
 }
 
 fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
@@ -158,8 +159,8 @@ fn a_damaged_table_file_is_found() {
 
 /// The table files of some columns.
 fn files_of(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
-    let disk = Disk::open_read_only(dir, StorageOptions::default()).unwrap();
-    let live = disk.database().live_files().unwrap();
+    let disk = Database::open_read_only(dir, StorageOptions::default()).unwrap();
+    let live = disk.rocksdb().live_files().unwrap();
     let live =
         live.iter().filter(|file| wanted(&file.column_family_name) && file.column_family_name != "default");
     live.map(|file| dir.join(file.name.trim_start_matches('/'))).collect()
@@ -211,7 +212,7 @@ fn two_blocks(dir: &Path) {
 fn first_key(column: Column) -> Vec<u8> {
     let dir = temporary();
     two_blocks(dir.path());
-    let disk = Disk::open(dir.path(), false, StorageOptions::default()).unwrap();
+    let disk = Database::open(dir.path(), false, StorageOptions::default()).unwrap();
     let first = disk.scan(column, &[]).next().unwrap().unwrap();
     first.0.into_vec()
 }
@@ -314,7 +315,7 @@ fn every_column_has_its_own_name_and_tables_read_what_was_written() {
     assert_eq!(names.len(), Column::ALL.len());
     let dir = temporary();
     two_blocks(dir.path());
-    let disk = Disk::open_read_only(dir.path(), StorageOptions::default()).unwrap();
+    let disk = Database::open_read_only(dir.path(), StorageOptions::default()).unwrap();
     let tables = Tables(&disk);
     let header = tables.header(Height(1)).unwrap().unwrap();
     assert_eq!(tables.height_of(header.id()).unwrap(), Some(Height(1)));

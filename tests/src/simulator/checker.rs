@@ -208,6 +208,11 @@ impl Checker {
         blocks.iter().try_for_each(|block| self.committed(node, block))
     }
 
+    /// A node has lost its disk, and is known to have: it may begin again.
+    pub fn lost_disk(&mut self, node: usize) {
+        self.tips.remove(&node);
+    }
+
     /// An honest validator has sent this.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 //! loss of power can fall between.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 use std::sync::Arc;
 
 use arc_malachitebft_app_channel::app::types::core as engine;
@@ -20,7 +19,8 @@ use yilian_node::consensus::proposal::CompleteProposal;
 use yilian_node::consensus::signing::{LedgerSigner, LedgerVerifier};
 use yilian_node::mempool::Mempool;
 use yilian_node::mempool::pool::PoolBounds;
-use yilian_node::storage::{StorageOptions, Store};
+use yilian_node::storage::Store;
+use yilian_node::storage::disk::Disk;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 use yilian_spec::id::ChainId;
@@ -179,7 +179,7 @@ impl Host {
     /// # Errors
     /// When the ledger does not open.
     pub fn open(
-        dir: &Path,
+        disk: Box<dyn Disk>,
         genesis: &Genesis,
         identity: Identity,
         clock: Arc<ManualClock>,
@@ -187,9 +187,7 @@ impl Host {
         now_ms: u64,
     ) -> Result<Self, Stopped> {
         let stopped = |error: yilian_node::storage::StorageError| Stopped(error.to_string());
-        // A run has a few hundred rows; five nodes of them share one process.
-        let memory = StorageOptions { block_cache_bytes: 1 << 20, write_buffers_bytes: 4 << 20 };
-        let store = Store::open_or_create(dir, genesis, memory).map_err(stopped)?;
+        let store = Store::open_or_create_on(disk, genesis).map_err(stopped)?;
         let chain_id = store.chain_id();
         let options = LedgerOptions {
             proposer: identity.key.as_ref().map(SecretKey::public_key),

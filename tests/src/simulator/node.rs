@@ -1,19 +1,20 @@
 //! A node with its disk: what stays when the power goes, and what runs while it is there.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tempfile::TempDir;
 use yilian_node::application::reader::{LedgerReader, StoredBlock};
 use yilian_node::clock::ManualClock;
 use yilian_node::network::{NodeIdentity, PeerId};
 use yilian_node::storage::StorageError;
 use yilian_node::storage::audit;
-use yilian_node::storage::disk::{Column, ReadBytes as _};
+use yilian_node::storage::disk::Column;
+use yilian_node::voting::Abstention;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 
 use super::consortium::{START_MS, validator_key};
+use super::disk::{Backing, NodeDisk};
 use super::host::{Counts, Host, Identity, Sabotage, Stopped};
 use super::machine::Machine;
 use super::plan::VALIDATORS;
@@ -31,21 +32,16 @@ pub struct Node {
     /// What happened in lives that are over.
     pub counts: Counts,
     identity: Identity,
-    directory: TempDir,
+    /// Its disk.
+    pub disk: NodeDisk,
     log: VoteLog,
     clock: Arc<ManualClock>,
-    skew_ms: i64,
-}
-
-/// A directory for a node's ledger: in memory where the system offers that, since what is tested here is what is written
-/// in which order, not the device.
-fn directory() -> Result<TempDir, Stopped> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("yilian-simulator-");
-    let in_memory = PathBuf::from("/dev/shm");
-    let made = if in_memory.is_dir() { builder.tempdir_in(in_memory) } else { builder.tempdir() };
-    made.or_else(|_| builder.tempdir())
-        .map_err(|error| Stopped(format!("no directory for a node's ledger: {error}")))
+    /// From what a validator that lost its disk abstains; it runs without its key meanwhile.
+    pub abstains: Option<Abstention>,
+    /// Which validators have told it their tips in this life.
+    pub told: BTreeSet<usize>,
+    /// How far its clock stands from the true one.
+    pub skew_ms: i64,
 }
 
 impl Node {
@@ -53,7 +49,7 @@ impl Node {
     ///
     /// # Errors
     /// When there is no place for its disk.
-    pub fn new(index: usize, skew_ms: i64) -> Result<Self, Stopped> {
+    pub fn new(index: usize, skew_ms: i64, backing: Backing) -> Result<Self, Stopped> {
         let key = (index < VALIDATORS).then(|| validator_key(index));
         // Five nodes, so it fits.
         let seed = [index as u8 + 1; 32];
@@ -64,8 +60,10 @@ impl Node {
             machine: None,
             counts: Counts::default(),
             identity: Identity { index, key },
-            directory: directory()?,
+            disk: NodeDisk::new(backing)?,
             log: VoteLog::default(),
+            abstains: None,
+            told: BTreeSet::new(),
             clock: Arc::default(),
             skew_ms,
         })
@@ -82,10 +80,15 @@ impl Node {
         sabotage: Option<Sabotage>,
     ) -> Result<(), Stopped> {
         self.set_clock(now_ms);
-        let log = std::mem::take(&mut self.log);
         let clock = Arc::clone(&self.clock);
-        let directory = self.directory.path();
-        let mut host = Host::open(directory, genesis, self.identity.clone(), clock, log, now_ms)?;
+        let disk = self.disk.open().map_err(storage)?;
+        // If it does not come up, nothing it did was seen: its log of votes stays as it was.
+        self.told.clear();
+        let mut identity = self.identity.clone();
+        if self.abstains.is_some() {
+            identity.key = None;
+        }
+        let mut host = Host::open(disk, genesis, identity, clock, self.log.clone(), now_ms)?;
         host.sabotage = sabotage;
         self.life += 1;
         self.machine = Some(Machine::start(host)?);
@@ -111,12 +114,36 @@ impl Node {
         self.log.lose_power(random);
         match sabotage {
             Some(Sabotage::LosesItsLedger { node }) if node == self.identity.index => {
-                self.directory = directory()?;
+                self.disk.wipe()?;
             }
             Some(Sabotage::LosesItsVotes) => self.log = VoteLog::default(),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Its disk is gone, and with it the ledger and the log of votes.
+    ///
+    /// # Errors
+    /// When it gets no new one.
+    pub fn lose_disk(&mut self) -> Result<(), Stopped> {
+        if let Some(machine) = self.machine.take() {
+            self.counts.add(machine.host.counts);
+        }
+        self.log = VoteLog::default();
+        self.abstains = self.identity.key.as_ref().map(|_| Abstention::UntilCaughtUp);
+        self.disk.wipe()
+    }
+
+    /// Whether a validator that abstained may vote again: as a node decides it, from what its peers have told.
+    pub fn may_vote_again(&mut self, tip: Height) -> bool {
+        let Some(machine) = &self.machine else { return false };
+        // Every validator has one vote; its own counts as well.
+        let quorum = (self.told.len() + 1) * 3 > VALIDATORS * 2;
+        if self.abstains == Some(Abstention::UntilCaughtUp) && quorum {
+            self.abstains = Some(Abstention::after(machine.host.peer_height.max(tip)));
+        }
+        self.abstains.is_some_and(|abstention| abstention.is_over(tip))
     }
 
     /// The blocks on its disk from `first` on.

@@ -1,5 +1,6 @@
 //! What happens in a run, drawn from the seed before it begins: delays, losses, cuts, crashes, submissions.
 
+use super::faults::{Fault, FaultSet};
 use super::random::Random;
 
 /// Validators of every run.
@@ -68,6 +69,49 @@ impl Partition {
     }
 }
 
+/// What happens to a node's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskTrouble {
+    /// The power goes in the middle of a batch, after so many whole ones.
+    Torn {
+        /// How many.
+        after: u32,
+    },
+    /// It refuses writes.
+    Full,
+    /// Every batch takes time.
+    Slow {
+        /// How long.
+        ms_per_write: u64,
+    },
+    /// It is gone.
+    Lost,
+}
+
+/// A disk fails, for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskFault {
+    /// From when.
+    pub at_ms: u64,
+    /// Until when.
+    pub until_ms: u64,
+    /// Whose.
+    pub node: usize,
+    /// How.
+    pub trouble: DiskTrouble,
+}
+
+/// A clock jumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockJump {
+    /// When.
+    pub at_ms: u64,
+    /// Whose.
+    pub node: usize,
+    /// How far it stands from the true one afterwards.
+    pub skew_ms: i64,
+}
+
 /// All faults of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -81,11 +125,44 @@ pub struct Plan {
     pub crashes: Vec<Crash>,
     /// Losses of connections.
     pub partitions: Vec<Partition>,
+    /// Disks that fail.
+    pub disk_faults: Vec<DiskFault>,
+    /// Clocks that jump.
+    pub jumps: Vec<ClockJump>,
 }
 
 impl Plan {
-    /// The plan of a seed.
-    pub fn draw(seed: u64) -> Self {
+    /// The plan of a seed, of these faults alone: leaving some out changes nothing of the others.
+    pub fn draw(seed: u64, faults: &FaultSet) -> Self {
+        let mut plan = Self::draw_all(seed);
+        let Conditions { loss_per_mille, duplication_per_mille, delay_ms_min, delay_ms_max } =
+            &mut plan.conditions;
+        if !faults.has(Fault::Loss) {
+            *loss_per_mille = 0;
+        }
+        if !faults.has(Fault::Duplication) {
+            *duplication_per_mille = 0;
+        }
+        if !faults.has(Fault::Delay) {
+            *delay_ms_max = *delay_ms_min;
+        }
+        if !faults.has(Fault::Partition) {
+            plan.partitions.clear();
+        }
+        if !faults.has(Fault::Crash) {
+            plan.crashes.clear();
+        }
+        if !faults.has(Fault::ClockSkew) {
+            plan.skew_ms = [0; NODES];
+        }
+        if !faults.has(Fault::ClockJump) {
+            plan.jumps.clear();
+        }
+        plan.disk_faults.retain(|fault| faults.has(fault.trouble.fault()));
+        plan
+    }
+
+    fn draw_all(seed: u64) -> Self {
         let mut random = Random::stream(seed, 1);
         let delay_ms_min = random.between(1, 30);
         let conditions = Conditions {
@@ -94,10 +171,7 @@ impl Plan {
             delay_ms_min,
             delay_ms_max: delay_ms_min + random.between(0, 250),
         };
-        let skew_ms = std::array::from_fn(|_| {
-            // At most 1,000 either way.
-            random.below(2_001) as i64 - 1_000
-        });
+        let skew_ms = std::array::from_fn(|_| skew(&mut random));
         let mut submissions_ms: Vec<u64> =
             (0..TRANSACTIONS).map(|_| random.below(FAULTS_END_MS + 3_000)).collect();
         submissions_ms.sort_unstable();
@@ -106,7 +180,58 @@ impl Plan {
             crashes.extend(Crash::draw_of_all(&mut random));
         }
         let partitions = (0..random.between(0, 3)).map(|_| Partition::draw(&mut random)).collect();
-        Self { conditions, skew_ms, submissions_ms, crashes, partitions }
+        let mut random = Random::stream(seed, 6);
+        let disk_faults = DiskFault::draw(&mut random);
+        let jumps = (0..random.below(4)).map(|_| ClockJump::draw(&mut random)).collect();
+        Self { conditions, skew_ms, submissions_ms, crashes, partitions, disk_faults, jumps }
+    }
+}
+
+/// At most a second either way.
+fn skew(random: &mut Random) -> i64 {
+    random.below(2_001) as i64 - 1_000
+}
+
+impl ClockJump {
+    fn draw(random: &mut Random) -> Self {
+        let at_ms = random.between(200, FAULTS_END_MS);
+        Self { at_ms, node: random.position(NODES), skew_ms: skew(random) }
+    }
+}
+
+impl DiskTrouble {
+    /// The fault that this is a case of.
+    pub const fn fault(self) -> Fault {
+        match self {
+            Self::Torn { .. } => Fault::TornWrite,
+            Self::Full => Fault::FullDisk,
+            Self::Slow { .. } => Fault::SlowDisk,
+            Self::Lost => Fault::LostDisk,
+        }
+    }
+}
+
+impl DiskFault {
+    fn draw(random: &mut Random) -> Vec<Self> {
+        let torn = DiskTrouble::Torn { after: random.position(6) as u32 };
+        let slow = |random: &mut Random| DiskTrouble::Slow { ms_per_write: random.between(5, 200) };
+        let troubles = [
+            (500, torn, CRASH_MS_MAX),
+            (400, DiskTrouble::Full, 3_000),
+            (400, slow(random), 4_000),
+            (300, slow(random), 4_000),
+            (400, DiskTrouble::Lost, 3_000),
+        ];
+        let mut drawn = Vec::new();
+        for (per_mille, trouble, lasts_ms_max) in troubles {
+            let at_ms = random.between(200, CRASH_MS_MAX);
+            let until_ms = (at_ms + random.between(200, lasts_ms_max)).min(FAULTS_END_MS);
+            let node = random.position(NODES);
+            if random.chance(per_mille) {
+                drawn.push(Self { at_ms, until_ms, node, trouble });
+            }
+        }
+        drawn
     }
 }
 
@@ -152,12 +277,18 @@ mod tests {
     #[test]
     fn plans_repeat_and_all_faults_end_in_time() {
         for seed in 0..200 {
-            let plan = Plan::draw(seed);
-            assert_eq!(plan, Plan::draw(seed));
+            let all = FaultSet::default();
+            let plan = Plan::draw(seed, &all);
+            assert_eq!(plan, Plan::draw(seed, &all));
+            assert!(plan.disk_faults.iter().all(|fault| fault.until_ms <= FAULTS_END_MS));
+            let torn = Plan::draw(seed, &FaultSet::parse("torn-write").unwrap());
+            assert!(torn.crashes.is_empty() && torn.submissions_ms == plan.submissions_ms);
+            assert!(torn.disk_faults.iter().all(|fault| plan.disk_faults.contains(fault)));
             assert!(plan.crashes.iter().all(|crash| crash.at_ms + POWER_OFF_MS <= FAULTS_END_MS));
             assert!(plan.partitions.iter().all(|cut| cut.until_ms <= FAULTS_END_MS));
         }
-        assert_ne!(Plan::draw(1), Plan::draw(2));
+        let all = FaultSet::default();
+        assert_ne!(Plan::draw(1, &all), Plan::draw(2, &all));
     }
 
     #[test]

@@ -9,16 +9,23 @@ use yilian_spec::transaction::Transaction;
 
 use super::checker::{Checker, Violation};
 use super::consortium;
+use super::disk::Backing;
+use super::faults::FaultSet;
 use super::frame::{Frame, Output};
 use super::host::{Counts, Sabotage, Stopped};
 use super::node::Node;
-use super::plan::{Conditions, Crash, DEADLINE_MS, FAULTS_END_MS, NODES, POWER_OFF_MS, Plan, TRANSACTIONS};
+use super::plan::{
+    ClockJump, Conditions, Crash, DEADLINE_MS, DiskFault, DiskTrouble, FAULTS_END_MS, NODES, POWER_OFF_MS,
+    Plan, TRANSACTIONS, VALIDATORS,
+};
 use super::random::Random;
 use super::replay::recompute;
 
 /// Events that a failure shows.
 const TRACE_EVENTS: usize = 60;
 const TICK_MS: u64 = 1_000;
+/// An operator starts a node again so long after its disk failed.
+const RESTART_MS: u64 = 500;
 /// A client submits again after so long without a commit.
 const RETRY_MS: u64 = 2_500;
 
@@ -39,6 +46,16 @@ pub struct Summary {
     pub crashes: u64,
     /// Losses of power in the middle of a step.
     pub crashes_within_a_step: u64,
+    /// Losses of power in the middle of a batch.
+    pub torn: u64,
+    /// Stops for want of space.
+    pub refused: u64,
+    /// Virtual time that slow disks took, in milliseconds.
+    pub slow_ms: u64,
+    /// Disks lost.
+    pub lost_disks: u64,
+    /// Validators that lost their disk and vote again.
+    pub votes_again: u64,
     /// What happened on the nodes.
     pub counts: Counts,
 }
@@ -57,14 +74,50 @@ pub struct Failure {
 
 #[derive(Debug)]
 enum Event {
-    Deliver { from: usize, to: usize, frame: Frame },
-    Timer { node: usize, life: u64, token: u64 },
-    Wake { node: usize, life: u64 },
-    Tick { node: usize, life: u64 },
-    Submit { transaction: usize, attempt: u32 },
-    Crash { crash: Crash },
-    PowerOff { node: usize, life: u64, down_ms: u64 },
-    Restart { node: usize },
+    /// `life` is that of the receiver when it was sent.
+    Deliver {
+        from: usize,
+        to: usize,
+        life: u64,
+        frame: Frame,
+    },
+    Timer {
+        node: usize,
+        life: u64,
+        token: u64,
+    },
+    Wake {
+        node: usize,
+        life: u64,
+    },
+    Tick {
+        node: usize,
+        life: u64,
+    },
+    Submit {
+        transaction: usize,
+        attempt: u32,
+    },
+    Crash {
+        crash: Crash,
+    },
+    PowerOff {
+        node: usize,
+        life: u64,
+        down_ms: u64,
+    },
+    Restart {
+        node: usize,
+    },
+    DiskFails {
+        fault: DiskFault,
+    },
+    DiskHeals {
+        fault: DiskFault,
+    },
+    ClockJumps {
+        jump: ClockJump,
+    },
 }
 
 struct Run {
@@ -87,15 +140,41 @@ struct Run {
     lost: u64,
     crashes: u64,
     crashes_within_a_step: u64,
+    torn: u64,
+    refused: u64,
+    slow_ms: u64,
+    lost_disks: u64,
+    votes_again: u64,
+    /// Until when each node waits for its disk.
+    busy_until_ms: [u64; NODES],
+}
+
+/// How a seed is run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Which rule a node is made to break.
+    pub sabotage: Option<Sabotage>,
+    /// Where the ledgers are kept.
+    pub backing: Backing,
+    /// What is injected.
+    pub faults: FaultSet,
+}
+
+/// Runs a seed with all faults, in memory.
+///
+/// # Errors
+/// When a rule was broken.
+pub fn run(seed: u64, sabotage: Option<Sabotage>) -> Result<Summary, Box<Failure>> {
+    run_with(seed, Options { sabotage, ..Options::default() })
 }
 
 /// Runs a seed.
 ///
 /// # Errors
 /// When a rule was broken.
-pub fn run(seed: u64, sabotage: Option<Sabotage>) -> Result<Summary, Box<Failure>> {
+pub fn run_with(seed: u64, options: Options) -> Result<Summary, Box<Failure>> {
     let mut trace = VecDeque::new();
-    let result = Run::new(seed, sabotage).and_then(|mut run| {
+    let result = Run::new(seed, options).and_then(|mut run| {
         let result = run.carry_out();
         trace = std::mem::take(&mut run.trace);
         result
@@ -108,13 +187,15 @@ fn stopped(node: usize) -> impl Fn(Stopped) -> Violation {
 }
 
 impl Run {
-    fn new(seed: u64, sabotage: Option<Sabotage>) -> Result<Self, Violation> {
-        let plan = Plan::draw(seed);
+    fn new(seed: u64, options: Options) -> Result<Self, Violation> {
+        let Options { sabotage, backing, faults } = options;
+        let plan = Plan::draw(seed, &faults);
         let genesis = consortium::genesis();
         let mut signing = Random::stream(seed, 2);
         let transactions = consortium::transactions(genesis.chain_id(), TRANSACTIONS, &mut signing);
-        let nodes: Result<Vec<Node>, Violation> =
-            (0..NODES).map(|index| Node::new(index, plan.skew_ms[index]).map_err(stopped(index))).collect();
+        let nodes: Result<Vec<Node>, Violation> = (0..NODES)
+            .map(|index| Node::new(index, plan.skew_ms[index], backing).map_err(stopped(index)))
+            .collect();
         Ok(Self {
             plan,
             genesis,
@@ -134,12 +215,25 @@ impl Run {
             lost: 0,
             crashes: 0,
             crashes_within_a_step: 0,
+            lost_disks: 0,
+            votes_again: 0,
+            torn: 0,
+            refused: 0,
+            slow_ms: 0,
+            busy_until_ms: [0; NODES],
         })
     }
 
     fn carry_out(&mut self) -> Result<Summary, Violation> {
         for crash in self.plan.crashes.clone() {
             self.at(crash.at_ms, Event::Crash { crash });
+        }
+        for fault in self.plan.disk_faults.clone() {
+            self.at(fault.at_ms, Event::DiskFails { fault });
+            self.at(fault.until_ms, Event::DiskHeals { fault });
+        }
+        for jump in self.plan.jumps.clone() {
+            self.at(jump.at_ms, Event::ClockJumps { jump });
         }
         for (transaction, at_ms) in self.plan.submissions_ms.clone().into_iter().enumerate() {
             self.at(at_ms, Event::Submit { transaction, attempt: 0 });
@@ -175,9 +269,27 @@ impl Run {
         self.trace.push_back(format!("{:>7} ms  {text}", self.now_ms));
     }
 
+    /// The node that has to do something for an event, and waits for its disk meanwhile.
+    fn waits(&self, event: &Event) -> Option<u64> {
+        let node = match event {
+            Event::Deliver { to, .. } => *to,
+            Event::Timer { node, .. } | Event::Wake { node, .. } | Event::Tick { node, .. } => *node,
+            _ => return None,
+        };
+        Some(self.busy_until_ms[node]).filter(|until_ms| *until_ms > self.now_ms)
+    }
+
     fn handle(&mut self, event: Event) -> Result<(), Violation> {
+        if let Some(until_ms) = self.waits(&event) {
+            self.at(until_ms, event);
+            return Ok(());
+        }
         match event {
-            Event::Deliver { from, to, frame } => {
+            Event::Deliver { from, to, life, frame } => {
+                // A connection does not outlive a process: what was on its way before a start tells nothing after it.
+                if matches!(frame, Frame::Status(_)) && from < VALIDATORS && self.lives(to, life) {
+                    self.nodes[to].told.insert(from);
+                }
                 let peer = self.nodes[from].peer;
                 let name = frame.name();
                 self.step(
@@ -227,6 +339,16 @@ impl Run {
             }
             Event::PowerOff { .. } => Ok(()),
             Event::Restart { node } => self.start(node),
+            Event::DiskFails { fault } => {
+                self.note(format!("the disk of node {}: {:?}", fault.node, fault.trouble));
+                self.set_disk(fault, true)
+            }
+            Event::DiskHeals { fault } => self.set_disk(fault, false),
+            Event::ClockJumps { jump } => {
+                self.note(format!("the clock of node {} jumps to {} ms", jump.node, jump.skew_ms));
+                self.nodes[jump.node].skew_ms = jump.skew_ms;
+                Ok(())
+            }
         }
     }
 
@@ -251,11 +373,65 @@ impl Run {
         let after = self.position(index);
         let moved = if before == after { String::new() } else { format!(" -> {after}") };
         self.note(format!("node {index} ({before}): {what}{moved}"));
-        result.map_err(stopped(index))?;
-        self.after_step(index)
+        self.after_step(index)?;
+        match result {
+            Err(error) if self.nodes[index].machine.is_some() => self.disk_failed(index, error),
+            // Its power went before it could stop by itself.
+            Err(_) | Ok(()) => Ok(()),
+        }
+    }
+
+    fn set_disk(&mut self, fault: DiskFault, fails: bool) -> Result<(), Violation> {
+        let disk = &self.nodes[fault.node].disk;
+        match fault.trouble {
+            DiskTrouble::Torn { after } => disk.tear_after(fails.then_some(after)),
+            DiskTrouble::Full => disk.set_full(fails),
+            DiskTrouble::Slow { ms_per_write } => disk.set_delay(if fails { ms_per_write } else { 0 }),
+            DiskTrouble::Lost if fails => return self.lose_disk(fault.node, fault.until_ms),
+            DiskTrouble::Lost => {}
+        }
+        Ok(())
+    }
+
+    fn lose_disk(&mut self, index: usize, until_ms: u64) -> Result<(), Violation> {
+        let ran = self.nodes[index].machine.is_some();
+        self.lost_disks += 1;
+        self.nodes[index].lose_disk().map_err(stopped(index))?;
+        self.checker.lost_disk(index);
+        if ran {
+            self.at(until_ms, Event::Restart { node: index });
+        }
+        Ok(())
+    }
+
+    /// A validator that has passed every height at which it may have voted starts again with its key.
+    fn vote_again(&mut self, index: usize) -> Result<(), Violation> {
+        if !self.nodes[index].may_vote_again(self.checker.tip(index)) {
+            return Ok(());
+        }
+        self.note(format!("node {index} votes again"));
+        self.votes_again += 1;
+        self.nodes[index].abstains = None;
+        self.lose_power(index, 0)
+    }
+
+    /// A node has stopped: if its disk was made to fail it is started again, otherwise it must not have.
+    fn disk_failed(&mut self, index: usize, error: Stopped) -> Result<(), Violation> {
+        let disk = &self.nodes[index].disk;
+        let (torn, refused) = (disk.take_torn(), disk.take_refused());
+        self.torn += u64::from(torn);
+        self.refused += u64::from(refused);
+        if !torn && !refused {
+            return Err(stopped(index)(error));
+        }
+        self.note(format!("node {index} stopped: {error}"));
+        self.lose_power(index, RESTART_MS)
     }
 
     fn after_step(&mut self, index: usize) -> Result<(), Violation> {
+        let delay_ms = self.nodes[index].disk.take_delay_ms();
+        self.slow_ms += delay_ms;
+        self.busy_until_ms[index] = self.busy_until_ms[index].max(self.now_ms + delay_ms);
         self.carry(index)?;
         let next = self.checker.tip(index).next();
         for block in self.nodes[index].blocks(next).map_err(stopped(index))? {
@@ -265,7 +441,7 @@ impl Run {
             self.crashes_within_a_step += 1;
             self.lose_power(index, self.down_ms[index])?;
         }
-        Ok(())
+        self.vote_again(index)
     }
 
     /// Does what a node wants sent and waited for.
@@ -306,10 +482,13 @@ impl Run {
             self.lost += 1;
             return;
         }
+        // What a slow disk holds up leaves when it is done.
+        let life = self.nodes[to].life;
+        let sent_ms = self.now_ms.max(self.busy_until_ms[from]);
         if doubled {
-            self.at(self.now_ms + delays[1], Event::Deliver { from, to, frame: frame.clone() });
+            self.at(sent_ms + delays[1], Event::Deliver { from, to, life, frame: frame.clone() });
         }
-        self.at(self.now_ms + delays[0], Event::Deliver { from, to, frame });
+        self.at(sent_ms + delays[0], Event::Deliver { from, to, life, frame });
     }
 
     /// A client submits a transaction, again and again to one node or another until it is committed; some clients then
@@ -369,7 +548,11 @@ impl Run {
     fn start(&mut self, index: usize) -> Result<(), Violation> {
         let sabotage = self.sabotage;
         let node = &mut self.nodes[index];
-        node.start(&self.genesis, self.now_ms, sabotage).map_err(stopped(index))?;
+        self.busy_until_ms[index] = self.now_ms;
+        if let Err(error) = node.start(&self.genesis, self.now_ms, sabotage) {
+            return self.disk_failed(index, error);
+        }
+        let node = &self.nodes[index];
         let life = node.life;
         let position = self.position(index);
         self.note(format!("node {index} starts at {position}"));
@@ -435,6 +618,11 @@ impl Run {
             lost: self.lost,
             crashes: self.crashes,
             crashes_within_a_step: self.crashes_within_a_step,
+            lost_disks: self.lost_disks,
+            votes_again: self.votes_again,
+            torn: self.torn,
+            refused: self.refused,
+            slow_ms: self.slow_ms,
             counts,
         }
     }

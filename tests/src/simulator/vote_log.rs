@@ -8,7 +8,7 @@ use yilian_spec::height::Height;
 use super::random::Random;
 
 /// The log of one height; a new height begins a new one, as in the engine.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct VoteLog {
     height: Option<Height>,
     flushed: Vec<Input<LedgerContext>>,

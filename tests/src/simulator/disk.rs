@@ -1,0 +1,291 @@
+//! The disk of a simulated node: sorted maps in memory, or a real RocksDB, and in front of either the faults that a disk
+//! can have. It outlives the node's power.
+
+use std::io::{Error as IoError, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tempfile::TempDir;
+use yilian_node::storage::database::{Database, StorageOptions};
+use yilian_node::storage::disk::{Batch, Column, Disk, DiskSnapshot, Pair, ReadBytes, WriteBytes};
+use yilian_node::storage::error::StorageError;
+
+use super::host::Stopped;
+use super::memory::{Memory, Row, Write};
+
+/// On what the nodes of a run keep their ledgers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backing {
+    /// Sorted maps.
+    #[default]
+    Memory,
+    /// RocksDB, in a temporary directory.
+    RocksDb,
+}
+
+/// What is about to go wrong, or has, on one disk.
+#[derive(Debug, Default)]
+struct Faults {
+    /// Batches until one is torn: the power goes in the middle of it.
+    torn_after: Option<u32>,
+    torn: bool,
+    full: bool,
+    delay_ms_per_write: u64,
+    delay_ms: u64,
+    /// Whether a full disk refused a write.
+    refused: bool,
+}
+
+/// A node's disk. Copies are the same disk.
+#[derive(Clone)]
+pub struct NodeDisk {
+    backing: Backing,
+    memory: Arc<Mutex<Memory>>,
+    directory: Option<Arc<TempDir>>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A directory for a database: in memory where the system offers that, since what is tested here is what is written in
+/// which order, not the device.
+fn directory() -> Result<TempDir, Stopped> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("yilian-simulator-");
+    let in_memory = PathBuf::from("/dev/shm");
+    let made = if in_memory.is_dir() { builder.tempdir_in(in_memory) } else { builder.tempdir() };
+    made.or_else(|_| builder.tempdir())
+        .map_err(|error| Stopped(format!("no directory for a node's ledger: {error}")))
+}
+
+impl NodeDisk {
+    /// An empty disk.
+    ///
+    /// # Errors
+    /// When there is no place for its files.
+    pub fn new(backing: Backing) -> Result<Self, Stopped> {
+        let directory = match backing {
+            Backing::Memory => None,
+            Backing::RocksDb => Some(Arc::new(directory()?)),
+        };
+        Ok(Self { backing, memory: Arc::default(), directory, faults: Arc::default() })
+    }
+
+    /// Opens it, as a node does when it starts.
+    ///
+    /// # Errors
+    /// When the database does not open.
+    pub fn open(&self) -> Result<Box<dyn Disk>, StorageError> {
+        let disk: Box<dyn Disk> = match &self.directory {
+            None => Box::new(MemoryDisk(Arc::clone(&self.memory))),
+            Some(directory) => {
+                // A run has a few hundred rows; five nodes of them share one process.
+                let memory = StorageOptions { block_cache_bytes: 1 << 20, write_buffers_bytes: 4 << 20 };
+                Box::new(Database::open(directory.path(), true, memory)?)
+            }
+        };
+        Ok(Box::new(FaultyDisk { disk, faults: Arc::clone(&self.faults) }))
+    }
+
+    /// Everything on it is gone: a new disk, without faults.
+    ///
+    /// # Errors
+    /// When there is no place for its files.
+    pub fn wipe(&mut self) -> Result<(), Stopped> {
+        *self = Self::new(self.backing)?;
+        Ok(())
+    }
+
+    /// The power goes in the middle of the batch after so many more; `None`: it does not.
+    pub fn tear_after(&self, batches: Option<u32>) {
+        lock(&self.faults).torn_after = batches;
+    }
+
+    /// Whether the power went in the middle of a batch since this was last asked.
+    pub fn take_torn(&self) -> bool {
+        let mut faults = lock(&self.faults);
+        faults.torn_after = None;
+        std::mem::take(&mut faults.torn)
+    }
+
+    /// From now on it refuses writes, or takes them again.
+    pub fn set_full(&self, full: bool) {
+        lock(&self.faults).full = full;
+    }
+
+    /// From now on a write takes so long.
+    pub fn set_delay(&self, ms_per_write: u64) {
+        lock(&self.faults).delay_ms_per_write = ms_per_write;
+    }
+
+    /// How long the writes took since this was last asked.
+    pub fn take_delay_ms(&self) -> u64 {
+        std::mem::take(&mut lock(&self.faults).delay_ms)
+    }
+
+    /// Whether it refused a write since this was last asked.
+    pub fn take_refused(&self) -> bool {
+        std::mem::take(&mut lock(&self.faults).refused)
+    }
+}
+
+/// Rows in memory.
+struct MemoryDisk(Arc<Mutex<Memory>>);
+
+struct MemoryBatch<'a> {
+    disk: &'a MemoryDisk,
+    writes: Vec<Write>,
+}
+
+impl ReadBytes for MemoryDisk {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        lock(&self.0).get(column, key)
+    }
+
+    fn with(
+        &self,
+        column: Column,
+        key: &[u8],
+        read: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Result<(), StorageError> {
+        let row = lock(&self.0).row(column, key);
+        read(row.as_deref());
+        Ok(())
+    }
+
+    fn scan<'a>(
+        &'a self,
+        column: Column,
+        start: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a> {
+        let rows = lock(&self.0).clone();
+        Box::new(rows.rows_from(column, start))
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn batch(&self) -> Batch<'_> {
+        Batch::new(MemoryBatch { disk: self, writes: Vec::new() })
+    }
+
+    fn snapshot(&self) -> DiskSnapshot<'_> {
+        Box::new(lock(&self.0).clone())
+    }
+
+    fn dir(&self) -> &Path {
+        Path::new("memory")
+    }
+
+    fn bytes(&self) -> Result<u64, StorageError> {
+        Ok(lock(&self.0).bytes())
+    }
+
+    fn database(&self) -> Option<&Database> {
+        None
+    }
+}
+
+impl WriteBytes for MemoryBatch<'_> {
+    fn put(&mut self, column: Column, key: &[u8], value: &[u8]) {
+        self.writes.push((column, key.to_vec(), Some(Row::from(value))));
+    }
+
+    fn delete(&mut self, column: Column, key: &[u8]) {
+        self.writes.push((column, key.to_vec(), None));
+    }
+
+    fn write_synced(self: Box<Self>) -> Result<(), StorageError> {
+        lock(&self.disk.0).apply(self.writes);
+        Ok(())
+    }
+}
+
+/// A disk with its faults.
+struct FaultyDisk {
+    disk: Box<dyn Disk>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+struct FaultyBatch<'a> {
+    disk: &'a FaultyDisk,
+    batch: Batch<'a>,
+}
+
+impl ReadBytes for FaultyDisk {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.disk.get(column, key)
+    }
+
+    fn with(
+        &self,
+        column: Column,
+        key: &[u8],
+        read: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Result<(), StorageError> {
+        self.disk.with(column, key, read)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        column: Column,
+        start: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a> {
+        self.disk.scan(column, start)
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn batch(&self) -> Batch<'_> {
+        Batch::new(FaultyBatch { disk: self, batch: self.disk.batch() })
+    }
+
+    fn snapshot(&self) -> DiskSnapshot<'_> {
+        self.disk.snapshot()
+    }
+
+    fn dir(&self) -> &Path {
+        self.disk.dir()
+    }
+
+    fn bytes(&self) -> Result<u64, StorageError> {
+        self.disk.bytes()
+    }
+
+    fn database(&self) -> Option<&Database> {
+        self.disk.database()
+    }
+}
+
+impl WriteBytes for FaultyBatch<'_> {
+    fn put(&mut self, column: Column, key: &[u8], value: &[u8]) {
+        self.batch.put(column, key, value);
+    }
+
+    fn delete(&mut self, column: Column, key: &[u8]) {
+        self.batch.delete(column, key);
+    }
+
+    fn write_synced(self: Box<Self>) -> Result<(), StorageError> {
+        let mut faults = lock(&self.disk.faults);
+        let failed =
+            |kind: ErrorKind| StorageError::Disk { action: "writing a batch", source: IoError::from(kind) };
+        match &mut faults.torn_after {
+            Some(0) => {
+                // A batch is whole or not there: its record's checksum does not fit when the database opens again.
+                faults.torn = true;
+                return Err(failed(ErrorKind::Interrupted));
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        if faults.full {
+            faults.refused = true;
+            return Err(failed(ErrorKind::StorageFull));
+        }
+        faults.delay_ms += faults.delay_ms_per_write;
+        drop(faults);
+        self.batch.write_synced()
+    }
+}
