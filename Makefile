@@ -19,9 +19,11 @@ bench: build
 	@$(TARGET_DIR)/release/yilian-bench $(if $(JSON),--json $(JSON)) $(BENCH_FLAGS)
 
 # A consortium in one thread for each of SEEDS seeds, or for one SEED again, with all faults or those that FAULTS names
-# (tests/src/simulator/faults.rs). A failure names its seed and its last steps.
+# (tests/src/simulator/faults.rs); LIAR names a way in which a validator lies (tests/src/simulator/liars). A failure names
+# its seed, the fewest faults that show it, and its last steps.
 sim: install-needs
 	SIM_SEEDS=$(or $(SEEDS),1000) $(if $(SEED),SIM_SEED=$(SEED)) $(if $(FAULTS),SIM_FAULTS=$(FAULTS)) \
+		$(if $(LIAR),SIM_LIAR=$(LIAR)) \
 		cargo test $(CARGO_FLAGS) --workspace --test simulation agreement -- --nocapture
 
 # Forged proofs and crafted signatures in bulk, none of which may pass. COUNT says how many proofs.

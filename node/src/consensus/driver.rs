@@ -1,40 +1,31 @@
-//! Drives the application with the engine's messages: one thread, one loop, one writer.
+//! Drives a [`Participant`] with the engine's messages: one thread, one loop, one writer.
 //!
 //! The loop runs on a thread of its own, because building, executing and committing block for long; its small
 //! runtime only waits. Between heights it rests, see [`super::pacing`]. An error of the application ends the loop
 //! and with it the node: the engine is never answered with "restart this height", which would wipe its log.
 
-mod proposals;
-
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_malachitebft_app_channel::app::consensus::VoteExtensionError;
 use arc_malachitebft_app_channel::app::engine::host::{HeightParams, Next};
-use arc_malachitebft_app_channel::app::types::MisbehaviorEvidence;
-use arc_malachitebft_app_channel::app::types::core as engine;
-use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use arc_malachitebft_app_channel::{AppMsg, Reply};
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use yilian_spec::height::Height;
 use yilian_spec::id::ChainId;
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::signature::SecretKey;
 
 use super::assembler::Window;
-use super::certificate::{extended_certificate, spec_certificate};
 use super::codec::encode_work;
-use super::context::{EngineHeight, LedgerContext, ValidatorSet};
+use super::context::{EngineHeight, LedgerContext};
 use super::engine::ConsensusError;
-use super::pacing::{Pace, Pacer, Situation};
-use super::proposal::CompleteProposal;
+use super::pacing::Pace;
+use super::participant::Participant;
 use super::status::{ConsensusStatus, Phase};
 use super::timeouts::EngineTimeouts;
-use crate::application::{Application, Misbehaviour, MisbehaviourKind, StartPoint};
-use crate::network::limits::SYNC_RESPONSE_BYTES_MAX;
+use crate::application::Application;
+use crate::clock::{Clock as _, SystemClock};
 use crate::network::{NetworkHandle, Topic};
-
-/// What remains of a sync response for lengths and certificates.
-const SYNC_OVERHEAD_BYTES: usize = 1024 * 1024;
 
 type Message = AppMsg<LedgerContext>;
 
@@ -58,20 +49,10 @@ pub struct Links {
 
 /// The driver's state.
 pub struct Driver<A> {
-    application: A,
-    chain_id: ChainId,
-    key: Option<SecretKey>,
+    participant: Participant<A>,
     links: Links,
     clock: Instant,
-    pacer: Pacer,
-    start: StartPoint,
-    validators: Arc<ValidatorSet>,
     resting: Option<Resting>,
-    early: Vec<CompleteProposal>,
-    /// The last height whose block came by value sync.
-    synced: Option<Height>,
-    /// The last height for whose round 0 a valid block was received.
-    proposed: Option<Height>,
 }
 
 struct Resting {
@@ -85,31 +66,14 @@ impl<A: Application> Driver<A> {
     /// # Errors
     /// When the application cannot start.
     pub fn new(
-        mut application: A,
+        application: A,
         chain_id: ChainId,
         key: Option<SecretKey>,
         heartbeat_ms: u64,
         links: Links,
     ) -> Result<Self, ConsensusError> {
-        let start = application.start()?;
-        let validators = Arc::new(ValidatorSet::new(&start));
-        let pacer = Pacer::new(heartbeat_ms, 0);
-        let clock = Instant::now();
-        let (resting, early, synced, proposed) = (None, Vec::new(), None, None);
-        let driver = Self {
-            application,
-            chain_id,
-            key,
-            links,
-            clock,
-            pacer,
-            start,
-            validators,
-            resting,
-            early,
-            synced,
-            proposed,
-        };
+        let participant = Participant::new(application, chain_id, key, heartbeat_ms, 0)?;
+        let driver = Self { participant, links, clock: Instant::now(), resting: None };
         driver.publish_window();
         Ok(driver)
     }
@@ -151,27 +115,18 @@ impl<A: Application> Driver<A> {
 
     /// Starts the next height if it is time; otherwise says when to look again.
     fn release(&mut self) -> Result<Option<u64>, ConsensusError> {
-        let Some(resting) = &self.resting else { return Ok(None) };
-        let situation = Situation {
-            now_ms: self.now_ms(),
-            since_ms: resting.since_ms,
-            next: self.start.height,
-            peer_height: *self.links.peer_height.borrow(),
-            own_work: self.application.has_work(),
-            catching_up: self.synced.is_some_and(|height| height.next() == self.start.height),
-            proposed: self.proposed == Some(self.start.height)
-                || self.early.iter().any(|early| self.opens(early)),
-        };
-        let announce = match self.pacer.decide(situation) {
+        let Some(Resting { since_ms, .. }) = self.resting else { return Ok(None) };
+        let peer_height = *self.links.peer_height.borrow();
+        let announce = match self.participant.pace(self.now_ms(), since_ms, peer_height) {
             Pace::WaitUntil { at_ms } => return Ok(Some(at_ms)),
             Pace::Start { announce } => announce,
         };
         let Some(resting) = self.resting.take() else { return Ok(None) };
+        let (height, parameters) = self.height_parameters();
         if announce {
             // A full queue means that the peers hear enough of us already.
-            self.links.network.try_broadcast(Topic::Work, encode_work(self.start.height));
+            self.links.network.try_broadcast(Topic::Work, encode_work(height.ledger()));
         }
-        let (height, parameters) = self.height_parameters();
         if resting.reply.send(Next::Start(height, parameters)).is_err() {
             return Err(ConsensusError::EngineEnded);
         }
@@ -189,44 +144,48 @@ impl<A: Application> Driver<A> {
             AppMsg::StartedRound { height, round, reply_value, .. } => {
                 // Before the engine says anything in the new round, since it waits for the answer.
                 self.links.network.clear_standing().await?;
-                let values = self.started_round(height, round)?;
+                self.set_phase(Phase::Deciding { round: round.as_u32().unwrap_or(0) });
+                let values = self.participant.started_round(height, round, SystemClock.now_ms())?;
                 answer(reply_value, values);
             }
             AppMsg::GetValue { height, round, reply, .. } => {
-                if let Some(value) = self.value_to_propose(height, round).await? {
-                    answer(reply, value);
+                if let Some(own) = self.participant.value_to_propose(height, round, SystemClock.now_ms())? {
+                    self.stream(own.parts).await?;
+                    answer(reply, own.value);
                 }
             }
             AppMsg::RestreamProposal { height, round, valid_round, value_id, .. } => {
-                self.restream(height, round, valid_round, value_id).await?;
+                let parts = self.participant.parts_again(height, round, valid_round, value_id)?;
+                self.stream(parts).await?;
             }
             AppMsg::GetHistoryMinHeight { reply } => {
-                let lowest = self.application.lowest_height()?;
+                let lowest = self.participant.application_mut().lowest_height()?;
                 answer(reply, lowest.into());
             }
             AppMsg::ReceivedProposalPart { part, reply, .. } => {
                 let value = match part.content.into_data() {
-                    Some(complete) => self.received(complete)?,
+                    Some(complete) => self.participant.received(complete, SystemClock.now_ms())?,
                     None => None,
                 };
                 answer(reply, value);
             }
             AppMsg::Decided { certificate, reply, .. } => {
-                self.commit(&certificate)?;
+                self.participant.commit(&certificate)?;
+                self.links.status.send_modify(|status| status.committed(certificate.height.ledger()));
                 answer(reply, ());
             }
-            AppMsg::Finalized { evidence, reply, .. } => self.finalized(&evidence, reply)?,
+            AppMsg::Finalized { evidence, reply, .. } => {
+                self.participant.finalized(&evidence)?;
+                self.publish_window();
+                self.set_phase(Phase::Resting);
+                self.resting = Some(Resting { since_ms: self.now_ms(), reply });
+            }
             AppMsg::GetDecidedValues { range, reply } => {
-                let heights = range.start().ledger()..=range.end().ledger();
-                let bytes_max = SYNC_RESPONSE_BYTES_MAX - SYNC_OVERHEAD_BYTES;
-                let blocks = self.application.decided(heights, bytes_max)?;
-                let values = blocks.into_iter().map(|block| {
-                    RawDecidedValue::new(block.bytes.into(), extended_certificate(&block.certificate))
-                });
-                answer(reply, values.collect());
+                let values = self.participant.decided(&range)?;
+                answer(reply, values);
             }
             AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
-                let outcome = self.synced_value(height, round, proposer, &value_bytes)?;
+                let outcome = self.participant.synced_value(height, round, proposer, &value_bytes)?;
                 answer(reply, outcome);
             }
             // Extensions are disabled at every height; these two do not occur.
@@ -239,59 +198,31 @@ impl<A: Application> Driver<A> {
         Ok(())
     }
 
-    fn commit(
-        &mut self,
-        certificate: &engine::CommitCertificate<LedgerContext>,
-    ) -> Result<(), ConsensusError> {
-        let certificate = spec_certificate(certificate).ok_or(ConsensusError::EngineEnded)?;
-        self.application.commit(&certificate)?;
-        self.links.status.send_modify(|status| status.committed(certificate.height));
-        Ok(())
-    }
-
-    /// Prepares the next height and rests until it is time.
-    fn finalized(
-        &mut self,
-        evidence: &MisbehaviorEvidence<LedgerContext>,
-        reply: Reply<Next<LedgerContext>>,
-    ) -> Result<(), ConsensusError> {
-        let seen = misbehaviour(self.start.height, evidence);
-        if !seen.is_empty() {
-            self.application.misbehaved(&seen);
+    /// Sends the parts of a proposal, also to peers that connect within the round.
+    async fn stream(&self, parts: Vec<Bytes>) -> Result<(), ConsensusError> {
+        for part in parts {
+            self.links.network.broadcast_standing(Topic::Part, part).await?;
         }
-        self.start = self.application.start()?;
-        self.validators = Arc::new(ValidatorSet::new(&self.start));
-        self.publish_window();
-        self.set_phase(Phase::Resting);
-        self.resting = Some(Resting { since_ms: self.now_ms(), reply });
         Ok(())
-    }
-
-    /// Whether a proposal is that of round 0 of the next height by the proposer whose turn it is.
-    fn opens(&self, proposal: &CompleteProposal) -> bool {
-        let manifest = &proposal.manifest;
-        let turn = self.validators.proposer(self.start.height.into(), 0);
-        let signed_by_turn = *engine::Validator::public_key(turn) == manifest.proposer;
-        manifest.height == self.start.height && manifest.round == 0 && signed_by_turn
     }
 
     fn height_parameters(&self) -> (EngineHeight, HeightParams<LedgerContext>) {
+        let start = self.participant.start();
         let parameters = HeightParams::new(
-            (*self.validators).clone(),
-            EngineTimeouts(self.start.timeouts),
-            self.start.target_time_ms.map(Duration::from_millis),
+            (**self.participant.validators()).clone(),
+            EngineTimeouts(start.timeouts),
+            start.target_time_ms.map(Duration::from_millis),
         );
-        (self.start.height.into(), parameters)
+        (start.height.into(), parameters)
     }
 
     fn publish_window(&self) {
-        let window = Window { height: self.start.height, validators: Arc::clone(&self.validators) };
-        self.links.window.send_replace(Some(window));
+        self.links.window.send_replace(Some(self.participant.window()));
     }
 
     fn set_phase(&self, phase: Phase) {
-        let is_validator = self.key.as_ref().is_some_and(|key| self.validators.contains(&key.public_key()));
-        self.links.status.send_modify(|status| status.enter(self.start.height, phase, is_validator));
+        let (height, is_validator) = (self.participant.start().height, self.participant.is_validator());
+        self.links.status.send_modify(|status| status.enter(height, phase, is_validator));
     }
 
     fn now_ms(&self) -> u64 {
@@ -304,12 +235,4 @@ fn answer<T>(reply: Reply<T>, value: T) {
     if reply.send(value).is_err() {
         tracing::debug!("the engine no longer waits for an answer");
     }
-}
-
-fn misbehaviour(height: Height, evidence: &MisbehaviorEvidence<LedgerContext>) -> Vec<Misbehaviour> {
-    let entry = |validator: PublicKey, kind| Misbehaviour { validator, height, kind };
-    let votes = evidence.votes.iter().map(|(voter, _)| entry(voter.0, MisbehaviourKind::DoubleVote));
-    let proposals =
-        evidence.proposals.iter().map(|(proposer, _)| entry(proposer.0, MisbehaviourKind::DoubleProposal));
-    votes.chain(proposals).collect()
 }

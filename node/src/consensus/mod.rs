@@ -9,12 +9,15 @@
 //!              ▲                                                                          │ one message at a time
 //!              └──── parts, work notices ◄──────────────── driver::Driver ◄───────────────┘
 //!                                                               │ one thread
+//!                                                     participant::Participant  (no runtime, no clock)
+//!                                                               │
 //!                                                       crate::application::Application
 //! ```
 //!
 //! The engine runs Tendermint and keeps a log of what it signed, flushed before anything leaves. It votes on block
-//! ids; the bytes travel as signed parts ([`proposal`], [`assembler`]). The [`driver`] asks the application to
-//! build, check, remember and commit blocks, and rests between heights while there is no work ([`pacing`]).
+//! ids; the bytes travel as signed parts ([`proposal`], [`assembler`]). The [`driver`] passes the engine's messages to the
+//! [`participant`], which has the application build, check, remember and commit blocks, and rests between heights while
+//! there is no work ([`pacing`]).
 //!
 //! What stops the node, each with its own message: a failed application call, a failed log of votes, an engine
 //! that ends unasked. Nothing of these is retried in place.
@@ -28,6 +31,7 @@ pub mod context;
 mod driver;
 mod engine;
 pub mod pacing;
+pub mod participant;
 pub mod proposal;
 pub mod signing;
 pub mod status;

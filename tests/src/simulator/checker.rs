@@ -7,12 +7,13 @@
 //! | a node commits height after height | at every commit |
 //! | no transaction stands on the ledger twice | at every commit |
 //! | what a node committed is there after it lost power | at every restart |
+//! | nobody honest refuses or accuses anybody honest | at every step |
 //! | no honest validator signs two things of which it may sign one | at every vote and proposal sent |
 //! | every block follows from the ones before it; the state root is the definition's | at the end, from one node's log |
 //! | every row of every disk is what the blocks say | at the end, the node's own audit |
 //! | every transaction is committed on every node once nothing fails any more | at the end |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arc_malachitebft_app_channel::app::types::SignedConsensusMsg;
 use arc_malachitebft_app_channel::app::types::core as engine;
@@ -20,6 +21,7 @@ use engine::NilOrVal;
 use sha2::{Digest, Sha256};
 use yilian_node::application::reader::StoredBlock;
 use yilian_node::consensus::context::LedgerContext;
+use yilian_spec::block::CommitCertificate;
 use yilian_spec::codec;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, TransactionId};
@@ -31,7 +33,10 @@ use super::replay::Difference;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// Two nodes hold different blocks.
-    #[error("height {height}: node {node} holds {found}, node {other} holds {expected}")]
+    #[error(
+        "height {height}: node {node} holds {found}, node {other} holds {expected}; under both stand the signatures of {}",
+        signers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
     Disagreement {
         /// Where.
         height: Height,
@@ -43,6 +48,8 @@ pub enum Violation {
         other: usize,
         /// What it holds.
         expected: BlockId,
+        /// Who signed both certificates: those that lied.
+        signers: Vec<PublicKey>,
     },
     /// The same block id, but other bytes on disk.
     #[error("height {height}: nodes {node} and {other} hold different bytes under the same block id")]
@@ -120,13 +127,23 @@ pub enum Violation {
         /// Why.
         reason: String,
     },
-    /// A good transaction was refused.
-    #[error("node {node} refused a good transaction: {reason}")]
+    /// Something good was refused: a transaction, a block, or what an honest node sent.
+    #[error("node {node} refused what is good: {reason}")]
     Refused {
         /// Who.
         node: usize,
         /// Why.
         reason: String,
+    },
+    /// An honest validator is accused of signing twice.
+    #[error("node {node} accuses the honest validator {validator} of signing twice at height {height}")]
+    Accused {
+        /// By whom.
+        node: usize,
+        /// Who.
+        validator: PublicKey,
+        /// Where.
+        height: Height,
     },
     /// Nothing fails any more, but the ledger does not go on.
     #[error("no progress long after the faults ended: {state}")]
@@ -141,6 +158,7 @@ struct Committed {
     node: usize,
     block_id: BlockId,
     digest: [u8; 32],
+    certificate: CommitCertificate,
 }
 
 type Position = (&'static str, Height, i64);
@@ -176,14 +194,16 @@ impl Checker {
             let other = first.node;
             if first.block_id != block_id {
                 let (found, expected) = (block_id, first.block_id);
-                return Err(Violation::Disagreement { height, node, found, other, expected });
+                let signers = signed_both(&first.certificate, &block.certificate);
+                return Err(Violation::Disagreement { height, node, found, other, expected, signers });
             }
             if first.digest != digest {
                 return Err(Violation::DifferentBytes { height, node, other });
             }
             return Ok(());
         }
-        self.chain.insert(height, Committed { node, block_id, digest });
+        let certificate = block.certificate.clone();
+        self.chain.insert(height, Committed { node, block_id, digest, certificate });
         for transaction in &block.transactions {
             let id = transaction.id();
             if let Some(first) = self.transactions.insert(id, height) {
@@ -268,6 +288,14 @@ impl Checker {
     pub fn transactions(&self) -> usize {
         self.transactions.len()
     }
+}
+
+/// The validators whose signatures stand under both.
+fn signed_both(one: &CommitCertificate, other: &CommitCertificate) -> Vec<PublicKey> {
+    let of = |certificate: &CommitCertificate| -> BTreeSet<PublicKey> {
+        certificate.signatures.iter().map(|signature| signature.validator).collect()
+    };
+    of(one).intersection(&of(other)).copied().collect()
 }
 
 /// Of all that must be equal on all nodes; certificates need not be.

@@ -10,7 +10,7 @@ use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::{
     AccessScope, Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity,
 };
-use yilian_spec::signature::SecretKey;
+use yilian_spec::signature::{PublicKey, SecretKey};
 use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::{Transaction, TransactionBody};
 
@@ -36,6 +36,12 @@ fn secret(member: usize, role: Role) -> SecretKey {
 /// The key with which a member's node votes.
 pub fn validator_key(member: usize) -> SecretKey {
     secret(member, Role::Validator)
+}
+
+/// The secret half of a key of this consortium.
+pub fn secret_of(key: &PublicKey) -> Option<SecretKey> {
+    let secrets = (0..VALIDATORS).flat_map(|member| Role::ALL.map(|role| secret(member, role)));
+    secrets.into_iter().find(|secret| secret.public_key() == *key)
 }
 
 fn institution(member: usize) -> InstitutionId {

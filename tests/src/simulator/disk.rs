@@ -1,6 +1,7 @@
 //! The disk of a simulated node: sorted maps in memory, or a real RocksDB, and in front of either the faults that a disk
 //! can have. It outlives the node's power.
 
+use std::collections::BTreeSet;
 use std::io::{Error as IoError, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,13 +28,45 @@ pub enum Backing {
 #[derive(Debug, Default)]
 struct Faults {
     /// Batches until one is torn: the power goes in the middle of it.
-    torn_after: Option<u32>,
+    torn_after: Option<u64>,
     torn: bool,
     full: bool,
     delay_ms_per_write: u64,
     delay_ms: u64,
     /// Whether a full disk refused a write.
     refused: bool,
+    /// Rows with a bit that turned over: their block's checksum does not fit.
+    damaged: BTreeSet<Place>,
+    /// Whether one of those was read.
+    noticed: bool,
+}
+
+/// A row's place.
+type Place = (Column, Vec<u8>);
+
+fn failed(action: &'static str, kind: ErrorKind) -> StorageError {
+    StorageError::Disk { action, source: IoError::from(kind) }
+}
+
+impl Faults {
+    /// A write reaches the disk, after a while, or does not.
+    fn write(&mut self) -> Result<(), StorageError> {
+        if self.full {
+            self.refused = true;
+            return Err(failed("writing", ErrorKind::StorageFull));
+        }
+        self.delay_ms += self.delay_ms_per_write;
+        Ok(())
+    }
+
+    /// A row is read.
+    fn read(&mut self, column: Column, key: &[u8]) -> Result<(), StorageError> {
+        if !self.damaged.is_empty() && self.damaged.contains(&(column, key.to_vec())) {
+            self.noticed = true;
+            return Err(failed("reading a row under its checksum", ErrorKind::InvalidData));
+        }
+        Ok(())
+    }
 }
 
 /// A node's disk. Copies are the same disk.
@@ -98,8 +131,42 @@ impl NodeDisk {
         Ok(())
     }
 
+    /// What it holds now, for [`Self::forget`]; `None` of a real database.
+    pub fn remember(&self) -> Option<Memory> {
+        self.directory.is_none().then(|| lock(&self.memory).clone())
+    }
+
+    /// It holds again what it held, whatever it said it had kept since.
+    pub fn forget(&self, held: Memory) {
+        *lock(&self.memory) = held;
+    }
+
+    /// Turns a bit of some row over. Nothing happens on a real database, whose rows are not at hand.
+    pub fn flip(&self, position: u64) {
+        let place = lock(&self.memory).place(position);
+        lock(&self.faults).damaged.extend(place);
+    }
+
+    /// Whether a bit is turned over that no later write has replaced.
+    pub fn is_damaged(&self) -> bool {
+        !lock(&self.faults).damaged.is_empty()
+    }
+
+    /// Whether such a row was read since this was last asked.
+    pub fn take_noticed(&self) -> bool {
+        std::mem::take(&mut lock(&self.faults).noticed)
+    }
+
+    /// A write beside the ledger: the log of votes.
+    ///
+    /// # Errors
+    /// When the disk refuses it.
+    pub fn write(&self) -> Result<(), StorageError> {
+        lock(&self.faults).write()
+    }
+
     /// The power goes in the middle of the batch after so many more; `None`: it does not.
-    pub fn tear_after(&self, batches: Option<u32>) {
+    pub fn tear_after(&self, batches: Option<u64>) {
         lock(&self.faults).torn_after = batches;
     }
 
@@ -211,38 +278,59 @@ struct FaultyDisk {
 struct FaultyBatch<'a> {
     disk: &'a FaultyDisk,
     batch: Batch<'a>,
+    places: Vec<Place>,
 }
 
-impl ReadBytes for FaultyDisk {
-    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.disk.get(column, key)
-    }
-
-    fn with(
-        &self,
-        column: Column,
-        key: &[u8],
-        read: &mut dyn FnMut(Option<&[u8]>),
-    ) -> Result<(), StorageError> {
-        self.disk.with(column, key, read)
-    }
-
-    fn scan<'a>(
-        &'a self,
-        column: Column,
-        start: &[u8],
-    ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a> {
-        self.disk.scan(column, start)
-    }
+/// The rows at one moment, of which some cannot be read.
+struct FaultySnapshot<'a> {
+    rows: DiskSnapshot<'a>,
+    faults: Arc<Mutex<Faults>>,
 }
+
+/// Reads through to `rows`, unless what is read is damaged.
+macro_rules! read_with_faults {
+    ($reader:ty, $rows:ident) => {
+        impl ReadBytes for $reader {
+            fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+                lock(&self.faults).read(column, key)?;
+                self.$rows.get(column, key)
+            }
+
+            fn with(
+                &self,
+                column: Column,
+                key: &[u8],
+                read: &mut dyn FnMut(Option<&[u8]>),
+            ) -> Result<(), StorageError> {
+                lock(&self.faults).read(column, key)?;
+                self.$rows.with(column, key, read)
+            }
+
+            fn scan<'b>(
+                &'b self,
+                column: Column,
+                start: &[u8],
+            ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'b> {
+                Box::new(self.$rows.scan(column, start).map(move |pair| {
+                    let pair = pair?;
+                    lock(&self.faults).read(column, &pair.0)?;
+                    Ok(pair)
+                }))
+            }
+        }
+    };
+}
+
+read_with_faults!(FaultyDisk, disk);
+read_with_faults!(FaultySnapshot<'_>, rows);
 
 impl Disk for FaultyDisk {
     fn batch(&self) -> Batch<'_> {
-        Batch::new(FaultyBatch { disk: self, batch: self.disk.batch() })
+        Batch::new(FaultyBatch { disk: self, batch: self.disk.batch(), places: Vec::new() })
     }
 
     fn snapshot(&self) -> DiskSnapshot<'_> {
-        self.disk.snapshot()
+        Box::new(FaultySnapshot { rows: self.disk.snapshot(), faults: Arc::clone(&self.faults) })
     }
 
     fn dir(&self) -> &Path {
@@ -260,31 +348,33 @@ impl Disk for FaultyDisk {
 
 impl WriteBytes for FaultyBatch<'_> {
     fn put(&mut self, column: Column, key: &[u8], value: &[u8]) {
+        self.places.push((column, key.to_vec()));
         self.batch.put(column, key, value);
     }
 
     fn delete(&mut self, column: Column, key: &[u8]) {
+        self.places.push((column, key.to_vec()));
         self.batch.delete(column, key);
     }
 
     fn write_synced(self: Box<Self>) -> Result<(), StorageError> {
         let mut faults = lock(&self.disk.faults);
-        let failed =
-            |kind: ErrorKind| StorageError::Disk { action: "writing a batch", source: IoError::from(kind) };
         match &mut faults.torn_after {
             Some(0) => {
                 // A batch is whole or not there: its record's checksum does not fit when the database opens again.
                 faults.torn = true;
-                return Err(failed(ErrorKind::Interrupted));
+                return Err(failed("writing a batch", ErrorKind::Interrupted));
             }
             Some(left) => *left -= 1,
             None => {}
         }
-        if faults.full {
-            faults.refused = true;
-            return Err(failed(ErrorKind::StorageFull));
+        faults.write()?;
+        // A row that is written anew is read from where it was written.
+        if !faults.damaged.is_empty() {
+            self.places.iter().for_each(|place| {
+                faults.damaged.remove(place);
+            });
         }
-        faults.delay_ms += faults.delay_ms_per_write;
         drop(faults);
         self.batch.write_synced()
     }

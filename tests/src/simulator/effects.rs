@@ -3,15 +3,17 @@
 use std::future::Future;
 
 use arc_malachitebft_app_channel::app::consensus::{ConsensusMsg, VoteExtensionError};
+use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
 use arc_malachitebft_app_channel::app::types::codec::Codec;
 use arc_malachitebft_app_channel::app::types::core as engine;
-use arc_malachitebft_core_consensus::{Effect, LivenessMsg, Resumable as _, Resume};
+use arc_malachitebft_core_consensus::{Effect, Input, LivenessMsg, Resumable as _, Resume};
 use arc_malachitebft_signing::{Signer as _, Verifier as _, VerifierExt as _};
 use bytes::Bytes;
-use engine::Timeouts as _;
+use engine::{Timeouts as _, ValueOrigin};
 use futures::FutureExt as _;
+use yilian_node::clock::Clock as _;
 use yilian_node::consensus::codec::{CodecError, LedgerCodec};
-use yilian_node::consensus::context::LedgerContext;
+use yilian_node::consensus::context::{Address, LedgerContext};
 use yilian_node::consensus::timeouts::EngineTimeouts;
 use yilian_spec::signature::PublicKey;
 
@@ -21,11 +23,13 @@ use super::host::{Host, Stopped};
 type Answer = Result<Resume<LedgerContext>, Stopped>;
 
 /// Signing and verifying are asynchronous in the engine's interface alone.
-fn now<T>(future: impl Future<Output = T>) -> Result<T, Stopped> {
+/// The result of a future that waits for nothing.
+pub fn now<T>(future: impl Future<Output = T>) -> Result<T, Stopped> {
     future.now_or_never().ok_or_else(|| Stopped("signing or verifying waits for something".to_owned()))
 }
 
-fn encoded<T>(message: &T) -> Result<Bytes, Stopped>
+/// A message's bytes.
+pub fn encoded<T>(message: &T) -> Result<Bytes, Stopped>
 where
     LedgerCodec: Codec<T, Error = CodecError>,
 {
@@ -49,52 +53,56 @@ impl Host {
                 resume.resume_with(())
             }
             E::ScheduleTimeout(timeout, resume) => {
-                let after = EngineTimeouts(self.start.timeouts).duration_for(timeout);
+                let after = EngineTimeouts(self.start().timeouts).duration_for(timeout);
                 // At most the bound of all timeouts, so it fits.
                 self.start_timer(timeout, after.as_millis() as u64);
                 resume.resume_with(())
             }
             E::StartRound(height, round, _, _, resume) => {
-                self.flush_log();
-                self.started_round(height, round)?;
+                self.flush_log()?;
+                self.counts.later_rounds += u64::from(round.as_u32().unwrap_or(0) > 0);
+                let values = self.participant.started_round(height, round, self.clock.now_ms())?;
+                for value in values {
+                    self.later(Input::ProposedValue(value, ValueOrigin::Consensus));
+                }
                 resume.resume_with(())
             }
             E::GetValue(height, round, _, resume) => {
-                self.value_to_propose(height, round)?;
+                if let Some(own) = self.participant.value_to_propose(height, round, self.clock.now_ms())? {
+                    self.broadcast_parts(own.parts);
+                    self.later(Input::Propose(own.value));
+                }
                 resume.resume_with(())
             }
             E::RestreamProposal(height, round, valid_round, _, block_id, resume) => {
-                self.restream(height, round, valid_round, block_id)?;
+                let parts = self.participant.parts_again(height, round, valid_round, block_id)?;
+                self.counts.restreamed += u64::from(!parts.is_empty());
+                self.broadcast_parts(parts);
                 resume.resume_with(())
             }
             E::CertVerifiedSyncValue(value, proposer, resume) => {
                 self.synced_value(&value, proposer)?;
                 resume.resume_with(())
             }
-            E::CertRejectedSyncValue(_, height, error, _) => {
-                return Err(Stopped(format!(
-                    "an honest peer's certificate of {height} was rejected: {error}"
-                )));
+            E::CertRejectedSyncValue(_, height, error, resume) => {
+                self.distrust_sync_peer(format!("the certificate of height {height}: {error}"));
+                resume.resume_with(())
             }
             E::WalAppend(height, entry, resume) => {
-                if !self.recovering && self.is_validator() && self.act() {
+                if !self.recovering && self.participant.is_validator() && self.power.act() {
                     self.log.append(height.ledger(), entry);
                 }
                 resume.resume_with(())
             }
             E::Decide(certificate, _, resume) => {
-                self.flush_log();
-                self.commit(&certificate)?;
+                self.flush_log()?;
+                self.participant.commit(&certificate)?;
                 resume.resume_with(())
             }
-            E::Finalize(certificate, _, evidence, resume) => {
-                if !evidence.is_empty() {
-                    let height = certificate.height;
-                    return Err(Stopped(format!(
-                        "evidence of signing twice at height {height}: {evidence:?}"
-                    )));
-                }
-                self.finalized()?;
+            E::Finalize(_, _, evidence, resume) => {
+                self.participant.finalized(&evidence)?;
+                self.assembler.advance(self.participant.window());
+                self.resting_since_ms = Some(self.now_ms);
                 resume.resume_with(())
             }
             other => return self.message(other),
@@ -106,7 +114,7 @@ impl Host {
         use Effect as E;
         Ok(match effect {
             E::PublishConsensusMsg(message, resume) => {
-                self.flush_log();
+                self.flush_log()?;
                 self.broadcast(Frame::Consensus(encoded(&message)?));
                 resume.resume_with(())
             }
@@ -177,6 +185,40 @@ impl Host {
         })
     }
 
+    fn broadcast_parts(&mut self, parts: Vec<Bytes>) {
+        for part in parts {
+            self.broadcast(Frame::Part(part));
+        }
+    }
+
+    /// Hands a block with a verified certificate to the participant, as the engine's actor does.
+    fn synced_value(
+        &mut self,
+        value: &engine::ValueResponse<LedgerContext>,
+        proposer: Address,
+    ) -> Result<(), Stopped> {
+        let (height, round) = (value.certificate.height, value.certificate.round);
+        match self.participant.synced_value(height, round, proposer, &value.value_bytes)? {
+            SyncedValueOutcome::Verdict(proposed) if proposed.value.0 == value.certificate.value_id => {
+                if proposed.validity.is_invalid() {
+                    return Err(Stopped(format!(
+                        "the certified block of height {height} breaks a rule here"
+                    )));
+                }
+                self.counts.synced += 1;
+                self.later(Input::ProposedValue(proposed, ValueOrigin::Sync));
+            }
+            SyncedValueOutcome::Verdict(_) => {
+                self.distrust_sync_peer(format!("another block than the certified one of height {height}"));
+            }
+            SyncedValueOutcome::PeerFault => {
+                self.distrust_sync_peer(format!("garbage in place of the block of height {height}"));
+            }
+            SyncedValueOutcome::LocalTransientError => {}
+        }
+        Ok(())
+    }
+
     fn is_signed(
         &self,
         message: engine::SignedMessage<LedgerContext, ConsensusMsg<LedgerContext>>,
@@ -195,9 +237,12 @@ impl Host {
         self.signer.as_ref().ok_or_else(|| Stopped("an observer was asked to sign".to_owned()))
     }
 
-    fn flush_log(&mut self) {
-        if !self.recovering && self.act() {
+    /// A real engine hangs, and its node is stopped, when the log cannot be written.
+    fn flush_log(&mut self) -> Result<(), Stopped> {
+        if !self.recovering && self.log.is_dirty() && self.power.act() {
+            self.disk.write().map_err(|error| Stopped(error.to_string()))?;
             self.log.flush();
         }
+        Ok(())
     }
 }

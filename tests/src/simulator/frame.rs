@@ -7,7 +7,7 @@ use yilian_node::consensus::codec::LedgerCodec;
 use yilian_node::consensus::context::LedgerContext;
 
 /// A message between two nodes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// A vote or a proposal.
     Consensus(Bytes),

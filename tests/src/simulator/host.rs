@@ -1,7 +1,7 @@
 //! A running node around the engine's core: the real ledger, storage, mempool and assembler, timers, and the acts that a
 //! loss of power can fall between.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use arc_malachitebft_app_channel::app::types::core as engine;
@@ -10,23 +10,25 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use yilian_node::application::ledger::{Ledger, LedgerOptions};
 use yilian_node::application::reader::LedgerReader;
-use yilian_node::application::{Application as _, ApplicationError, ConsensusTimeouts, StartPoint};
+use yilian_node::application::{ApplicationError, ConsensusTimeouts, StartPoint};
 use yilian_node::clock::{Clock, ManualClock};
-use yilian_node::consensus::assembler::{Assembler, Window};
-use yilian_node::consensus::context::{Address, LedgerContext, ValidatorSet};
-use yilian_node::consensus::pacing::Pacer;
-use yilian_node::consensus::proposal::CompleteProposal;
+use yilian_node::consensus::assembler::Assembler;
+use yilian_node::consensus::context::{Address, LedgerContext};
+use yilian_node::consensus::participant::Participant;
 use yilian_node::consensus::signing::{LedgerSigner, LedgerVerifier};
 use yilian_node::mempool::Mempool;
 use yilian_node::mempool::pool::PoolBounds;
 use yilian_node::storage::Store;
-use yilian_node::storage::disk::Disk;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 use yilian_spec::id::ChainId;
 use yilian_spec::signature::{PublicKey, SecretKey};
 
+use super::disk::NodeDisk;
 use super::frame::{Frame, Output};
+use super::ledger::PoweredLedger;
+use super::memo::{Memo, RememberingVerifier};
+use super::power::Power;
 use super::vote_log::VoteLog;
 
 /// Without work a height starts this often.
@@ -76,6 +78,22 @@ pub enum Sabotage {
     },
 }
 
+/// What a node has when it starts.
+pub struct Equipment {
+    /// Where its ledger is.
+    pub disk: NodeDisk,
+    /// Who it is.
+    pub identity: Identity,
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+    /// What its log of votes holds.
+    pub log: VoteLog,
+    /// The power of this life.
+    pub power: Power,
+    /// What signatures came to, on any node.
+    pub memo: Memo,
+}
+
 /// A timer of the engine that runs.
 pub struct Timer {
     /// For what.
@@ -90,8 +108,12 @@ pub struct Host {
     pub chain_id: ChainId,
     /// Who the node is.
     pub identity: Identity,
-    /// The application.
-    pub ledger: Ledger,
+    /// What it does about heights, with the ledger behind it.
+    pub participant: Participant<PoweredLedger>,
+    /// Whether it still has power.
+    pub power: Power,
+    /// What the log of votes is written to.
+    pub disk: NodeDisk,
     /// Reads what was committed.
     pub reader: LedgerReader,
     /// The mempool.
@@ -101,27 +123,17 @@ pub struct Host {
     /// Signs; `None` for an observer.
     pub signer: Option<LedgerSigner>,
     /// Verifies.
-    pub verifier: LedgerVerifier,
+    pub verifier: RememberingVerifier,
     /// Puts proposals together.
     pub assembler: Assembler,
     /// The node's clock.
     pub clock: Arc<ManualClock>,
     /// The log of votes.
     pub log: VoteLog,
-    /// With what the height started, or the next one will.
-    pub start: StartPoint,
-    /// Its validators.
-    pub validators: Arc<ValidatorSet>,
-    /// When to start heights.
-    pub pacer: Pacer,
     /// Since when the node rests before the next height, in virtual milliseconds; `None` while it decides.
     pub resting_since_ms: Option<u64>,
     /// The highest height of which a peer has spoken.
     pub peer_height: Height,
-    /// The last height whose block came by value sync.
-    pub synced: Option<Height>,
-    /// The last height for whose round 0 a valid block was received.
-    pub proposed: Option<Height>,
     /// Whether the log of votes is being replayed.
     pub recovering: bool,
     /// Timers that run.
@@ -130,20 +142,18 @@ pub struct Host {
     pub pending: VecDeque<Input<LedgerContext>>,
     /// What the node wants sent and waited for.
     pub outputs: Vec<Output>,
-    /// Decided blocks received, by height.
-    pub sync_values: BTreeMap<Height, engine::ValueResponse<LedgerContext>>,
+    /// Decided blocks received, by height, with who sent them.
+    pub sync_values: BTreeMap<Height, (usize, engine::ValueResponse<LedgerContext>)>,
+    /// Whose block the core is looking at.
+    pub sync_peer: Option<usize>,
+    /// Who has served what no honest node would, in this life.
+    pub distrusted: BTreeSet<usize>,
+    /// What was refused of others since the run last asked: who sent it, and why it is wrong.
+    pub refusals: Vec<(usize, String)>,
     /// Virtual time.
     pub now_ms: u64,
-    /// Acts left before the power goes; `None` while it stays.
-    pub acts_left: Option<u32>,
-    /// Whether the power has gone in the middle of a step: nothing after it happened.
-    pub dead: bool,
-    /// Forges a block, if this node is sabotaged so.
-    pub sabotage: Option<Sabotage>,
     /// What the run counts.
     pub counts: Counts,
-    /// Complete proposals for the next height.
-    pub early: Vec<CompleteProposal>,
     tokens: u64,
 }
 
@@ -158,8 +168,10 @@ pub struct Counts {
     pub later_rounds: u64,
     /// Blocks proposed again in a later round.
     pub restreamed: u64,
-    /// Proposals refused.
+    /// Frames and blocks of others refused.
     pub refused: u64,
+    /// Validators seen to sign twice, each time it was seen.
+    pub misbehaviour: u64,
 }
 
 impl Counts {
@@ -170,6 +182,7 @@ impl Counts {
         self.later_rounds += other.later_rounds;
         self.restreamed += other.restreamed;
         self.refused += other.refused;
+        self.misbehaviour += other.misbehaviour;
     }
 }
 
@@ -179,15 +192,14 @@ impl Host {
     /// # Errors
     /// When the ledger does not open.
     pub fn open(
-        disk: Box<dyn Disk>,
         genesis: &Genesis,
-        identity: Identity,
-        clock: Arc<ManualClock>,
-        log: VoteLog,
+        equipment: Equipment,
         now_ms: u64,
+        sabotage: Option<Sabotage>,
     ) -> Result<Self, Stopped> {
+        let Equipment { disk, identity, clock, log, power, memo } = equipment;
         let stopped = |error: yilian_node::storage::StorageError| Stopped(error.to_string());
-        let store = Store::open_or_create_on(disk, genesis).map_err(stopped)?;
+        let store = Store::open_or_create_on(disk.open().map_err(stopped)?, genesis).map_err(stopped)?;
         let chain_id = store.chain_id();
         let options = LedgerOptions {
             proposer: identity.key.as_ref().map(SecretKey::public_key),
@@ -200,69 +212,72 @@ impl Host {
         let (mempool, gossip) =
             Mempool::new(reader.clone(), node_clock, ledger.timings(), PoolBounds::default());
         ledger.set_mempool(mempool.clone());
-        let start = ledger.start()?;
-        let validators = Arc::new(ValidatorSet::new(&start));
-        let window = Window { height: start.height, validators: Arc::clone(&validators) };
+        let own = identity.key.as_ref().map(SecretKey::public_key);
+        let mut application = PoweredLedger::new(ledger, own, power.clone(), Arc::clone(&clock));
+        application.sabotage(identity.index, sabotage);
+        let key = identity.key.clone();
+        let participant = Participant::new(application, chain_id, key, HEARTBEAT_MS, now_ms)?;
+        let assembler = Assembler::new(chain_id, participant.window());
         let signer = identity.key.clone().map(|key| LedgerSigner { chain_id, key });
         Ok(Self {
             chain_id,
             identity,
-            ledger,
+            participant,
+            power,
+            disk,
             reader,
             mempool,
             gossip,
             signer,
-            verifier: LedgerVerifier { chain_id },
-            assembler: Assembler::new(chain_id, window),
+            verifier: RememberingVerifier { verifier: LedgerVerifier { chain_id }, memo },
+            assembler,
             clock,
             log,
-            start,
-            validators,
-            pacer: Pacer::new(HEARTBEAT_MS, now_ms),
             resting_since_ms: None,
             peer_height: Height(0),
-            synced: None,
-            proposed: None,
             recovering: false,
             timers: Vec::new(),
             pending: VecDeque::new(),
             outputs: Vec::new(),
             sync_values: BTreeMap::new(),
+            sync_peer: None,
+            distrusted: BTreeSet::new(),
+            refusals: Vec::new(),
             now_ms,
-            acts_left: None,
-            dead: false,
-            sabotage: None,
             counts: Counts::default(),
-            early: Vec::new(),
             tokens: 0,
         })
     }
 
-    /// Whether the node has a vote at this height.
-    pub fn is_validator(&self) -> bool {
-        self.identity.key.as_ref().is_some_and(|key| self.validators.contains(&key.public_key()))
+    /// With what the height under decision started, or the next one will.
+    pub fn start(&self) -> &StartPoint {
+        self.participant.start()
     }
 
-    /// Counts one durable or visible act; false when the power has gone before it.
-    pub fn act(&mut self) -> bool {
-        match &mut self.acts_left {
-            Some(0) => self.dead = true,
-            Some(left) => *left -= 1,
-            None => {}
+    /// The ledger.
+    pub fn ledger(&mut self) -> &mut Ledger {
+        &mut self.participant.application_mut().ledger
+    }
+
+    /// A peer has served what no honest node would: it is not asked again.
+    pub fn distrust_sync_peer(&mut self, reason: String) {
+        if let Some(peer) = self.sync_peer {
+            self.distrusted.insert(peer);
+            self.refusals.push((peer, reason));
+            self.sync_values.retain(|_, (from, _)| *from != peer);
         }
-        !self.dead
     }
 
     /// Sends to all peers.
     pub fn broadcast(&mut self, frame: Frame) {
-        if self.act() {
+        if self.power.act() {
             self.outputs.push(Output::Broadcast(frame));
         }
     }
 
     /// Sends to one peer.
     pub fn send(&mut self, to: usize, frame: Frame) {
-        if self.act() {
+        if self.power.act() {
             self.outputs.push(Output::Send { to, frame });
         }
     }

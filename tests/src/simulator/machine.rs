@@ -3,26 +3,30 @@
 //! Every step ends with [`Machine::settle`], which carries on until the node has nothing left to do by itself. What it
 //! wants sent and waited for then stands in [`Host::outputs`].
 
+use std::ops::RangeInclusive;
+
 use arc_malachitebft_app_channel::app::consensus::{Params, SignedConsensusMsg};
 use arc_malachitebft_app_channel::app::metrics::Metrics;
 use arc_malachitebft_app_channel::app::types::codec::Codec as _;
 use arc_malachitebft_app_channel::app::types::core as engine;
 use arc_malachitebft_app_channel::app::types::{PeerId as EnginePeer, ValuePayload};
 use arc_malachitebft_core_consensus::{Input, LivenessMsg, State, process};
-use arc_malachitebft_sync::{RawDecidedValue, Request, Response, ValueRequest, ValueResponse};
+use arc_malachitebft_sync::{Request, Response, ValueRequest, ValueResponse};
 use bytes::Bytes;
 use engine::{ValueOrigin, VoteExtensionPolicy};
 use yilian_node::application::Application as _;
-use yilian_node::consensus::certificate::extended_certificate;
+use yilian_node::clock::Clock as _;
 use yilian_node::consensus::codec::{
-    LedgerCodec, StatusMessage, decode_status, decode_work, encode_status, encode_work,
+    CodecError, LedgerCodec, StatusMessage, decode_status, decode_work, encode_status, encode_work,
 };
 use yilian_node::consensus::context::{EngineHeight, LedgerContext};
-use yilian_node::consensus::pacing::{Pace, Situation};
+use yilian_node::consensus::pacing::Pace;
+use yilian_node::mempool::GossipOutcome;
 use yilian_node::network::PeerId;
-use yilian_node::network::limits::{SYNC_BATCH, SYNC_RESPONSE_BYTES_MAX};
+use yilian_node::network::limits::SYNC_BATCH;
 use yilian_spec::height::Height;
 
+use super::effects::encoded;
 use super::frame::{Frame, Output};
 use super::host::{Host, Stopped};
 
@@ -38,8 +42,35 @@ pub struct Machine {
     metrics: Metrics,
     /// Everything beside the core.
     pub host: Host,
-    sync_until_ms: u64,
+    asked: Option<Asked>,
     wake_at_ms: Option<u64>,
+}
+
+/// A request for decided blocks that is not answered yet.
+struct Asked {
+    peer: usize,
+    heights: RangeInclusive<Height>,
+    until_ms: u64,
+}
+
+/// Why a frame came to nothing.
+enum Fault {
+    /// It cannot be read.
+    Sender(CodecError),
+    /// The node cannot go on.
+    Node(Stopped),
+}
+
+impl From<CodecError> for Fault {
+    fn from(error: CodecError) -> Self {
+        Self::Sender(error)
+    }
+}
+
+impl From<Stopped> for Fault {
+    fn from(stopped: Stopped) -> Self {
+        Self::Node(stopped)
+    }
 }
 
 impl Machine {
@@ -54,23 +85,23 @@ impl Machine {
             value_payload: ValuePayload::ProposalAndParts,
             enabled: host.identity.key.is_some(),
         };
-        let height = EngineHeight::from(host.start.height);
-        let validators = (*host.validators).clone();
+        let height = EngineHeight::from(host.start().height);
+        let validators = (**host.participant.validators()).clone();
         let core = State::new(LedgerContext, height, validators, parameters, QUEUED_HEIGHTS, QUEUED_INPUTS);
         let metrics = Metrics::new();
-        let mut machine = Self { core, metrics, host, sync_until_ms: 0, wake_at_ms: None };
+        let mut machine = Self { core, metrics, host, asked: None, wake_at_ms: None };
         machine.start_height()?;
         machine.settle()?;
         Ok(machine)
     }
 
     fn start_height(&mut self) -> Result<(), Stopped> {
-        let height = self.host.start.height;
+        let height = self.host.start().height;
         let mut entries = self.host.log.begin(height);
-        if !self.host.is_validator() {
+        if !self.host.participant.is_validator() {
             entries.clear();
         }
-        let validators = (*self.host.validators).clone();
+        let validators = (**self.host.participant.validators()).clone();
         self.process(Input::StartHeight(
             height.into(),
             validators,
@@ -116,7 +147,7 @@ impl Machine {
     /// # Errors
     /// When the node cannot go on.
     pub fn settle(&mut self) -> Result<(), Stopped> {
-        while !self.host.dead {
+        while !self.host.power.is_gone() {
             if let Some(input) = self.host.pending.pop_front() {
                 self.process(input)?;
             } else if self.due()? {
@@ -137,20 +168,11 @@ impl Machine {
     fn due(&mut self) -> Result<bool, Stopped> {
         let Some(since_ms) = self.host.resting_since_ms else { return Ok(false) };
         let host = &mut self.host;
-        let situation = Situation {
-            now_ms: host.now_ms,
-            since_ms,
-            next: host.start.height,
-            peer_height: host.peer_height,
-            own_work: host.ledger.has_work(),
-            catching_up: host.synced.is_some_and(|height| height.next() == host.start.height),
-            proposed: host.has_proposal(),
-        };
-        match host.pacer.decide(situation) {
+        match host.participant.pace(host.now_ms, since_ms, host.peer_height) {
             Pace::Start { announce } => {
                 host.resting_since_ms = None;
                 if announce {
-                    let notice = encode_work(host.start.height);
+                    let notice = encode_work(host.start().height);
                     host.broadcast(Frame::Work(notice));
                 }
                 Ok(true)
@@ -170,21 +192,30 @@ impl Machine {
         if self.host.resting_since_ms.is_some() {
             return None;
         }
-        let height = self.host.start.height;
+        let height = self.host.start().height;
         self.host.sync_values = self.host.sync_values.split_off(&height);
-        self.host.sync_values.remove(&height)
+        let (peer, value) = self.host.sync_values.remove(&height)?;
+        self.host.sync_peer = Some(peer);
+        Some(value)
     }
 
-    /// A frame has arrived.
+    /// A frame has arrived. One that cannot be read is refused, see [`Host::refusals`].
     ///
     /// # Errors
-    /// When the node cannot go on. Frames of honest peers always decode.
+    /// When the node cannot go on.
     pub fn receive(&mut self, from: usize, sender: PeerId, frame: Frame) -> Result<(), Stopped> {
-        let refused = |error: yilian_node::consensus::codec::CodecError| Stopped(error.to_string());
+        match self.take(from, sender, frame) {
+            Ok(()) => {}
+            Err(Fault::Sender(error)) => self.host.refusals.push((from, error.to_string())),
+            Err(Fault::Node(stopped)) => return Err(stopped),
+        }
+        self.settle()
+    }
+
+    fn take(&mut self, from: usize, sender: PeerId, frame: Frame) -> Result<(), Fault> {
         match frame {
             Frame::Consensus(bytes) => {
-                let message: SignedConsensusMsg<LedgerContext> =
-                    LedgerCodec.decode(bytes).map_err(refused)?;
+                let message: SignedConsensusMsg<LedgerContext> = LedgerCodec.decode(bytes)?;
                 self.host.heard_of(message.height().ledger());
                 self.host.later(match message {
                     SignedConsensusMsg::Vote(vote) => Input::Vote(vote),
@@ -192,7 +223,7 @@ impl Machine {
                 });
             }
             Frame::Liveness(bytes) => {
-                let (height, input) = match LedgerCodec.decode(bytes).map_err(refused)? {
+                let (height, input) = match LedgerCodec.decode(bytes)? {
                     LivenessMsg::Vote(vote) => (vote.height, Input::Vote(vote)),
                     LivenessMsg::PolkaCertificate(polka) => (polka.height, Input::PolkaCertificate(polka)),
                     LivenessMsg::SkipRoundCertificate(skip) => (skip.height, Input::RoundCertificate(skip)),
@@ -202,34 +233,35 @@ impl Machine {
             }
             Frame::Part(bytes) => self.part(&bytes)?,
             Frame::Status(bytes) => {
-                let tip = decode_status(&bytes).map_err(refused)?.tip.ledger();
+                let tip = decode_status(&bytes)?.tip.ledger();
                 self.host.heard_of(tip);
                 self.ask(from, tip)?;
             }
-            Frame::Work(bytes) => {
-                let height = decode_work(&bytes).map_err(refused)?;
-                self.host.heard_of(height);
-            }
-            Frame::Transactions(bytes) => {
-                self.host.mempool.gossip_now(sender, bytes);
-            }
+            Frame::Work(bytes) => self.host.heard_of(decode_work(&bytes)?),
+            Frame::Transactions(bytes) => match self.host.mempool.gossip_now(sender, bytes) {
+                GossipOutcome::Muted => {
+                    self.host.refusals.push((from, "too many transactions that do not verify".to_owned()));
+                }
+                GossipOutcome::Queued | GossipOutcome::PeerBusy | GossipOutcome::NodeBusy => {}
+            },
             Frame::SyncRequest(bytes) => {
-                let request: Request<LedgerContext> = LedgerCodec.decode(bytes).map_err(refused)?;
+                let request: Request<LedgerContext> = LedgerCodec.decode(bytes)?;
                 self.serve(from, request)?;
             }
             Frame::SyncResponse(bytes) => {
-                let response: Response<LedgerContext> = LedgerCodec.decode(bytes).map_err(refused)?;
-                self.served(sender, response)?;
+                let response: Response<LedgerContext> = LedgerCodec.decode(bytes)?;
+                self.served(from, sender, response)?;
             }
         }
-        self.settle()
+        Ok(())
     }
 
     fn part(&mut self, bytes: &Bytes) -> Result<(), Stopped> {
         // A part of a height that is over or not near is refused; that is no fault of the sender's.
         let Ok(Some(complete)) = self.host.assembler.accept(bytes) else { return Ok(()) };
         self.host.heard_of(complete.manifest.height);
-        if let Some(value) = self.host.received(complete)? {
+        let now_ms = self.host.clock.now_ms();
+        if let Some(value) = self.host.participant.received(complete, now_ms)? {
             self.host.later(Input::ProposedValue(value, ValueOrigin::Consensus));
         }
         Ok(())
@@ -237,40 +269,44 @@ impl Machine {
 
     /// Asks a peer for blocks that this node lacks.
     fn ask(&mut self, peer: usize, tip: Height) -> Result<(), Stopped> {
-        let next = self.host.start.height;
-        if tip < next || self.host.now_ms < self.sync_until_ms {
+        let next = self.host.start().height;
+        let waits = self.asked.as_ref().is_some_and(|asked| self.host.now_ms < asked.until_ms);
+        if tip < next || waits || self.host.distrusted.contains(&peer) {
             return Ok(());
         }
-        self.sync_until_ms = self.host.now_ms + SYNC_PATIENCE_MS;
         let last = tip.min(Height(next.0 + SYNC_BATCH as u64 - 1));
+        self.asked =
+            Some(Asked { peer, heights: next..=last, until_ms: self.host.now_ms + SYNC_PATIENCE_MS });
         let range = EngineHeight::from(next)..=EngineHeight::from(last);
         let request: Request<LedgerContext> = Request::ValueRequest(ValueRequest::new(range));
-        let bytes = LedgerCodec.encode(&request).map_err(|error| Stopped(error.to_string()))?;
-        self.host.send(peer, Frame::SyncRequest(bytes));
+        self.host.send(peer, Frame::SyncRequest(encoded(&request)?));
         Ok(())
     }
 
     fn serve(&mut self, peer: usize, request: Request<LedgerContext>) -> Result<(), Stopped> {
         let Request::ValueRequest(request) = request;
-        let start = *request.range.start();
-        let heights = start.ledger()..=request.range.end().ledger();
-        let blocks = self.host.ledger.decided(heights, SYNC_RESPONSE_BYTES_MAX / 2)?;
-        let value = |block: yilian_node::application::DecidedBlock| -> RawDecidedValue<LedgerContext> {
-            RawDecidedValue::new(block.bytes.into(), extended_certificate(&block.certificate))
-        };
-        let values = blocks.into_iter().map(value).collect();
-        let response: Response<LedgerContext> = Response::ValueResponse(ValueResponse::new(start, values));
-        let bytes = LedgerCodec.encode(&response).map_err(|error| Stopped(error.to_string()))?;
-        self.host.send(peer, Frame::SyncResponse(bytes));
+        let values = self.host.participant.decided(&request.range)?;
+        let response = ValueResponse::new(*request.range.start(), values);
+        let response: Response<LedgerContext> = Response::ValueResponse(response);
+        self.host.send(peer, Frame::SyncResponse(encoded(&response)?));
         Ok(())
     }
 
-    fn served(&mut self, sender: PeerId, response: Response<LedgerContext>) -> Result<(), Stopped> {
+    /// Takes what a peer was asked for; anything else is dropped.
+    fn served(
+        &mut self,
+        from: usize,
+        sender: PeerId,
+        response: Response<LedgerContext>,
+    ) -> Result<(), Stopped> {
         let Response::ValueResponse(response) = response;
-        self.sync_until_ms = 0;
+        let Some(asked) = self.asked.take_if(|asked| asked.peer == from) else { return Ok(()) };
         let peer = EnginePeer::from_bytes(&sender.to_bytes()).map_err(|error| Stopped(error.to_string()))?;
-        for value in response.values {
-            self.host.sync_values.insert(value.height().ledger(), value.to_core(peer));
+        for value in response.values.into_iter().take(SYNC_BATCH) {
+            let height = value.height().ledger();
+            if asked.heights.contains(&height) {
+                self.host.sync_values.insert(height, (from, value.to_core(peer)));
+            }
         }
         Ok(())
     }
@@ -292,8 +328,8 @@ impl Machine {
     /// When the node cannot go on.
     pub fn tick(&mut self) -> Result<(), Stopped> {
         self.host.mempool.maintain();
-        let tip = self.host.ledger.tip().height.into();
-        let lowest = self.host.ledger.lowest_height()?.into();
+        let tip = self.host.ledger().tip().height.into();
+        let lowest = self.host.ledger().lowest_height()?.into();
         let status = encode_status(StatusMessage { tip, lowest });
         self.host.broadcast(Frame::Status(status));
         self.settle()

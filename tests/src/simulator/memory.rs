@@ -24,6 +24,15 @@ impl Memory {
         self.0.get(&column)?.get(key).cloned()
     }
 
+    /// The place of some row; `None` when there is none.
+    pub fn place(&self, position: u64) -> Option<(Column, Vec<u8>)> {
+        let places = || self.0.iter().flat_map(|(column, rows)| rows.keys().map(|key| (*column, key)));
+        let count = places().count() as u64;
+        // Below a usize, so it fits.
+        let (column, key) = places().nth(position.checked_rem(count)? as usize)?;
+        Some((column, key.clone()))
+    }
+
     /// Takes over writes, in their order.
     pub fn apply(&mut self, writes: Vec<Write>) {
         for (column, key, row) in writes {

@@ -11,32 +11,35 @@
 //! # The fault model
 //!
 //! The list of faults with their bounds is [`faults::Fault`]; `make sim FAULTS=name,name` injects only those. What each
-//! run meets of them is drawn from its seed ([`plan`]), and leaving one out changes nothing of the others.
+//! run meets of them is drawn from its seed ([`plan`]), and leaving one out changes nothing of the others; so a failure is
+//! narrowed to the fewest that show it ([`narrowed`]).
 //!
 //! - Network: messages of every lane are lost, doubled, delayed and overtaken; nodes are cut off from each other.
 //! - Power goes between any two durable or visible acts (an entry of the log of votes, its flush, keeping a block,
 //!   committing it, sending), or in the middle of a batch of the ledger. Nodes come up with their old disk. What the log of
 //!   votes had not flushed is lost from some entry on; half an entry is no entry.
-//! - Disks refuse the ledger's writes for a time, or take long; the node stops, and is started again.
-//! - A node comes back with an empty disk: never more than one of the four validators in a run, the f that the protocol
-//!   survives. It follows without its key until it has passed every height at which it may have voted
-//!   (`spec/decisions/0014-corruption-and-repair.md`).
+//! - Disks refuse writes for a time, or take long; the node stops, and is started again.
 //! - Clocks differ, and jump.
+//! - One node of a run, never more than the third of the validators that the protocol survives, is weak, and meets what
+//!   it cannot make up for alone: it comes back with an empty disk and follows without its key until it has passed every
+//!   height at which it may have voted (`spec/decisions/0014-corruption-and-repair.md`); its disk forgets what it said it
+//!   had kept, and nobody notices; a bit of its ledger turns over, which must be found; or it lies all the time, in one
+//!   of the ways of [`liars`].
 //!
 //! Beside that, clients submit to any node, repeat what is not committed, and repeat what is; a node without a vote
-//! follows. After a while nothing fails any more, and then every node must come to hold every transaction.
+//! follows. After a while nothing fails any more, except that liars go on lying, and then every honest node must come to
+//! hold every transaction.
 //!
-//! # What is not, yet
+//! # What it does not cover
 //!
-//! - Lies: all validators follow the rules (the checker is tested with nodes that do not, see [`Sabotage`]).
-//! - Disks that lose what they said was synced, or flip bits.
-//! - A log of votes that cannot be written: only the ledger's disk refuses.
+//! - Two faulty validators of four at once (but for a fork that the checker must see, [`liars::twins::fork`]).
 //! - Clocks more than a second from the true time; snapshots, backups, changes of the validators.
 //! - Inside RocksDB: its batch either is there or not. The ledgers stand in sorted maps ([`memory`]); a test runs some
-//!   seeds on RocksDB too and demands the same blocks.
+//!   seeds on RocksDB too and demands the same blocks. Damaged files are altered by `tests/tests/corruption.rs`.
 //! - The parts of a node that need a runtime: the libp2p network with its gate and bounds, the engine's actors and its
-//!   value sync, the driver's loop (what it does between engine and ledger is done here by `driver.rs`, step for step),
-//!   the API. The whole-system tests run those.
+//!   value sync (asking, serving and distrusting peers is done here by [`machine`], in its own way), the loop that passes
+//!   the engine's messages on, the API. The whole-system tests run those. What a node does about heights, rounds and
+//!   proposals is the real code, [`yilian_node::consensus::participant`].
 //! - Blocks of several parts: these blocks fit into one.
 
 pub mod checker;
@@ -44,21 +47,26 @@ pub mod checker;
 mod checker_tests;
 pub mod consortium;
 pub mod disk;
-mod driver;
 mod effects;
 pub mod faults;
 pub mod frame;
 pub mod host;
+pub mod ledger;
+pub mod liars;
 pub mod machine;
+pub mod memo;
 pub mod memory;
 pub mod node;
 pub mod plan;
+pub mod power;
 pub mod random;
 pub mod replay;
-mod run;
+pub mod run;
 mod sabotage;
+mod shrink;
 pub mod vote_log;
 
 pub use checker::Violation;
 pub use host::Sabotage;
-pub use run::{Failure, Options, Summary, run, run_with};
+pub use run::{Cut, Failure, Options, Summary, Tally, run, run_plan, run_with};
+pub use shrink::narrowed;

@@ -15,11 +15,20 @@ use yilian_spec::height::Height;
 
 use super::consortium::{START_MS, validator_key};
 use super::disk::{Backing, NodeDisk};
-use super::host::{Counts, Host, Identity, Sabotage, Stopped};
+use super::host::{Counts, Equipment, Host, Identity, Sabotage, Stopped};
 use super::machine::Machine;
+use super::memo::Memo;
+use super::memory::Memory;
 use super::plan::VALIDATORS;
+use super::power::Power;
 use super::random::Random;
 use super::vote_log::VoteLog;
+
+/// What a disk held at some moment.
+pub struct Kept {
+    rows: Memory,
+    log: VoteLog,
+}
 
 /// A node, running or not.
 pub struct Node {
@@ -36,6 +45,7 @@ pub struct Node {
     pub disk: NodeDisk,
     log: VoteLog,
     clock: Arc<ManualClock>,
+    memo: Memo,
     /// From what a validator that lost its disk abstains; it runs without its key meanwhile.
     pub abstains: Option<Abstention>,
     /// Which validators have told it their tips in this life.
@@ -45,13 +55,19 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that was never started.
+    /// A node that was never started. `votes_as` says as which validator.
     ///
     /// # Errors
     /// When there is no place for its disk.
-    pub fn new(index: usize, skew_ms: i64, backing: Backing) -> Result<Self, Stopped> {
-        let key = (index < VALIDATORS).then(|| validator_key(index));
-        // Five nodes, so it fits.
+    pub fn new(
+        index: usize,
+        votes_as: Option<usize>,
+        skew_ms: i64,
+        backing: Backing,
+        memo: Memo,
+    ) -> Result<Self, Stopped> {
+        let key = votes_as.map(validator_key);
+        // A handful of nodes, so it fits.
         let seed = [index as u8 + 1; 32];
         let identity = NodeIdentity::from_ed25519_seed(seed).map_err(|error| Stopped(error.to_string()))?;
         Ok(Self {
@@ -65,6 +81,7 @@ impl Node {
             abstains: None,
             told: BTreeSet::new(),
             clock: Arc::default(),
+            memo,
             skew_ms,
         })
     }
@@ -77,19 +94,19 @@ impl Node {
         &mut self,
         genesis: &Genesis,
         now_ms: u64,
+        power: Power,
         sabotage: Option<Sabotage>,
     ) -> Result<(), Stopped> {
         self.set_clock(now_ms);
-        let clock = Arc::clone(&self.clock);
-        let disk = self.disk.open().map_err(storage)?;
         // If it does not come up, nothing it did was seen: its log of votes stays as it was.
         self.told.clear();
         let mut identity = self.identity.clone();
         if self.abstains.is_some() {
             identity.key = None;
         }
-        let mut host = Host::open(disk, genesis, identity, clock, self.log.clone(), now_ms)?;
-        host.sabotage = sabotage;
+        let (disk, clock, log) = (self.disk.clone(), Arc::clone(&self.clock), self.log.clone());
+        let equipment = Equipment { disk, identity, clock, log, power, memo: self.memo.clone() };
+        let host = Host::open(genesis, equipment, now_ms, sabotage)?;
         self.life += 1;
         self.machine = Some(Machine::start(host)?);
         Ok(())
@@ -108,18 +125,31 @@ impl Node {
     /// # Errors
     /// When a sabotaged node gets no new disk.
     pub fn lose_power(&mut self, random: &mut Random, sabotage: Option<Sabotage>) -> Result<(), Stopped> {
-        let Some(machine) = self.machine.take() else { return Ok(()) };
-        self.counts.add(machine.host.counts);
-        self.log = machine.host.log;
+        if !self.stop() {
+            return Ok(());
+        }
         self.log.lose_power(random);
         match sabotage {
             Some(Sabotage::LosesItsLedger { node }) if node == self.identity.index => {
                 self.disk.wipe()?;
             }
-            Some(Sabotage::LosesItsVotes) => self.log = VoteLog::default(),
+            Some(Sabotage::LosesItsVotes) => self.forget_votes(),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Ends this life, if there is one.
+    fn stop(&mut self) -> bool {
+        let Some(machine) = self.machine.take() else { return false };
+        self.counts.add(machine.host.counts);
+        self.log = machine.host.log;
+        true
+    }
+
+    /// Its log of votes is gone, and nobody knows.
+    pub fn forget_votes(&mut self) {
+        self.log = VoteLog::default();
     }
 
     /// Its disk is gone, and with it the ledger and the log of votes.
@@ -127,11 +157,36 @@ impl Node {
     /// # Errors
     /// When it gets no new one.
     pub fn lose_disk(&mut self) -> Result<(), Stopped> {
-        if let Some(machine) = self.machine.take() {
-            self.counts.add(machine.host.counts);
-        }
+        self.stop();
         self.log = VoteLog::default();
         self.abstains = self.identity.key.as_ref().map(|_| Abstention::UntilCaughtUp);
+        self.disk.wipe()
+    }
+
+    /// What its disk holds now; `None` where that cannot be kept.
+    pub fn remember(&self) -> Option<Kept> {
+        let log = self.machine.as_ref().map_or(&self.log, |machine| &machine.host.log);
+        self.disk.remember().map(|rows| Kept { rows, log: log.clone() })
+    }
+
+    /// The power goes, and the disk holds again what it held at some moment.
+    pub fn lose_writes(&mut self, kept: Kept) {
+        self.stop();
+        self.disk.forget(kept.rows);
+        self.log = kept.log;
+    }
+
+    /// Its operator has the damaged ledger set aside. A validator abstains as decision 0014 asks: up to the height of its
+    /// log of votes.
+    ///
+    /// # Errors
+    /// When there is no place for a new ledger.
+    pub fn repair(&mut self) -> Result<(), Stopped> {
+        self.stop();
+        let of_log =
+            self.log.height().map_or(Abstention::UntilCaughtUp, |height| Abstention::UpTo { height });
+        // Whoever abstains already has lost more, and goes on with that.
+        self.abstains = self.identity.key.as_ref().map(|_| self.abstains.unwrap_or(of_log));
         self.disk.wipe()
     }
 

@@ -1,12 +1,17 @@
 //! What happens in a run, drawn from the seed before it begins: delays, losses, cuts, crashes, submissions.
 
+use std::collections::BTreeMap;
+
 use super::faults::{Fault, FaultSet};
+use super::liars::Behaviour;
 use super::random::Random;
 
 /// Validators of every run.
 pub const VALIDATORS: usize = 4;
-/// All nodes: the validators and one observer, the last.
+/// The nodes of a run without twins: the validators and one observer, the last.
 pub const NODES: usize = VALIDATORS + 1;
+/// All nodes that a run can have: behind those, the twins of up to two validators.
+pub const NODES_MAX: usize = NODES + 2;
 
 /// A node whose power is to go after some acts loses it after so long even if it has not come to as many.
 pub const POWER_OFF_MS: u64 = 2_000;
@@ -41,7 +46,7 @@ pub struct Crash {
     pub node: usize,
     /// How many durable or visible acts (appending to the log of votes, keeping a block, committing, sending) it still
     /// completes: the cut falls between any two of them.
-    pub after_acts: u32,
+    pub after_acts: u64,
     /// How long it stays down; not beyond [`FAULTS_END_MS`].
     pub down_ms: u64,
 }
@@ -54,7 +59,7 @@ pub struct Partition {
     /// Until when.
     pub until_ms: u64,
     /// The nodes of one side.
-    pub side: [bool; NODES],
+    pub side: [bool; NODES_MAX],
     /// Whether only what leaves the side is lost, and what enters it arrives.
     pub one_way: bool,
 }
@@ -75,7 +80,7 @@ pub enum DiskTrouble {
     /// The power goes in the middle of a batch, after so many whole ones.
     Torn {
         /// How many.
-        after: u32,
+        after: u64,
     },
     /// It refuses writes.
     Full,
@@ -86,6 +91,13 @@ pub enum DiskTrouble {
     },
     /// It is gone.
     Lost,
+    /// At the end of this time the power goes, and nothing is left of what was written since its beginning.
+    Forgets,
+    /// A bit of a row turns over.
+    Flips {
+        /// Says which row and bit, once it is known how many there are.
+        position: u64,
+    },
 }
 
 /// A disk fails, for a time.
@@ -118,7 +130,7 @@ pub struct Plan {
     /// The network while faults last.
     pub conditions: Conditions,
     /// How far each node's clock stands from the true one.
-    pub skew_ms: [i64; NODES],
+    pub skew_ms: [i64; NODES_MAX],
     /// When each transaction is submitted first.
     pub submissions_ms: Vec<u64>,
     /// Losses of power.
@@ -129,12 +141,20 @@ pub struct Plan {
     pub disk_faults: Vec<DiskFault>,
     /// Clocks that jump.
     pub jumps: Vec<ClockJump>,
+    /// Which validators lie, and how; at most one in a run that is drawn.
+    pub liars: Vec<(usize, Behaviour)>,
+}
+
+/// Keeps of a list the cases that are among the faults, by their place in it.
+fn keep<T>(faults: &FaultSet, fault: Fault, list: &mut Vec<T>) {
+    let mut number = 0..;
+    list.retain(|_| number.next().is_some_and(|number| faults.has_case(fault, number)));
 }
 
 impl Plan {
-    /// The plan of a seed, of these faults alone: leaving some out changes nothing of the others.
-    pub fn draw(seed: u64, faults: &FaultSet) -> Self {
-        let mut plan = Self::draw_all(seed);
+    /// The same plan with these faults alone: leaving some out changes nothing of the others.
+    pub fn only(&self, faults: &FaultSet) -> Self {
+        let mut plan = self.clone();
         let Conditions { loss_per_mille, duplication_per_mille, delay_ms_min, delay_ms_max } =
             &mut plan.conditions;
         if !faults.has(Fault::Loss) {
@@ -146,23 +166,56 @@ impl Plan {
         if !faults.has(Fault::Delay) {
             *delay_ms_max = *delay_ms_min;
         }
-        if !faults.has(Fault::Partition) {
-            plan.partitions.clear();
-        }
-        if !faults.has(Fault::Crash) {
-            plan.crashes.clear();
-        }
+        keep(faults, Fault::Partition, &mut plan.partitions);
+        keep(faults, Fault::Crash, &mut plan.crashes);
+        keep(faults, Fault::ClockJump, &mut plan.jumps);
+        keep(faults, Fault::Lie, &mut plan.liars);
         if !faults.has(Fault::ClockSkew) {
-            plan.skew_ms = [0; NODES];
+            plan.skew_ms = [0; NODES_MAX];
         }
-        if !faults.has(Fault::ClockJump) {
-            plan.jumps.clear();
-        }
-        plan.disk_faults.retain(|fault| faults.has(fault.trouble.fault()));
+        let mut numbers = BTreeMap::new();
+        plan.disk_faults.retain(|disk| {
+            let number = numbers.entry(disk.trouble.fault()).or_insert(0);
+            *number += 1;
+            faults.has_case(disk.trouble.fault(), *number - 1)
+        });
         plan
     }
 
-    fn draw_all(seed: u64) -> Self {
+    /// Every case of every fault that a run of this plan meets.
+    pub fn cases(&self) -> Vec<(Fault, usize)> {
+        let mut cases = Vec::new();
+        let mut add = |fault, count| cases.extend((0..count).map(|number| (fault, number)));
+        add(Fault::Loss, usize::from(self.conditions.loss_per_mille > 0));
+        add(Fault::Duplication, usize::from(self.conditions.duplication_per_mille > 0));
+        add(Fault::Delay, usize::from(self.conditions.delay_ms_max > self.conditions.delay_ms_min));
+        add(Fault::Partition, self.partitions.len());
+        add(Fault::Crash, self.crashes.len());
+        add(Fault::ClockSkew, usize::from(self.skew_ms != [0; NODES_MAX]));
+        add(Fault::ClockJump, self.jumps.len());
+        for fault in Fault::ALL {
+            add(fault, self.disk_faults.iter().filter(|disk| disk.trouble.fault() == fault).count());
+        }
+        add(Fault::Lie, self.liars.len());
+        cases
+    }
+
+    /// Makes a validator lie in this way, whatever was drawn.
+    pub fn with_liar(mut self, validator: usize, behaviour: Behaviour, seed: u64) -> Self {
+        self.liars = vec![(validator, behaviour)];
+        // The fault budget is one: who else would lose its disk keeps it.
+        self.disk_faults.retain(|disk| !disk.trouble.is_beyond_repair() || disk.node == validator);
+        if behaviour == Behaviour::Amnesia {
+            let mut random = Random::stream(seed, 8);
+            let crash =
+                |_| Crash { node: validator, down_ms: random.between(10, 300), ..Crash::draw(&mut random) };
+            self.crashes.extend((0..5).map(crash));
+        }
+        self
+    }
+
+    /// The plan of a seed, with all faults.
+    pub fn draw(seed: u64) -> Self {
         let mut random = Random::stream(seed, 1);
         let delay_ms_min = random.between(1, 30);
         let conditions = Conditions {
@@ -181,9 +234,14 @@ impl Plan {
         }
         let partitions = (0..random.between(0, 3)).map(|_| Partition::draw(&mut random)).collect();
         let mut random = Random::stream(seed, 6);
-        let disk_faults = DiskFault::draw(&mut random);
+        let weak = random.position(NODES);
+        let disk_faults = DiskFault::draw(&mut random, weak);
         let jumps = (0..random.below(4)).map(|_| ClockJump::draw(&mut random)).collect();
-        Self { conditions, skew_ms, submissions_ms, crashes, partitions, disk_faults, jumps }
+        let liars = Vec::new();
+        let plan =
+            Self { conditions, skew_ms, submissions_ms, crashes, partitions, disk_faults, jumps, liars };
+        let behaviour = Behaviour::ALL[random.position(Behaviour::ALL.len())];
+        if random.chance(400) && weak < VALIDATORS { plan.with_liar(weak, behaviour, seed) } else { plan }
     }
 }
 
@@ -207,26 +265,38 @@ impl DiskTrouble {
             Self::Full => Fault::FullDisk,
             Self::Slow { .. } => Fault::SlowDisk,
             Self::Lost => Fault::LostDisk,
+            Self::Forgets => Fault::LostWrite,
+            Self::Flips { .. } => Fault::BitFlip,
         }
+    }
+
+    /// Whether a node cannot make up for it by itself, so that it counts among the faulty ones of which a third of the
+    /// validators may be.
+    pub const fn is_beyond_repair(self) -> bool {
+        matches!(self, Self::Lost | Self::Forgets | Self::Flips { .. })
     }
 }
 
 impl DiskFault {
-    fn draw(random: &mut Random) -> Vec<Self> {
-        let torn = DiskTrouble::Torn { after: random.position(6) as u32 };
+    /// The disks of one node alone, the weak one, fail so that it cannot make up for it.
+    fn draw(random: &mut Random, weak: usize) -> Vec<Self> {
+        let torn = DiskTrouble::Torn { after: random.below(6) };
         let slow = |random: &mut Random| DiskTrouble::Slow { ms_per_write: random.between(5, 200) };
         let troubles = [
             (500, torn, CRASH_MS_MAX),
             (400, DiskTrouble::Full, 3_000),
             (400, slow(random), 4_000),
             (300, slow(random), 4_000),
-            (400, DiskTrouble::Lost, 3_000),
+            (300, DiskTrouble::Lost, 3_000),
+            (300, DiskTrouble::Forgets, 2_000),
+            (300, DiskTrouble::Flips { position: random.word() }, 3_000),
         ];
         let mut drawn = Vec::new();
         for (per_mille, trouble, lasts_ms_max) in troubles {
             let at_ms = random.between(200, CRASH_MS_MAX);
             let until_ms = (at_ms + random.between(200, lasts_ms_max)).min(FAULTS_END_MS);
-            let node = random.position(NODES);
+            let any = random.position(NODES);
+            let node = if trouble.is_beyond_repair() { weak } else { any };
             if random.chance(per_mille) {
                 drawn.push(Self { at_ms, until_ms, node, trouble });
             }
@@ -250,9 +320,8 @@ impl Crash {
         (0..NODES).map(crash).collect()
     }
 
-    fn acts(random: &mut Random) -> u32 {
-        // Below 16, so it fits.
-        random.below(16) as u32
+    fn acts(random: &mut Random) -> u64 {
+        random.below(16)
     }
 
     /// Some come back before anybody else has moved on, some after others have.
@@ -272,28 +341,35 @@ impl Partition {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn plans_repeat_and_all_faults_end_in_time() {
         for seed in 0..200 {
-            let all = FaultSet::default();
-            let plan = Plan::draw(seed, &all);
-            assert_eq!(plan, Plan::draw(seed, &all));
+            let plan = Plan::draw(seed);
+            assert_eq!(plan, Plan::draw(seed));
             assert!(plan.disk_faults.iter().all(|fault| fault.until_ms <= FAULTS_END_MS));
-            let torn = Plan::draw(seed, &FaultSet::parse("torn-write").unwrap());
+            let torn = plan.only(&FaultSet::parse("torn-write").unwrap());
             assert!(torn.crashes.is_empty() && torn.submissions_ms == plan.submissions_ms);
             assert!(torn.disk_faults.iter().all(|fault| plan.disk_faults.contains(fault)));
             assert!(plan.crashes.iter().all(|crash| crash.at_ms + POWER_OFF_MS <= FAULTS_END_MS));
             assert!(plan.partitions.iter().all(|cut| cut.until_ms <= FAULTS_END_MS));
+            let beyond = plan.disk_faults.iter().filter(|fault| fault.trouble.is_beyond_repair());
+            let faulty = beyond.map(|fault| fault.node).chain(plan.liars.iter().map(|(liar, _)| *liar));
+            assert!(faulty.collect::<BTreeSet<_>>().len() <= 1, "one faulty node of four");
+            let mut cases = FaultSet::none();
+            plan.cases().into_iter().for_each(|(fault, number)| cases.add(fault, number));
+            assert_eq!(plan.only(&cases), plan, "all cases together are the whole plan");
+            assert_eq!(plan.only(&FaultSet::default()), plan);
         }
-        let all = FaultSet::default();
-        assert_ne!(Plan::draw(1, &all), Plan::draw(2, &all));
+        assert_ne!(Plan::draw(1), Plan::draw(2));
     }
 
     #[test]
     fn a_one_way_partition_lets_the_other_way_through() {
-        let side = [true, false, false, false, false];
+        let side = [true, false, false, false, false, false, false];
         let mut cut = Partition { at_ms: 10, until_ms: 20, side, one_way: true };
         assert!(cut.blocks(10, 0, 1) && !cut.blocks(10, 1, 0) && !cut.blocks(10, 1, 2));
         assert!(!cut.blocks(9, 0, 1) && !cut.blocks(20, 0, 1));

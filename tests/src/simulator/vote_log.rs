@@ -37,6 +37,16 @@ impl VoteLog {
         self.flushed.append(&mut self.appended);
     }
 
+    /// Whether a flush has something to write.
+    pub fn is_dirty(&self) -> bool {
+        !self.appended.is_empty()
+    }
+
+    /// The height it is for; `None` before the first.
+    pub fn height(&self) -> Option<Height> {
+        self.height
+    }
+
     /// The power goes: of what was appended and not flushed, some may have reached the disk, in order.
     pub fn lose_power(&mut self, random: &mut Random) {
         self.appended.truncate(random.position(self.appended.len() + 1));

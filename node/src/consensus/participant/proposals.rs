@@ -1,6 +1,4 @@
-//! The driver's part about proposals: building, sending, receiving and catching up.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! What a participant does about proposals: building, signing, receiving and catching up.
 
 use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
 use arc_malachitebft_app_channel::app::types::core as engine;
@@ -10,24 +8,35 @@ use engine::{Round, Validity};
 use yilian_spec::id::BlockId;
 use yilian_spec::signature::SecretKey;
 
-use super::{ConsensusError, Driver, Phase};
-use crate::application::{Application, Arrival, Candidate, UndecidedBlock, Verdict};
+use super::Participant;
+use crate::application::{Application, ApplicationError, Arrival, Candidate, UndecidedBlock, Verdict};
 use crate::consensus::context::{Address, EngineHeight, LedgerContext, Value};
 use crate::consensus::proposal::{CompleteProposal, ProposalPosition, split};
-use crate::network::Topic;
 
 /// Complete proposals for the next height that are kept until it starts.
 const EARLY_PROPOSALS_MAX: usize = 8;
 
-impl<A: Application> Driver<A> {
-    /// Gives back what was remembered for the round, and looks at what came before the height started.
-    pub(super) fn started_round(
+/// A block that this node proposes, and its signed parts for the peers.
+#[derive(Debug)]
+pub struct OwnProposal {
+    /// For the engine.
+    pub value: LocallyProposedValue<LedgerContext>,
+    /// For the peers, in the order of their chunks.
+    pub parts: Vec<Bytes>,
+}
+
+impl<A: Application> Participant<A> {
+    /// A round has started: what was remembered for it, and what came before its height did.
+    ///
+    /// # Errors
+    /// When the application fails.
+    pub fn started_round(
         &mut self,
         height: EngineHeight,
         round: Round,
-    ) -> Result<Vec<ProposedValue<LedgerContext>>, ConsensusError> {
+        now_ms: u64,
+    ) -> Result<Vec<ProposedValue<LedgerContext>>, ApplicationError> {
         let number = round.as_u32().unwrap_or(0);
-        self.set_phase(Phase::Deciding { round: number });
         let (due, later) = std::mem::take(&mut self.early)
             .into_iter()
             .filter(|proposal| proposal.manifest.height >= height.ledger())
@@ -35,7 +44,7 @@ impl<A: Application> Driver<A> {
         self.early = later;
         let mut invalid = Vec::new();
         for proposal in due {
-            let value = self.received(proposal)?;
+            let value = self.received(proposal, now_ms)?;
             invalid.extend(value.filter(|value| value.validity.is_invalid()));
         }
         let remembered = self.application.undecided(height.ledger(), Some(number))?;
@@ -44,13 +53,17 @@ impl<A: Application> Driver<A> {
         Ok(values)
     }
 
-    /// The block to propose: the one that was built for this round before a restart, or a new one. Its parts are
-    /// on their way when this returns.
-    pub(super) async fn value_to_propose(
+    /// The block to propose: the one that was built for this round before a restart, or a new one, which is on the
+    /// disk when this returns. `None` for an observer, and for a height that is not the one to decide.
+    ///
+    /// # Errors
+    /// When the application fails.
+    pub fn value_to_propose(
         &mut self,
         height: EngineHeight,
         round: Round,
-    ) -> Result<Option<LocallyProposedValue<LedgerContext>>, ConsensusError> {
+        now_ms: u64,
+    ) -> Result<Option<OwnProposal>, ApplicationError> {
         let (Some(key), Some(number)) = (self.key.clone(), round.as_u32()) else { return Ok(None) };
         if height.ledger() != self.start.height {
             return Ok(None);
@@ -61,7 +74,7 @@ impl<A: Application> Driver<A> {
         let block = match own {
             Some(block) => block,
             None => {
-                let built = self.application.build(height.ledger(), number, wall_clock_ms())?;
+                let built = self.application.build(height.ledger(), number, now_ms)?;
                 let block = UndecidedBlock {
                     height: height.ledger(),
                     round: number,
@@ -74,50 +87,48 @@ impl<A: Application> Driver<A> {
                 block
             }
         };
-        let value = Value(block.block_id);
+        let value = LocallyProposedValue::new(height, round, Value(block.block_id));
         let position =
             ProposalPosition { height: block.height, round: number, valid_round: block.valid_round };
-        self.stream(&key, position, block).await?;
-        Ok(Some(LocallyProposedValue::new(height, round, value)))
+        Ok(Some(OwnProposal { value, parts: self.parts(&key, position, block) }))
     }
 
-    /// Sends the payload of a block that is proposed again in a later round.
-    pub(super) async fn restream(
+    /// The signed parts of a block that is proposed again in a later round.
+    ///
+    /// # Errors
+    /// When the application fails.
+    pub fn parts_again(
         &mut self,
         height: EngineHeight,
         round: Round,
         valid_round: Round,
         block_id: BlockId,
-    ) -> Result<(), ConsensusError> {
-        let (Some(key), Some(round)) = (self.key.clone(), round.as_u32()) else { return Ok(()) };
+    ) -> Result<Vec<Bytes>, ApplicationError> {
+        let (Some(key), Some(round)) = (self.key.clone(), round.as_u32()) else { return Ok(Vec::new()) };
         let remembered = self.application.undecided(height.ledger(), None)?;
         let Some(block) = remembered.into_iter().find(|block| block.block_id == block_id) else {
             // The others hold it: two thirds of them voted for it.
             tracing::warn!(%height, %block_id, "asked to send a block again that is not held here");
-            return Ok(());
+            return Ok(Vec::new());
         };
         let position = ProposalPosition { height: height.ledger(), round, valid_round: valid_round.as_u32() };
-        self.stream(&key, position, block).await
+        Ok(self.parts(&key, position, block))
     }
 
-    async fn stream(
-        &self,
-        key: &SecretKey,
-        position: ProposalPosition,
-        block: UndecidedBlock,
-    ) -> Result<(), ConsensusError> {
-        let block_id = block.block_id;
-        for part in split(self.chain_id, key, position, block_id, &Bytes::from(block.bytes)) {
-            self.links.network.broadcast_standing(Topic::Part, part).await?;
-        }
-        Ok(())
+    fn parts(&self, key: &SecretKey, position: ProposalPosition, block: UndecidedBlock) -> Vec<Bytes> {
+        split(self.chain_id, key, position, block.block_id, &Bytes::from(block.bytes))
     }
 
-    /// Looks at a proposal that has arrived in full.
-    pub(super) fn received(
+    /// Looks at a proposal that has arrived in full, and keeps a valid one. `None` when nothing can be said about the
+    /// block it names, or not yet.
+    ///
+    /// # Errors
+    /// When the application fails.
+    pub fn received(
         &mut self,
         proposal: CompleteProposal,
-    ) -> Result<Option<ProposedValue<LedgerContext>>, ConsensusError> {
+        now_ms: u64,
+    ) -> Result<Option<ProposedValue<LedgerContext>>, ApplicationError> {
         let CompleteProposal { manifest, payload } = proposal;
         if manifest.height > self.start.height {
             if self.early.len() == EARLY_PROPOSALS_MAX {
@@ -136,7 +147,7 @@ impl<A: Application> Driver<A> {
             round: manifest.round,
             proposer: manifest.proposer,
             valid_round: manifest.valid_round,
-            arrival: Arrival::Proposed { now_ms: wall_clock_ms() },
+            arrival: Arrival::Proposed { now_ms },
             bytes: &payload,
         };
         let block_id = manifest.block_id;
@@ -179,13 +190,16 @@ impl<A: Application> Driver<A> {
     }
 
     /// Checks a block that came by value sync; the engine has verified its certificate.
-    pub(super) fn synced_value(
+    ///
+    /// # Errors
+    /// When the application fails.
+    pub fn synced_value(
         &mut self,
         height: EngineHeight,
         round: Round,
         proposer: Address,
         bytes: &Bytes,
-    ) -> Result<SyncedValueOutcome<LedgerContext>, ConsensusError> {
+    ) -> Result<SyncedValueOutcome<LedgerContext>, ApplicationError> {
         let number = round.as_u32().unwrap_or(0);
         if height.ledger() != self.start.height {
             return Ok(SyncedValueOutcome::LocalTransientError);
@@ -241,10 +255,4 @@ fn proposed_value(block: &UndecidedBlock) -> ProposedValue<LedgerContext> {
         value: Value(block.block_id),
         validity: Validity::Valid,
     }
-}
-
-/// This node's clock in milliseconds since 1970-01-01 UTC; 0 when it stands before that.
-fn wall_clock_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,176 @@
+//! A node's part in deciding heights: what it builds, checks, remembers, commits and serves, and when it goes on.
+//!
+//! Synchronous, and free of engine runtime, network and clock: the engine's messages drive it in a running node
+//! ([`super::driver`]), and a simulator drives it in tests. What it wants sent, it returns; durable acts go to the
+//! [`Application`].
+
+mod proposals;
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arc_malachitebft_app_channel::app::types::MisbehaviorEvidence;
+use arc_malachitebft_app_channel::app::types::core as engine;
+use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
+use engine::Validator as _;
+use yilian_spec::height::Height;
+use yilian_spec::id::ChainId;
+use yilian_spec::signature::{PublicKey, SecretKey};
+
+use super::assembler::Window;
+use super::certificate::{extended_certificate, spec_certificate};
+use super::context::{EngineHeight, LedgerContext, ValidatorSet};
+use super::pacing::{Pace, Pacer, Situation};
+use super::proposal::CompleteProposal;
+use crate::application::{Application, ApplicationError, Misbehaviour, MisbehaviourKind, StartPoint};
+use crate::network::limits::SYNC_RESPONSE_BYTES_MAX;
+
+pub use proposals::OwnProposal;
+
+/// What remains of a sync response for lengths and certificates.
+const SYNC_OVERHEAD_BYTES: usize = 1024 * 1024;
+
+/// The state beside the ledger that lives as long as the process.
+pub struct Participant<A> {
+    application: A,
+    chain_id: ChainId,
+    key: Option<SecretKey>,
+    pacer: Pacer,
+    start: StartPoint,
+    validators: Arc<ValidatorSet>,
+    /// Complete proposals for the next height.
+    early: Vec<CompleteProposal>,
+    /// The last height whose block came by value sync.
+    synced: Option<Height>,
+    /// The last height for whose round 0 a valid block was received.
+    proposed: Option<Height>,
+}
+
+impl<A: Application> Participant<A> {
+    /// Reads where the ledger stands. `now_ms` is of the monotonic clock that [`Self::pace`] is asked with.
+    ///
+    /// # Errors
+    /// When the application cannot start.
+    pub fn new(
+        mut application: A,
+        chain_id: ChainId,
+        key: Option<SecretKey>,
+        heartbeat_ms: u64,
+        now_ms: u64,
+    ) -> Result<Self, ApplicationError> {
+        let start = application.start()?;
+        let validators = Arc::new(ValidatorSet::new(&start));
+        let pacer = Pacer::new(heartbeat_ms, now_ms);
+        let (early, synced, proposed) = (Vec::new(), None, None);
+        Ok(Self { application, chain_id, key, pacer, start, validators, early, synced, proposed })
+    }
+
+    /// The ledger.
+    pub fn application(&self) -> &A {
+        &self.application
+    }
+
+    /// The ledger, to drive it beside what is decided.
+    pub fn application_mut(&mut self) -> &mut A {
+        &mut self.application
+    }
+
+    /// With what the height under decision started, or the next one will.
+    pub fn start(&self) -> &StartPoint {
+        &self.start
+    }
+
+    /// Its validators.
+    pub fn validators(&self) -> &Arc<ValidatorSet> {
+        &self.validators
+    }
+
+    /// What the assembler needs to know of it.
+    pub fn window(&self) -> Window {
+        Window { height: self.start.height, validators: Arc::clone(&self.validators) }
+    }
+
+    /// Whether the node has a vote at this height.
+    pub fn is_validator(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| self.validators.contains(&key.public_key()))
+    }
+
+    /// Whether the next height, which has been waiting since `since_ms`, starts now.
+    pub fn pace(&mut self, now_ms: u64, since_ms: u64, peer_height: Height) -> Pace {
+        let next = self.start.height;
+        let situation = Situation {
+            now_ms,
+            since_ms,
+            next,
+            peer_height,
+            own_work: self.application.has_work(),
+            catching_up: self.synced.is_some_and(|height| height.next() == next),
+            proposed: self.proposed == Some(next) || self.early.iter().any(|early| self.opens(early)),
+        };
+        self.pacer.decide(situation)
+    }
+
+    /// Whether a proposal is that of round 0 of the next height by the proposer whose turn it is.
+    fn opens(&self, proposal: &CompleteProposal) -> bool {
+        let manifest = &proposal.manifest;
+        let turn = self.validators.proposer(self.start.height.into(), 0);
+        let signed_by_turn = *turn.public_key() == manifest.proposer;
+        manifest.height == self.start.height && manifest.round == 0 && signed_by_turn
+    }
+
+    /// Commits a decided block.
+    ///
+    /// # Errors
+    /// Any reason for which the block is not part of the ledger afterwards.
+    pub fn commit(
+        &mut self,
+        certificate: &engine::CommitCertificate<LedgerContext>,
+    ) -> Result<(), ApplicationError> {
+        let certificate = spec_certificate(certificate).ok_or_else(|| {
+            let reason = format!("the engine decided height {} in no round", certificate.height);
+            ApplicationError::Broken { reason }
+        })?;
+        self.application.commit(&certificate)
+    }
+
+    /// A height is final: tells the application who signed twice, and prepares the next height.
+    ///
+    /// # Errors
+    /// When the application fails.
+    pub fn finalized(
+        &mut self,
+        evidence: &MisbehaviorEvidence<LedgerContext>,
+    ) -> Result<(), ApplicationError> {
+        let seen = misbehaviour(self.start.height, evidence);
+        if !seen.is_empty() {
+            self.application.misbehaved(&seen);
+        }
+        self.start = self.application.start()?;
+        self.validators = Arc::new(ValidatorSet::new(&self.start));
+        Ok(())
+    }
+
+    /// Decided blocks for a peer that catches up: as many of the range as are held and fit one response.
+    ///
+    /// # Errors
+    /// When the application fails.
+    pub fn decided(
+        &mut self,
+        range: &RangeInclusive<EngineHeight>,
+    ) -> Result<Vec<RawDecidedValue<LedgerContext>>, ApplicationError> {
+        let heights = range.start().ledger()..=range.end().ledger();
+        let blocks = self.application.decided(heights, SYNC_RESPONSE_BYTES_MAX - SYNC_OVERHEAD_BYTES)?;
+        let values = blocks
+            .into_iter()
+            .map(|block| RawDecidedValue::new(block.bytes.into(), extended_certificate(&block.certificate)));
+        Ok(values.collect())
+    }
+}
+
+fn misbehaviour(height: Height, evidence: &MisbehaviorEvidence<LedgerContext>) -> Vec<Misbehaviour> {
+    let entry = |validator: PublicKey, kind| Misbehaviour { validator, height, kind };
+    let votes = evidence.votes.iter().map(|(voter, _)| entry(voter.0, MisbehaviourKind::DoubleVote));
+    let proposals =
+        evidence.proposals.iter().map(|(proposer, _)| entry(proposer.0, MisbehaviourKind::DoubleProposal));
+    votes.chain(proposals).collect()
+}
