@@ -305,8 +305,12 @@ fn check_transactions<V: StateView + ?Sized>(
     let mut seen = BTreeSet::new();
     for (index, entry) in transactions.into_iter().enumerate() {
         let transaction = entry.map_err(|reason| BlockError::Semantic { index, reason })?;
-        contextual::check(&transaction, view, time)
-            .map_err(|reason| BlockError::Contextual { index, reason })?;
+        contextual::check(&transaction, view, time).map_err(|reason| match reason {
+            // A disk that cannot be read says nothing about the block: without this, a node with a damaged row would
+            // vote against a good one.
+            ContextualError::View(error) => BlockError::View(error),
+            reason => BlockError::Contextual { index, reason },
+        })?;
         if !seen.insert(transaction.id()) {
             return Err(BlockError::Contextual { index, reason: ContextualError::Repeated });
         }

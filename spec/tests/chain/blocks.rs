@@ -4,12 +4,12 @@ use yilian_spec::block::Block;
 use yilian_spec::chain::{self, BlockError, Expectation};
 use yilian_spec::codec::{self, DecodeError};
 use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, Hash};
+use yilian_spec::id::{BlockId, ChainId, Hash, TransactionId};
 use yilian_spec::limits;
 use yilian_spec::membership::Role;
 use yilian_spec::received::ReceivedBlock;
 use yilian_spec::signature::Signature;
-use yilian_spec::state::ViewError;
+use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::time::LedgerTime;
 use yilian_spec::validation::contextual::ContextualError;
 use yilian_spec::validation::semantic::SemanticError;
@@ -152,6 +152,26 @@ fn a_state_that_cannot_be_read_says_nothing_about_the_block() {
     let failing = |_: &_| Err(ViewError("the disk is gone".into()));
     let block = ReceivedBlock::from(block).check(world.tip.chain_id);
     let found = chain::validate(&world.tip, &world.rows, block, CATCHING_UP, failing);
+    assert_eq!(found.map(drop), Err(BlockError::View(ViewError("the disk is gone".into()))));
+}
+
+struct Unreadable;
+
+impl StateView for Unreadable {
+    fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        Err(ViewError("the disk is gone".into()))
+    }
+
+    fn contains_transaction(&self, _id: TransactionId) -> Result<bool, ViewError> {
+        Ok(false)
+    }
+}
+
+#[test]
+fn a_row_that_cannot_be_read_while_transactions_are_checked_says_nothing_about_the_block() {
+    let mut world = World::new();
+    let block = ReceivedBlock::from(block(&mut world)).check(world.tip.chain_id);
+    let found = chain::validate(&world.tip, &Unreadable, block, CATCHING_UP, |_| Ok(Hash::default()));
     assert_eq!(found.map(drop), Err(BlockError::View(ViewError("the disk is gone".into()))));
 }
 

@@ -120,15 +120,16 @@ impl Behaviour {
         found.ok_or_else(|| format!("nobody lies in the way {name:?}; the ways are {}", known.join(", ")))
     }
 
-    /// A liar who behaves so.
-    pub fn liar(self, random: Random) -> Box<dyn Liar> {
+    /// A liar who behaves so, in the run of a seed.
+    pub fn liar(self, seed: u64) -> Box<dyn Liar> {
+        let random = Random::stream(seed, 7);
         match self {
             Self::EquivocatingProposer => Box::new(equivocating_proposer::EquivocatingProposer::default()),
             Self::EquivocatingVoter => Box::new(equivocating_voter::EquivocatingVoter::default()),
             Self::Twins => Box::new(twins::Twin),
             Self::WithheldParts => Box::new(withheld_parts::WithheldParts),
             Self::MutatedParts => Box::new(mutated_parts::MutatedParts::new(random)),
-            Self::InvalidBlocks => Box::new(invalid_blocks::InvalidBlocks::new(random)),
+            Self::InvalidBlocks => Box::new(invalid_blocks::InvalidBlocks::new(seed, random)),
             Self::WrongStateRoot => Box::new(wrong_state_root::WrongStateRoot::default()),
             Self::WrongTimes => Box::new(wrong_times::WrongTimes::new(random)),
             Self::Amnesia => Box::new(amnesia::Amnesia),

@@ -128,9 +128,8 @@ impl Run {
             })
             .collect();
         let nodes = nodes?;
-        let liars: BTreeMap<usize, Box<dyn Liar>> = (plan.liars.iter())
-            .map(|(validator, behaviour)| (*validator, behaviour.liar(Random::stream(seed, 7))))
-            .collect();
+        let liars: BTreeMap<usize, Box<dyn Liar>> =
+            (plan.liars.iter()).map(|(validator, behaviour)| (*validator, behaviour.liar(seed))).collect();
         let may_sign_twice = liars.keys().copied().chain(NODES..nodes.len()).collect();
         Ok(Self {
             genesis,
