@@ -80,6 +80,8 @@ pub struct MempoolConfig {
     pub institution_transactions_max: usize,
     /// Their encoded size in MiB.
     pub institution_size_mib_max: usize,
+    /// The quota of one institution, which it exceeds only while no other member within its quota is at work.
+    pub institution_operations_per_second: usize,
     /// Threads that verify signatures.
     pub verify_threads: usize,
 }
@@ -91,6 +93,7 @@ impl Default for MempoolConfig {
             size_mib_max: 64,
             institution_transactions_max: 20_000,
             institution_size_mib_max: 24,
+            institution_operations_per_second: 100,
             verify_threads: 1,
         }
     }
@@ -328,6 +331,12 @@ impl Config {
                 1_000_000,
             ),
             ("mempool.institution_size_mib_max", mempool.institution_size_mib_max as u64, 1, 4_096),
+            (
+                "mempool.institution_operations_per_second",
+                mempool.institution_operations_per_second as u64,
+                1,
+                1_000_000,
+            ),
             ("mempool.verify_threads", mempool.verify_threads as u64, 1, 64),
             ("storage.cache_mib", storage.cache_mib as u64, 8, 65_536),
             ("storage.write_buffer_mib", storage.write_buffer_mib as u64, 8, 4_096),

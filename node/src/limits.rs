@@ -38,9 +38,25 @@ pub const POOL_BYTES_MAX: usize = 64 << 20;
 pub const POOL_INSTITUTION_TRANSACTIONS_MAX: usize = 20_000;
 /// Their encoded size in bytes.
 pub const POOL_INSTITUTION_BYTES_MAX: usize = 24 << 20;
+/// Operations per second of one institution, the quota that it exceeds only where no other member is kept waiting.
+pub const QUOTA_OPERATIONS_PER_SECOND: usize = 100;
+/// Seconds of its quota that an institution saves up while it is idle.
+pub const QUOTA_CREDIT_SECONDS: i64 = 2;
+/// A block has at most one part in so many of a second's quota of an institution that is beyond its quota, and at least one
+/// transaction, while others are at work; and with less credit than that none is begun for it. So blocks stay short.
+pub const QUOTA_BLOCK_PARTS: i64 = 10;
+/// A member within its quota counts as at work for so long after the last block with something of it.
+pub const QUOTA_AT_WORK_MS: u64 = 5_000;
+/// Seconds of its quota by which an institution may be beyond it: so long it waits at most once another is at work.
+pub const QUOTA_DEBT_SECONDS_MAX: i64 = 10;
+/// Seconds of its quota that an institution may have waiting while it is beyond it and others are at work.
+pub const QUOTA_WAITING_SECONDS_MAX: usize = 10;
 
 /// Submissions that wait to be verified.
 pub const VERIFY_QUEUE_MAX: usize = 1_024;
+/// Transactions of one institution's callers, or of one peer, that wait to be verified, unless one submission alone has
+/// more.
+pub const VERIFY_QUEUE_SOURCE_MAX: usize = 1_024;
 /// Transactions that are verified in one batch, unless one submission alone has more.
 pub const VERIFY_BATCH_MAX: usize = 1_024;
 /// How long a batch may wait for more, while there is load.
@@ -69,4 +85,5 @@ const _: () = assert!(limits::OPERATIONS_PER_TRANSACTION_MAX <= BLOCK_OPERATIONS
 const _: () = assert!(POOL_INSTITUTION_TRANSACTIONS_MAX <= POOL_TRANSACTIONS_MAX);
 const _: () = assert!(POOL_INSTITUTION_BYTES_MAX <= POOL_BYTES_MAX);
 const _: () = assert!(SUBMISSION_TRANSACTIONS_MAX <= VERIFY_BATCH_MAX);
+const _: () = assert!(VERIFY_BATCH_MAX <= VERIFY_QUEUE_SOURCE_MAX);
 const _: () = assert!(limits::TRANSACTION_BYTES_MAX + 8 <= GOSSIP_BATCH_BYTES_MAX);

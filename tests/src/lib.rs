@@ -2,6 +2,7 @@
 //!
 //! - [`cluster`]: a consortium on this machine, killed, stopped, wiped and waited for; [`programs`]: what it runs.
 //! - [`work`] and [`load`]: operations to record, and steady load. [`caller`]: requests that no good client would send.
+//! - [`flood`]: a member that floods, and the others that work on beside it.
 //! - [`proxy`]: a network that misbehaves between the nodes. [`damage`]: files with altered bytes.
 //! - [`command_line`]: the real `yilian` command.
 //! - [`simulator`]: a consortium in one thread, from one seed.
@@ -13,6 +14,7 @@ pub mod caller;
 pub mod cluster;
 pub mod command_line;
 pub mod damage;
+pub mod flood;
 pub mod fuzz;
 pub mod load;
 pub mod programs;

@@ -24,8 +24,15 @@ pub const API_ROW_BYTES_MAX: usize = 1 << 20;
 pub const API_TOKENS_REMEMBERED_MAX: usize = 4_096;
 /// Transactions in one request.
 pub const API_TRANSACTIONS_PER_REQUEST_MAX: usize = 256;
+/// Transactions that an institution may submit in vain (not valid, known already, beyond a bound) before its submissions
+/// are refused undecoded: what all its gateways repeat after a node's failure is far below.
+pub const API_VAIN_MAX: i64 = 1_024;
+/// So many of them come back in a second.
+pub const API_VAIN_PER_SECOND: i64 = 128;
 /// How long a request may wait for a transaction to become final.
 pub const API_WAIT_MS_MAX: u64 = 30_000;
+/// Of that, how long for one that the node does not know: gossip would have brought it long before.
+pub const API_WAIT_UNKNOWN_MS_MAX: u64 = 2_000;
 /// Bytes of a request's line and headers.
 pub const API_HEADER_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a body that is too long which are read and dropped before the refusal.
@@ -39,5 +46,6 @@ pub const API_EVENT_KEEP_ALIVE_MS: u64 = 15_000;
 /// How long requests in flight may take to finish when the node stops.
 pub const API_SHUTDOWN_GRACE_MS: u64 = 3_000;
 
+const _: () = assert!(API_WAIT_UNKNOWN_MS_MAX <= API_WAIT_MS_MAX);
 const _: () = assert!(API_PAGE_ITEMS_DEFAULT <= API_PAGE_ITEMS_MAX);
 const _: () = assert!(API_PAGE_ITEMS_MAX <= API_ROWS_PER_REQUEST_MAX);

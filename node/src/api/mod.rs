@@ -8,7 +8,7 @@
 //! | [`ledger`] | one request's view of the ledger, at one height |
 //! | [`chain`], [`blocks`], [`members`], [`access`], [`referrals`], [`agreements`], [`streams`] | reading |
 //! | [`proofs`] | reading with proof |
-//! | [`transactions`], [`refusal`] | submitting, and following to finality |
+//! | [`transactions`], [`refusal`], [`vain`] | submitting, and following to finality |
 //! | [`events`], [`system`] | server-sent events; health, metrics, description |
 //!
 //! Handlers read storage on blocking threads. Bodies, headers, pages, waiters, event streams and connections are bounded
@@ -39,6 +39,7 @@ pub mod server;
 pub mod streams;
 pub mod system;
 pub mod transactions;
+pub mod vain;
 
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ pub use router::{openapi, router};
 use self::auth::TokenCache;
 use self::error::ApiError;
 use self::ledger::View;
+use self::vain::InVain;
 use crate::application::publish::Published;
 use crate::application::reader::LedgerReader;
 use crate::clock::Clock;
@@ -103,6 +105,8 @@ pub struct Shared {
     pub network: String,
     /// Tokens that were checked.
     pub tokens: TokenCache,
+    /// What each institution has submitted in vain.
+    pub in_vain: InVain,
     /// Bounds requests that wait.
     pub waiters: Arc<Semaphore>,
     /// Bounds event streams.
@@ -133,6 +137,7 @@ impl Api {
         Self(Arc::new(Shared {
             network: parts.reader.genesis().network.clone(),
             tokens: TokenCache::default(),
+            in_vain: InVain::default(),
             waiters: Arc::new(Semaphore::new(parts.options.waiters_max)),
             event_streams: Arc::new(Semaphore::new(parts.options.event_streams_max)),
             openapi: openapi().to_json().expect("a description is plain data"),

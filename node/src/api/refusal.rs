@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use yilian_spec::id::TransactionId;
+use yilian_spec::id::{InstitutionId, TransactionId};
 use yilian_spec::transaction::Transaction;
 use yilian_spec::validation::contextual::ContextualError;
 use yilian_spec::validation::semantic::SemanticError;
@@ -11,14 +11,16 @@ use yilian_spec::validation::structural::StructuralError;
 use super::Api;
 use super::error::ApiError;
 use super::transactions::{SubmitResult, TransactionStatus};
-use crate::mempool::{Admission, Rejection, SubmitError, Verdict, WaitError};
+use crate::mempool::pool::PoolError;
+use crate::mempool::{Admission, Rejection, SubmitError, Verdict, WaitError, WaitOutcome};
 
-/// Hands the readable transactions to the mempool and brings the answers back into the order of the request.
+/// Hands the readable transactions of a caller to the mempool and brings the answers back into the order of the request.
 ///
 /// # Errors
 /// When the submission as a whole is refused.
 pub async fn admit(
     api: &Api,
+    caller: &InstitutionId,
     entries: Vec<Result<Transaction, StructuralError>>,
 ) -> Result<Vec<Result<SubmitResult, ApiError>>, ApiError> {
     let ids: Vec<Result<TransactionId, StructuralError>> =
@@ -27,7 +29,7 @@ pub async fn admit(
     let verdicts = if transactions.is_empty() {
         Vec::new()
     } else {
-        api.mempool.submit(transactions).await.map_err(submit_error)?
+        api.mempool.submit(caller, transactions).await.map_err(submit_error)?
     };
     let mut verdicts = verdicts.into_iter();
     let mut results = Vec::with_capacity(ids.len());
@@ -67,13 +69,13 @@ async fn result(api: &Api, id: TransactionId, verdict: Verdict) -> Result<Submit
     Ok(result)
 }
 
-/// Waits until a transaction is committed, or the time is over.
+/// Waits until a transaction is committed, or the time is over; returns where it stands then.
 ///
 /// # Errors
 /// When too many wait, or storage fails.
-pub async fn wait(api: &Api, id: TransactionId, timeout: Duration) -> Result<(), ApiError> {
+pub async fn wait(api: &Api, id: TransactionId, timeout: Duration) -> Result<WaitOutcome, ApiError> {
     match api.mempool.wait(id, timeout).await {
-        Ok(_) => Ok(()),
+        Ok(outcome) => Ok(outcome),
         Err(error @ WaitError::TooMany) => {
             Err(ApiError::Busy { code: "too_many_waiters", message: error.to_string(), retry_after_s: 1 })
         }
@@ -85,7 +87,9 @@ fn submit_error(error: SubmitError) -> ApiError {
     let message = error.to_string();
     match error {
         SubmitError::TooMany { .. } => ApiError::Malformed(message),
-        SubmitError::Busy => ApiError::Busy { code: "verification_queue_full", message, retry_after_s: 1 },
+        SubmitError::Busy | SubmitError::InstitutionBusy { .. } => {
+            ApiError::Busy { code: "verification_queue_full", message, retry_after_s: 1 }
+        }
         SubmitError::Stopped => ApiError::Unavailable { code: "stopping", message },
     }
 }
@@ -95,7 +99,8 @@ fn rejection(rejection: Rejection) -> ApiError {
         Rejection::Semantic(error) => semantic(&error),
         Rejection::Contextual(error) => contextual(&error),
         Rejection::Pool(error) => {
-            ApiError::Busy { code: "pool_full", message: error.to_string(), retry_after_s: 1 }
+            let code = if matches!(error, PoolError::OverQuota { .. }) { "over_quota" } else { "pool_full" };
+            ApiError::Busy { code, message: error.to_string(), retry_after_s: 1 }
         }
         Rejection::Storage(error) => ApiError::Internal(error.to_string()),
     }

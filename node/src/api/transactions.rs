@@ -23,9 +23,10 @@ use super::body::{self, Submission};
 use super::error::{ApiError, ErrorBody, ErrorDetail};
 use super::extract::{PathOf, QueryOf};
 use super::ledger::Located;
-use super::limits::API_WAIT_MS_MAX;
+use super::limits::{API_WAIT_MS_MAX, API_WAIT_UNKNOWN_MS_MAX};
 use super::refusal;
 use super::rights;
+use crate::mempool::WaitOutcome;
 
 /// Where a transaction stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -110,6 +111,7 @@ pub async fn submit(
     bytes: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Response, ApiError> {
     caller.require_submitter()?;
+    api.in_vain.check(&caller.institution, api.clock.now_ms())?;
     if let Some(report) = api.health.refuses_transactions() {
         let message = format!("{}: {}", report.reason, report.remedy);
         return Err(ApiError::Unavailable { code: report.status.name(), message });
@@ -118,8 +120,10 @@ pub async fn submit(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { limit_bytes: api.options.body_bytes_max },
         _ => ApiError::Malformed(format!("the body cannot be read: {rejection}")),
     })?;
-    let Submission { entries, is_single } = body::read(&headers, &bytes)?;
-    let mut results = refusal::admit(&api, entries).await?;
+    let note_in_vain = |count| api.in_vain.note(&caller.institution, count, api.clock.now_ms());
+    let Submission { entries, is_single } = body::read(&headers, &bytes).inspect_err(|_| note_in_vain(1))?;
+    let mut results = refusal::admit(&api, &caller.institution, entries).await?;
+    note_in_vain(results.iter().filter(|result| !is_taken(result)).count());
     if is_single {
         let only =
             results.pop().ok_or_else(|| ApiError::Internal("a submission without a result".to_owned()))?;
@@ -128,6 +132,11 @@ pub async fn submit(
     }
     let results = results.into_iter().map(|result| result.unwrap_or_else(rejected)).collect();
     Ok((StatusCode::ACCEPTED, Json(SubmitAnswer { results })).into_response())
+}
+
+/// Whether a submission was of use: repeats and refusals only cost time.
+fn is_taken(result: &Result<SubmitResult, ApiError>) -> bool {
+    matches!(result, Ok(SubmitResult { status: TransactionStatus::Accepted, .. }))
 }
 
 fn rejected(error: ApiError) -> SubmitResult {
@@ -145,7 +154,7 @@ fn rejected(error: ApiError) -> SubmitResult {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct WaitQuery {
-    /// How long to wait for finality, 0 to 30,000 milliseconds.
+    /// How long to wait for finality, 0 to 30,000 milliseconds; for one that the node does not know, at most 2,000.
     #[serde(default)]
     pub wait_ms: u64,
 }
@@ -173,7 +182,13 @@ pub async fn transaction(
     }
     if query.wait_ms > 0 && api.read(move |view| view.located(id)).await?.is_none() {
         let _permit = waiter(&api)?;
-        refusal::wait(&api, id, Duration::from_millis(query.wait_ms)).await?;
+        // One that this node does not know may be on its way here. If it does not come, it is lost, say with the node that
+        // had taken it: whoever waits must hear of it soon, and submit it again.
+        let first_ms = query.wait_ms.min(API_WAIT_UNKNOWN_MS_MAX);
+        let outcome = refusal::wait(&api, id, Duration::from_millis(first_ms)).await?;
+        if outcome == WaitOutcome::Pending {
+            refusal::wait(&api, id, Duration::from_millis(query.wait_ms - first_ms)).await?;
+        }
     }
     let located = api.read(move |view| {
         let located = view.located(id)?;

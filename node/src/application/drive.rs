@@ -13,6 +13,7 @@ use super::{
     Application, ApplicationError, Arrival, BuiltBlock, Candidate, DecidedBlock, Misbehaviour, StartPoint,
     UndecidedBlock, ValidatorInfo, Verdict,
 };
+use crate::mempool::Mempool;
 
 impl Application for Ledger {
     fn start(&mut self) -> Result<StartPoint, ApplicationError> {
@@ -131,7 +132,7 @@ impl Application for Ledger {
     }
 
     fn has_work(&mut self) -> bool {
-        self.mempool().is_some_and(|mempool| mempool.pending() > 0)
+        self.mempool().is_some_and(Mempool::has_work)
     }
 }
 

@@ -161,11 +161,12 @@ impl Ledger {
             return Ok(Vec::new());
         };
         let parameters = &self.tip.parameters;
-        let taken = mempool.take(BlockRoom {
+        let room = BlockRoom {
             transactions: parameters.block_transactions_max as usize,
             bytes: parameters.block_bytes_max as usize,
             operations: self.block_size.operations(round),
-        });
+        };
+        let taken = mempool.take(room, time);
         let tables = self.store.tables();
         let mut fit = Vec::with_capacity(taken.len());
         let mut unfit = Vec::new();

@@ -1,4 +1,8 @@
-//! The way of a batch into the pool: known ones answered, signatures verified together, context checked, bounds kept.
+//! The way of a batch into the pool: known ones answered, those without a place refused, signatures verified together,
+//! context checked, bounds kept.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 use libp2p::PeerId;
@@ -6,6 +10,7 @@ use tokio::sync::oneshot;
 use yilian_spec::codec;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::KeyRecord;
+use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::time::LedgerTime;
@@ -86,29 +91,29 @@ impl Mempool {
 
     /// Takes transactions into the pool; `local` says which came from this node's own callers.
     pub(super) fn admit(&self, transactions: Vec<Transaction>, local: &[bool]) -> Vec<Verdict> {
-        let known: Vec<Result<Option<Admission>, ViewError>> =
-            transactions.iter().map(|transaction| self.known(transaction)).collect();
+        let mut owners = Owners::default();
+        let early: Vec<Option<Verdict>> =
+            transactions.iter().map(|transaction| self.early(transaction, &mut owners)).collect();
         let fresh: Vec<Transaction> = transactions
             .into_iter()
-            .zip(&known)
-            .filter(|(_, known)| matches!(known, Ok(None)))
+            .zip(&early)
+            .filter(|(_, early)| early.is_none())
             .map(|(transaction, _)| transaction)
             .collect();
         let check = || semantic::check_many(fresh, self.shared.reader.chain_id());
         let mut checked = self.shared.timings.measure(Stage::Verification, check).into_iter();
         let mut accepted = Vec::new();
-        let verdicts = known.into_iter().zip(local).map(|(known, local)| match known {
-            Err(error) => Err(Rejection::Storage(error)),
-            Ok(Some(admission)) => Ok(admission),
-            Ok(None) => {
-                let result = checked.next().expect("one result for each transaction that is not known");
-                let transaction = result.map_err(Rejection::Semantic)?;
-                let admission = self.admit_checked(&transaction, *local)?;
-                if *local && admission == Admission::Accepted {
-                    accepted.push(transaction);
-                }
-                Ok(admission)
+        let verdicts = early.into_iter().zip(local).map(|(early, local)| {
+            if let Some(verdict) = early {
+                return verdict;
             }
+            let result = checked.next().expect("one result for each transaction without a verdict");
+            let transaction = result.map_err(Rejection::Semantic)?;
+            let admission = self.admit_checked(&transaction, *local, &mut owners)?;
+            if *local && admission == Admission::Accepted {
+                accepted.push(transaction);
+            }
+            Ok(admission)
         });
         let verdicts: Vec<Verdict> = verdicts.collect();
         self.shared.counters.verdicts(&verdicts);
@@ -117,24 +122,41 @@ impl Mempool {
         verdicts
     }
 
-    /// Whether a transaction waits already or is committed; then its signature need not be verified again.
-    fn known(&self, transaction: &Transaction) -> Result<Option<Admission>, ViewError> {
+    /// The verdict that needs no signature: the transaction waits already or is committed, or there is no place for one of
+    /// its author. A forged one is told the same; it names a full share and takes nothing from it.
+    fn early(&self, transaction: &Transaction, owners: &mut Owners) -> Option<Verdict> {
         let id = transaction.id();
         if self.pool().get(id).is_some() {
-            return Ok(Some(Admission::Pending));
+            return Some(Ok(Admission::Pending));
         }
-        let location = self.shared.reader.location(id)?;
-        Ok(location.map(|(height, index)| Admission::Committed { height, index }))
+        let mut early = || {
+            let location = self.shared.reader.location(id).map_err(|error| Rejection::Storage(error.into()));
+            if let Some((height, index)) = location? {
+                return Ok(Some(Admission::Committed { height, index }));
+            }
+            if let Some(owner) = self.owner(transaction.body.author, owners)? {
+                let now = LedgerTime(self.shared.clock.now_ms());
+                self.pool().admits(owner, now).map_err(Rejection::Pool)?;
+            }
+            Ok(None)
+        };
+        early().transpose()
     }
 
-    fn admit_checked(&self, transaction: &CheckedTransaction, local: bool) -> Result<Admission, Rejection> {
+    fn admit_checked(
+        &self,
+        transaction: &CheckedTransaction,
+        local: bool,
+        owners: &mut Owners,
+    ) -> Result<Admission, Rejection> {
         let reader = &self.shared.reader;
         let tables = reader.tables();
         let now_ms = self.shared.clock.now_ms();
         // While nothing happens ledger time stands still; the next block will carry the clock's.
         let time = LedgerTime(now_ms).max(reader.tip().tip.next_time_min());
         contextual::check(transaction, &tables, time).map_err(rejection)?;
-        let owner = self.owner(transaction).map_err(Rejection::Storage)?;
+        let owner = self.owner(transaction.body().author, owners)?;
+        let owner = owner.ok_or(Rejection::Contextual(ContextualError::UnknownAuthor))?.clone();
         let id = transaction.id();
         let mut pool = self.pool();
         if pool.get(id).is_some() {
@@ -146,21 +168,45 @@ impl Mempool {
         {
             return Ok(Admission::Committed { height, index });
         }
+        pool.admits(&owner, LedgerTime(now_ms)).map_err(Rejection::Pool)?;
         let gossip_at_ms = local.then(|| now_ms.saturating_add(limits::GOSSIP_REPEAT_MS));
         pool.insert(transaction.clone(), owner, gossip_at_ms).map_err(Rejection::Pool)?;
         Ok(Admission::Accepted)
     }
 
-    /// The institution that the author's key is registered for.
-    fn owner(&self, transaction: &CheckedTransaction) -> Result<InstitutionId, ViewError> {
-        let key = StateKey::Key(transaction.body().author).bytes();
-        let row = self.shared.reader.tables().get(&key)?;
-        let row = row.ok_or_else(|| ViewError("the author's key has just been there".into()))?;
-        codec::decode::<KeyRecord>(&row, limits::ROW_BYTES_MAX)
-            .map(|record| record.institution)
-            .map_err(|error| ViewError(format!("the author's key: {error}")))
+    /// The institution that a key is registered for; `None` when it is registered for none.
+    fn owner<'a>(
+        &self,
+        author: PublicKey,
+        owners: &'a mut Owners,
+    ) -> Result<Option<&'a InstitutionId>, ViewError> {
+        if let Entry::Vacant(entry) = owners.entry(author) {
+            let row = self.shared.reader.tables().get(&StateKey::Key(author).bytes())?;
+            let decode = |row: Vec<u8>| {
+                codec::decode::<KeyRecord>(&row, limits::ROW_BYTES_MAX)
+                    .map(|record| record.institution)
+                    .map_err(|error| ViewError(format!("the author's key: {error}")))
+            };
+            entry.insert(row.map(decode).transpose()?);
+        }
+        Ok(owners.get(&author).and_then(Option::as_ref))
+    }
+
+    /// How many operations of each institution these transactions have. One whose author's key cannot be read counts for
+    /// nobody: whoever reads the ledger next says what is wrong with it.
+    pub(super) fn shares(&self, transactions: &[CheckedTransaction]) -> BTreeMap<InstitutionId, usize> {
+        let (mut shares, mut owners) = (BTreeMap::new(), Owners::default());
+        for transaction in transactions {
+            if let Ok(Some(owner)) = self.owner(transaction.body().author, &mut owners) {
+                *shares.entry(owner.clone()).or_default() += transaction.body().operations.len();
+            }
+        }
+        shares
     }
 }
+
+/// The institutions of the authors in a batch, looked up once.
+type Owners = BTreeMap<PublicKey, Option<InstitutionId>>;
 
 enum Part {
     Reply(oneshot::Sender<Vec<Verdict>>),

@@ -14,6 +14,7 @@ mod admit;
 mod peers;
 pub mod pool;
 mod queue;
+mod quota;
 #[cfg(test)]
 mod tests;
 mod waiters;
@@ -29,7 +30,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use yilian_spec::codec;
 use yilian_spec::height::Height;
-use yilian_spec::id::TransactionId;
+use yilian_spec::id::{InstitutionId, TransactionId};
 use yilian_spec::state::ViewError;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{CheckedTransaction, Transaction};
@@ -46,7 +47,7 @@ use admit::Work;
 pub use peers::GossipOutcome;
 use peers::Peers;
 use pool::{BlockRoom, Pool, PoolBounds, PoolError};
-use queue::{Job, Queue};
+use queue::{Job, Queue, QueueError, Source};
 pub use waiters::Committed;
 use waiters::Waiters;
 
@@ -80,14 +81,14 @@ pub enum Rejection {
     Pool(PoolError),
     /// The ledger cannot be read.
     #[error(transparent)]
-    Storage(ViewError),
+    Storage(#[from] ViewError),
 }
 
 /// The answer for one transaction.
 pub type Verdict = Result<Admission, Rejection>;
 
 /// Why a submission as a whole is refused.
-#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum SubmitError {
     /// Too many at once.
     #[error(
@@ -104,6 +105,15 @@ pub enum SubmitError {
         limits::VERIFY_QUEUE_MAX
     )]
     Busy,
+    /// Too much of the caller's institution waits to be verified.
+    #[error(
+        "{institution} has {} transactions waiting to be verified, the bound: submit again in a moment",
+        limits::VERIFY_QUEUE_SOURCE_MAX
+    )]
+    InstitutionBusy {
+        /// The institution.
+        institution: InstitutionId,
+    },
     /// The node is stopping.
     #[error("the node is stopping: submit to another one")]
     Stopped,
@@ -246,18 +256,27 @@ impl Mempool {
         self.shared.queue.stop();
     }
 
-    /// Submits transactions and waits until each stands in the pool, or is refused, in the same order.
+    /// Submits transactions that `caller` has brought and waits until each stands in the pool, or is refused, in the same
+    /// order.
     ///
     /// # Errors
     /// When the submission as a whole is refused.
-    pub async fn submit(&self, transactions: Vec<Transaction>) -> Result<Vec<Verdict>, SubmitError> {
+    pub async fn submit(
+        &self,
+        caller: &InstitutionId,
+        transactions: Vec<Transaction>,
+    ) -> Result<Vec<Verdict>, SubmitError> {
         let count = transactions.len();
         if count > limits::SUBMISSION_TRANSACTIONS_MAX {
             return Err(SubmitError::TooMany { count });
         }
         let (reply, answer) = oneshot::channel();
         let work = Work::Submitted { transactions, reply };
-        self.shared.queue.push(Job { work, transactions: count }).map_err(|_| SubmitError::Busy)?;
+        let job = Job { source: Source::Institution(caller.clone()), work, transactions: count };
+        self.shared.queue.push(job).map_err(|error| match error {
+            QueueError::SourceFull => SubmitError::InstitutionBusy { institution: caller.clone() },
+            QueueError::Full => SubmitError::Busy,
+        })?;
         answer.await.map_err(|_| SubmitError::Stopped)
     }
 
@@ -276,12 +295,13 @@ impl Mempool {
         }
         // How many it has is only known once it is decoded; an average transaction has a few hundred bytes.
         let transactions = bytes.len() / 512 + 1;
-        let job = Job { work: Work::Gossiped { from, bytes }, transactions };
-        if self.shared.queue.push(job).is_err() {
-            self.peers().done(from, 0, now_ms);
-            return GossipOutcome::NodeBusy;
+        let job = Job { source: Source::Peer(from), work: Work::Gossiped { from, bytes }, transactions };
+        let Err(error) = self.shared.queue.push(job) else { return GossipOutcome::Queued };
+        self.peers().done(from, 0, now_ms);
+        match error {
+            QueueError::SourceFull => GossipOutcome::PeerBusy,
+            QueueError::Full => GossipOutcome::NodeBusy,
         }
-        GossipOutcome::Queued
     }
 
     /// [`Mempool::gossip`] on the caller's thread, without workers.
@@ -322,9 +342,14 @@ impl Mempool {
         Ok(Some(Committed { height, index, receipt }))
     }
 
-    /// Transactions for a block, fairly by institution; they stay in the pool.
-    pub fn take(&self, room: BlockRoom) -> Vec<CheckedTransaction> {
-        self.pool().take(room)
+    /// Transactions for a block of `time`, fairly by institution; they stay in the pool.
+    pub fn take(&self, room: BlockRoom, time: LedgerTime) -> Vec<CheckedTransaction> {
+        self.pool().take(room, time)
+    }
+
+    /// Whether a block of now would carry anything.
+    pub fn has_work(&self) -> bool {
+        self.pool().is_ready(LedgerTime(self.shared.clock.now_ms()))
     }
 
     /// A transaction of the pool, which need not be verified again.
@@ -341,10 +366,14 @@ impl Mempool {
     /// A block is part of the ledger: its transactions leave the pool, as does what has expired with its time, and
     /// whoever waits for one is told.
     pub fn committed(&self, block: &CommittedBlock) {
-        let height = block.header.height;
+        let (height, time) = (block.header.height, block.header.time);
+        let shares = self.shares(&block.transactions);
         let mut pool = self.pool();
+        for (institution, operations) in shares {
+            pool.charge(&institution, operations, time);
+        }
         pool.remove(block.receipts.iter().map(|receipt| &receipt.transaction_id));
-        pool.expire(block.header.time);
+        pool.expire(time);
         drop(pool);
         self.announce_work();
         let mut waiters = lock(&self.shared.waiters);
@@ -372,7 +401,7 @@ impl Mempool {
         self.pool().length()
     }
 
-    /// Tells how many transactions wait, whenever that changes.
+    /// Tells how many transactions wait, whenever that changes; 0 while all of them wait for their quota.
     pub fn work(&self) -> watch::Receiver<usize> {
         self.shared.work.subscribe()
     }
@@ -401,7 +430,10 @@ impl Mempool {
     }
 
     fn announce_work(&self) {
-        let pending = self.pending();
+        let now = LedgerTime(self.shared.clock.now_ms());
+        let pool = self.pool();
+        let pending = if pool.is_ready(now) { pool.length() } else { 0 };
+        drop(pool);
         self.shared.work.send_if_modified(|shown| std::mem::replace(shown, pending) != pending);
     }
 

@@ -1,7 +1,8 @@
 //! The pure core of the mempool: verified transactions that wait for a block, within bounds, taken fairly.
 //!
 //! No clock, lock or storage here: whoever calls says what time it is. A transaction counts for the institution that
-//! its author's key is registered for, whatever it claims, so nobody fills another member's share.
+//! its author's key is registered for, whatever it claims, so nobody fills another member's share. Who takes more than
+//! its quota waits for the others ([`super::quota`]).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,6 +11,7 @@ use yilian_spec::id::{InstitutionId, TransactionId};
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::CheckedTransaction;
 
+use super::quota::{self, Credit, Quotas};
 use crate::limits;
 
 /// How much a pool holds.
@@ -23,6 +25,8 @@ pub struct PoolBounds {
     pub institution_transactions: usize,
     /// Their encoded size in bytes.
     pub institution_bytes: usize,
+    /// Operations per second of one institution, its quota.
+    pub institution_operations_per_second: usize,
 }
 
 impl Default for PoolBounds {
@@ -32,6 +36,7 @@ impl Default for PoolBounds {
             bytes: limits::POOL_BYTES_MAX,
             institution_transactions: limits::POOL_INSTITUTION_TRANSACTIONS_MAX,
             institution_bytes: limits::POOL_INSTITUTION_BYTES_MAX,
+            institution_operations_per_second: limits::QUOTA_OPERATIONS_PER_SECOND,
         }
     }
 }
@@ -91,6 +96,18 @@ pub enum PoolError {
         /// The bound in bytes.
         bound: usize,
     },
+    /// The institution is beyond its quota while others are at work, and enough of it waits.
+    #[error(
+        "{institution} is beyond its quota of {quota} operations per second while others are at work, and has \
+         {} s of it waiting, the bound: submit less, or wait for them to be committed",
+        limits::QUOTA_WAITING_SECONDS_MAX
+    )]
+    OverQuota {
+        /// The institution.
+        institution: InstitutionId,
+        /// The quota.
+        quota: usize,
+    },
 }
 
 /// A transaction that waits.
@@ -108,12 +125,14 @@ struct Entry {
 struct Queue {
     order: BTreeMap<u64, TransactionId>,
     bytes: usize,
+    operations: usize,
 }
 
 /// Verified transactions that wait for a block.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pool {
     bounds: PoolBounds,
+    quotas: Quotas,
     entries: BTreeMap<TransactionId, Entry>,
     queues: BTreeMap<InstitutionId, Queue>,
     expiries: BTreeSet<(LedgerTime, TransactionId)>,
@@ -127,7 +146,17 @@ pub struct Pool {
 impl Pool {
     /// An empty pool.
     pub fn new(bounds: PoolBounds) -> Self {
-        Self { bounds, ..Self::default() }
+        Self {
+            bounds,
+            quotas: Quotas::new(bounds.institution_operations_per_second),
+            entries: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            gossip: BTreeSet::new(),
+            bytes: 0,
+            arrivals: 0,
+            last_served: None,
+        }
     }
 
     /// Transactions in the pool.
@@ -145,11 +174,50 @@ impl Pool {
         self.entries.get(&id).map(|entry| &entry.transaction)
     }
 
+    /// Whether another transaction of `owner` may come in now.
+    ///
+    /// # Errors
+    /// The bound it would break.
+    pub fn admits(&self, owner: &InstitutionId, now: LedgerTime) -> Result<(), PoolError> {
+        self.check_bounds(owner, 0)?;
+        let quota = self.bounds.institution_operations_per_second;
+        let waiting = self.queues.get(owner).map_or(0, |queue| queue.operations);
+        let has_enough = waiting >= quota.saturating_mul(limits::QUOTA_WAITING_SECONDS_MAX);
+        if has_enough && self.somebody_is_at_work(now) {
+            return Err(PoolError::OverQuota { institution: owner.clone(), quota });
+        }
+        Ok(())
+    }
+
+    /// Whether one that has something waiting is within its quota.
+    fn is_within(&self, owner: &InstitutionId, queue: &Queue, now: LedgerTime) -> bool {
+        self.quotas.credit(owner, now) >= quota::cost(queue.operations)
+    }
+
+    /// Whether somebody within its quota is at work: it has something waiting, or had something in a block lately.
+    fn somebody_is_at_work(&self, now: LedgerTime) -> bool {
+        self.queues.iter().any(|(owner, queue)| self.is_within(owner, queue, now))
+            || self.quotas.at_work(now).any(|owner| !self.queues.contains_key(owner))
+    }
+
+    /// Whether there is enough for a block now: anything, but not what is beyond a quota while others are at work.
+    pub fn is_ready(&self, now: LedgerTime) -> bool {
+        let is_ready = |(owner, queue): (&InstitutionId, &Queue)| {
+            self.is_within(owner, queue, now) || self.quotas.credit(owner, now) >= self.quotas.block_part()
+        };
+        !self.queues.is_empty() && (self.queues.iter().any(is_ready) || !self.somebody_is_at_work(now))
+    }
+
+    /// A block of this time carries so many operations of an institution.
+    pub fn charge(&mut self, institution: &InstitutionId, operations: usize, time: LedgerTime) {
+        self.quotas.charge(institution, operations, time);
+    }
+
     /// Adds a transaction for `owner`; one that is in the pool already stays as it is. With `gossip_at_ms` it is one
     /// of this node's own callers, to be sent to the peers again at that time.
     ///
     /// # Errors
-    /// The bound it would break; nothing has changed then.
+    /// The bound of transactions or bytes that it would break; nothing has changed then.
     pub fn insert(
         &mut self,
         transaction: CheckedTransaction,
@@ -170,6 +238,7 @@ impl Pool {
         let queue = self.queues.entry(owner.clone()).or_default();
         queue.order.insert(arrival, id);
         queue.bytes += length;
+        queue.operations += transaction.body().operations.len();
         self.entries.insert(id, Entry { transaction, owner, arrival, gossip_at_ms });
         Ok(())
     }
@@ -195,20 +264,32 @@ impl Pool {
         Ok(())
     }
 
-    /// As many transactions as there is room for, one of each institution by turns, each institution's in the order of
-    /// arrival. They stay in the pool until they are committed or discarded.
-    pub fn take(&mut self, mut room: BlockRoom) -> Vec<CheckedTransaction> {
+    /// As many transactions as a block of `time` has room for, one of each institution by turns, each institution's in the
+    /// order of arrival. While somebody within its quota is at work, those beyond have a small part of the block for the
+    /// credit they have left. They stay in the pool until they are committed or discarded.
+    pub fn take(&mut self, mut room: BlockRoom, time: LedgerTime) -> Vec<CheckedTransaction> {
         let mut taken = Vec::new();
         let mut last = None;
-        let mut turns = self.turns();
-        while let Some((owner, mut ids)) = turns.pop_front() {
+        let somebody_is_at_work = self.somebody_is_at_work(time);
+        let with_share = |(owner, queue, ids)| {
+            if !somebody_is_at_work || self.is_within(owner, queue, time) {
+                return (owner, ids, Credit::MAX);
+            }
+            (owner, ids, self.quotas.credit(owner, time).min(self.quotas.block_part()))
+        };
+        let mut turns: VecDeque<_> = self.turns().into_iter().map(with_share).collect();
+        while let Some((owner, mut ids, share)) = turns.pop_front() {
+            if share <= 0 {
+                continue;
+            }
             let Some(entry) = ids.next().and_then(|id| self.entries.get(id)) else { continue };
             // What does not fit waits, and what stands behind it too: order within an institution is kept.
             let Some(left) = room.after(&entry.transaction) else { continue };
             room = left;
             taken.push(entry.transaction.clone());
             last = Some(owner.clone());
-            turns.push_back((owner, ids));
+            let share = share.saturating_sub(quota::cost(entry.transaction.body().operations.len()));
+            turns.push_back((owner, ids, share));
         }
         drop(turns);
         self.last_served = last.or_else(|| self.last_served.take());
@@ -216,9 +297,9 @@ impl Pool {
     }
 
     /// The institutions' queues, beginning behind the one that was served last.
-    fn turns(&self) -> VecDeque<(&InstitutionId, impl Iterator<Item = &TransactionId>)> {
+    fn turns(&self) -> VecDeque<(&InstitutionId, &Queue, impl Iterator<Item = &TransactionId>)> {
         let mut turns: VecDeque<_> =
-            self.queues.iter().map(|(owner, queue)| (owner, queue.order.values())).collect();
+            self.queues.iter().map(|(owner, queue)| (owner, queue, queue.order.values())).collect();
         let served = |last: &InstitutionId| self.queues.range(..=last.clone()).count();
         turns.rotate_left(self.last_served.as_ref().map_or(0, served) % turns.len().max(1));
         turns
@@ -237,6 +318,7 @@ impl Pool {
             let queue = self.queues.get_mut(&entry.owner).expect("every entry stands in its owner's queue");
             queue.order.remove(&entry.arrival);
             queue.bytes -= length;
+            queue.operations -= entry.transaction.body().operations.len();
             if queue.order.is_empty() {
                 self.queues.remove(&entry.owner);
             }
@@ -248,6 +330,7 @@ impl Pool {
         let expired: Vec<TransactionId> =
             self.expiries.iter().take_while(|(expires, _)| *expires <= time).map(|(_, id)| *id).collect();
         self.remove(&expired);
+        self.quotas.forget_idle(time);
         expired.len()
     }
 

@@ -8,6 +8,7 @@ use libp2p::PeerId;
 use proptest::prelude::*;
 use yilian_spec::codec;
 use yilian_spec::height::Height;
+use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::Role;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{CheckedTransaction, Transaction};
@@ -20,6 +21,8 @@ use crate::limits;
 use crate::test_world::{
     GENESIS_MS, TestNode, genesis, member, secret, temporary, transaction, transaction_at,
 };
+
+const NOW: LedgerTime = LedgerTime(GENESIS_MS);
 
 fn checked(transaction: Transaction) -> CheckedTransaction {
     semantic::check(transaction, genesis().chain_id()).unwrap()
@@ -102,7 +105,7 @@ fn a_flood_of_one_member_meets_its_own_bound_and_the_others_are_served_first() {
     assert_eq!(verdicts[14], Err(Rejection::Pool(expected)));
     node.submit([transaction(2, 100), transaction(3, 101)]);
     let taken: Vec<_> =
-        node.mempool.take(room(4)).iter().map(|entry| entry.body().institution.clone()).collect();
+        node.mempool.take(room(4), NOW).iter().map(|entry| entry.body().institution.clone()).collect();
     assert_eq!(taken, [member(1), member(2), member(3), member(1)]);
     let built = node.propose();
     node.decide(built.block_id);
@@ -114,10 +117,10 @@ async fn workers_answer_and_waiting_callers_are_told_when_it_is_final() {
     let dir = temporary();
     let mut node = TestNode::open(dir.path(), 0);
     let workers = node.mempool.spawn_workers(2).unwrap();
-    let verdicts = node.mempool.submit(vec![transaction(1, 1), transaction(2, 2)]).await.unwrap();
+    let verdicts = node.mempool.submit(&member(1), vec![transaction(1, 1), transaction(2, 2)]).await.unwrap();
     assert_eq!(verdicts, [Ok(Admission::Accepted), Ok(Admission::Accepted)]);
     let many = vec![transaction(1, 1); limits::SUBMISSION_TRANSACTIONS_MAX + 1];
-    assert!(matches!(node.mempool.submit(many).await, Err(SubmitError::TooMany { .. })));
+    assert!(matches!(node.mempool.submit(&member(1), many).await, Err(SubmitError::TooMany { .. })));
 
     let id = transaction(2, 2).id();
     let now = Duration::ZERO;
@@ -138,7 +141,7 @@ async fn workers_answer_and_waiting_callers_are_told_when_it_is_final() {
     assert_eq!(*work.borrow_and_update(), 0);
     node.mempool.stop();
     workers.into_iter().for_each(|worker| worker.join().unwrap());
-    assert!(node.mempool.submit(vec![transaction(1, 9)]).await.is_err());
+    assert!(node.mempool.submit(&member(1), vec![transaction(1, 9)]).await.is_err());
 }
 
 #[test]
@@ -213,8 +216,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-const BOUNDS: PoolBounds =
-    PoolBounds { transactions: 20, bytes: 5_000, institution_transactions: 8, institution_bytes: 2_200 };
+const BOUNDS: PoolBounds = PoolBounds {
+    transactions: 20,
+    bytes: 5_000,
+    institution_transactions: 8,
+    institution_bytes: 2_200,
+    institution_operations_per_second: 100,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -248,12 +256,12 @@ proptest! {
                     model.retain(|_, entry| entry.body().expires > time);
                     prop_assert_eq!(pool.expire(time), before - model.len());
                 }
-                Step::Take(room) => check_taken(&pool.take(room), &model, room)?,
+                Step::Take(room) => check_taken(&pool.take(room, NOW), &model, room)?,
             }
             let bytes: usize = model.values().map(|entry| entry.encoded().len()).sum();
             prop_assert_eq!((pool.length(), pool.bytes()), (model.len(), bytes));
         }
-        let all = pool.take(room(usize::MAX));
+        let all = pool.take(room(usize::MAX), NOW);
         prop_assert_eq!(all.len(), model.len(), "everything can be taken");
     }
 }
@@ -298,10 +306,66 @@ fn the_next_block_begins_behind_whom_the_last_one_served_last() {
         pool.insert(checked(transaction(number, 1)), member(number), None).unwrap();
         pool.insert(checked(transaction(number, 2)), member(number), None).unwrap();
     }
-    let first = |pool: &mut Pool| pool.take(room(1))[0].body().institution.clone();
+    let first = |pool: &mut Pool| pool.take(room(1), NOW)[0].body().institution.clone();
     assert_eq!([first(&mut pool), first(&mut pool), first(&mut pool)], [member(0), member(1), member(2)]);
     assert_eq!(first(&mut pool), member(0));
-    assert!(pool.take(BlockRoom { bytes: 10, ..room(5) }).is_empty(), "nothing fits into ten bytes");
+    assert!(pool.take(BlockRoom { bytes: 10, ..room(5) }, NOW).is_empty(), "nothing fits into ten bytes");
     let one = BlockRoom { operations: 1, ..room(5) };
-    assert_eq!(pool.take(one).len(), 1, "each of them has one operation");
+    assert_eq!(pool.take(one, NOW).len(), 1, "each of them has one operation");
+}
+
+/// The institutions of a block of `ms` after the genesis, in order; each operation in it is charged.
+fn block_of(pool: &mut Pool, ms: u64) -> Vec<InstitutionId> {
+    let time = LedgerTime(GENESIS_MS + ms);
+    let taken = pool.take(room(50), time);
+    for transaction in &taken {
+        pool.charge(&transaction.body().institution, transaction.body().operations.len(), time);
+        pool.remove(&[transaction.id()]);
+    }
+    taken.iter().map(|transaction| transaction.body().institution.clone()).collect()
+}
+
+#[test]
+fn beyond_its_quota_a_member_waits_for_those_within_and_alone_for_nobody() {
+    let bounds = PoolBounds { institution_operations_per_second: 10, ..PoolBounds::default() };
+    let mut pool = Pool::new(bounds);
+    for number in 0..200 {
+        pool.insert(checked(transaction(1, number)), member(1), None).unwrap();
+    }
+    assert_eq!(block_of(&mut pool, 0).len(), 50, "alone it has the whole block");
+    assert!(pool.admits(&member(1), LedgerTime(GENESIS_MS)).is_ok());
+
+    pool.insert(checked(transaction(2, 1_000)), member(2), None).unwrap();
+    assert_eq!(block_of(&mut pool, 100), [member(2)]);
+    assert!(!pool.is_ready(LedgerTime(GENESIS_MS + 200)), "what is beyond its quota makes no block");
+    let refused = pool.admits(&member(1), LedgerTime(GENESIS_MS + 200));
+    assert_eq!(refused, Err(PoolError::OverQuota { institution: member(1), quota: 10 }));
+    assert!(pool.admits(&member(2), LedgerTime(GENESIS_MS + 200)).is_ok());
+
+    // Its debt is paid, and the other still at work.
+    assert_eq!(block_of(&mut pool, 4_500).len(), 1, "a tenth of a second's quota");
+    assert!(pool.is_ready(LedgerTime(GENESIS_MS + 4_700)));
+    // The other has done nothing for long.
+    assert_eq!(block_of(&mut pool, 100 + limits::QUOTA_AT_WORK_MS).len(), 50);
+    // Two that are both beyond their quota share the block.
+    for number in 0..200 {
+        pool.insert(checked(transaction(3, 2_000 + number)), member(3), None).unwrap();
+    }
+    let shared = block_of(&mut pool, 200 + limits::QUOTA_AT_WORK_MS);
+    let of = |one: u8| shared.iter().filter(|owner| **owner == member(one)).count();
+    assert_eq!((of(1), of(3)), (25, 25));
+}
+
+#[test]
+fn who_has_no_place_left_is_refused_before_the_signature_is_verified() {
+    let dir = temporary();
+    let bounds = PoolBounds { institution_transactions: 10, ..PoolBounds::default() };
+    let node = TestNode::open_bounded(dir.path(), 0, bounds);
+    node.submit((0..10).map(|number| transaction(1, number)));
+    let mut forged = transaction(1, 11);
+    forged.signature.0[0] ^= 1;
+    let verdict = node.mempool.submit_now(vec![forged.clone()]).remove(0);
+    assert!(matches!(verdict, Err(Rejection::Pool(PoolError::InstitutionFull { .. }))), "{verdict:?}");
+    let known = node.mempool.submit_now(vec![transaction(1, 3)]).remove(0);
+    assert_eq!(known, Ok(Admission::Pending), "what is known is still told so");
 }

@@ -109,6 +109,42 @@ impl Cost {
     }
 }
 
+/// The greatest resident memory that any of these nodes has had so far, in bytes.
+///
+/// # Errors
+/// When one does not run, or the system does not say.
+pub fn memory_peak_bytes(cluster: &Cluster, nodes: &[usize]) -> Result<u64> {
+    let peaks = nodes.iter().map(|node| {
+        let process_id = cluster.process_id(*node).with_context(|| format!("node {node} does not run"))?;
+        status_bytes(process_id, "VmHWM:")
+    });
+    peaks.collect::<Result<Vec<u64>>>()?.into_iter().max().context("of no node there is no memory")
+}
+
+/// CPU time of these nodes' processes together, in seconds.
+///
+/// # Errors
+/// When one does not run, or the system does not say.
+pub fn cpu_seconds_of(cluster: &Cluster, nodes: &[usize]) -> Result<f64> {
+    let of = |node: &usize| {
+        let process_id = cluster.process_id(*node).with_context(|| format!("node {node} does not run"))?;
+        cpu_seconds(process_id)
+    };
+    nodes.iter().map(of).sum()
+}
+
+/// Transactions that wait in a node's mempool, as it says.
+///
+/// # Errors
+/// When it does not say.
+pub async fn waiting_transactions(url: &str) -> Result<u64> {
+    let metrics = metrics(url).await?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("yilian_mempool_transactions "));
+    let waiting: Option<f64> = line.and_then(|line| line.trim().parse().ok());
+    // A count, written as a float.
+    waiting.map(|count| count as u64).context("the node does not count the transactions that wait")
+}
+
 async fn metrics(url: &str) -> Result<String> {
     let response = reqwest::get(format!("{url}/metrics")).await.context("the node gives no metrics")?;
     Ok(response.text().await?)
@@ -138,9 +174,17 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-fn memory_bytes(process_id: u32) -> Result<u64> {
+/// Resident memory of a process in bytes.
+///
+/// # Errors
+/// When the system does not say.
+pub fn memory_bytes(process_id: u32) -> Result<u64> {
+    status_bytes(process_id, "VmRSS:")
+}
+
+fn status_bytes(process_id: u32, name: &str) -> Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{process_id}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kib: Option<u64> = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
     Ok(kib.context("/proc/PID/status has another form")? << 10)
 }

@@ -224,11 +224,16 @@ async fn submit(caller: &Caller, body: &[u8]) -> Result<()> {
             return Ok(());
         }
         let is_full = answer.status.as_u16() == 429
-            || (!refused.is_empty() && refused.iter().all(|result| result["error"]["code"] == "pool_full"));
+            || (!refused.is_empty() && refused.iter().all(|result| is_bound(&result["error"]["code"])));
         ensure!(is_full, "a node refuses: {} {} {:?}", answer.status, answer.error_code(), refused.first());
         tokio::time::sleep(FULL_PAUSE).await;
     }
     bail!("a pool stayed full for {:?}", FULL_PAUSE * u32::try_from(ATTEMPTS_MAX)?)
+}
+
+/// Whether a refusal passes with the next blocks.
+fn is_bound(code: &serde_json::Value) -> bool {
+    code == "pool_full" || code == "over_quota"
 }
 
 async fn wait_until_final(caller: &Caller, id: TransactionId) -> Result<()> {

@@ -11,11 +11,14 @@
 //! | [`cost`] | CPU by stage, memory and disk of the nodes |
 //! | [`machine`] | what this machine verifies, its cores and load |
 //! | [`report`] | the figures, as a table and as JSON |
+//! | [`flood`] | one member floods: what that does to the others' latency, and its own report ([`flood_report`]) |
 //!
 //! The load generator runs on the same cores as the nodes and takes part of them; the report says how much.
 
 pub mod cost;
 pub mod drive;
+pub mod flood;
+pub mod flood_report;
 pub mod follow;
 pub mod machine;
 pub mod plan;

@@ -89,3 +89,46 @@ impl Plan {
         (self.per_request / operations.div_ceil(10)).max(1)
     }
 }
+
+/// The size of a measured flood.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FloodPlan {
+    /// How long each turn takes, in seconds.
+    pub seconds: f64,
+    /// How often each kind of turn is measured.
+    pub rounds: usize,
+    /// Transactions per second of each member that works on.
+    pub member_rate: f64,
+    /// Gateway keys of each institution.
+    pub gateways: usize,
+    /// Grants of each institution.
+    pub grants: usize,
+    /// Transactions signed ahead for a turn with a valid flood; sent again from the start when all have been sent.
+    pub flood_transactions: usize,
+    /// Forged transactions of a worthless flood, and as many that are repeated.
+    pub worthless_transactions: usize,
+}
+
+impl FloodPlan {
+    /// The full measurement.
+    pub const FULL: Self = Self {
+        seconds: 15.0,
+        rounds: 5,
+        member_rate: 10.0,
+        gateways: 8,
+        grants: 100,
+        flood_transactions: 60_000,
+        worthless_transactions: 512,
+    };
+
+    /// A run of seconds that exercises everything and measures little.
+    pub const QUICK: Self = Self {
+        seconds: 2.0,
+        rounds: 1,
+        member_rate: 5.0,
+        gateways: 2,
+        grants: 5,
+        flood_transactions: 2_560,
+        worthless_transactions: 256,
+    };
+}

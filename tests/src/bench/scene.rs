@@ -2,6 +2,7 @@
 //! grants to disclose under.
 
 use anyhow::{Context, Result};
+use yilian_node::config::Config;
 use yilian_node::consortium::Options;
 use yilian_spec::codec;
 use yilian_spec::id::{Commitment, GrantId, InstitutionId, SubjectTag};
@@ -12,16 +13,17 @@ use yilian_spec::operation::access::{Category, Decision, Purpose, RecordDisclosu
 use yilian_spec::operation::membership::{RegisterKey, possession_bytes};
 use yilian_spec::signature::SecretKey;
 use yilian_spec::time::Window;
-use yilian_spec::transaction::TransactionBody;
+use yilian_spec::transaction::{Transaction, TransactionBody};
 
 use super::plan::Plan;
 use super::progress;
 use super::signed::Signed;
+use crate::caller::{self, Caller};
 use crate::cluster::{Cluster, VALIDATORS};
 use crate::work;
 
 /// How long after its signing a transaction may become final; a run is over long before.
-const LIFETIME_MS: u64 = 60 * 60 * 1_000;
+pub const LIFETIME_MS: u64 = 60 * 60 * 1_000;
 
 /// An institution that discloses.
 struct Source {
@@ -47,12 +49,23 @@ impl Scene {
     /// # Errors
     /// When that fails.
     pub async fn open(plan: &Plan) -> Result<Self> {
+        Self::open_with((plan.gateways, plan.grants), |_| ()).await
+    }
+
+    /// [`Scene::open`] with so many gateways and grants for each institution, and with nodes that are configured so.
+    ///
+    /// # Errors
+    /// As [`Scene::open`].
+    pub async fn open_with(sizes: (usize, usize), configure: impl Fn(&mut Config)) -> Result<Self> {
         let options = Options { log_level: "warn".to_owned(), ..Options::default() };
         let mut cluster = Cluster::prepare(&options).await?;
+        for node in VALIDATORS {
+            cluster.configure(node, &configure)?;
+        }
         cluster.start_nodes(&VALIDATORS).await?;
         let mut sources = Vec::new();
         for node in VALIDATORS {
-            sources.push(Source::make(&cluster, node, plan).await?);
+            sources.push(Source::make(&cluster, node, sizes).await?);
         }
         Ok(Self { cluster, sources, signed: 0, operations_signed: 0 })
     }
@@ -62,52 +75,92 @@ impl Scene {
     /// # Errors
     /// When there is no randomness.
     pub fn sign(&mut self, operations: usize, count: usize) -> Result<Signed> {
-        let chain_id = self.cluster.files.genesis.chain_id();
-        let created = work::now()?;
         let bar = progress(count as u64);
         let mut signed = Signed::new(operations);
         for _ in 0..count {
-            let number = self.signed;
-            self.signed += 1;
-            let source = &self.sources[number % self.sources.len()];
-            let gateway = &source.gateways[(number / self.sources.len()) % source.gateways.len()];
-            let disclosures = (0..operations)
-                .map(|_| {
-                    self.operations_signed += 1;
-                    source.disclosure(self.operations_signed)
-                })
-                .collect::<Result<_>>()?;
-            let body = TransactionBody {
-                chain_id,
-                author: gateway.public_key(),
-                institution: source.institution.clone(),
-                created,
-                expires: created.plus_ms(LIFETIME_MS),
-                nonce: work::random()?,
-                operations: disclosures,
-            };
-            let transaction = body.sign(gateway);
+            let source = self.signed % self.sources.len();
+            let transaction = self.transaction(source, operations, LIFETIME_MS)?;
             signed.push(transaction.id(), &codec::encode(&transaction));
             bar.inc(1);
         }
         bar.finish_and_clear();
         Ok(signed)
     }
+
+    /// Signs disclosures of one institution, each a transaction that no block may carry later than `lifetime_ms` from
+    /// now.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn sign_of(&mut self, institution: usize, count: usize, lifetime_ms: u64) -> Result<Signed> {
+        let mut signed = Signed::new(1);
+        for _ in 0..count {
+            let transaction = self.transaction(institution, 1, lifetime_ms)?;
+            signed.push(transaction.id(), &codec::encode(&transaction));
+        }
+        Ok(signed)
+    }
+
+    /// As [`Scene::sign_of`], with signatures that do not verify.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn forge_of(&mut self, institution: usize, count: usize, lifetime_ms: u64) -> Result<Signed> {
+        let mut signed = Signed::new(1);
+        for _ in 0..count {
+            let mut transaction = self.transaction(institution, 1, lifetime_ms)?;
+            transaction.signature.0[0] ^= 1;
+            signed.push(transaction.id(), &codec::encode(&transaction));
+        }
+        Ok(signed)
+    }
+
+    fn transaction(&mut self, source: usize, operations: usize, lifetime_ms: u64) -> Result<Transaction> {
+        let source = &self.sources[source];
+        let gateway = &source.gateways[(self.signed / self.sources.len()) % source.gateways.len()];
+        self.signed += 1;
+        let first = self.operations_signed;
+        self.operations_signed += operations;
+        let created = work::now()?;
+        let body = TransactionBody {
+            chain_id: self.cluster.files.genesis.chain_id(),
+            author: gateway.public_key(),
+            institution: source.institution.clone(),
+            created,
+            expires: created.plus_ms(lifetime_ms),
+            nonce: work::random()?,
+            operations: (first..first + operations)
+                .map(|number| source.disclosure(number))
+                .collect::<Result<_>>()?,
+        };
+        Ok(body.sign(gateway))
+    }
+
+    /// Speaks to a node in the name of an institution, with a token that has just been made.
+    ///
+    /// # Errors
+    /// When the caller cannot be set up.
+    pub fn caller(&self, institution: usize, node: usize) -> Result<Caller> {
+        let member = self.cluster.member(institution);
+        let chain_id = self.cluster.files.genesis.chain_id();
+        let token = caller::token(&member.id, chain_id, &member.secrets[&Role::AccessGateway], 0)?;
+        Caller::new(&self.cluster.url(node), Some(token))
+    }
 }
 
 impl Source {
-    async fn make(cluster: &Cluster, node: usize, plan: &Plan) -> Result<Self> {
+    async fn make(cluster: &Cluster, node: usize, (gateways, grants): (usize, usize)) -> Result<Self> {
         let (institution, recipient) =
             (cluster.institution(node), cluster.institution((node + 1) % VALIDATORS.len()));
         let desk = cluster.desk(node).await?;
         let gateways: Vec<SecretKey> =
-            (0..plan.gateways).map(|_| Ok(SecretKey::from_seed(&work::random()?))).collect::<Result<_>>()?;
+            (0..gateways).map(|_| Ok(SecretKey::from_seed(&work::random()?))).collect::<Result<_>>()?;
         let registrations = gateways
             .iter()
             .map(|key| registration(cluster, &institution, key))
             .collect::<Result<Vec<_>>>()?;
         desk.record(registrations).await?;
-        let subjects: Vec<SubjectTag> = (0..plan.grants).map(|_| work::subject()).collect::<Result<_>>()?;
+        let subjects: Vec<SubjectTag> = (0..grants).map(|_| work::subject()).collect::<Result<_>>()?;
         let mut grants = Vec::new();
         for part in subjects.chunks(OPERATIONS_PER_TRANSACTION_MAX) {
             let operations =

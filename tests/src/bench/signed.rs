@@ -24,6 +24,12 @@ impl Signed {
         self.texts.push(hex::encode(bytes));
     }
 
+    /// Adds others behind these.
+    pub fn append(&mut self, mut others: Self) {
+        self.ids.append(&mut others.ids);
+        self.texts.append(&mut others.texts);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.ids.len()
