@@ -57,6 +57,7 @@ pub mod random;
 pub mod replay;
 mod run;
 mod sabotage;
+mod verifier;
 pub mod vote_log;
 
 pub use checker::Violation;
