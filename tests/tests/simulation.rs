@@ -9,6 +9,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use yilian_tests::simulator::disk::Backing;
 use yilian_tests::simulator::faults::FaultSet;
+use yilian_tests::simulator::oracles::Happened;
 use yilian_tests::simulator::{Failure, Options, Sabotage, Summary, Violation, run, run_with};
 
 const SEEDS: u64 = 60;
@@ -206,4 +207,37 @@ fn validators_that_lose_their_log_of_votes_are_caught_signing_twice() {
         Ok(_) => false,
     };
     assert!((0..60).any(caught), "no run in sixty shows it");
+}
+
+#[test]
+fn what_the_oracles_look_at_really_happens() {
+    let seeds: Vec<u64> = (1_000..1_020).collect();
+    let results = run_all(&seeds, &FaultSet::default()).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut happened = Happened::default();
+    results.iter().for_each(|(summary, _)| happened.add(&summary.happened));
+    println!("{happened:#?}");
+    let applied = |name: &str| happened.applied.get(name).copied().unwrap_or_default();
+    for (name, least) in [
+        ("record_disclosure", 20),
+        ("record_receipt", 5),
+        ("revoke_grant", 5),
+        ("accept_referral", 10),
+        ("close_administratively", 3),
+        ("sign_agreement", 30),
+        ("deliver_service", 80),
+        ("reverse_service", 10),
+        ("close_period", 30),
+    ] {
+        assert!(applied(name) >= least, "{name}: {}", applied(name));
+    }
+    assert!(happened.services_counted > 50, "services counted: {}", happened.services_counted);
+    let statements = happened.statements_with_amounts;
+    assert!(statements > 15, "statements with amounts: {statements}");
+    assert!(happened.late_reversals > 3, "late reversals: {}", happened.late_reversals);
+    assert!(
+        happened.applied_together > 20,
+        "transactions of several operations: {}",
+        happened.applied_together
+    );
+    assert!(happened.refused.len() > 15, "reasons of refusals: {:?}", happened.refused);
 }

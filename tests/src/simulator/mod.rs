@@ -5,7 +5,7 @@
 //! plan (from the seed) ──► run: events in virtual time ──► machine: one node's step ──► core of the engine
 //!                            │          ▲                       │                            │ effects
 //!                            │          └─ frames, timers ──────┴── host: ledger, mempool ◄──┘
-//!                            └──► checker: what the disks and the network show
+//!                            └──► checker, oracles: what the disks and the network show
 //! ```
 //!
 //! # The fault model
@@ -50,8 +50,11 @@ pub mod faults;
 pub mod frame;
 pub mod host;
 pub mod machine;
+#[cfg(test)]
+mod maker;
 pub mod memory;
 pub mod node;
+pub mod oracles;
 pub mod plan;
 pub mod random;
 pub mod replay;

@@ -14,6 +14,7 @@ use super::faults::FaultSet;
 use super::frame::{Frame, Output};
 use super::host::{Counts, Sabotage, Stopped};
 use super::node::Node;
+use super::oracles::{Happened, Oracles};
 use super::plan::{
     ClockJump, Conditions, Crash, DEADLINE_MS, DiskFault, DiskTrouble, FAULTS_END_MS, NODES, POWER_OFF_MS,
     Plan, TRANSACTIONS, VALIDATORS,
@@ -58,6 +59,8 @@ pub struct Summary {
     pub votes_again: u64,
     /// What happened on the nodes.
     pub counts: Counts,
+    /// What happened on the ledger.
+    pub happened: Happened,
 }
 
 /// A run that broke a rule.
@@ -134,6 +137,7 @@ struct Run {
     /// How long a node that is about to lose power stays down.
     down_ms: [u64; NODES],
     checker: Checker,
+    oracles: Oracles,
     trace: VecDeque<String>,
     sequence: u64,
     events: u64,
@@ -193,6 +197,7 @@ impl Run {
         let genesis = consortium::genesis();
         let mut signing = Random::stream(seed, 2);
         let transactions = consortium::transactions(genesis.chain_id(), TRANSACTIONS, &mut signing);
+        let oracles = Oracles::new(&genesis);
         let nodes: Result<Vec<Node>, Violation> = (0..NODES)
             .map(|index| Node::new(index, plan.skew_ms[index], backing).map_err(stopped(index)))
             .collect();
@@ -209,6 +214,7 @@ impl Run {
             nodes: nodes?,
             down_ms: [0; NODES],
             checker: Checker::default(),
+            oracles,
             trace: VecDeque::new(),
             sequence: 0,
             events: 0,
@@ -437,6 +443,7 @@ impl Run {
         for block in self.nodes[index].blocks(next).map_err(stopped(index))? {
             self.checker.committed(index, &block)?;
         }
+        self.oracles.follow(index, &self.nodes[index])?;
         if self.nodes[index].machine.as_ref().is_some_and(|machine| machine.host.dead) {
             self.crashes_within_a_step += 1;
             self.lose_power(index, self.down_ms[index])?;
@@ -594,6 +601,7 @@ impl Run {
             }
             let blocks = self.nodes[index].blocks(Height::FIRST).map_err(stopped(index))?;
             self.checker.restarted(index, &blocks)?;
+            self.oracles.at_the_end(index, &self.nodes[index])?;
             if index == 0 {
                 let recomputed = recompute(&self.genesis, &blocks);
                 recomputed.map_err(|difference| Violation::Recomputed { node: index, difference })?;
@@ -624,6 +632,7 @@ impl Run {
             refused: self.refused,
             slow_ms: self.slow_ms,
             counts,
+            happened: self.oracles.happened(),
         }
     }
 }
