@@ -241,3 +241,12 @@ fn what_the_oracles_look_at_really_happens() {
     );
     assert!(happened.refused.len() > 15, "reasons of refusals: {:?}", happened.refused);
 }
+
+#[test]
+fn a_changed_byte_is_caught_on_every_node_whichever_disk_is_audited() {
+    for (seed, node) in (40..48).zip([0, 1, 2, 3, 4, 0, 2, 4]) {
+        let failure = run(seed, Some(Sabotage::ChangesAStoredRow { node })).unwrap_err();
+        let found = matches!(failure.violation, Violation::Audit { node: found, .. } if found == node);
+        assert!(found, "seed {seed}, node {node}: {failure}");
+    }
+}

@@ -9,7 +9,7 @@
 //! | what a node committed is there after it lost power | at every restart |
 //! | no honest validator signs two things of which it may sign one | at every vote and proposal sent |
 //! | every block follows from the ones before it; the state root is the definition's | at the end, from one node's log |
-//! | every row of every disk is what the blocks say | at the end, the node's own audit |
+//! | every row of every disk is what the blocks say | at the end, the node's own audit of one disk, and the others beside it |
 //! | what takes effect is what the rules allow; streams are complete; money is conserved | at every new block and, on every disk, at the end ([`super::oracles`]) |
 //! | every transaction is committed on every node once nothing fails any more | at the end |
 

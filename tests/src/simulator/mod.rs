@@ -60,6 +60,7 @@ pub mod random;
 pub mod replay;
 mod run;
 mod sabotage;
+mod twins;
 mod verifier;
 pub mod vote_log;
 

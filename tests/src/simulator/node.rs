@@ -12,6 +12,7 @@ use yilian_node::storage::disk::Column;
 use yilian_node::voting::Abstention;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
+use yilian_spec::membership::ValidatorSet;
 
 use super::consortium::{START_MS, validator_key};
 use super::disk::{Backing, NodeDisk};
@@ -19,6 +20,7 @@ use super::host::{Counts, Host, Identity, Sabotage, Stopped};
 use super::machine::Machine;
 use super::plan::VALIDATORS;
 use super::random::Random;
+use super::twins::difference;
 use super::vote_log::VoteLog;
 
 /// A node, running or not.
@@ -169,6 +171,16 @@ impl Node {
         let Some(machine) = &self.machine else { return Ok(None) };
         let report = audit::check_store(machine.host.reader.store(), |_, _| {}).map_err(storage)?;
         Ok(report.findings.first().map(ToString::to_string))
+    }
+
+    /// What on its disk is not as it must be, where the disk of `audited` is.
+    ///
+    /// # Errors
+    /// When a disk cannot be read.
+    pub fn differs_from(&self, audited: &Self, validators: &ValidatorSet) -> Result<Option<String>, Stopped> {
+        let (Some(machine), Some(audited)) = (&self.machine, &audited.machine) else { return Ok(None) };
+        let (own, other) = (machine.host.reader.tables().0, audited.host.reader.tables().0);
+        difference(own, other, validators).map_err(storage)
     }
 
     /// Changes the last byte of the first receipt on the disk.

@@ -595,8 +595,14 @@ impl Run {
         if let Some(Sabotage::ChangesAStoredRow { node }) = self.sabotage {
             self.nodes[node].change_a_row().map_err(stopped(node))?;
         }
+        // One node is audited, another one in every run; the disks of the others are compared with its disk.
+        let audited = (self.events % NODES as u64) as usize;
+        if let Some(finding) = self.nodes[audited].audit().map_err(stopped(audited))? {
+            return Err(Violation::Audit { node: audited, finding });
+        }
         for index in 0..NODES {
-            if let Some(finding) = self.nodes[index].audit().map_err(stopped(index))? {
+            let difference = self.nodes[index].differs_from(&self.nodes[audited], &self.genesis.validators);
+            if let Some(finding) = difference.map_err(stopped(index))? {
                 return Err(Violation::Audit { node: index, finding });
             }
             let blocks = self.nodes[index].blocks(Height::FIRST).map_err(stopped(index))?;

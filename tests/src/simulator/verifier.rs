@@ -24,18 +24,21 @@ thread_local! {
 #[derive(Clone, Copy)]
 pub struct OnceVerifier(pub LedgerVerifier);
 
+/// Whether a key has signed these bytes.
+pub fn is_signed(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+    // Key and signature have a fixed length, so nothing else hashes alike.
+    let parts = Sha256::new().chain_update(key.0).chain_update(signature.0).chain_update(message);
+    let place: [u8; 32] = parts.finalize().into();
+    ANSWERS.with_borrow_mut(|answers| {
+        if answers.len() == ANSWERS_MAX {
+            answers.clear();
+        }
+        *answers.entry(place).or_insert_with(|| verify(key, message, signature).is_ok())
+    })
+}
+
 fn outcome(message: Option<Vec<u8>>, signature: &Signature, key: &PublicKey) -> VerificationResult {
-    let valid = message.is_some_and(|message| {
-        // Key and signature have a fixed length, so nothing else hashes alike.
-        let parts = Sha256::new().chain_update(key.0).chain_update(signature.0).chain_update(&message);
-        let place: [u8; 32] = parts.finalize().into();
-        ANSWERS.with_borrow_mut(|answers| {
-            if answers.len() == ANSWERS_MAX {
-                answers.clear();
-            }
-            *answers.entry(place).or_insert_with(|| verify(key, &message, signature).is_ok())
-        })
-    });
+    let valid = message.is_some_and(|message| is_signed(key, &message, signature));
     VerificationResult::from_bool(valid)
 }
 

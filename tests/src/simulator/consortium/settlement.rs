@@ -123,7 +123,8 @@ fn terms(author: &mut Author<'_>, providers: &[usize], payer: usize) -> Terms {
     let share = |(member, role): (&usize, PartRole)| SplitShare {
         institution: institution(*member),
         role,
-        weight: Ratio::whole(author.random.between(1, 60) as i64),
+        // Few weights, so that equal remainders occur.
+        weight: Ratio::whole(author.one_of(&[1, 1, 15, 30, 55])),
     };
     let shares: Vec<SplitShare> = providers.iter().zip(PARTS).map(share).collect();
     let rounding = if author.random.chance(500) { Rounding::PerEvent } else { Rounding::PerPeriod };
