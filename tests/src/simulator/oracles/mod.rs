@@ -8,12 +8,14 @@
 //! ```text
 //! block ──► history (what took effect) ──► validity: took effect if and only if chapter 5 allows it
 //!                                     ├──► streams: every entry, every head
+//!                                     ├──► capacity: every reserved slot, at the end
 //!                                     └──► money: every period, statement and service
 //! ```
 //!
 //! The first node that commits a height is compared with them there, in the rows that the block touches; every node is
 //! compared in all rows at the end of a run.
 
+mod capacity;
 mod follow;
 pub mod history;
 mod merkle;
@@ -164,19 +166,19 @@ pub enum Finding {
         /// Which.
         row: String,
     },
-    /// A row of money is another one.
+    /// A row of money or capacity is another one.
     #[error("{row} is not what was counted")]
     RowDiffers {
         /// Which.
         row: String,
     },
-    /// A row of money is not there.
+    /// A row of money or capacity is not there.
     #[error("{row} is missing")]
     RowMissing {
         /// Which.
         row: String,
     },
-    /// A row of money should not be there.
+    /// A row of money or capacity should not be there.
     #[error("{row} should not be there")]
     RowAdded {
         /// Which.
@@ -277,6 +279,7 @@ impl Oracles {
     /// The first thing that is not as it must be.
     pub fn check_all(&self, disk: &dyn ReadBytes) -> Result<(), Finding> {
         self.streams.check_all(&Rows(disk))?;
+        capacity::check_all(&self.history, &Rows(disk))?;
         self.money.check_all(&Rows(disk))
     }
 

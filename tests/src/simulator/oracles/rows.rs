@@ -13,6 +13,8 @@ use super::Finding;
 pub const STREAM_HEAD: u8 = 0x20;
 /// Of the entries of streams.
 pub const STREAM_ENTRY: u8 = 0x80;
+/// Of published capacity.
+pub const CAPACITY: u8 = 0x12;
 /// Of closed periods.
 pub const CLOSED_PERIOD: u8 = 0x14;
 /// Of delivered services.
@@ -71,10 +73,11 @@ pub fn read<T: Canonical>(key: &[u8], row: &[u8]) -> Result<T, Finding> {
     codec::decode(row, PROOF_BYTES_MAX).map_err(|_| Finding::Unreadable { key: hex::encode(key) })
 }
 
-/// What a row of money is, for people.
+/// What a row is, for people.
 pub fn name(key: &[u8]) -> String {
     let (tag, id) = key.split_first().map_or((0, key), |(tag, id)| (*tag, id));
     let kind = match tag {
+        CAPACITY => "capacity",
         CLOSED_PERIOD => "closed period",
         SERVICE => "service",
         EVIDENCE => "evidence",

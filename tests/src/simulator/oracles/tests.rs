@@ -12,7 +12,8 @@ use yilian_spec::state::record::{PeriodStatement, Service};
 use yilian_spec::transaction::Transaction;
 
 use super::rows::{
-    self, ACCUMULATOR, CLOSED_PERIOD, EVIDENCE, SERVICE, SETTLED, STATEMENT, STREAM_ENTRY, STREAM_HEAD,
+    self, ACCUMULATOR, CAPACITY, CLOSED_PERIOD, EVIDENCE, SERVICE, SETTLED, STATEMENT, STREAM_ENTRY,
+    STREAM_HEAD,
 };
 use super::{Finding, Happened, Oracles, Rows};
 use crate::simulator::maker::Maker;
@@ -52,6 +53,7 @@ fn rich_ledger() -> Maker {
         let statements = statements(&maker.disk);
         told(maker).happened().statements_with_amounts >= 3
             && !rows_of(&maker.disk, ACCUMULATOR).is_empty()
+            && !rows_of(&maker.disk, CAPACITY).is_empty()
             && statements.iter().any(|one| splits(&one.statement))
             && statements.iter().any(|one| adjusts(&one.statement))
     };
@@ -123,8 +125,17 @@ fn every_row_that_is_missing_or_altered_is_found() {
     let maker = rich_ledger();
     let oracles = told(&maker);
     oracles.check_all(&maker.disk).unwrap();
-    let kinds =
-        [STREAM_HEAD, STREAM_ENTRY, CLOSED_PERIOD, SERVICE, EVIDENCE, ACCUMULATOR, STATEMENT, SETTLED];
+    let kinds = [
+        STREAM_HEAD,
+        STREAM_ENTRY,
+        CAPACITY,
+        CLOSED_PERIOD,
+        SERVICE,
+        EVIDENCE,
+        ACCUMULATOR,
+        STATEMENT,
+        SETTLED,
+    ];
     for kind in kinds {
         let rows = rows_of(&maker.disk, kind);
         assert!(!rows.is_empty(), "the ledger has rows of kind {kind:#x}");
