@@ -13,6 +13,7 @@ use yilian_tests::simulator::disk::Backing;
 use yilian_tests::simulator::faults::{Fault, FaultSet};
 use yilian_tests::simulator::host::Counts;
 use yilian_tests::simulator::liars::{Behaviour, INVALID_BLOCKS_SAY, twins};
+use yilian_tests::simulator::oracles::Happened;
 use yilian_tests::simulator::plan::{Plan, VALIDATORS};
 use yilian_tests::simulator::{
     Cut, Failure, Options, Sabotage, Summary, Tally, Violation, narrowed, run_plan, run_with,
@@ -303,13 +304,6 @@ fn a_node_that_forgets_what_it_committed_is_caught_and_the_reason_is_found() {
 }
 
 #[test]
-fn a_changed_byte_on_a_disk_is_caught() {
-    let sabotage = Some(Sabotage::ChangesAStoredRow { node: 3 });
-    let failure = run_with(5, &Options { sabotage, ..without(&[Fault::Lie]) }).unwrap_err();
-    assert!(matches!(failure.violation, Violation::Audit { node: 3, .. }), "{failure}");
-}
-
-#[test]
 fn validators_that_lose_their_log_of_votes_are_caught_signing_twice() {
     let options = Options { sabotage: Some(Sabotage::LosesItsVotes), ..without(&[Fault::Lie]) };
     let caught = |seed| match run_with(seed, &options) {
@@ -320,4 +314,47 @@ fn validators_that_lose_their_log_of_votes_are_caught_signing_twice() {
         Ok(_) => false,
     };
     assert!((0..60).any(caught), "no run in sixty shows it");
+}
+
+#[test]
+fn what_the_oracles_look_at_really_happens() {
+    let seeds: Vec<u64> = (1_000..1_020).collect();
+    let results = run_all(&seeds, |_| Options::default()).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut happened = Happened::default();
+    results.iter().for_each(|(summary, _)| happened.add(&summary.happened));
+    println!("{happened:#?}");
+    let applied = |name: &str| happened.applied.get(name).copied().unwrap_or_default();
+    for (name, least) in [
+        ("record_disclosure", 20),
+        ("record_receipt", 5),
+        ("revoke_grant", 5),
+        ("accept_referral", 10),
+        ("close_administratively", 3),
+        ("sign_agreement", 30),
+        ("deliver_service", 80),
+        ("reverse_service", 10),
+        ("close_period", 30),
+    ] {
+        assert!(applied(name) >= least, "{name}: {}", applied(name));
+    }
+    assert!(happened.services_counted > 50, "services counted: {}", happened.services_counted);
+    let statements = happened.statements_with_amounts;
+    assert!(statements > 15, "statements with amounts: {statements}");
+    assert!(happened.late_reversals > 3, "late reversals: {}", happened.late_reversals);
+    assert!(
+        happened.applied_together > 20,
+        "transactions of several operations: {}",
+        happened.applied_together
+    );
+    assert!(happened.refused.len() > 15, "reasons of refusals: {:?}", happened.refused);
+}
+
+#[test]
+fn a_changed_byte_is_caught_on_every_node_whichever_disk_is_audited() {
+    for (seed, node) in (40..48).zip([0, 1, 2, 3, 4, 0, 2, 4]) {
+        let sabotage = Some(Sabotage::ChangesAStoredRow { node });
+        let failure = run_with(seed, &Options { sabotage, ..without(&[Fault::Lie]) }).unwrap_err();
+        let found = matches!(failure.violation, Violation::Audit { node: found, .. } if found == node);
+        assert!(found, "seed {seed}, node {node}: {failure}");
+    }
 }

@@ -10,7 +10,8 @@
 //! | nobody honest refuses or accuses anybody honest | at every step |
 //! | no honest validator signs two things of which it may sign one | at every vote and proposal sent |
 //! | every block follows from the ones before it; the state root is the definition's | at the end, from one node's log |
-//! | every row of every disk is what the blocks say | at the end, the node's own audit |
+//! | every row of every disk is what the blocks say | at the end, the node's own audit of one disk, and the others beside it |
+//! | what takes effect is what the rules allow; streams are complete; money is conserved | at every new block and, on every disk, at the end ([`super::oracles`]) |
 //! | every transaction is committed on every node once nothing fails any more | at the end |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, TransactionId};
 use yilian_spec::signature::PublicKey;
 
+use super::oracles::Finding;
 use super::replay::Difference;
 
 /// A rule that a run broke.
@@ -118,6 +120,14 @@ pub enum Violation {
         node: usize,
         /// The first finding.
         finding: String,
+    },
+    /// What must follow from the blocks is not on a disk.
+    #[error("the oracles at node {node}: {finding}")]
+    Oracle {
+        /// Whose disk.
+        node: usize,
+        /// What is not as it must be.
+        finding: Finding,
     },
     /// A node stopped.
     #[error("node {node} stopped: {reason}")]

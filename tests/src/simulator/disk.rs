@@ -152,6 +152,11 @@ impl NodeDisk {
         !lock(&self.faults).damaged.is_empty()
     }
 
+    /// Whether such a row was read since [`Self::take_noticed`] was last asked.
+    pub fn has_noticed(&self) -> bool {
+        lock(&self.faults).noticed
+    }
+
     /// Whether such a row was read since this was last asked.
     pub fn take_noticed(&self) -> bool {
         std::mem::take(&mut lock(&self.faults).noticed)

@@ -112,6 +112,7 @@ impl Host {
     /// The effects that sign, verify and publish.
     fn message(&mut self, effect: Effect<LedgerContext>) -> Answer {
         use Effect as E;
+        let verifier = self.verifier;
         Ok(match effect {
             E::PublishConsensusMsg(message, resume) => {
                 self.flush_log()?;
@@ -141,16 +142,12 @@ impl Host {
             }
             E::VerifySignature(message, key, resume) => resume.resume_with(self.is_signed(message, &key)?),
             E::VerifyCommitCertificate(certificate, validators, thresholds, resume) => {
-                let verify = self.verifier.verify_commit_certificate(
-                    &LedgerContext,
-                    &certificate,
-                    &validators,
-                    thresholds,
-                );
+                let verify =
+                    verifier.verify_commit_certificate(&LedgerContext, &certificate, &validators, thresholds);
                 resume.resume_with(now(verify)?)
             }
             E::VerifyExtendedCommitCertificate(certificate, validators, thresholds, policy, resume) => {
-                let verify = self.verifier.verify_extended_commit_certificate(
+                let verify = verifier.verify_extended_commit_certificate(
                     &LedgerContext,
                     &certificate,
                     &validators,
@@ -160,21 +157,13 @@ impl Host {
                 resume.resume_with(now(verify)?)
             }
             E::VerifyPolkaCertificate(certificate, validators, thresholds, resume) => {
-                let verify = self.verifier.verify_polka_certificate(
-                    &LedgerContext,
-                    &certificate,
-                    &validators,
-                    thresholds,
-                );
+                let verify =
+                    verifier.verify_polka_certificate(&LedgerContext, &certificate, &validators, thresholds);
                 resume.resume_with(now(verify)?)
             }
             E::VerifyRoundCertificate(certificate, validators, thresholds, resume) => {
-                let verify = self.verifier.verify_round_certificate(
-                    &LedgerContext,
-                    &certificate,
-                    &validators,
-                    thresholds,
-                );
+                let verify =
+                    verifier.verify_round_certificate(&LedgerContext, &certificate, &validators, thresholds);
                 resume.resume_with(now(verify)?)
             }
             E::ExtendVote(_, _, _, _, resume) => resume.resume_with(None),
@@ -224,10 +213,11 @@ impl Host {
         message: engine::SignedMessage<LedgerContext, ConsensusMsg<LedgerContext>>,
         key: &PublicKey,
     ) -> Result<bool, Stopped> {
+        let verifier = self.verifier;
         let verified = match &message.message {
-            ConsensusMsg::Vote(vote) => now(self.verifier.verify_signed_vote(vote, &message.signature, key))?,
+            ConsensusMsg::Vote(vote) => now(verifier.verify_signed_vote(vote, &message.signature, key))?,
             ConsensusMsg::Proposal(proposal) => {
-                now(self.verifier.verify_signed_proposal(proposal, &message.signature, key))?
+                now(verifier.verify_signed_proposal(proposal, &message.signature, key))?
             }
         };
         Ok(verified.is_ok_and(|result| result.is_valid()))

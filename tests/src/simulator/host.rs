@@ -27,8 +27,8 @@ use yilian_spec::signature::{PublicKey, SecretKey};
 use super::disk::NodeDisk;
 use super::frame::{Frame, Output};
 use super::ledger::PoweredLedger;
-use super::memo::{Memo, RememberingVerifier};
 use super::power::Power;
+use super::verifier::OnceVerifier;
 use super::vote_log::VoteLog;
 
 /// Without work a height starts this often.
@@ -90,8 +90,6 @@ pub struct Equipment {
     pub log: VoteLog,
     /// The power of this life.
     pub power: Power,
-    /// What signatures came to, on any node.
-    pub memo: Memo,
 }
 
 /// A timer of the engine that runs.
@@ -123,7 +121,7 @@ pub struct Host {
     /// Signs; `None` for an observer.
     pub signer: Option<LedgerSigner>,
     /// Verifies.
-    pub verifier: RememberingVerifier,
+    pub verifier: OnceVerifier,
     /// Puts proposals together.
     pub assembler: Assembler,
     /// The node's clock.
@@ -197,7 +195,7 @@ impl Host {
         now_ms: u64,
         sabotage: Option<Sabotage>,
     ) -> Result<Self, Stopped> {
-        let Equipment { disk, identity, clock, log, power, memo } = equipment;
+        let Equipment { disk, identity, clock, log, power } = equipment;
         let stopped = |error: yilian_node::storage::StorageError| Stopped(error.to_string());
         let store = Store::open_or_create_on(disk.open().map_err(stopped)?, genesis).map_err(stopped)?;
         let chain_id = store.chain_id();
@@ -229,7 +227,7 @@ impl Host {
             mempool,
             gossip,
             signer,
-            verifier: RememberingVerifier { verifier: LedgerVerifier { chain_id }, memo },
+            verifier: OnceVerifier(LedgerVerifier { chain_id }),
             assembler,
             clock,
             log,

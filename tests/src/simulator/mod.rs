@@ -5,7 +5,7 @@
 //! plan (from the seed) ──► run: events in virtual time ──► machine: one node's step ──► core of the engine
 //!                            │          ▲                       │                            │ effects
 //!                            │          └─ frames, timers ──────┴── host: ledger, mempool ◄──┘
-//!                            └──► checker: what the disks and the network show
+//!                            └──► checker, oracles: what the disks and the network show
 //! ```
 //!
 //! # The fault model
@@ -54,16 +54,20 @@ pub mod host;
 pub mod ledger;
 pub mod liars;
 pub mod machine;
-pub mod memo;
+#[cfg(test)]
+mod maker;
 pub mod memory;
 pub mod node;
+pub mod oracles;
 pub mod plan;
 pub mod power;
 pub mod random;
 pub mod replay;
-pub mod run;
+mod run;
 mod sabotage;
+mod same_disk;
 mod shrink;
+mod verifier;
 pub mod vote_log;
 
 pub use checker::Violation;

@@ -12,16 +12,17 @@ use yilian_node::storage::disk::Column;
 use yilian_node::voting::Abstention;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
+use yilian_spec::membership::ValidatorSet;
 
 use super::consortium::{START_MS, validator_key};
 use super::disk::{Backing, NodeDisk};
 use super::host::{Counts, Equipment, Host, Identity, Sabotage, Stopped};
 use super::machine::Machine;
-use super::memo::Memo;
 use super::memory::Memory;
 use super::plan::VALIDATORS;
 use super::power::Power;
 use super::random::Random;
+use super::same_disk::difference;
 use super::vote_log::VoteLog;
 
 /// What a disk held at some moment.
@@ -45,7 +46,6 @@ pub struct Node {
     pub disk: NodeDisk,
     log: VoteLog,
     clock: Arc<ManualClock>,
-    memo: Memo,
     /// From what a validator that lost its disk abstains; it runs without its key meanwhile.
     pub abstains: Option<Abstention>,
     /// Which validators have told it their tips in this life.
@@ -64,7 +64,6 @@ impl Node {
         votes_as: Option<usize>,
         skew_ms: i64,
         backing: Backing,
-        memo: Memo,
     ) -> Result<Self, Stopped> {
         let key = votes_as.map(validator_key);
         // A handful of nodes, so it fits.
@@ -81,7 +80,6 @@ impl Node {
             abstains: None,
             told: BTreeSet::new(),
             clock: Arc::default(),
-            memo,
             skew_ms,
         })
     }
@@ -105,7 +103,7 @@ impl Node {
             identity.key = None;
         }
         let (disk, clock, log) = (self.disk.clone(), Arc::clone(&self.clock), self.log.clone());
-        let equipment = Equipment { disk, identity, clock, log, power, memo: self.memo.clone() };
+        let equipment = Equipment { disk, identity, clock, log, power };
         let host = Host::open(genesis, equipment, now_ms, sabotage)?;
         self.life += 1;
         self.machine = Some(Machine::start(host)?);
@@ -224,6 +222,16 @@ impl Node {
         let Some(machine) = &self.machine else { return Ok(None) };
         let report = audit::check_store(machine.host.reader.store(), |_, _| {}).map_err(storage)?;
         Ok(report.findings.first().map(ToString::to_string))
+    }
+
+    /// What on its disk is not as it must be, where the disk of `audited` is.
+    ///
+    /// # Errors
+    /// When a disk cannot be read.
+    pub fn differs_from(&self, audited: &Self, validators: &ValidatorSet) -> Result<Option<String>, Stopped> {
+        let (Some(machine), Some(audited)) = (&self.machine, &audited.machine) else { return Ok(None) };
+        let (own, other) = (machine.host.reader.tables().0, audited.host.reader.tables().0);
+        difference(own, other, validators).map_err(storage)
     }
 
     /// Changes the last byte of the first receipt on the disk.

@@ -22,7 +22,7 @@ pub const DEADLINE_MS: u64 = FAULTS_END_MS + 90_000;
 /// The last moment at which a loss of power begins.
 const CRASH_MS_MAX: u64 = FAULTS_END_MS - 2_500;
 /// Transactions of one run.
-pub const TRANSACTIONS: usize = 24;
+pub const TRANSACTIONS: usize = 40;
 
 /// How the network treats a message while faults last.
 #[derive(Clone, Debug, PartialEq, Eq)]

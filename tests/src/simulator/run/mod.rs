@@ -17,8 +17,8 @@ use super::frame::Frame;
 use super::host::{Counts, Sabotage, Stopped};
 use super::liars::{Behaviour, Liar};
 use super::machine::Machine;
-use super::memo::Memo;
 use super::node::{Kept, Node};
+use super::oracles::Oracles;
 use super::plan::{DEADLINE_MS, FAULTS_END_MS, NODES, NODES_MAX, Plan, TRANSACTIONS, VALIDATORS};
 use super::random::Random;
 use super::replay::recompute;
@@ -50,6 +50,7 @@ struct Run {
     /// What a disk that forgets held when it began to.
     kept: BTreeMap<usize, Kept>,
     checker: Checker,
+    oracles: Oracles,
     /// The last events; `None` where nobody will read them.
     trace: Option<VecDeque<String>>,
     sequence: u64,
@@ -115,15 +116,15 @@ impl Run {
         let genesis = consortium::genesis();
         let mut signing = Random::stream(seed, 2);
         let transactions = consortium::transactions(genesis.chain_id(), TRANSACTIONS, &mut signing);
+        let oracles = Oracles::new(&genesis);
         // A validator with a twin is two nodes with one key.
         let is_twin = |(_, behaviour): &&(usize, Behaviour)| *behaviour == Behaviour::Twins;
         let twins = plan.liars.iter().filter(is_twin).map(|(validator, _)| Some(*validator));
         let votes_as = (0..NODES).map(|index| (index < VALIDATORS).then_some(index)).chain(twins);
-        let memo = Memo::default();
         let nodes: Result<Vec<Node>, Violation> = votes_as
             .enumerate()
             .map(|(index, votes_as)| {
-                let node = Node::new(index, votes_as, plan.skew_ms[index], options.backing, memo.clone());
+                let node = Node::new(index, votes_as, plan.skew_ms[index], options.backing);
                 node.map_err(stopped(index))
             })
             .collect();
@@ -149,6 +150,7 @@ impl Run {
             down_ms: [0; NODES_MAX],
             kept: BTreeMap::new(),
             checker: Checker::default(),
+            oracles,
             trace,
             sequence: 0,
             events: 0,
@@ -311,6 +313,12 @@ impl Run {
                 }
                 Err(error) => return self.node_stopped(index, error),
             }
+            match self.oracles.follow(index, &self.nodes[index]) {
+                Err(violation) if self.nodes[index].disk.has_noticed() => {
+                    return self.node_stopped(index, Stopped(violation.to_string()));
+                }
+                followed => followed?,
+            }
         }
         if self.nodes[index].machine.as_ref().is_some_and(|machine| machine.host.power.is_gone()) {
             self.tally.crashes_within_a_step += 1;
@@ -402,14 +410,21 @@ impl Run {
         if let Some(Sabotage::ChangesAStoredRow { node }) = self.sabotage {
             self.nodes[node].change_a_row().map_err(stopped(node))?;
         }
-        let mut is_first = true;
-        for index in self.honest() {
-            if let Some(finding) = self.nodes[index].audit().map_err(stopped(index))? {
+        // One node is audited, another one in every run; the disks of the others are compared with its disk.
+        let honest: Vec<usize> = self.honest().collect();
+        let audited = honest[(self.events % honest.len() as u64) as usize];
+        if let Some(finding) = self.nodes[audited].audit().map_err(stopped(audited))? {
+            return Err(Violation::Audit { node: audited, finding });
+        }
+        for index in honest {
+            let difference = self.nodes[index].differs_from(&self.nodes[audited], &self.genesis.validators);
+            if let Some(finding) = difference.map_err(stopped(index))? {
                 return Err(Violation::Audit { node: index, finding });
             }
             let blocks = self.nodes[index].blocks(Height::FIRST).map_err(stopped(index))?;
             self.checker.restarted(index, &blocks)?;
-            if std::mem::take(&mut is_first) {
+            self.oracles.at_the_end(index, &self.nodes[index])?;
+            if index == audited {
                 let recomputed = recompute(&self.genesis, &blocks);
                 recomputed.map_err(|difference| Violation::Recomputed { node: index, difference })?;
             }
@@ -435,6 +450,7 @@ impl Run {
             counts,
             refusals: self.refusals.iter().cloned().collect(),
             first_acts: self.first_acts.clone(),
+            happened: self.oracles.happened(),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::super::disk::Backing;
 use super::super::faults::FaultSet;
 use super::super::host::{Counts, Sabotage};
 use super::super::liars::Behaviour;
+use super::super::oracles::Happened;
 
 /// How a seed is run.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +99,8 @@ pub struct Summary {
     pub refusals: Vec<String>,
     /// Acts of each node's first life.
     pub first_acts: Vec<u64>,
+    /// What happened on the ledger.
+    pub happened: Happened,
 }
 
 /// A run that broke a rule.

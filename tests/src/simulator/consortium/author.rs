@@ -1,0 +1,91 @@
+//! Signs transactions for the members and keeps them at their places in the run.
+
+use yilian_spec::id::{ChainId, TransactionId, object_id};
+use yilian_spec::operation::Operation;
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::{Transaction, TransactionBody};
+
+use super::{DAY_MS, START_MS, institution, secret};
+use crate::simulator::random::Random;
+
+/// The end of a run, in the unit of places: dependents come 100 and more after what they depend on.
+pub const END: u64 = 1_000;
+
+/// A transaction that was signed: who may refer to what it will create.
+#[derive(Clone, Copy)]
+pub struct Signed(TransactionId);
+
+impl Signed {
+    /// The id of what its operation number `index` creates.
+    pub fn object(self, index: usize) -> [u8; 32] {
+        object_id(self.0, u16::try_from(index).expect("a transaction has at most 256 operations"))
+    }
+}
+
+/// Signs what the stories of a run tell.
+pub struct Author<'a> {
+    chain_id: ChainId,
+    /// Chance.
+    pub random: &'a mut Random,
+    signed: Vec<(u64, Transaction)>,
+}
+
+impl<'a> Author<'a> {
+    /// Nothing signed yet.
+    pub fn new(chain_id: ChainId, random: &'a mut Random) -> Self {
+        Self { chain_id, random, signed: Vec::new() }
+    }
+
+    /// The ledger that is signed for.
+    pub fn chain_id(&self) -> ChainId {
+        self.chain_id
+    }
+
+    /// A place from `low` to `high`.
+    pub fn place(&mut self, low: u64, high: u64) -> u64 {
+        self.random.between(low, high)
+    }
+
+    /// One of some things.
+    pub fn one_of<T: Clone>(&mut self, things: &[T]) -> T {
+        things[self.random.position(things.len())].clone()
+    }
+
+    /// The operations of a member, signed by its key for the first of them; now and then in another member's name, or
+    /// with a key of another role.
+    pub fn sign(&mut self, place: u64, member: usize, operations: Vec<Operation>) -> Signed {
+        let mut role = operations[0].role();
+        let mut named = member;
+        if self.random.chance(15) {
+            named = (member + 1) % super::VALIDATORS;
+        } else if self.random.chance(15) {
+            role = self.one_of(&super::ROLES[1..]);
+        }
+        let author = secret(member, role);
+        let nonce = self.random.bytes();
+        let body = TransactionBody {
+            chain_id: self.chain_id,
+            author: author.public_key(),
+            institution: institution(named),
+            created: LedgerTime(START_MS),
+            expires: LedgerTime(START_MS + DAY_MS / 2),
+            nonce: std::array::from_fn(|index| nonce[index]),
+            operations,
+        };
+        let transaction = body.sign(&author);
+        let id = transaction.id();
+        self.signed.push((place, transaction));
+        Signed(id)
+    }
+
+    /// How many transactions are signed.
+    pub fn count(&self) -> usize {
+        self.signed.len()
+    }
+
+    /// The first `count` transactions in the order of their places.
+    pub fn in_order(mut self, count: usize) -> Vec<Transaction> {
+        self.signed.sort_by_key(|(place, _)| *place);
+        self.signed.into_iter().map(|(_, transaction)| transaction).take(count).collect()
+    }
+}

@@ -1,0 +1,98 @@
+//! Ledgers that are made block by block, without any of the checks that a node makes, for tests of what checks them.
+
+use yilian_node::application::reader::StoredBlock;
+use yilian_node::storage::disk::Column;
+use yilian_spec::block::{CommitCertificate, CommitSignature, Header, precommit_signing_bytes};
+use yilian_spec::chain::{self, Tip};
+use yilian_spec::genesis::Genesis;
+use yilian_spec::state::overlay::Writes;
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::{CheckedTransaction, Transaction};
+use yilian_spec::validation::semantic;
+
+use super::consortium::{START_MS, genesis, transactions, validator_key};
+use super::memory::{Memory, Row};
+use super::plan::VALIDATORS;
+use super::random::Random;
+use super::replay::Rows;
+
+/// A ledger in the making.
+pub struct Maker {
+    /// Its genesis.
+    pub genesis: Genesis,
+    /// Its end.
+    pub tip: Tip,
+    /// Its blocks.
+    pub blocks: Vec<StoredBlock>,
+    /// Its state rows, as a disk holds them.
+    pub disk: Memory,
+    state: Rows,
+}
+
+impl Maker {
+    /// A ledger after its genesis.
+    pub fn new() -> Self {
+        let genesis = genesis();
+        let mut state = Rows::default();
+        let writes = chain::genesis_writes(&genesis);
+        state.apply(&writes);
+        let mut disk = Memory::default();
+        write(&mut disk, &writes);
+        let tip = Tip::genesis(&genesis, state.root());
+        Self { genesis, tip, blocks: Vec::new(), disk, state }
+    }
+
+    /// Transactions of the simulated consortium.
+    pub fn some_transactions(&self, count: usize, seed: u64) -> Vec<Transaction> {
+        transactions(self.genesis.chain_id(), count, &mut Random::new(seed))
+    }
+
+    /// Appends a block so many milliseconds after the beginning.
+    pub fn block_at(&mut self, transactions: &[Transaction], after_ms: u64, wrong_root: bool) {
+        let checked = semantic::check_many(transactions.to_vec(), self.tip.chain_id);
+        let checked: Vec<CheckedTransaction> = checked.into_iter().map(Result::unwrap).collect();
+        let time = LedgerTime(START_MS + after_ms);
+        let proposer = validator_key(0).public_key();
+        let state = &self.state;
+        let executed = chain::execute(&self.tip, state, time, proposer, checked, |writes| {
+            let mut after = state.clone();
+            after.apply(writes);
+            let mut root = after.root();
+            root.0[31] ^= u8::from(wrong_root);
+            Ok(root)
+        });
+        let executed = executed.unwrap();
+        self.state.apply(&executed.writes);
+        write(&mut self.disk, &executed.writes);
+        self.tip = executed.tip;
+        self.blocks.push(StoredBlock {
+            certificate: certify(&executed.header),
+            header: executed.header,
+            transactions: transactions.to_vec(),
+            receipts: executed.receipts,
+        });
+    }
+
+    /// Appends a block.
+    pub fn block(&mut self, transactions: &[Transaction], wrong_root: bool) {
+        self.block_at(transactions, self.tip.height.0, wrong_root);
+    }
+}
+
+fn write(disk: &mut Memory, writes: &Writes) {
+    let row = |(key, row): (&Vec<u8>, &Option<Vec<u8>>)| {
+        (Column::StateRow, key.clone(), row.as_deref().map(Row::from))
+    };
+    disk.apply(writes.iter().map(row).collect());
+}
+
+fn certify(header: &Header) -> CommitCertificate {
+    let message = precommit_signing_bytes(header.chain_id, header.height, 0, header.id());
+    let sign = |member| {
+        let key = validator_key(member);
+        CommitSignature { validator: key.public_key(), signature: key.sign(&message) }
+    };
+    let mut signatures: Vec<CommitSignature> = (0..VALIDATORS).map(sign).collect();
+    signatures.sort();
+    CommitCertificate { height: header.height, round: 0, block_id: header.id(), signatures }
+}

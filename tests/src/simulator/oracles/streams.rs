@@ -1,0 +1,280 @@
+//! Completeness of streams: which entries every stream must have, from the transactions and what became of them alone
+//! (rules and chapter 5), against the rows of a disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use yilian_spec::codec;
+use yilian_spec::id::{GrantId, ReferralId};
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::access::Decision;
+use yilian_spec::operation::service::DeliverService;
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::stream::Entry;
+
+use super::history::{Act, Agreement, Grant, History, Referral};
+use super::rows::{Rows, STREAM_ENTRY, STREAM_HEAD};
+use super::{Finding, merkle};
+
+/// A stream as it must be.
+#[derive(Default)]
+struct Stream {
+    entries: Vec<Vec<u8>>,
+    leaves: Vec<merkle::Hash>,
+    /// How many entries were found on a disk.
+    seen: usize,
+}
+
+/// All streams as they must be.
+#[derive(Default)]
+pub struct Streams {
+    streams: BTreeMap<StreamId, Stream>,
+    touched: BTreeSet<StreamId>,
+}
+
+impl Streams {
+    /// An entry stands in each of these streams.
+    pub fn append(&mut self, streams: BTreeSet<StreamId>, entry: &Entry) {
+        let row = codec::encode(entry);
+        let leaf = merkle::leaf(&row);
+        for id in streams {
+            let stream = self.streams.entry(id.clone()).or_default();
+            stream.entries.push(row.clone());
+            stream.leaves.push(leaf);
+            self.touched.insert(id);
+        }
+    }
+
+    /// Number of entries of a stream, and its root.
+    pub fn summary(&self, id: &StreamId) -> (u64, merkle::Hash) {
+        let leaves = self.streams.get(id).map_or(&[][..], |stream| &stream.leaves);
+        (leaves.len() as u64, merkle::root(leaves))
+    }
+
+    /// Compares the streams that grew since the last comparison.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn check_touched(&mut self, rows: &Rows<'_>) -> Result<(), Finding> {
+        for id in std::mem::take(&mut self.touched) {
+            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            for index in stream.seen..=stream.entries.len() {
+                let row = rows.get(&StateKey::StreamEntry(id.clone(), index as u64))?;
+                check_entry(&id, index as u64, stream.entries.get(index), row.as_ref())?;
+            }
+            stream.seen = stream.entries.len();
+            let head = rows.get(&StateKey::StreamHead(id.clone()))?;
+            check_head(&id, Some(&merkle::head(&stream.leaves)), head.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Compares all streams, entry by entry, and looks for such as should not be there.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn check_all(&self, rows: &Rows<'_>) -> Result<(), Finding> {
+        let mut heads = rows.all(STREAM_HEAD)?;
+        let mut entries = rows.all(STREAM_ENTRY)?;
+        for (id, stream) in &self.streams {
+            for (index, expected) in (0..).zip(&stream.entries) {
+                let row = entries.remove(&StateKey::StreamEntry(id.clone(), index).bytes());
+                check_entry(id, index, Some(expected), row.as_ref())?;
+            }
+            let head = heads.remove(&StateKey::StreamHead(id.clone()).bytes());
+            check_head(id, Some(&merkle::head(&stream.leaves)), head.as_ref())?;
+        }
+        if let Some(key) = entries.into_keys().next() {
+            let (id, index) = stream_of_entry(&key).ok_or(Finding::Unreadable { key: hex::encode(&key) })?;
+            return Err(Finding::EntryAdded { stream: id.to_string(), index });
+        }
+        match heads.into_keys().next() {
+            Some(key) => {
+                let id = StreamId::of_head_key(&key);
+                let id = id.ok_or(Finding::Unreadable { key: hex::encode(&key) })?;
+                Err(Finding::HeadAdded { stream: id.to_string() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_entry(
+    id: &StreamId,
+    index: u64,
+    expected: Option<&Vec<u8>>,
+    found: Option<&Vec<u8>>,
+) -> Result<(), Finding> {
+    let stream = || id.to_string();
+    match (expected, found) {
+        (Some(expected), Some(found)) if expected == found => Ok(()),
+        (Some(_), Some(_)) => Err(Finding::EntryDiffers { stream: stream(), index }),
+        (Some(_), None) => Err(Finding::EntryMissing { stream: stream(), index }),
+        (None, Some(_)) => Err(Finding::EntryAdded { stream: stream(), index }),
+        (None, None) => Ok(()),
+    }
+}
+
+fn check_head(id: &StreamId, expected: Option<&Vec<u8>>, found: Option<&Vec<u8>>) -> Result<(), Finding> {
+    match found {
+        Some(_) if found == expected => Ok(()),
+        Some(_) => Err(Finding::HeadDiffers { stream: id.to_string() }),
+        None => Err(Finding::HeadMissing { stream: id.to_string() }),
+    }
+}
+
+/// The stream and the number of an entry, from its key: that of a head but for the first byte, then the number.
+fn stream_of_entry(key: &[u8]) -> Option<(StreamId, u64)> {
+    let (stream, index) = key.split_last_chunk::<8>()?;
+    let mut head = stream.to_vec();
+    *head.first_mut()? = STREAM_HEAD;
+    Some((StreamId::of_head_key(&head)?, u64::from_be_bytes(*index)))
+}
+
+/// The streams in which an operation that takes effect has its entry.
+///
+/// # Errors
+/// When it refers to what was never made.
+pub fn of_applied(history: &History, act: &Act<'_>) -> Result<BTreeSet<StreamId>, Finding> {
+    let mut streams = BTreeSet::from([StreamId::Institution(act.institution.clone())]);
+    match act.operation {
+        Operation::RegisterKey(_)
+        | Operation::RotateKey(_)
+        | Operation::RevokeKey(_)
+        | Operation::PublishCapacity(_) => {}
+        Operation::GrantAccess(grant) => {
+            streams.extend([
+                StreamId::Grant(GrantId(act.object())),
+                StreamId::Subject(grant.subject),
+                StreamId::Institution(grant.grantee.clone()),
+            ]);
+        }
+        Operation::RevokeGrant(revoke) => {
+            streams.extend(of_grant(revoke.grant, history.grant(revoke.grant)?));
+        }
+        Operation::RecordDisclosure(disclosure) => {
+            streams.insert(StreamId::Subject(disclosure.subject));
+            streams.insert(StreamId::Institution(disclosure.recipient.clone()));
+            streams.extend(permitting(disclosure.decision).map(StreamId::Grant));
+        }
+        Operation::RecordReceipt(receipt) => {
+            let disclosure = history.disclosure(receipt.disclosure)?;
+            streams.insert(StreamId::Subject(disclosure.recorded.subject));
+            streams.insert(StreamId::Institution(disclosure.source.clone()));
+            streams.extend(permitting(disclosure.recorded.decision).map(StreamId::Grant));
+        }
+        Operation::DeliverService(service) => {
+            streams.extend(of_service(service));
+            let counting = history.counting(act, service).into_iter();
+            streams.extend(counting.map(|(agreement, period, _)| StreamId::Period { agreement, period }));
+        }
+        Operation::ReverseService(reverse) => {
+            let service = history.service(reverse.service)?;
+            streams.extend(of_service(&service.delivered));
+            for (agreement, _) in &service.counted_in {
+                let period = history.agreement(*agreement)?.open_period;
+                streams.insert(StreamId::Period { agreement: *agreement, period });
+            }
+        }
+        Operation::ProposeAgreement(proposed) => {
+            let parties = proposed.terms.parties.iter();
+            streams.extend(parties.map(|party| StreamId::Institution(party.institution.clone())));
+        }
+        Operation::SignAgreement(sign) => streams.extend(of_parties(history.agreement(sign.agreement)?)),
+        Operation::TerminateAgreement(end) => streams.extend(of_parties(history.agreement(end.agreement)?)),
+        Operation::ClosePeriod(close) => streams.extend(of_parties(history.agreement(close.agreement)?)),
+        _ => streams.extend(of_referral_operation(history, act)?),
+    }
+    Ok(streams)
+}
+
+/// The streams in which a refused operation has its entry, if its key is the named institution's (rule X-3).
+pub fn of_refused(act: &Act<'_>) -> BTreeSet<StreamId> {
+    let mut streams = BTreeSet::from([StreamId::Institution(act.institution.clone())]);
+    if let Operation::RecordDisclosure(disclosure) = act.operation {
+        streams.insert(StreamId::Subject(disclosure.subject));
+    }
+    streams
+}
+
+fn permitting(decision: Decision) -> Option<GrantId> {
+    match decision {
+        Decision::Permit { grant } => Some(grant),
+        Decision::Deny { .. } => None,
+    }
+}
+
+fn of_grant(id: GrantId, grant: &Grant) -> [StreamId; 4] {
+    [
+        StreamId::Grant(id),
+        StreamId::Subject(grant.subject),
+        StreamId::Institution(grant.grantor.clone()),
+        StreamId::Institution(grant.grantee.clone()),
+    ]
+}
+
+fn of_service(service: &DeliverService) -> Vec<StreamId> {
+    let players = service.parts.iter().map(|part| &part.institution);
+    let institutions = players.chain([&service.payer]).cloned().map(StreamId::Institution);
+    institutions.chain(service.referral.map(StreamId::Referral)).collect()
+}
+
+fn of_parties(agreement: &Agreement) -> Vec<StreamId> {
+    let parties = agreement.proposed.terms.parties.iter();
+    parties.map(|party| StreamId::Institution(party.institution.clone())).collect()
+}
+
+fn of_referral(id: ReferralId, referral: &Referral) -> [StreamId; 4] {
+    [
+        StreamId::Referral(id),
+        StreamId::Subject(referral.subject),
+        StreamId::Institution(referral.requester.clone()),
+        StreamId::Institution(referral.receiver.clone()),
+    ]
+}
+
+fn of_referral_operation(history: &History, act: &Act<'_>) -> Result<Vec<StreamId>, Finding> {
+    let created = ReferralId(act.object());
+    let moved = |id| history.referral(id).map(|referral| of_referral(id, referral).to_vec());
+    // One that comes to its end takes the grant with it that accepting it gave, unless that was revoked before.
+    let ended = |id: ReferralId| -> Result<Vec<StreamId>, Finding> {
+        let mut streams = moved(id)?;
+        if let Some(grant_id) = history.referral(id)?.grant {
+            let grant = history.grant(grant_id)?;
+            if !grant.ended {
+                streams.extend(of_grant(grant_id, grant));
+            }
+        }
+        Ok(streams)
+    };
+    match act.operation {
+        Operation::RequestReferral(request) => Ok(vec![
+            StreamId::Referral(created),
+            StreamId::Subject(request.subject),
+            StreamId::Institution(request.to.clone()),
+        ]),
+        Operation::ReturnDownward(back) => {
+            let mut streams = moved(back.returns)?;
+            streams.extend([StreamId::Referral(created), StreamId::Subject(back.subject)]);
+            Ok(streams)
+        }
+        Operation::AcceptReferral(accept) => {
+            let mut streams = moved(accept.referral)?;
+            streams.push(StreamId::Grant(GrantId(act.object())));
+            Ok(streams)
+        }
+        Operation::RedirectReferral(redirect) => {
+            // Its author, who was asked first, has the entry as the author.
+            let mut streams = moved(redirect.referral)?;
+            streams.push(StreamId::Institution(redirect.to.clone()));
+            Ok(streams)
+        }
+        Operation::HandOver(hand_over) => moved(hand_over.referral),
+        Operation::AcknowledgeHandover(acknowledge) => moved(acknowledge.referral),
+        Operation::ReportOutcome(report) => moved(report.referral),
+        Operation::CloseClinically(close) => moved(close.referral),
+        Operation::DeclineReferral(decline) => ended(decline.referral),
+        Operation::CancelReferral(cancel) => ended(cancel.referral),
+        Operation::CloseAdministratively(close) => ended(close.referral),
+        _ => Ok(Vec::new()),
+    }
+}
