@@ -318,7 +318,7 @@ fn validators_that_lose_their_log_of_votes_are_caught_signing_twice() {
 
 #[test]
 fn what_the_oracles_look_at_really_happens() {
-    let seeds: Vec<u64> = (1_000..1_020).collect();
+    let seeds: Vec<u64> = (1_000..1_040).collect();
     let results = run_all(&seeds, |_| Options::default()).unwrap_or_else(|failure| panic!("{failure}"));
     let mut happened = Happened::default();
     results.iter().for_each(|(summary, _)| happened.add(&summary.happened));
