@@ -130,6 +130,13 @@ impl FaultSet {
         Self(BTreeMap::new())
     }
 
+    /// These without some.
+    #[must_use]
+    pub fn without(mut self, left_out: &[Fault]) -> Self {
+        self.0.retain(|fault, _| !left_out.contains(fault));
+        self
+    }
+
     /// Adds a case of a fault.
     pub fn add(&mut self, fault: Fault, number: usize) {
         if let Some(cases) = self.0.entry(fault).or_insert_with(|| Some(BTreeSet::new())) {

@@ -92,7 +92,7 @@ fn buckets(disk: &dyn ReadBytes) -> Difference {
         }
     }
     let (.., state_root) = Tables(disk).tip()?;
-    let leads_there = StateTree::open(rows.into_iter()).is_ok_and(|tree| tree.root() == state_root.0);
+    let leads_there = StateTree::open(rows).is_ok_and(|tree| tree.root() == state_root.0);
     Ok((!leads_there).then(|| "the buckets do not lead to the state root of the tip".to_owned()))
 }
 

@@ -5,6 +5,7 @@
 //! - A service is settled once: over all closed periods, what was settled is what the services in them are worth.
 //! - A closed period never changes; reversals that come later are posted to the open one.
 
+use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 
 use yilian_spec::id::{AgreementId, ServiceId};
@@ -127,11 +128,13 @@ impl Money {
 
     fn book(&mut self, id: AgreementId, agreement: &Agreement) -> Result<&mut Book, Finding> {
         let terms = &agreement.proposed.terms;
-        if !self.books.contains_key(&id) {
-            let simple = Simple::read(terms).ok_or(Finding::UnknownTerms { agreement: id })?;
-            self.books.insert(id, Book::new(terms, simple));
+        match self.books.entry(id) {
+            Slot::Occupied(slot) => Ok(slot.into_mut()),
+            Slot::Vacant(slot) => {
+                let simple = Simple::read(terms).ok_or(Finding::UnknownTerms { agreement: id })?;
+                Ok(slot.insert(Book::new(terms, simple)))
+            }
         }
-        self.books.get_mut(&id).ok_or(Finding::UnknownTerms { agreement: id })
     }
 
     fn expect(&mut self, key: &StateKey, row: Vec<u8>) {

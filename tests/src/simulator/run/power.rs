@@ -116,12 +116,9 @@ impl Run {
             self.at(self.now_ms + RESTART_MS, Event::DiskHeals { fault });
             return Ok(());
         }
-        match node.audit() {
-            Ok(None) => {
-                let finding = "it passes over a turned bit".to_owned();
-                return Err(Violation::Audit { node: index, finding });
-            }
-            Ok(Some(_)) | Err(_) => {}
+        if matches!(node.audit(), Ok(None)) {
+            let finding = "it passes over a turned bit".to_owned();
+            return Err(Violation::Audit { node: index, finding });
         }
         self.tally.flips_audited += 1;
         self.repair(index)
