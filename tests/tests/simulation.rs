@@ -14,7 +14,7 @@ use yilian_tests::simulator::faults::{Fault, FaultSet};
 use yilian_tests::simulator::host::Counts;
 use yilian_tests::simulator::liars::{Behaviour, INVALID_BLOCKS_SAY, twins};
 use yilian_tests::simulator::oracles::Happened;
-use yilian_tests::simulator::plan::{Plan, VALIDATORS};
+use yilian_tests::simulator::plan::{FAULTS_END_MS, Plan, VALIDATORS};
 use yilian_tests::simulator::{
     Cut, Failure, Options, Sabotage, Summary, Tally, Violation, narrowed, run_plan, run_with,
 };
@@ -153,6 +153,14 @@ fn agreement_durability_and_progress_survive_every_fault_of_the_model() {
     let total = Total::of(results.iter().map(|(summary, _)| summary));
     let virtual_s: f64 = results.iter().map(|(summary, _)| summary.virtual_ms as f64 / 1_000.0).sum();
     let thread_s: f64 = results.iter().map(|(_, seconds)| seconds).sum();
+    let longest = results.iter().map(|(summary, _)| summary).max_by_key(|summary| summary.virtual_ms);
+    if let Some(longest) = longest {
+        let after_ms = longest.virtual_ms.saturating_sub(FAULTS_END_MS);
+        println!(
+            "at most {after_ms} ms from the end of the faults to the end of a run (seed {})",
+            longest.seed
+        );
+    }
     println!(
         "{} seeds: {virtual_s:.0} s of virtual time in {thread_s:.1} s of a processor, {:.0} times real time\n{:?}\n{:?}",
         results.len(),

@@ -31,6 +31,7 @@ const TRACE_EVENTS: usize = 60;
 const TICK_MS: u64 = 1_000;
 
 struct Run {
+    seed: u64,
     plan: Plan,
     genesis: Genesis,
     sabotage: Option<Sabotage>,
@@ -133,6 +134,7 @@ impl Run {
             (plan.liars.iter()).map(|(validator, behaviour)| (*validator, behaviour.liar(seed))).collect();
         let may_sign_twice = liars.keys().copied().chain(NODES..nodes.len()).collect();
         Ok(Self {
+            seed,
             genesis,
             sabotage: options.sabotage,
             cut: options.cut,
@@ -442,6 +444,7 @@ impl Run {
             }
         }
         Summary {
+            seed: self.seed,
             block_ids: self.checker.block_ids(),
             transactions: self.checker.transactions(),
             events: self.events,

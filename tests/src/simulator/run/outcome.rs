@@ -83,6 +83,8 @@ impl Tally {
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
+    /// The seed.
+    pub seed: u64,
     /// The ids of all blocks, from the first.
     pub block_ids: Vec<BlockId>,
     /// Transactions on the ledger.
