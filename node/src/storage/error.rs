@@ -118,9 +118,9 @@ pub enum StorageError {
         /// What does not fit.
         reason: String,
     },
-    /// A log of the database was altered where a crash leaves an unfinished record.
+    /// A log of the database was altered where RocksDB would take it for unfinished, or never come to its end.
     #[error(
-        "the last record of {} was altered: it is whole, but its length is wrong; run `yilian-node repair`: it sets the \
+        "a record of {} was altered: its length or its type is wrong; run `yilian-node repair`: it sets the \
          ledger aside and the node rebuilds it from its peers",
         path.display()
     )]

@@ -6,6 +6,9 @@
 //! lose a block that was acknowledged. Its checksum gives it away: over the bytes that are there, with one byte of the
 //! length put right, it fits.
 //!
+//! And a record whose type was altered to that of a recycled log, which a node never writes, makes RocksDB read the same
+//! place for ever (11.8: the reader refuses the record and does not step over it). Such a log is not opened.
+//!
 //! The format is RocksDB's: blocks of 32 KiB, each record with checksum (4 bytes, masked CRC-32C of type and payload),
 //! length (2 bytes, little endian) and type (1 byte), no record across two blocks.
 //! <https://github.com/facebook/rocksdb/wiki/Write-Ahead-Log-File-Format>
@@ -17,18 +20,20 @@ use super::error::StorageError;
 
 const BLOCK_BYTES: usize = 32 << 10;
 const HEADER_BYTES: usize = 7;
+/// The types of records in recycled logs (`db/log_format.h`).
+const RECYCLED_TYPES: [u8; 6] = [5, 6, 7, 8, 11, 131];
 /// What RocksDB adds to a rotated checksum.
 const MASK_DELTA: u32 = 0xa282_ead8;
 
-/// Looks at the end of each log of the database in `dir`.
+/// Looks through each log of the database in `dir`.
 ///
 /// # Errors
-/// [`StorageError::AlteredLog`] for a log whose last record was altered, or when a file cannot be read.
+/// [`StorageError::AlteredLog`] for a log in which such a record was altered, or when a file cannot be read.
 pub(super) fn check(dir: &Path) -> Result<(), StorageError> {
     for path in logs(dir)? {
         let bytes =
             fs::read(&path).map_err(|source| StorageError::Directory { dir: path.clone(), source })?;
-        if has_altered_tail(&bytes) {
+        if is_altered(&bytes) {
             return Err(StorageError::AlteredLog { path });
         }
     }
@@ -59,8 +64,9 @@ fn logs(dir: &Path) -> Result<Vec<PathBuf>, StorageError> {
     Ok(found)
 }
 
-/// Whether the log ends in a record that reaches beyond the file, although its checksum fits what is there.
-fn has_altered_tail(log: &[u8]) -> bool {
+/// Whether the log ends in a record that reaches beyond the file, although its checksum fits what is there, or has one of a
+/// type that is never written.
+fn is_altered(log: &[u8]) -> bool {
     let mut rest = log;
     let mut left_in_block = BLOCK_BYTES;
     loop {
@@ -69,6 +75,9 @@ fn has_altered_tail(log: &[u8]) -> bool {
             (rest, left_in_block) = (next, BLOCK_BYTES);
         }
         let Some((header, payload)) = rest.split_first_chunk::<HEADER_BYTES>() else { return false };
+        if RECYCLED_TYPES.contains(&header[6]) {
+            return true;
+        }
         let length = usize::from(u16::from_le_bytes([header[4], header[5]]));
         if payload.len() < length {
             return fits_with_another_length(header, payload);
@@ -113,7 +122,7 @@ mod tests {
     fn a_log_cut_anywhere_is_torn_and_one_with_a_longer_length_is_altered() {
         let log = [record(b"the first"), record(&[7; 600]), record(b"the last")].concat();
         for end in 0..=log.len() {
-            assert!(!has_altered_tail(&log[..end]), "cut at {end}");
+            assert!(!is_altered(&log[..end]), "cut at {end}");
         }
         let lengths = [(4, 9), (16 + 4, 600), (16 + 607 + 4, 8usize)];
         for (at, length) in lengths {
@@ -123,8 +132,18 @@ mod tests {
                 altered[byte] ^= flip;
                 let reaches = usize::from(u16::from_le_bytes([altered[at], altered[at + 1]]));
                 let is_beyond = at + 3 + reaches > log.len();
-                assert_eq!(has_altered_tail(&altered), is_beyond, "byte {byte} ^ {flip}");
+                assert_eq!(is_altered(&altered), is_beyond, "byte {byte} ^ {flip}");
             }
+        }
+    }
+
+    #[test]
+    fn a_record_on_which_the_database_would_stay_for_ever_is_altered() {
+        let log = [record(b"the first"), record(b"the second"), record(b"the last")].concat();
+        for bit in 0..8 {
+            let mut altered = log.clone();
+            altered[16 + 6] ^= 1 << bit;
+            assert_eq!(is_altered(&altered), RECYCLED_TYPES.contains(&(1 ^ (1 << bit))), "bit {bit}");
         }
     }
 
@@ -132,8 +151,8 @@ mod tests {
     fn blocks_are_padded_where_no_header_fits() {
         let first = record(&vec![1; BLOCK_BYTES - HEADER_BYTES - 5]);
         let mut log = [first, vec![0; 5], record(b"in the second block")].concat();
-        assert!(!has_altered_tail(&log));
+        assert!(!is_altered(&log));
         log[BLOCK_BYTES + 5] ^= 0x40;
-        assert!(has_altered_tail(&log));
+        assert!(is_altered(&log));
     }
 }
