@@ -6,8 +6,8 @@
 //! wait when it is used up: so a flood gets its quota and no more, and blocks stay short for the others. Where all who work are
 //! beyond their quota, or one works alone, nobody waits.
 //!
-//! Nodes that see the same blocks come to the same accounts; one that was started again begins with full credit for all. A rule for building blocks and for what waits; what
-//! others put into theirs is bounded by the ledger's parameters.
+//! Nodes that see the same blocks come to the same accounts; one that was started again begins with full credit for all.
+//! A rule for building blocks and for what waits; what others put into theirs is bounded by the ledger's parameters.
 
 use std::collections::BTreeMap;
 
