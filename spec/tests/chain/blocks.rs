@@ -4,18 +4,17 @@ use yilian_spec::block::Block;
 use yilian_spec::chain::{self, BlockError, Expectation};
 use yilian_spec::codec::{self, DecodeError};
 use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, Hash, TransactionId};
+use yilian_spec::id::{BlockId, ChainId, Hash};
 use yilian_spec::limits;
 use yilian_spec::membership::Role;
 use yilian_spec::received::ReceivedBlock;
 use yilian_spec::signature::Signature;
-use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::time::LedgerTime;
 use yilian_spec::validation::contextual::ContextualError;
 use yilian_spec::validation::semantic::SemanticError;
 
 use crate::support::{CATCHING_UP, build, proposer, transactions, travelling, validate, validate_received};
-use crate::world::{COUNTY, REGULATOR, World, secret};
+use crate::world::{COUNTY, REGULATOR, Unreadable, World, secret};
 
 fn block(world: &mut World) -> Block {
     let transactions = transactions(world);
@@ -149,22 +148,10 @@ fn rule_b15_transactions_that_are_left_out_added_or_swapped_show() {
 fn a_state_that_cannot_be_read_says_nothing_about_the_block() {
     let mut world = World::new();
     let block = block(&mut world);
-    let failing = |_: &_| Err(ViewError("the disk is gone".into()));
+    let failing = |_: &_| Err(Unreadable::error());
     let block = ReceivedBlock::from(block).check(world.tip.chain_id);
     let found = chain::validate(&world.tip, &world.rows, block, CATCHING_UP, failing);
-    assert_eq!(found.map(drop), Err(BlockError::View(ViewError("the disk is gone".into()))));
-}
-
-struct Unreadable;
-
-impl StateView for Unreadable {
-    fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        Err(ViewError("the disk is gone".into()))
-    }
-
-    fn contains_transaction(&self, _id: TransactionId) -> Result<bool, ViewError> {
-        Ok(false)
-    }
+    assert_eq!(found.map(drop), Err(BlockError::View(Unreadable::error())));
 }
 
 #[test]
@@ -172,7 +159,7 @@ fn a_row_that_cannot_be_read_while_transactions_are_checked_says_nothing_about_t
     let mut world = World::new();
     let block = ReceivedBlock::from(block(&mut world)).check(world.tip.chain_id);
     let found = chain::validate(&world.tip, &Unreadable, block, CATCHING_UP, |_| Ok(Hash::default()));
-    assert_eq!(found.map(drop), Err(BlockError::View(ViewError("the disk is gone".into()))));
+    assert_eq!(found.map(drop), Err(BlockError::View(Unreadable::error())));
 }
 
 #[test]

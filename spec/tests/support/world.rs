@@ -48,6 +48,26 @@ impl StateView for Rows {
     }
 }
 
+/// A state on a disk that cannot be read.
+pub struct Unreadable;
+
+impl Unreadable {
+    /// What it says.
+    pub fn error() -> ViewError {
+        ViewError("the disk is gone".into())
+    }
+}
+
+impl StateView for Unreadable {
+    fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        Err(Self::error())
+    }
+
+    fn contains_transaction(&self, _id: TransactionId) -> Result<bool, ViewError> {
+        Ok(false)
+    }
+}
+
 impl Rows {
     /// The root of the state tree over the proven rows after these writes, built anew.
     pub fn root_after(&self, writes: &Writes) -> Result<Hash, ViewError> {

@@ -1,19 +1,17 @@
 //! Rules C-1 to C-4: where a transaction may stand.
 
-use yilian_spec::id::TransactionId;
 use yilian_spec::limits;
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::membership::{RevocationReason, RevokeKey};
 use yilian_spec::operation::referral::PublishCapacity;
 use yilian_spec::signature::SecretKey;
-use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::CheckedTransaction;
 use yilian_spec::validation::contextual::{self, ContextualError};
 use yilian_spec::validation::semantic;
 
-use crate::world::{COUNTY, World, secret, service_code};
+use crate::world::{COUNTY, Unreadable, World, secret, service_code};
 
 fn publish() -> Operation {
     Operation::PublishCapacity(PublishCapacity { service: service_code("cardiology"), slots: 1 })
@@ -64,22 +62,10 @@ fn rule_c4_a_stranger_leaves_no_trace_but_a_revoked_key_does() {
     assert_eq!(contextual::check(&revoked, &world.rows, world.time()), Ok(()));
 }
 
-struct Broken;
-
-impl StateView for Broken {
-    fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        Err(ViewError("the disk is gone".into()))
-    }
-
-    fn contains_transaction(&self, _id: TransactionId) -> Result<bool, ViewError> {
-        Ok(false)
-    }
-}
-
 #[test]
 fn a_state_that_cannot_be_read_decides_nothing() {
     let mut world = World::new();
     let transaction = checked(&mut world, &gateway());
-    let found = contextual::check(&transaction, &Broken, world.time());
-    assert_eq!(found, Err(ContextualError::View(ViewError("the disk is gone".into()))));
+    let found = contextual::check(&transaction, &Unreadable, world.time());
+    assert_eq!(found, Err(ContextualError::View(Unreadable::error())));
 }
