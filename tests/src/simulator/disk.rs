@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Error as IoError, ErrorKind};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -119,7 +120,7 @@ impl NodeDisk {
                 Box::new(Database::open(directory.path(), true, memory)?)
             }
         };
-        Ok(Box::new(FaultyDisk { disk, faults: Arc::clone(&self.faults) }))
+        Ok(Box::new(Faulty { rows: disk, faults: Arc::clone(&self.faults) }))
     }
 
     /// Everything on it is gone: a new disk, without faults.
@@ -274,11 +275,13 @@ impl WriteBytes for MemoryBatch<'_> {
     }
 }
 
-/// A disk with its faults.
-struct FaultyDisk {
-    disk: Box<dyn Disk>,
+/// Rows with faults in front of them: of a disk, or of a disk at one moment.
+struct Faulty<R> {
+    rows: R,
     faults: Arc<Mutex<Faults>>,
 }
+
+type FaultyDisk = Faulty<Box<dyn Disk>>;
 
 struct FaultyBatch<'a> {
     disk: &'a FaultyDisk,
@@ -286,68 +289,57 @@ struct FaultyBatch<'a> {
     places: Vec<Place>,
 }
 
-/// The rows at one moment, of which some cannot be read.
-struct FaultySnapshot<'a> {
-    rows: DiskSnapshot<'a>,
-    faults: Arc<Mutex<Faults>>,
+impl<R> ReadBytes for Faulty<R>
+where
+    R: Deref<Target: ReadBytes>,
+{
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        lock(&self.faults).read(column, key)?;
+        self.rows.get(column, key)
+    }
+
+    fn with(
+        &self,
+        column: Column,
+        key: &[u8],
+        read: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Result<(), StorageError> {
+        lock(&self.faults).read(column, key)?;
+        self.rows.with(column, key, read)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        column: Column,
+        start: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a> {
+        Box::new(self.rows.scan(column, start).map(move |pair| {
+            let pair = pair?;
+            lock(&self.faults).read(column, &pair.0)?;
+            Ok(pair)
+        }))
+    }
 }
-
-/// Reads through to `rows`, unless what is read is damaged.
-macro_rules! read_with_faults {
-    ($reader:ty, $rows:ident) => {
-        impl ReadBytes for $reader {
-            fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-                lock(&self.faults).read(column, key)?;
-                self.$rows.get(column, key)
-            }
-
-            fn with(
-                &self,
-                column: Column,
-                key: &[u8],
-                read: &mut dyn FnMut(Option<&[u8]>),
-            ) -> Result<(), StorageError> {
-                lock(&self.faults).read(column, key)?;
-                self.$rows.with(column, key, read)
-            }
-
-            fn scan<'b>(
-                &'b self,
-                column: Column,
-                start: &[u8],
-            ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'b> {
-                Box::new(self.$rows.scan(column, start).map(move |pair| {
-                    let pair = pair?;
-                    lock(&self.faults).read(column, &pair.0)?;
-                    Ok(pair)
-                }))
-            }
-        }
-    };
-}
-
-read_with_faults!(FaultyDisk, disk);
-read_with_faults!(FaultySnapshot<'_>, rows);
 
 impl Disk for FaultyDisk {
     fn batch(&self) -> Batch<'_> {
-        Batch::new(FaultyBatch { disk: self, batch: self.disk.batch(), places: Vec::new() })
+        Batch::new(FaultyBatch { disk: self, batch: self.rows.batch(), places: Vec::new() })
     }
 
     fn snapshot(&self) -> DiskSnapshot<'_> {
-        Box::new(FaultySnapshot { rows: self.disk.snapshot(), faults: Arc::clone(&self.faults) })
+        Box::new(Faulty { rows: self.rows.snapshot(), faults: Arc::clone(&self.faults) })
     }
 
     fn dir(&self) -> &Path {
-        self.disk.dir()
+        self.rows.dir()
     }
 
     fn bytes(&self) -> Result<u64, StorageError> {
-        self.disk.bytes()
+        self.rows.bytes()
     }
 
     fn database(&self) -> Option<&Database> {
-        self.disk.database()
+        self.rows.database()
     }
 }
 

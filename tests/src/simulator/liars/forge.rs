@@ -63,6 +63,15 @@ pub fn kept(host: &mut Host, manifest: &Manifest) -> Option<Vec<u8>> {
     kept.into_iter().find(|block| block.block_id == manifest.block_id).map(|block| block.bytes)
 }
 
+/// Rounds that nobody comes to: the ledger builds a new block for each, and gives the one it has for any other.
+const OTHER_ROUNDS: u32 = 1_000_000;
+
+/// Another good block for the height and round of a proposal, with a time that follows from `now_ms`.
+pub fn other_block(host: &mut Host, manifest: &Manifest, now_ms: u64) -> Option<(BlockId, Vec<u8>)> {
+    let built = host.ledger().build(manifest.height, OTHER_ROUNDS + manifest.round, now_ms).ok()?;
+    Some((built.block_id, built.bytes))
+}
+
 /// Another block in the place of the one that the node built.
 struct Other {
     manifest: Manifest,

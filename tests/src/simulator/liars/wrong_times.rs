@@ -1,7 +1,6 @@
 //! A proposer whose blocks are as old as the last one, older, or from the future. What it builds is executed anew for the
 //! time it says, so that the time alone is wrong.
 
-use yilian_node::application::Application as _;
 use yilian_spec::block::Block;
 use yilian_spec::codec;
 use yilian_spec::limits::{BLOCK_BYTES_MAX, BLOCK_TIME_AHEAD_MS_MAX};
@@ -11,10 +10,8 @@ use super::super::frame::Frame;
 use super::super::host::Host;
 use super::super::random::Random;
 use super::Liar;
-use super::forge::Substitution;
+use super::forge::{self, Substitution};
 
-/// Rounds that nobody comes to: the ledger builds a new block for each.
-const OTHER_ROUNDS: u32 = 2_000_000;
 /// Beyond the bound and any skew of the clocks here.
 const AHEAD_MS: u64 = BLOCK_TIME_AHEAD_MS_MAX + 3_600_000;
 
@@ -36,12 +33,7 @@ impl Liar for WrongTimes {
             let mut block: Block = codec::decode(&bytes, BLOCK_BYTES_MAX).ok()?;
             let last = host.ledger().tip().time;
             match random.below(4) {
-                0 => {
-                    let round = OTHER_ROUNDS + manifest.round;
-                    let ahead_ms = block.header.time.0 + AHEAD_MS;
-                    let built = host.ledger().build(manifest.height, round, ahead_ms).ok()?;
-                    return Some((built.block_id, built.bytes));
-                }
+                0 => return forge::other_block(host, manifest, block.header.time.0 + AHEAD_MS),
                 1 => block.header.time = last,
                 2 => block.header.time = LedgerTime(0),
                 _ => block.header.time = LedgerTime(u64::MAX),

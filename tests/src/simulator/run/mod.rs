@@ -1,8 +1,8 @@
 //! One run: a queue of events in virtual time, taken one by one, until every node holds everything or a rule is broken.
 
 mod event;
+mod injection;
 mod outcome;
-mod power;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -163,9 +163,8 @@ impl Run {
     }
 
     /// The nodes whose disks and words count: all but the liars and their twins.
-    fn honest(&self) -> impl Iterator<Item = usize> + use<> {
-        let liars: BTreeSet<usize> = self.liars.keys().copied().collect();
-        (0..NODES).filter(move |node| !liars.contains(node))
+    fn honest(&self) -> Vec<usize> {
+        (0..NODES).filter(|node| self.is_honest(*node)).collect()
     }
 
     fn is_honest(&self, node: usize) -> bool {
@@ -405,7 +404,10 @@ impl Run {
         let top = self.checker.top();
         self.now_ms > FAULTS_END_MS
             && self.checker.transactions() == TRANSACTIONS
-            && self.honest().all(|node| self.nodes[node].machine.is_some() && self.checker.tip(node) == top)
+            && self
+                .honest()
+                .into_iter()
+                .all(|node| self.nodes[node].machine.is_some() && self.checker.tip(node) == top)
     }
 
     fn check_disks(&mut self) -> Result<(), Violation> {
@@ -413,7 +415,7 @@ impl Run {
             self.nodes[node].change_a_row().map_err(stopped(node))?;
         }
         // One node is audited, another one in every run; the disks of the others are compared with its disk.
-        let honest: Vec<usize> = self.honest().collect();
+        let honest = self.honest();
         let audited = honest[(self.events % honest.len() as u64) as usize];
         if let Some(finding) = self.nodes[audited].audit().map_err(stopped(audited))? {
             return Err(Violation::Audit { node: audited, finding });
