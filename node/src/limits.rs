@@ -80,6 +80,10 @@ pub const GOSSIP_MUTE_MS: u64 = 60_000;
 pub const GOSSIP_PEERS_MAX: usize = 4_096;
 /// A transaction of this node's own callers that is still pending after so long is sent to the peers again.
 pub const GOSSIP_REPEAT_MS: u64 = 5_000;
+/// Of what waits, so much is repeated at once, or sent to a peer that has connected.
+pub const GOSSIP_GREETING_BYTES_MAX: usize = 8 * GOSSIP_BATCH_BYTES_MAX;
+/// After a peer that has connected was sent what waits, the next one waits so long.
+pub const GOSSIP_GREETING_PAUSE_MS: u64 = 20;
 
 const _: () = assert!(limits::OPERATIONS_PER_TRANSACTION_MAX <= BLOCK_OPERATIONS_TARGET);
 const _: () = assert!(POOL_INSTITUTION_TRANSACTIONS_MAX <= POOL_TRANSACTIONS_MAX);

@@ -9,6 +9,7 @@
 //! | gossip in | tokio | batches of peers, from the network to the mempool |
 //! | members | tokio | reads the ledger's node keys; tells the network whom to admit |
 //! | maintenance | tokio | expires and repeats transactions, once a second |
+//! | greeting | tokio | sends what waits to peers that connect |
 //! | disk watch | tokio | measures free space; below the bound no transactions are accepted |
 //! | API | tokio, blocking threads for storage | answers callers |
 //! | control | tokio | answers the operator through a socket in the home |
@@ -47,6 +48,7 @@ use crate::consensus::{self, Consensus, ConsensusSetup, ConsensusStatus, Phase};
 use crate::control::{self, Controlled};
 use crate::health::{Gathered, HealthMonitor};
 use crate::home::{Home, HomeLock};
+use crate::limits;
 use crate::measures;
 use crate::members::Members;
 use crate::mempool::Mempool;
@@ -180,6 +182,8 @@ impl Node {
         tasks.spawn(gossip_in(incoming, stage.mempool.clone()));
         tasks.spawn(follow_members(stage.reader.clone(), Arc::clone(&stage.clock), member_set, known));
         tasks.spawn(maintain(stage.mempool.clone()));
+        let arrivals = std::mem::replace(&mut consensus.arrivals, mpsc::channel(1).1);
+        tasks.spawn(greet(arrivals, stage.mempool.clone(), consensus.network.clone()));
         tasks.spawn(watch_disk(home.ledger_directory(), config.clone(), Arc::clone(&health)));
         let controlled = Controlled {
             health: Arc::clone(&health),
@@ -414,6 +418,19 @@ async fn maintain(mempool: Mempool) {
     loop {
         interval.tick().await;
         mempool.maintain();
+    }
+}
+
+/// Sends what waits to every peer that connects.
+async fn greet(mut arrivals: mpsc::Receiver<PeerId>, mempool: Mempool, network: NetworkHandle) {
+    while let Some(peer) = arrivals.recv().await {
+        for batch in mempool.greeting() {
+            if !network.send_transactions(peer, batch) {
+                tracing::debug!(%peer, "a batch of transactions found no room towards a peer that has connected");
+            }
+        }
+        // So that peers that come and go all the time leave room for the others.
+        tokio::time::sleep(Duration::from_millis(limits::GOSSIP_GREETING_PAUSE_MS)).await;
     }
 }
 

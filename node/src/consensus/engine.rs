@@ -10,6 +10,7 @@ use arc_malachitebft_app_channel::app::metrics::export;
 use arc_malachitebft_app_channel::{
     Channels, ConsensusContext, EngineBuilder, EngineHandle, RequestContext, SyncContext, WalContext,
 };
+use libp2p::PeerId;
 use ractor::Actor;
 use tokio::sync::{mpsc, oneshot, watch};
 use yilian_spec::height::Height;
@@ -96,6 +97,8 @@ pub struct Consensus {
     pub network: NetworkHandle,
     /// Transaction batches from peers, for the mempool.
     pub transactions: mpsc::Receiver<TransactionBatch>,
+    /// Who has connected, each time, for the mempool.
+    pub arrivals: mpsc::Receiver<PeerId>,
     /// Where consensus stands.
     pub status: watch::Receiver<ConsensusStatus>,
     /// The greatest height that a connected peer has told of.
@@ -244,6 +247,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     Ok(Consensus {
         network: network.handle,
         transactions: network.transactions,
+        arrivals: network.arrivals,
         status: status_receiver,
         peer_height: reported,
         stop: Some(stop),

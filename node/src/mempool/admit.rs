@@ -92,8 +92,11 @@ impl Mempool {
     /// Takes transactions into the pool; `local` says which came from this node's own callers.
     pub(super) fn admit(&self, transactions: Vec<Transaction>, local: &[bool]) -> Vec<Verdict> {
         let mut owners = Owners::default();
-        let early: Vec<Option<Verdict>> =
-            transactions.iter().map(|transaction| self.early(transaction, &mut owners)).collect();
+        let early: Vec<Option<Verdict>> = transactions
+            .iter()
+            .zip(local)
+            .map(|(transaction, local)| self.early(transaction, *local, &mut owners))
+            .collect();
         let fresh: Vec<Transaction> = transactions
             .into_iter()
             .zip(&early)
@@ -117,18 +120,23 @@ impl Mempool {
         });
         let verdicts: Vec<Verdict> = verdicts.collect();
         self.shared.counters.verdicts(&verdicts);
-        self.gossip_out(accepted);
+        self.gossip_out(&accepted);
         self.announce_work();
         verdicts
     }
 
     /// The verdict that needs no signature: the transaction waits already or is committed, or there is no place for one of
     /// its author. A forged one is told the same; it names a full share and takes nothing from it.
-    fn early(&self, transaction: &Transaction, owners: &mut Owners) -> Option<Verdict> {
+    fn early(&self, transaction: &Transaction, local: bool, owners: &mut Owners) -> Option<Verdict> {
         let id = transaction.id();
-        if self.pool().get(id).is_some() {
+        let mut pool = self.pool();
+        if pool.get(id).is_some() {
+            if local {
+                pool.adopt(id, self.shared.clock.now_ms());
+            }
             return Some(Ok(Admission::Pending));
         }
+        drop(pool);
         let mut early = || {
             let location = self.shared.reader.location(id).map_err(|error| Rejection::Storage(error.into()));
             if let Some((height, index)) = location? {

@@ -390,10 +390,17 @@ impl Mempool {
         let now_ms = self.shared.clock.now_ms();
         let mut pool = self.pool();
         pool.expire(LedgerTime(now_ms));
-        let due = pool.due_for_gossip(now_ms, limits::GOSSIP_REPEAT_MS, 8 * limits::GOSSIP_BATCH_BYTES_MAX);
+        let due = pool.due_for_gossip(now_ms, limits::GOSSIP_REPEAT_MS, limits::GOSSIP_GREETING_BYTES_MAX);
         drop(pool);
         self.announce_work();
-        self.gossip_out(due);
+        self.gossip_out(&due);
+    }
+
+    /// What waits, whoever submitted it, in batches for a peer that has connected: it may have missed what was sent before,
+    /// and be the next to propose. The oldest, when more waits than [`limits::GOSSIP_GREETING_BYTES_MAX`].
+    pub fn greeting(&self) -> Vec<Bytes> {
+        let waiting = self.pool().oldest(limits::GOSSIP_GREETING_BYTES_MAX);
+        batches(&waiting)
     }
 
     /// Transactions that wait for a block.
@@ -438,29 +445,32 @@ impl Mempool {
     }
 
     /// Hands transactions to the peers' queue in batches. When it is full they stay due and are sent again later.
-    fn gossip_out(&self, transactions: Vec<CheckedTransaction>) {
-        let mut batch = Vec::new();
-        let mut bytes = size_of::<u64>();
-        for transaction in transactions {
-            if bytes + transaction.encoded().len() > limits::GOSSIP_BATCH_BYTES_MAX {
-                self.send_batch(&std::mem::take(&mut batch));
-                bytes = size_of::<u64>();
+    fn gossip_out(&self, transactions: &[CheckedTransaction]) {
+        for batch in batches(transactions) {
+            if self.shared.outgoing.try_send(batch).is_err() {
+                self.shared.counters.gossip_dropped.fetch_add(1, Ordering::Relaxed);
             }
-            bytes += transaction.encoded().len();
-            batch.push(transaction);
-        }
-        if !batch.is_empty() {
-            self.send_batch(&batch);
         }
     }
+}
 
-    fn send_batch(&self, batch: &[CheckedTransaction]) {
-        let mut bytes = Vec::new();
-        codec::append_list(&mut bytes, batch.iter().map(CheckedTransaction::encoded));
-        if self.shared.outgoing.try_send(Bytes::from(bytes)).is_err() {
-            self.shared.counters.gossip_dropped.fetch_add(1, Ordering::Relaxed);
-        }
+/// Transactions as peers send them to each other: lists of at most [`limits::GOSSIP_BATCH_BYTES_MAX`].
+fn batches(transactions: &[CheckedTransaction]) -> Vec<Bytes> {
+    let mut batches = Vec::new();
+    let mut rest = transactions;
+    while !rest.is_empty() {
+        let mut bytes = size_of::<u64>();
+        let fits = |transaction: &&CheckedTransaction| {
+            bytes += transaction.encoded().len();
+            bytes <= limits::GOSSIP_BATCH_BYTES_MAX
+        };
+        let (batch, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+        let mut encoded = Vec::new();
+        codec::append_list(&mut encoded, batch.iter().map(CheckedTransaction::encoded));
+        batches.push(Bytes::from(encoded));
+        rest = later;
     }
+    batches
 }
 
 /// Takes a waiting caller away when it goes, however it goes.

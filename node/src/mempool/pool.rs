@@ -334,6 +334,28 @@ impl Pool {
         expired.len()
     }
 
+    /// Makes a transaction that came from a peer, and was then submitted here, too, one of this node's own callers': who
+    /// gave it to the peer may have lost it since.
+    pub fn adopt(&mut self, id: TransactionId, gossip_at_ms: u64) {
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.gossip_at_ms.is_none()) else {
+            return;
+        };
+        entry.gossip_at_ms = Some(gossip_at_ms);
+        self.gossip.insert((gossip_at_ms, id));
+    }
+
+    /// All that waits, the oldest first, up to `bytes`.
+    pub fn oldest(&self, bytes: usize) -> Vec<CheckedTransaction> {
+        let mut entries: Vec<&Entry> = self.entries.values().collect();
+        entries.sort_unstable_by_key(|entry| entry.arrival);
+        let mut together = 0;
+        let fits = |entry: &&Entry| {
+            together += entry.transaction.encoded().len();
+            together <= bytes
+        };
+        entries.into_iter().take_while(fits).map(|entry| entry.transaction.clone()).collect()
+    }
+
     /// Transactions of this node's own callers that are due to be sent to the peers again, together at most `bytes`;
     /// each is due again `repeat_ms` later.
     pub fn due_for_gossip(&mut self, now_ms: u64, repeat_ms: u64, bytes: usize) -> Vec<CheckedTransaction> {

@@ -172,6 +172,27 @@ fn accepted_transactions_travel_to_a_peer_and_are_repeated_until_committed() {
 }
 
 #[test]
+fn a_peer_that_connects_is_greeted_with_what_waits_whoever_submitted_it() {
+    let (dir, other_dir) = (temporary(), temporary());
+    let mut node = TestNode::open(dir.path(), 0);
+    let mut other = TestNode::open(other_dir.path(), 1);
+    node.submit([transaction(1, 1)]);
+    let batch = node.batches.try_recv().unwrap();
+    assert_eq!(node.mempool.greeting(), [batch.clone()]);
+    assert_eq!(other.mempool.greeting(), [Bytes::new(); 0]);
+    other.mempool.gossip_now(PeerId::random(), batch.clone());
+    assert_eq!(other.mempool.greeting(), [batch.clone()]);
+
+    // All hear of it only from the node whose caller submitted it: also when it had come from a peer before.
+    other.clock.advance(limits::GOSSIP_REPEAT_MS);
+    other.mempool.maintain();
+    assert!(other.batches.try_recv().is_err());
+    assert_eq!(other.mempool.submit_now(vec![transaction(1, 1)]), [Ok(Admission::Pending)]);
+    other.mempool.maintain();
+    assert_eq!(other.batches.try_recv().unwrap(), batch);
+}
+
+#[test]
 fn a_peer_that_sends_forgeries_or_garbage_is_muted_and_nothing_enters() {
     let dir = temporary();
     let node = TestNode::open(dir.path(), 0);

@@ -84,6 +84,14 @@ pub struct TransactionBatch {
     pub bytes: Bytes,
 }
 
+/// Transactions on their way out.
+#[derive(Debug)]
+pub(super) struct OutgoingBatch {
+    /// For one member, or for all that are connected.
+    pub to: Option<PeerId>,
+    pub batch: Bytes,
+}
+
 /// What the swarm's task is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -101,7 +109,7 @@ pub(super) enum Command {
 pub struct NetworkHandle {
     pub(super) local: PeerId,
     pub(super) commands: mpsc::Sender<Command>,
-    pub(super) transactions: mpsc::Sender<Bytes>,
+    pub(super) transactions: mpsc::Sender<OutgoingBatch>,
     pub(super) connected: watch::Receiver<BTreeSet<PeerId>>,
     pub(super) listening: watch::Receiver<Vec<Multiaddr>>,
     pub(super) dropped: Arc<AtomicU64>,
@@ -163,7 +171,13 @@ impl NetworkHandle {
     /// or the network has stopped; the caller keeps the batch and may try again.
     #[must_use]
     pub fn gossip_transactions(&self, batch: Bytes) -> bool {
-        self.transactions.try_send(batch).is_ok()
+        self.transactions.try_send(OutgoingBatch { to: None, batch }).is_ok()
+    }
+
+    /// [`Self::gossip_transactions`] to one member alone; nothing is sent if it is not connected.
+    #[must_use]
+    pub fn send_transactions(&self, to: PeerId, batch: Bytes) -> bool {
+        self.transactions.try_send(OutgoingBatch { to: Some(to), batch }).is_ok()
     }
 
     /// Asks one member for decided blocks; the answer comes as an event.

@@ -54,6 +54,8 @@ pub const COMMAND_QUEUE: usize = 1024;
 pub const EVENT_QUEUE: usize = 1024;
 /// Transaction batches that may wait for the mempool; further ones are dropped and counted.
 pub const TRANSACTION_QUEUE: usize = 256;
+/// Peers that have connected and may wait to be sent what waits in the mempool.
+pub const ARRIVAL_QUEUE: usize = 256;
 
 /// Largest value-sync request.
 pub const SYNC_REQUEST_BYTES_MAX: usize = 1024;

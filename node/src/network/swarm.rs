@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use arc_malachitebft_sync as sync;
-use bytes::Bytes;
 use futures::StreamExt;
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{InboundRequestId, Message};
@@ -16,7 +15,7 @@ use sync::OutboundFailureReason;
 use tokio::sync::{mpsc, watch};
 
 use super::gate::Gate;
-use super::handle::{Command, NetworkEvent, NetworkHandle, TransactionBatch};
+use super::handle::{Command, NetworkEvent, NetworkHandle, OutgoingBatch, TransactionBatch};
 use super::link::{Link, LinkEvent};
 use super::redial::RedialSchedule;
 use super::{MemberSet, NetworkConfig, NodeIdentity, Topic, limits};
@@ -52,6 +51,8 @@ pub struct Network {
     pub events: mpsc::Receiver<NetworkEvent>,
     /// Transaction batches for the mempool; what it does not read in time is dropped.
     pub transactions: mpsc::Receiver<TransactionBatch>,
+    /// Who has connected, each time; what is not read in time is dropped.
+    pub arrivals: mpsc::Receiver<PeerId>,
 }
 
 /// All protocols of the node. The gate comes first, so that it is asked first.
@@ -88,6 +89,7 @@ pub async fn spawn(
     let (gossip_sender, gossip) = mpsc::channel(limits::TRANSACTION_QUEUE);
     let (events, event_receiver) = mpsc::channel(limits::EVENT_QUEUE);
     let (transactions, transaction_receiver) = mpsc::channel(limits::TRANSACTION_QUEUE);
+    let (arrivals, arrival_receiver) = mpsc::channel(limits::ARRIVAL_QUEUE);
     let (connected, connected_receiver) = watch::channel(BTreeSet::new());
     let (listening, listening_receiver) = watch::channel(vec![first.clone()]);
     let handle = NetworkHandle {
@@ -104,12 +106,14 @@ pub async fn spawn(
         members,
         events,
         transactions,
+        arrivals,
         connected,
         listening,
         pending_replies: BTreeMap::new(),
     };
     tokio::spawn(task.run(first, commands, gossip));
-    Ok(Network { handle, events: event_receiver, transactions: transaction_receiver })
+    let (transactions, arrivals) = (transaction_receiver, arrival_receiver);
+    Ok(Network { handle, events: event_receiver, transactions, arrivals })
 }
 
 fn build_swarm(
@@ -162,6 +166,7 @@ struct SwarmTask {
     members: watch::Receiver<MemberSet>,
     events: mpsc::Sender<NetworkEvent>,
     transactions: mpsc::Sender<TransactionBatch>,
+    arrivals: mpsc::Sender<PeerId>,
     connected: watch::Sender<BTreeSet<PeerId>>,
     listening: watch::Sender<Vec<Multiaddr>>,
     redial: RedialSchedule,
@@ -175,7 +180,7 @@ impl SwarmTask {
         mut self,
         first: Multiaddr,
         mut commands: mpsc::Receiver<Command>,
-        mut gossip: mpsc::Receiver<Bytes>,
+        mut gossip: mpsc::Receiver<OutgoingBatch>,
     ) {
         self.emit(NetworkEvent::Listening { address: first }).await;
         let mut members_known = true;
@@ -195,8 +200,12 @@ impl SwarmTask {
                     Some(command) => self.on_command(command),
                     None => return,
                 },
-                Some(batch) = gossip.recv() => {
-                    self.swarm.behaviour_mut().link.broadcast(Topic::Transactions, &batch);
+                Some(OutgoingBatch { to, batch }) = gossip.recv() => {
+                    let link = &mut self.swarm.behaviour_mut().link;
+                    match to {
+                        Some(peer) => link.send_transactions(peer, batch),
+                        None => link.broadcast(Topic::Transactions, &batch),
+                    }
                 }
                 changed = self.members.changed(), if members_known => {
                     // The last list stays in force when the ledger's side has gone.
@@ -281,6 +290,11 @@ impl SwarmTask {
                     peers.insert(peer);
                 });
                 self.emit(NetworkEvent::Connected { peer }).await;
+            }
+            LinkEvent::Reached { peer } => {
+                if self.arrivals.try_send(peer).is_err() {
+                    tracing::debug!(%peer, "too many connections at once, the peer is not sent what waits");
+                }
             }
             LinkEvent::Disconnected { peer } => {
                 self.redial.disconnected(&peer, Instant::now());

@@ -107,7 +107,9 @@ impl<A: Application> Participant<A> {
             catching_up: self.synced.is_some_and(|height| height.next() == next),
             proposed: self.proposed == Some(next) || self.early.iter().any(|early| self.opens(early)),
         };
-        self.pacer.decide(situation)
+        let pace = self.pacer.decide(situation);
+        tracing::debug!(?situation, ?pace, "whether the next height starts");
+        pace
     }
 
     /// Whether a proposal is that of round 0 of the next height by the proposer whose turn it is.

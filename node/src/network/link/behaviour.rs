@@ -27,6 +27,11 @@ pub enum LinkEvent {
         /// The peer.
         peer: PeerId,
     },
+    /// A connection to a peer stands, the first or a further one: the peer may have missed what was sent before.
+    Reached {
+        /// The peer.
+        peer: PeerId,
+    },
     /// The last connection to a peer is gone.
     Disconnected {
         /// The peer.
@@ -92,6 +97,16 @@ impl Link {
             let Some(newest) = connections.last() else { continue };
             self.queue.push_back(to_handler(*peer, *newest, Frame { topic, payload: payload.clone() }));
         }
+        self.wake();
+    }
+
+    /// Sends one batch of transactions to one peer, if it is connected.
+    pub fn send_transactions(&mut self, peer: PeerId, batch: Bytes) {
+        let Some(newest) = self.connections.get(&peer).and_then(|connections| connections.last()) else {
+            return;
+        };
+        let frame = Frame { topic: Topic::Transactions, payload: batch };
+        self.queue.push_back(to_handler(peer, *newest, frame));
         self.wake();
     }
 
@@ -172,6 +187,7 @@ impl NetworkBehaviour for Link {
                 }
                 // Every connection, not the first alone: an older one may be a leftover of a peer that was restarted.
                 self.greet(established.peer_id, established.connection_id);
+                self.push(LinkEvent::Reached { peer: established.peer_id });
             }
             FromSwarm::ConnectionClosed(closed) => {
                 let Some(connections) = self.connections.get_mut(&closed.peer_id) else { return };

@@ -46,6 +46,16 @@ impl Run {
         }
     }
 
+    /// A node that has started connects to the others: they send it what waits in their mempools.
+    pub(super) fn greet(&mut self, started: usize) {
+        for from in (0..self.nodes.len()).filter(|from| *from != started) {
+            let Some(machine) = &self.nodes[from].machine else { continue };
+            for batch in machine.host.mempool.greeting() {
+                self.say(from, started, Frame::Transactions(batch));
+            }
+        }
+    }
+
     /// Once a second a liar may say what nobody asked for.
     pub(super) fn lie_unasked(&mut self, from: usize) {
         let (Some(liar), Some(machine)) = (self.liars.get_mut(&from), &mut self.nodes[from].machine) else {
