@@ -2,25 +2,38 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use rand::RngExt as _;
 
 /// How long a node may take to stop after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
 
+/// Below the ports that systems give to outgoing connections and to whoever asks for any: of those, one that was free a
+/// moment ago may be taken before its node listens.
+const PORTS: Range<u16> = 10_000..32_000;
+
 /// Ports that were free a moment ago, on the loopback address.
 ///
 /// # Errors
-/// When the system has none.
+/// When there are not as many.
 pub fn free_ports(count: usize) -> Result<Vec<u16>> {
-    // All are held until the last one is known, so that none is given twice.
-    let listeners = (0..count)
-        .map(|_| TcpListener::bind(("127.0.0.1", 0)).context("no free port on the loopback address"))
-        .collect::<Result<Vec<_>>>()?;
+    // From a random one on, so that consortia that are prepared at the same time hardly meet.
+    let first = rand::rng().random_range(PORTS);
+    let listeners: Vec<TcpListener> = (first..PORTS.end)
+        .chain(PORTS.start..first)
+        .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+        .take(count)
+        .collect();
+    ensure!(
+        listeners.len() == count,
+        "fewer than {count} ports of {PORTS:?} are free on the loopback address"
+    );
     listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
