@@ -48,6 +48,7 @@ fuzz: install-needs
 # Nodes killed at random under load, for SECONDS, with SEED; every ledger is read afterwards.
 chaos: build
 	YILIAN_CHAOS_SECONDS=$(or $(SECONDS),600) YILIAN_CHAOS_SEED=$(or $(SEED),1) \
+		$(if $(MISHAP),YILIAN_CHAOS_MISHAP=$(MISHAP)) $(if $(LOGS),YILIAN_CHAOS_LOGS=$(abspath $(LOGS))) \
 		cargo test $(CARGO_FLAGS) --workspace --test faults nodes_killed_at_random -- --nocapture
 
 # Every byte of every file of a node, altered; takes an hour or more. FLIPS=N alters about N bytes of each file.

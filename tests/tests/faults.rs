@@ -1,7 +1,8 @@
 //! Real processes over a network that misbehaves, on disks that fill up or lie, killed at random: progress stops only where it
 //! must, comes back, and every node's ledger is right afterwards.
 //!
-//! `YILIAN_CHAOS_SECONDS` and `YILIAN_CHAOS_SEED` set how long and with which seed the last test kills; `make chaos` does.
+//! `YILIAN_CHAOS_SECONDS` and `YILIAN_CHAOS_SEED` set how long and with which seed the last test kills, `YILIAN_CHAOS_MISHAP`
+//! names the kinds of mishaps, and into `YILIAN_CHAOS_LOGS` go the nodes' logs of whatever took long; `make chaos` sets them.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt as _;
@@ -19,6 +20,8 @@ use yilian_tests::proxy::Network;
 
 const CHAOS_SECONDS: u64 = 15;
 const CHAOS_SEED: u64 = 1;
+/// After a mishap that held things up for longer than this, somebody may want to read the logs.
+const LONG: Duration = Duration::from_secs(5);
 
 /// A cluster whose nodes reach each other only through a network that can be made to misbehave.
 async fn networked() -> Result<(Cluster, Network)> {
@@ -230,52 +233,100 @@ fn setting(name: &str, default: u64) -> Result<u64> {
     }
 }
 
-/// One thing that goes wrong, and for how long.
-async fn mishap(random: &mut StdRng, cluster: &mut Cluster, network: &Network) -> Result<&'static str> {
-    let victim = VALIDATORS[random.random_range(0..VALIDATORS.len())];
-    let others: Vec<usize> = VALIDATORS.into_iter().filter(|node| *node != victim).collect();
-    let pause = Duration::from_millis(random.random_range(0..1_500));
-    match random.random_range(0..8) {
-        0..=3 => {
-            cluster.kill(victim)?;
-            tokio::time::sleep(pause).await;
-            cluster.start_process(victim)?;
-            Ok("one killed")
-        }
-        4 => {
-            let second = others[random.random_range(0..others.len())];
-            cluster.kill(victim)?;
-            cluster.kill(second)?;
-            tokio::time::sleep(pause).await;
-            cluster.start_process(victim)?;
-            cluster.start_process(second)?;
-            Ok("two killed")
-        }
-        5 => {
-            for node in VALIDATORS {
-                cluster.kill(node)?;
-            }
-            for node in VALIDATORS {
-                cluster.start_process(node)?;
-            }
-            Ok("all killed")
-        }
-        6 => {
-            network.part(&[victim], &others);
-            cluster.kill(others[0])?;
-            tokio::time::sleep(pause).await;
-            cluster.start_process(others[0])?;
-            network.heal();
-            Ok("one cut off and another killed")
-        }
-        _ => {
-            network.cut();
-            network.mute(victim, &others);
-            tokio::time::sleep(pause).await;
-            network.heal();
-            Ok("all connections cut and one muted")
+/// What goes wrong in the last test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mishap {
+    OneKilled,
+    TwoKilled,
+    AllKilled,
+    CutAndKilled,
+    CutAndMuted,
+}
+
+impl Mishap {
+    const ALL: [Self; 5] =
+        [Self::OneKilled, Self::TwoKilled, Self::AllKilled, Self::CutAndKilled, Self::CutAndMuted];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::OneKilled => "one-killed",
+            Self::TwoKilled => "two-killed",
+            Self::AllKilled => "all-killed",
+            Self::CutAndKilled => "cut-and-killed",
+            Self::CutAndMuted => "cut-and-muted",
         }
     }
+
+    /// Half of all are kills of one.
+    fn draw(random: &mut StdRng) -> Self {
+        match random.random_range(0..8) {
+            0..=3 => Self::OneKilled,
+            4 => Self::TwoKilled,
+            5 => Self::AllKilled,
+            6 => Self::CutAndKilled,
+            _ => Self::CutAndMuted,
+        }
+    }
+
+    /// Those that `YILIAN_CHAOS_MISHAP` names, or all.
+    fn wanted() -> Result<Vec<Self>> {
+        let Ok(names) = std::env::var("YILIAN_CHAOS_MISHAP") else { return Ok(Self::ALL.to_vec()) };
+        let named = |name: &str| Self::ALL.into_iter().find(|mishap| mishap.name() == name);
+        let known = Self::ALL.map(Self::name).join(", ");
+        let wanted =
+            names.split(',').map(|name| named(name).with_context(|| format!("{name:?} is none of {known}")));
+        wanted.collect()
+    }
+
+    /// Lets it happen, for as long as chance has it.
+    async fn happen(self, random: &mut StdRng, cluster: &mut Cluster, network: &Network) -> Result<()> {
+        let victim = VALIDATORS[random.random_range(0..VALIDATORS.len())];
+        let others: Vec<usize> = VALIDATORS.into_iter().filter(|node| *node != victim).collect();
+        let second = others[random.random_range(0..others.len())];
+        let pause = Duration::from_millis(random.random_range(0..1_500));
+        match self {
+            Self::OneKilled => killed(cluster, &[victim], pause).await,
+            Self::TwoKilled => killed(cluster, &[victim, second], pause).await,
+            Self::AllKilled => killed(cluster, &VALIDATORS, Duration::ZERO).await,
+            Self::CutAndKilled => {
+                network.part(&[victim], &others);
+                killed(cluster, &[second], pause).await?;
+                network.heal();
+                Ok(())
+            }
+            Self::CutAndMuted => {
+                network.cut();
+                network.mute(victim, &others);
+                tokio::time::sleep(pause).await;
+                network.heal();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Kills nodes and starts them again.
+async fn killed(cluster: &mut Cluster, victims: &[usize], pause: Duration) -> Result<()> {
+    for node in victims {
+        cluster.kill(*node)?;
+    }
+    tokio::time::sleep(pause).await;
+    for node in victims {
+        cluster.start_process(*node)?;
+    }
+    Ok(())
+}
+
+/// Copies the nodes' logs to where `YILIAN_CHAOS_LOGS` says, if it does.
+fn keep_logs(cluster: &Cluster, mishap: usize) -> Result<()> {
+    let Some(directory) = std::env::var_os("YILIAN_CHAOS_LOGS") else { return Ok(()) };
+    let directory = PathBuf::from(directory).join(format!("mishap-{mishap}"));
+    std::fs::create_dir_all(&directory)?;
+    for node in VALIDATORS {
+        std::fs::copy(cluster.log_file(node), directory.join(format!("{node}.log")))?;
+    }
+    println!("  the nodes' logs: {}", directory.display());
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,19 +334,27 @@ async fn nodes_killed_at_random_under_load_lose_nothing() -> Result<()> {
     let seconds = setting("YILIAN_CHAOS_SECONDS", CHAOS_SECONDS)?;
     let seed = setting("YILIAN_CHAOS_SEED", CHAOS_SEED)?;
     println!("chaos for {seconds} s, seed {seed}");
+    let wanted = Mishap::wanted()?;
     let mut random = StdRng::seed_from_u64(seed);
     let (mut cluster, network) = networked().await?;
     let mut load = Load::start(&cluster, &VALIDATORS).await?;
     load.wait_for_more(10).await?;
     let began = Instant::now();
-    let (mut mishaps, mut back) = (0, BTreeMap::<&str, Vec<Duration>>::new());
+    let (mut mishaps, mut back) = (0, BTreeMap::<Mishap, Vec<Duration>>::new());
     while began.elapsed() < Duration::from_secs(seconds) {
-        let what = mishap(&mut random, &mut cluster, &network).await?;
+        let what = Mishap::draw(&mut random);
+        if !wanted.contains(&what) {
+            continue;
+        }
+        what.happen(&mut random, &mut cluster, &network).await?;
         let healed = Instant::now();
-        let failed = || format!("mishap {mishaps} of seed {seed}: {what}; patience {PATIENCE:?}");
+        let failed = || format!("mishap {mishaps} of seed {seed}: {}; patience {PATIENCE:?}", what.name());
         load.wait_for_more(1).await.with_context(failed)?;
         let took = healed.elapsed();
-        println!("{mishaps} {what}: {:.1} s", took.as_secs_f64());
+        println!("{mishaps} {}: {:.1} s", what.name(), took.as_secs_f64());
+        if took > LONG {
+            keep_logs(&cluster, mishaps)?;
+        }
         back.entry(what).or_default().push(took);
         load.wait_for_more(4).await.with_context(failed)?;
         mishaps += 1;
@@ -310,7 +369,7 @@ async fn nodes_killed_at_random_under_load_lose_nothing() -> Result<()> {
         took.sort();
         let (median, longest) =
             (took[(took.len() - 1) / 2].as_secs_f64(), took[took.len() - 1].as_secs_f64());
-        println!("  {what}, {} times: median {median:.1} s, longest {longest:.1} s", took.len());
+        println!("  {}, {} times: median {median:.1} s, longest {longest:.1} s", what.name(), took.len());
     }
     ensure!(mishaps > 0);
     let readings = cluster.check_all_nodes().await?;

@@ -229,6 +229,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// Where a node's log is.
+    pub fn log_file(&self, node: usize) -> PathBuf {
+        self.files.members[node].home.join("node.log")
+    }
+
     /// Where a node keeps its ledger and its votes.
     ///
     /// # Errors
