@@ -106,6 +106,15 @@ fn run_all(
     results.into_inner().expect("no thread fails with it").into_iter().collect()
 }
 
+/// The median of times in milliseconds, and the longest ones with their seeds.
+fn longest(mut times: Vec<(u64, u64)>) -> String {
+    times.sort_unstable_by(|left, right| right.cmp(left));
+    let Some((median, _)) = times.get(times.len() / 2) else { return "in no run".to_owned() };
+    let longest: Vec<String> =
+        times.iter().take(5).map(|(time_ms, seed)| format!("{time_ms} (seed {seed})")).collect();
+    format!("median {median} ms, longest {}", longest.join(", "))
+}
+
 /// Sums over runs: a fault that never happens tests nothing.
 #[derive(Debug, Default)]
 struct Total {
@@ -153,14 +162,13 @@ fn agreement_durability_and_progress_survive_every_fault_of_the_model() {
     let total = Total::of(results.iter().map(|(summary, _)| summary));
     let virtual_s: f64 = results.iter().map(|(summary, _)| summary.virtual_ms as f64 / 1_000.0).sum();
     let thread_s: f64 = results.iter().map(|(_, seconds)| seconds).sum();
-    let longest = results.iter().map(|(summary, _)| summary).max_by_key(|summary| summary.virtual_ms);
-    if let Some(longest) = longest {
-        let after_ms = longest.virtual_ms.saturating_sub(FAULTS_END_MS);
-        println!(
-            "at most {after_ms} ms from the end of the faults to the end of a run (seed {})",
-            longest.seed
-        );
-    }
+    let of_all = |what: fn(&Summary) -> Option<u64>| {
+        let times = results.iter().filter_map(|(summary, _)| Some((what(summary)?, summary.seed)));
+        longest(times.collect())
+    };
+    println!("from the end of the faults to the next block: {}", of_all(|run| run.back_ms));
+    let end = of_all(|run| Some(run.virtual_ms.saturating_sub(FAULTS_END_MS)));
+    println!("until every node holds every transaction: {end}");
     println!(
         "{} seeds: {virtual_s:.0} s of virtual time in {thread_s:.1} s of a processor, {:.0} times real time\n{:?}\n{:?}",
         results.len(),

@@ -59,6 +59,9 @@ struct Run {
     tally: Tally,
     refusals: BTreeSet<String>,
     first_acts: Vec<u64>,
+    /// The greatest height that was decided while faults lasted.
+    faulty_top: Height,
+    back_ms: Option<u64>,
     /// Until when each node waits for its disk.
     busy_until_ms: [u64; NODES_MAX],
 }
@@ -145,6 +148,8 @@ impl Run {
             queue: BTreeMap::new(),
             now_ms: 0,
             first_acts: vec![0; nodes.len()],
+            faulty_top: Height(0),
+            back_ms: None,
             nodes,
             liars,
             may_sign_twice,
@@ -321,11 +326,21 @@ impl Run {
                 followed => followed?,
             }
         }
+        self.note_progress();
         if self.nodes[index].machine.as_ref().is_some_and(|machine| machine.host.power.is_gone()) {
             self.tally.crashes_within_a_step += 1;
             self.lose_power(index, self.down_ms[index])?;
         }
         self.vote_again(index)
+    }
+
+    /// How long it takes from the end of the faults to the next block.
+    fn note_progress(&mut self) {
+        if self.now_ms <= FAULTS_END_MS {
+            self.faulty_top = self.checker.top();
+        } else if self.back_ms.is_none() && self.checker.top() > self.faulty_top {
+            self.back_ms = Some(self.now_ms - FAULTS_END_MS);
+        }
     }
 
     /// What a node refuses or accuses must come from a liar.
@@ -384,6 +399,7 @@ impl Run {
         // Spread over the second, so that not all nodes tick at once.
         let first = self.now_ms + TICK_MS * (index as u64 + 1) / (NODES_MAX as u64 + 1);
         self.at(first, Event::Tick { node: index, life });
+        self.greet(index);
         self.after_step(index)
     }
 
@@ -455,6 +471,7 @@ impl Run {
             counts,
             refusals: self.refusals.iter().cloned().collect(),
             first_acts: self.first_acts.clone(),
+            back_ms: self.back_ms,
             happened: self.oracles.happened(),
         }
     }

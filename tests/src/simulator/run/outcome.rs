@@ -93,6 +93,8 @@ pub struct Summary {
     pub events: u64,
     /// Virtual time it took, in milliseconds.
     pub virtual_ms: u64,
+    /// From the end of the faults to the first block after it, in milliseconds; `None` when none was needed.
+    pub back_ms: Option<u64>,
     /// What struck.
     pub tally: Tally,
     /// What happened on the nodes.
