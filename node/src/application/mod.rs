@@ -63,7 +63,8 @@ pub struct ConsensusTimeouts {
     pub prevote_ms: u64,
     /// For the remaining precommits, once two thirds differ.
     pub precommit_ms: u64,
-    /// Added to each of the three per round.
+    /// Added to each of them per round. Small, because most rounds that fail do so for want of a proposer or of a vote that
+    /// another round brings, not of time; a long absence may leave many rounds behind.
     pub delta_ms: u64,
     /// After so long without progress a node repeats its last votes.
     pub rebroadcast_ms: u64,
@@ -78,8 +79,8 @@ impl Default for ConsensusTimeouts {
             propose_ms: 1_000,
             prevote_ms: 300,
             precommit_ms: 300,
-            delta_ms: 300,
-            rebroadcast_ms: 1_500,
+            delta_ms: 100,
+            rebroadcast_ms: 1_000,
             bound_ms: 20_000,
         }
     }

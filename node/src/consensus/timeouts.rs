@@ -17,15 +17,14 @@ impl engine::Timeouts<LedgerContext> for EngineTimeouts {
     fn duration_for(&self, timeout: Timeout) -> Duration {
         let times = &self.0;
         let round = u64::from(timeout.round.as_u32().unwrap_or(0));
-        let (base, deltas) = match timeout.kind {
-            TimeoutKind::Propose => (times.propose_ms, 1),
-            TimeoutKind::Prevote => (times.prevote_ms, 1),
-            TimeoutKind::Precommit => (times.precommit_ms, 1),
-            // A rebroadcast waits for all three steps of its round.
-            TimeoutKind::Rebroadcast => (times.rebroadcast_ms, 3),
+        let base = match timeout.kind {
+            TimeoutKind::Propose => times.propose_ms,
+            TimeoutKind::Prevote => times.prevote_ms,
+            TimeoutKind::Precommit => times.precommit_ms,
+            TimeoutKind::Rebroadcast => times.rebroadcast_ms,
             TimeoutKind::FinalizeHeight(duration) => return duration,
         };
-        let growth = times.delta_ms.saturating_mul(deltas).saturating_mul(round);
+        let growth = times.delta_ms.saturating_mul(round);
         Duration::from_millis(base.saturating_add(growth).min(times.bound_ms).min(ROUND_TIMER_MS_MAX))
     }
 }
@@ -40,10 +39,10 @@ mod tests {
     fn timeouts_grow_by_round_up_to_the_bound() {
         let times = EngineTimeouts::default();
         let propose = |round: u32| times.duration_for(Timeout::propose(Round::new(round))).as_millis();
-        assert_eq!((propose(0), propose(1), propose(10)), (1_000, 1_300, 4_000));
+        assert_eq!((propose(0), propose(1), propose(10)), (1_000, 1_100, 2_000));
         assert_eq!((propose(1_000), propose(u32::MAX)), (20_000, 20_000));
         let rebroadcast = times.duration_for(Timeout::rebroadcast(Round::new(1)));
-        assert_eq!(rebroadcast.as_millis(), 2_400);
+        assert_eq!(rebroadcast.as_millis(), 1_100);
     }
 
     #[test]
