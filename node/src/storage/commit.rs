@@ -37,7 +37,8 @@ pub struct BlockRows<'a> {
     pub turn: PublicKey,
 }
 
-/// The batch that makes a block part of the ledger, and forgets the undecided blocks up to its height.
+/// The batch that makes a block part of the ledger, and forgets the undecided blocks of its height; those of lower heights went
+/// with theirs.
 ///
 /// # Errors
 /// When the undecided blocks cannot be listed.
@@ -62,7 +63,7 @@ pub fn block_batch<'a>(store: &'a Store, rows: &BlockRows<'_>) -> Result<Batch<'
         batch.put(Column::LogNode, log_node_key(node.level, node.index), node.hash);
     }
     put_state(&mut batch, rows.writes, rows.buckets);
-    for key in store.tables().undecided_keys_up_to(header.height)? {
+    for key in store.tables().undecided_keys(header.height..=header.height)? {
         batch.delete(Column::Undecided, key);
     }
     put_tip(&mut batch, &(header.height, block_id, rows.log.clone(), header.state_root));

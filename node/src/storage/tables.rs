@@ -12,6 +12,8 @@
 //! | log_node | level u8, index u64 big endian | 32 bytes |
 //! | undecided | height, round u32 big endian, block id | [`UndecidedRow`] |
 
+use std::ops::RangeInclusive;
+
 use yilian_spec::block::{CommitCertificate, Header};
 use yilian_spec::codec::{self, Canonical};
 use yilian_spec::genesis::Genesis;
@@ -251,15 +253,16 @@ impl Tables<'_> {
         Ok(found)
     }
 
-    /// The keys of undecided blocks of heights up to `height`.
+    /// The keys of undecided blocks of these heights. Starting at a height costs nothing; below it the database goes through
+    /// all that was ever deleted and is not yet compacted.
     ///
     /// # Errors
     /// When a row cannot be read.
-    pub fn undecided_keys_up_to(&self, height: Height) -> Result<Vec<Vec<u8>>, StorageError> {
+    pub fn undecided_keys(&self, heights: RangeInclusive<Height>) -> Result<Vec<Vec<u8>>, StorageError> {
         let mut keys = Vec::new();
-        for row in self.0.scan(Column::Undecided, &[]) {
+        for row in self.0.scan(Column::Undecided, &height_key(*heights.start())) {
             let (key, _) = row?;
-            if read_undecided_key(&key)?.0 > height {
+            if read_undecided_key(&key)?.0 > *heights.end() {
                 break;
             }
             keys.push(key.into_vec());

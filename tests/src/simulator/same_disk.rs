@@ -99,7 +99,7 @@ fn buckets(disk: &dyn ReadBytes) -> Difference {
 fn undecided(disk: &dyn ReadBytes) -> Difference {
     let tables = Tables(disk);
     let (tip, ..) = tables.tip()?;
-    let decided = tables.undecided_keys_up_to(tip)?.into_iter().next();
+    let decided = tables.undecided_keys(Height(0)..=tip)?.into_iter().next();
     tables.undecided(tip.next(), None)?;
     Ok(decided.map(|key| format!("undecided {}: its height is decided", hex::encode(key))))
 }
