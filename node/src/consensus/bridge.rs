@@ -28,6 +28,7 @@ use yilian_spec::id::ChainId;
 use super::assembler::{Assembler, Window};
 use super::codec::{CodecError, LedgerCodec, StatusMessage, decode_status, decode_work, encode_status};
 use super::context::LedgerContext;
+use crate::network::limits::STATUS_DELAY;
 use crate::network::{Multiaddr, NetworkEvent, NetworkHandle, PeerId, Topic};
 
 /// Events that may wait for the engine's subscribers.
@@ -72,10 +73,31 @@ fn libp2p_peer(peer: EnginePeer) -> Result<PeerId, ActorProcessingErr> {
 
 /// The engine's network actor over our network.
 pub struct EngineNetwork {
-    /// Our network.
-    pub network: NetworkHandle,
-    /// Where events go.
-    pub port: Arc<Port>,
+    network: NetworkHandle,
+    port: Arc<Port>,
+    /// What the peers are told of this node's tip next.
+    status: watch::Sender<Option<StatusMessage>>,
+}
+
+impl EngineNetwork {
+    /// The actor, over our network; events go to `port`.
+    pub fn new(network: NetworkHandle, port: Arc<Port>) -> Self {
+        let (status, told) = watch::channel(None);
+        tokio::spawn(tell_status(told, network.clone()));
+        Self { network, port, status }
+    }
+}
+
+/// Tells the peers this node's last status, a moment after it changed. They decide within milliseconds of each other, and
+/// whoever hears of a height that it is about to decide itself asks for the whole block.
+async fn tell_status(mut told: watch::Receiver<Option<StatusMessage>>, network: NetworkHandle) {
+    while told.changed().await.is_ok() {
+        tokio::time::sleep(STATUS_DELAY).await;
+        let Some(status) = *told.borrow_and_update() else { continue };
+        if network.broadcast(Topic::Status, encode_status(status)).await.is_err() {
+            return;
+        }
+    }
 }
 
 #[async_trait]
@@ -114,7 +136,7 @@ impl Actor for EngineNetwork {
             }
             NetworkMsg::BroadcastStatus(status) => {
                 let status = StatusMessage { tip: status.tip_height, lowest: status.history_min_height };
-                self.network.broadcast(Topic::Status, encode_status(status)).await?;
+                self.status.send_replace(Some(status));
             }
             NetworkMsg::OutgoingRequest(peer, request, reply) => {
                 let body = LedgerCodec.encode(&request)?;

@@ -204,7 +204,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     let (status, status_receiver) = watch::channel(ConsensusStatus::starting());
     let (stop_driver, stop_driver_receiver) = oneshot::channel();
 
-    let bridge = EngineNetwork { network: network.handle.clone(), port: Arc::clone(&port) };
+    let bridge = EngineNetwork::new(network.handle.clone(), Arc::clone(&port));
     let (channels, engine) = start_engine(
         setup.name.clone(),
         chain_id,
