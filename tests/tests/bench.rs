@@ -42,10 +42,11 @@ fn a_quick_flood_gives_every_figure() -> Result<()> {
         "/calm_latency_ms/median/p95",
         "/calm_latency_ms/median/p99",
         "/valid/latency_ms/median/p99",
-        "/valid/p99_ratio",
+        "/at_quota_latency_ms/median/p99",
+        "/valid/p99_ratio_to_quota",
         "/valid/accepted_per_second",
         "/worthless/latency_ms/median/p99",
-        "/worthless/p99_ratio",
+        "/worthless/p99_ratio_to_calm",
         "/memory_mib/0",
         "/memory_mib/1",
     ];

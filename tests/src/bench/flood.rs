@@ -1,10 +1,11 @@
 //! What one member's flood does to the others: their latency in turns without and with it, and the nodes' memory.
 //!
-//! Three members submit single transactions at a steady rate far below what the machine carries, each to its own node.
-//! In every second turn the fourth sends [`TIMES_QUOTA`] times its quota, half of it to its own node and half to that of
-//! another member: first valid transactions, then forged and repeated ones. The flood is signed before the turn begins, but
-//! sending it takes its share of the same cores; so does what the flooder's own node does, which in a real
-//! consortium has a machine of its own.
+//! Three members submit single transactions at a rate far below what the machine carries, each to its own node and at random
+//! moments, the same in every turn. The fourth does nothing in the first turn of a round and works at its quota in the
+//! second. In the other two it sends [`TIMES_QUOTA`] times its quota, half of it to its own node and half to that of another
+//! member: first valid transactions, then forged and repeated ones. The flood is signed before the turn begins, but sending
+//! it takes its share of the same cores; so does what the flooder's own node does, which in a real consortium has a
+//! machine of its own.
 
 use anyhow::{Context, Result, ensure};
 use yilian_node::config::Config;
@@ -41,6 +42,8 @@ const POLL: std::time::Duration = std::time::Duration::from_millis(200);
 pub enum Kind {
     /// Nothing.
     Calm,
+    /// Its quota and no more, one operation a transaction: what every member may do at any time.
+    AtQuota,
     /// Transactions as good as the others'.
     Valid,
     /// Half with signatures that do not verify, half that the ledger holds already.
@@ -48,7 +51,7 @@ pub enum Kind {
 }
 
 /// The turns of a round.
-const ROUND: [Kind; 4] = [Kind::Calm, Kind::Valid, Kind::Calm, Kind::Worthless];
+const ROUND: [Kind; 4] = [Kind::Calm, Kind::AtQuota, Kind::Valid, Kind::Worthless];
 
 /// Runs the measurement.
 ///
@@ -59,14 +62,13 @@ pub async fn run(plan: &FloodPlan) -> Result<FloodReport> {
     step("a consortium of four validators: keys, gateways, grants");
     let mut scene = Scene::open_with((plan.gateways, plan.grants), |_| ()).await?;
     let quota = quota(&scene.cluster)?;
-    let rate = (quota * TIMES_QUOTA) as f64;
     step("the members alone, to warm up");
-    turn(&mut scene, plan, Kind::Calm, rate).await?;
+    turn(&mut scene, plan, Kind::Calm, quota as f64).await?;
     let memory_before = memory_peak_bytes(&scene.cluster, &VALIDATORS)?;
     let mut turns = Vec::new();
     for round in 1..=plan.rounds {
         for kind in ROUND {
-            let done = turn(&mut scene, plan, kind, rate).await?;
+            let done = turn(&mut scene, plan, kind, quota as f64).await?;
             step(&format!("round {round} of {}: {}", plan.rounds, done.line()));
             turns.push(done);
         }
@@ -83,23 +85,28 @@ fn quota(cluster: &Cluster) -> Result<usize> {
 }
 
 /// The members' work, with or without the flood beside it; ends when no transaction waits any more.
-async fn turn(scene: &mut Scene, plan: &FloodPlan, kind: Kind, rate: f64) -> Result<Turn> {
+async fn turn(scene: &mut Scene, plan: &FloodPlan, kind: Kind, quota: f64) -> Result<Turn> {
     let lifetime_ms = ((LEAD_SECONDS + plan.seconds) * 1_000.0) as u64 + LIFETIME_SLACK_MS;
     let flood = match kind {
-        Kind::Calm => None,
+        Kind::Calm | Kind::AtQuota => None,
         Kind::Valid => Some(scene.sign_of(FLOODER, plan.flood_transactions, lifetime_ms)?),
         Kind::Worthless => Some(worthless(scene, plan, lifetime_ms).await?),
     };
     let callers = [FLOODER, FLOODED].map(|node| scene.caller(FLOODER, node));
     let callers: Vec<Caller> = callers.into_iter().collect::<Result<_>>()?;
-    let lead = working(scene, plan.member_rate, LEAD_SECONDS)?;
-    let measured = working(scene, plan.member_rate, plan.seconds)?;
+    let lead = working(scene, &MEMBERS, plan.member_rate, LEAD_SECONDS)?;
+    let measured = working(scene, &MEMBERS, plan.member_rate, plan.seconds)?;
+    let fourth: &[usize] = if kind == Kind::AtQuota { &[FLOODER] } else { &[] };
+    let fourth = working(scene, fourth, quota, plan.seconds)?;
     let acknowledged = scene.cluster.acknowledged.clone();
     // The flood begins while the members are at work.
     members::work(lead, plan.member_rate, &acknowledged).await?;
-    let flood = flood.map(|signed| Flood::start(callers, &signed, rate));
+    let flood = flood.map(|signed| Flood::start(callers, &signed, quota * TIMES_QUOTA as f64));
     let before = cost::cpu_seconds_of(&scene.cluster, &VALIDATORS)?;
-    let took = members::work(measured, plan.member_rate, &acknowledged).await?;
+    let (took, _) = tokio::try_join!(
+        members::work(measured, plan.member_rate, &acknowledged),
+        members::work(fourth, quota, &acknowledged),
+    )?;
     let after = cost::cpu_seconds_of(&scene.cluster, &VALIDATORS)?;
     let mut tally = Tally::default();
     if let Some(flood) = flood {
@@ -110,14 +117,14 @@ async fn turn(scene: &mut Scene, plan: &FloodPlan, kind: Kind, rate: f64) -> Res
     Ok(Turn { kind, latency: Latency::of(took), cpu_cores, tally })
 }
 
-/// The members with as much work as they do in so many seconds.
-fn working(scene: &mut Scene, rate: f64, seconds: f64) -> Result<Vec<Member>> {
+/// Members with as much work as they do in so many seconds.
+fn working(scene: &mut Scene, members: &[usize], rate: f64, seconds: f64) -> Result<Vec<Member>> {
     let count = (rate * seconds).ceil() as usize;
-    let member = |member| {
-        let signed = scene.sign_of(member, count, LIFETIME_MS)?;
-        Ok(Member { caller: scene.caller(member, member)?, signed })
+    let member = |member: &usize| {
+        let signed = scene.sign_of(*member, count, LIFETIME_MS)?;
+        Ok(Member { caller: scene.caller(*member, *member)?, signed })
     };
-    MEMBERS.into_iter().map(member).collect()
+    members.iter().map(member).collect()
 }
 
 /// Forged transactions, and as many that are final.

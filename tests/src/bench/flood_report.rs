@@ -28,13 +28,12 @@ impl Turn {
     /// The turn in one line.
     pub fn line(&self) -> String {
         let Latency { p50, p95, p99, samples } = self.latency;
+        let sent = self.tally.sent as f64 / self.tally.seconds.max(f64::EPSILON);
         let flood = match self.kind {
             Kind::Calm => "no flood".to_owned(),
-            kind => format!(
-                "{} flood, {:.0} transactions/s",
-                if kind == Kind::Valid { "valid" } else { "worthless" },
-                self.tally.sent as f64 / self.tally.seconds.max(f64::EPSILON)
-            ),
+            Kind::AtQuota => "the fourth at its quota".to_owned(),
+            Kind::Valid => format!("valid flood, {sent:.0} transactions/s"),
+            Kind::Worthless => format!("worthless flood, {sent:.0} transactions/s"),
         };
         let cores = self.cpu_cores;
         format!(
@@ -61,10 +60,10 @@ pub struct Turns {
 pub struct FloodFigures {
     /// The members' latency.
     pub latency_ms: Turns,
-    /// Its p99 over that of the calm turns.
-    pub p99_ratio: f64,
-    /// Its p50 over that of the calm turns.
-    pub p50_ratio: f64,
+    /// Its p99 over that of the turns in which the flooder works at its quota.
+    pub p99_ratio_to_quota: f64,
+    /// Its p99 over that of the turns in which the flooder does nothing.
+    pub p99_ratio_to_calm: f64,
     /// Transactions sent per second.
     pub sent_per_second: f64,
     /// Transactions due that the generator could not send, as a share of all.
@@ -88,8 +87,10 @@ pub struct FloodReport {
     pub quota_per_second: usize,
     /// Transactions per second of each of the members that work on.
     pub member_rate: f64,
-    /// The members' latency without a flood.
+    /// The members' latency while the fourth does nothing.
     pub calm_latency_ms: Turns,
+    /// The members' latency while the fourth works at its quota.
+    pub at_quota_latency_ms: Turns,
     /// A flood of valid transactions.
     pub valid: FloodFigures,
     /// A flood of forged and repeated transactions.
@@ -109,14 +110,15 @@ impl FloodReport {
         turns: Vec<Turn>,
         memory_bytes: (u64, u64),
     ) -> Option<Self> {
-        let calm_latency_ms = median(&turns, Kind::Calm)?;
+        let bases = (median(&turns, Kind::AtQuota)?, median(&turns, Kind::Calm)?);
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         Some(Self {
             quota_per_second: quota,
             member_rate: plan.member_rate,
-            calm_latency_ms,
-            valid: figures(&turns, Kind::Valid, &calm_latency_ms)?,
-            worthless: figures(&turns, Kind::Worthless, &calm_latency_ms)?,
+            valid: figures(&turns, Kind::Valid, &bases)?,
+            worthless: figures(&turns, Kind::Worthless, &bases)?,
+            at_quota_latency_ms: bases.0,
+            calm_latency_ms: bases.1,
             memory_mib: (mib(memory_bytes.0), mib(memory_bytes.1)),
             machine,
         })
@@ -126,20 +128,34 @@ impl FloodReport {
     pub fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.add_row(["", "p50 / p95 / p99", "p99 range", "p99 ratio", "cores busy"]);
+        table.add_row([
+            "the fourth",
+            "p50 / p95 / p99",
+            "p99 range",
+            "over its quota's",
+            "over none's",
+            "cores busy",
+        ]);
         let latency = |turns: &Turns| {
             let Latency { p50, p95, p99, .. } = turns.median;
             let (low, high) = turns.p99_range;
             let cores = format!("{:.2}", turns.cpu_cores);
             (format!("{p50:.0} / {p95:.0} / {p99:.0} ms"), format!("{low:.0} to {high:.0} ms"), cores)
         };
-        let (calm, range, cores) = latency(&self.calm_latency_ms);
-        table.add_row(["no flood".to_owned(), calm, range, "1".to_owned(), cores]);
+        let mut row = |what: &str, turns: &Turns, to_quota: Option<f64>, to_calm: Option<f64>| {
+            let (latency, range, cores) = latency(turns);
+            let [to_quota, to_calm] =
+                [to_quota, to_calm].map(|ratio| ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default());
+            table.add_row([what.to_owned(), latency, range, to_quota, to_calm, cores]);
+        };
+        let over_calm = self.at_quota_latency_ms.median.p99 / self.calm_latency_ms.median.p99;
+        row("does nothing", &self.calm_latency_ms, None, None);
+        row("is at its quota", &self.at_quota_latency_ms, None, Some(over_calm));
         for (what, figures) in [("valid flood", &self.valid), ("worthless flood", &self.worthless)] {
-            let (flooded, range, cores) = latency(&figures.latency_ms);
-            table.add_row([what.to_owned(), flooded, range, format!("{:.2}", figures.p99_ratio), cores]);
+            let (to_quota, to_calm) = (figures.p99_ratio_to_quota, figures.p99_ratio_to_calm);
+            row(what, &figures.latency_ms, Some(to_quota), Some(to_calm));
         }
-        for column in 1..5 {
+        for column in 1..6 {
             if let Some(column) = table.column_mut(column) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -151,14 +167,13 @@ impl FloodReport {
             .collect();
         let (before, after) = self.memory_mib;
         format!(
-            "{table}\n\nThree members, each {} transactions/s; the fourth floods two nodes with {TIMES_QUOTA} times its quota of \
-             {}/s.\nMedians of {} turns each (calm: {}), of {} transactions a turn.\n{}\nMemory of the largest node: at most \
-             {before:.0} MiB before the first flood, {after:.0} MiB at the end.\nFour validators, members and flooder on \
-             {cores} cores; load average {load:.2} at the start.",
+            "{table}\n\nThree members, each {} transactions/s at random moments; a flood is {TIMES_QUOTA} times the fourth's quota of \
+             {}/s, through two nodes.\nMedians of {} turns each, of {} transactions a turn.\n{}\nMemory of the largest node: at \
+             most {before:.0} MiB before the first flood, {after:.0} MiB at the end.\nFour validators, members and flooder \
+             on {cores} cores; load average {load:.2} at the start.",
             self.member_rate,
             self.quota_per_second,
             self.valid.latency_ms.turns,
-            self.calm_latency_ms.turns,
             self.calm_latency_ms.median.samples,
             floods.join("\n")
         )
@@ -199,15 +214,16 @@ fn median(turns: &[Turn], kind: Kind) -> Option<Turns> {
     Some(Turns { median, p99_range: (*p99.first()?, *p99.last()?), cpu_cores, turns: of.len() })
 }
 
-fn figures(turns: &[Turn], kind: Kind, calm: &Turns) -> Option<FloodFigures> {
+fn figures(turns: &[Turn], kind: Kind, (at_quota, calm): &(Turns, Turns)) -> Option<FloodFigures> {
     let latency_ms = median(turns, kind)?;
+    let over = |base: &Turns| latency_ms.median.p99 / base.median.p99.max(f64::EPSILON);
     let mut tally = Tally::default();
     turns.iter().filter(|turn| turn.kind == kind).for_each(|turn| tally.add(&turn.tally));
     let per_second = |count: u64| count as f64 / tally.seconds.max(f64::EPSILON);
     Some(FloodFigures {
+        p99_ratio_to_quota: over(at_quota),
+        p99_ratio_to_calm: over(calm),
         latency_ms,
-        p99_ratio: latency_ms.median.p99 / calm.median.p99.max(f64::EPSILON),
-        p50_ratio: latency_ms.median.p50 / calm.median.p50.max(f64::EPSILON),
         sent_per_second: per_second(tally.sent),
         not_sent_share: tally.not_sent as f64 / (tally.not_sent + tally.sent).max(1) as f64,
         accepted_per_second: per_second(tally.accepted),

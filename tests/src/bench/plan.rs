@@ -112,12 +112,12 @@ pub struct FloodPlan {
 impl FloodPlan {
     /// The full measurement.
     pub const FULL: Self = Self {
-        seconds: 15.0,
+        seconds: 20.0,
         rounds: 5,
-        member_rate: 10.0,
+        member_rate: 20.0,
         gateways: 8,
         grants: 100,
-        flood_transactions: 60_000,
+        flood_transactions: 20_480,
         worthless_transactions: 512,
     };
 

@@ -1,9 +1,11 @@
-//! The members that work on: each submits its transactions one by one at a steady rate to its own node, and follows each
-//! to finality.
+//! The members that work on: each submits its transactions one by one to its own node, at random moments as callers who
+//! do not know of each other do, and follows each to finality.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use yilian_spec::height::Height;
 use yilian_spec::receipt::{Outcome, Receipt};
@@ -24,19 +26,18 @@ pub struct Member {
     pub signed: Signed,
 }
 
-/// Has all members work, each at `rate` transactions a second, and returns for each transaction how long it took from when
-/// it was due until its member knew that it is final. What they are told goes to `acknowledged`.
+/// Has all members work, each at `rate` transactions a second on average, and returns for each transaction how long it took
+/// from when it was due until its member knew that it is final. What they are told goes to `acknowledged`. Moments are drawn
+/// from a fixed seed, so that all turns of a comparison have the same.
 ///
 /// # Errors
 /// When a node refuses one for whatever reason, or one does not become final or takes no effect.
 pub async fn work(members: Vec<Member>, rate: f64, acknowledged: &Acknowledged) -> Result<Vec<Duration>> {
-    let apart = Duration::from_secs_f64(1.0 / rate);
-    // Members do not work in step.
-    let offset = apart / u32::try_from(members.len().max(1))?;
     let began = Instant::now();
     let mut working = JoinSet::new();
-    for (member, number) in members.into_iter().zip(0u32..) {
-        working.spawn(work_on(member, began + offset * number, apart, acknowledged.clone()));
+    for (member, number) in members.into_iter().zip(0u64..) {
+        let due = moments(began, rate, member.signed.len(), number);
+        working.spawn(work_on(member, due, acknowledged.clone()));
     }
     let mut took = Vec::new();
     while let Some(ended) = working.join_next().await {
@@ -45,15 +46,20 @@ pub async fn work(members: Vec<Member>, rate: f64, acknowledged: &Acknowledged) 
     Ok(took)
 }
 
-async fn work_on(
-    member: Member,
-    first: Instant,
-    apart: Duration,
-    acknowledged: Acknowledged,
-) -> Result<Vec<Duration>> {
+/// The arrivals of a Poisson process: the times between them are exponentially distributed.
+fn moments(began: Instant, rate: f64, count: usize, seed: u64) -> Vec<Instant> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut at = began;
+    let mut next = || {
+        at += Duration::from_secs_f64(-(1.0 - random.random::<f64>()).ln() / rate);
+        at
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+async fn work_on(member: Member, due: Vec<Instant>, acknowledged: Acknowledged) -> Result<Vec<Duration>> {
     let mut following = JoinSet::new();
-    for (index, number) in (0..member.signed.len()).zip(0u32..) {
-        let due = first + apart * number;
+    for (index, due) in due.into_iter().enumerate() {
         tokio::time::sleep_until(due.into()).await;
         let (caller, body) = (member.caller.clone(), member.signed.request(index..index + 1));
         let (id, acknowledged) = (member.signed.id(index), acknowledged.clone());
