@@ -49,8 +49,9 @@ pub const QUOTA_BLOCK_PARTS: i64 = 10;
 pub const QUOTA_AT_WORK_MS: u64 = 5_000;
 /// Seconds of its quota by which an institution may be beyond it: so long it waits at most once another is at work.
 pub const QUOTA_DEBT_SECONDS_MAX: i64 = 10;
-/// Seconds of its quota that an institution may have waiting while it is beyond it and others are at work.
-pub const QUOTA_WAITING_SECONDS_MAX: usize = 10;
+/// Seconds of its quota that an institution may have waiting while it is beyond it and others are at work: enough for the next
+/// blocks, and few enough that verifying them all at once, when a flood begins, takes little from the others.
+pub const QUOTA_WAITING_SECONDS_MAX: usize = 2;
 
 /// Submissions that wait to be verified.
 pub const VERIFY_QUEUE_MAX: usize = 1_024;
