@@ -45,7 +45,8 @@ fuzz: install-needs
 		$(TARGET_DIR)/fuzz/$(FUZZ_TARGET),-max_total_time=$(or $(SECONDS),60) \
 		$(TARGET_DIR)/fuzz/$(FUZZ_TARGET) tests/corpus/$(FUZZ_TARGET))
 
-# Nodes killed at random under load, for SECONDS, with SEED; every ledger is read afterwards.
+# Nodes killed at random under load, for SECONDS, with SEED; every ledger is read afterwards. MISHAP=two-killed,cut-and-killed
+# has only these happen; LOGS=DIRECTORY keeps the nodes' logs of what held things up for long.
 chaos: build
 	YILIAN_CHAOS_SECONDS=$(or $(SECONDS),600) YILIAN_CHAOS_SEED=$(or $(SEED),1) \
 		$(if $(MISHAP),YILIAN_CHAOS_MISHAP=$(MISHAP)) $(if $(LOGS),YILIAN_CHAOS_LOGS=$(abspath $(LOGS))) \

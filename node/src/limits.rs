@@ -83,8 +83,8 @@ pub const GOSSIP_PEERS_MAX: usize = 4_096;
 pub const GOSSIP_REPEAT_MS: u64 = 5_000;
 /// Of what waits, so much is repeated at once, or sent to a peer that has connected.
 pub const GOSSIP_GREETING_BYTES_MAX: usize = 8 * GOSSIP_BATCH_BYTES_MAX;
-/// After a peer that has connected was sent what waits, the next one waits so long.
-pub const GOSSIP_GREETING_PAUSE_MS: u64 = 20;
+/// The pause after each batch that is sent to a peer because it has connected.
+pub const GOSSIP_GREETING_PAUSE_MS: u64 = 50;
 
 const _: () = assert!(limits::OPERATIONS_PER_TRANSACTION_MAX <= BLOCK_OPERATIONS_TARGET);
 const _: () = assert!(POOL_INSTITUTION_TRANSACTIONS_MAX <= POOL_TRANSACTIONS_MAX);

@@ -428,9 +428,9 @@ async fn greet(mut arrivals: mpsc::Receiver<PeerId>, mempool: Mempool, network: 
             if !network.send_transactions(peer, batch) {
                 tracing::debug!(%peer, "a batch of transactions found no room towards a peer that has connected");
             }
+            // So that a peer that comes and goes all the time costs no more than this.
+            tokio::time::sleep(Duration::from_millis(limits::GOSSIP_GREETING_PAUSE_MS)).await;
         }
-        // So that peers that come and go all the time leave room for the others.
-        tokio::time::sleep(Duration::from_millis(limits::GOSSIP_GREETING_PAUSE_MS)).await;
     }
 }
 
