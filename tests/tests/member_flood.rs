@@ -118,8 +118,8 @@ async fn a_hundred_times_the_quota_of_one_takes_nothing_from_the_others() -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn forgeries_and_repeats_of_one_take_nothing_from_the_others() -> Result<()> {
     let mut scene = scene().await?;
-    // Below the bound of what may wait beyond a quota.
-    let repeated = scene.sign_of(FLOODER, 128, LIFETIME_MS)?;
+    // As many as may wait beyond a quota: two seconds of it.
+    let repeated = scene.sign_of(FLOODER, 2 * QUOTA, LIFETIME_MS)?;
     let caller = scene.caller(FLOODER, FLOODER)?;
     let answer = caller.submit("application/json", repeated.request(0..repeated.len())).await?;
     let results = answer.body["results"].as_array().context("a result for each")?;
