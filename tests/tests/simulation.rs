@@ -247,7 +247,7 @@ fn lies_are_told_from_the_truth_by_the_rule_they_break() {
     }
     assert!(is_said(&with_liar(Behaviour::WrongStateRoot, 4, &lies), "another state_root"));
     assert!(is_said(&with_liar(Behaviour::WrongTimes, 4, &lies), "block time"));
-    let sync = with_liar(Behaviour::LyingSyncPeer, 16, &FaultSet::default());
+    let sync = with_liar(Behaviour::LyingSyncPeer, 60, &FaultSet::default());
     for words in
         ["garbage in place of the block", "another block than the certified one", "certificate of height"]
     {
