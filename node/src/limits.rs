@@ -81,8 +81,8 @@ pub const GOSSIP_MUTE_MS: u64 = 60_000;
 pub const GOSSIP_PEERS_MAX: usize = 4_096;
 /// A transaction of this node's own callers that is still pending after so long is sent to the peers again.
 pub const GOSSIP_REPEAT_MS: u64 = 5_000;
-/// Of what waits, so much is repeated at once, or sent to a peer that has connected.
-pub const GOSSIP_GREETING_BYTES_MAX: usize = 8 * GOSSIP_BATCH_BYTES_MAX;
+/// Of what waits, so much is sent again at once: to all when it is due, or to a peer that has connected.
+pub const GOSSIP_REPEAT_BYTES_MAX: usize = 8 * GOSSIP_BATCH_BYTES_MAX;
 /// The pause after each batch that is sent to a peer because it has connected.
 pub const GOSSIP_GREETING_PAUSE_MS: u64 = 50;
 

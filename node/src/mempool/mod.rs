@@ -390,16 +390,16 @@ impl Mempool {
         let now_ms = self.shared.clock.now_ms();
         let mut pool = self.pool();
         pool.expire(LedgerTime(now_ms));
-        let due = pool.due_for_gossip(now_ms, limits::GOSSIP_REPEAT_MS, limits::GOSSIP_GREETING_BYTES_MAX);
+        let due = pool.due_for_gossip(now_ms, limits::GOSSIP_REPEAT_MS, limits::GOSSIP_REPEAT_BYTES_MAX);
         drop(pool);
         self.announce_work();
         self.gossip_out(&due);
     }
 
     /// What waits, whoever submitted it, in batches for a peer that has connected: it may have missed what was sent before,
-    /// and be the next to propose. The oldest, when more waits than [`limits::GOSSIP_GREETING_BYTES_MAX`].
+    /// and be the next to propose. The oldest, when more waits than [`limits::GOSSIP_REPEAT_BYTES_MAX`].
     pub fn greeting(&self) -> Vec<Bytes> {
-        let waiting = self.pool().oldest(limits::GOSSIP_GREETING_BYTES_MAX);
+        let waiting = self.pool().oldest(limits::GOSSIP_REPEAT_BYTES_MAX);
         batches(&waiting)
     }
 
