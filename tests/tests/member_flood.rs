@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use yilian_node::limits::QUOTA_WAITING_SECONDS_MAX;
 use yilian_tests::bench::cost::memory_peak_bytes;
 use yilian_tests::bench::flood::{FLOODED, FLOODER, MEMBERS, TIMES_QUOTA, wait_until_nothing_waits};
 use yilian_tests::bench::scene::{LIFETIME_MS, Scene};
@@ -118,8 +119,8 @@ async fn a_hundred_times_the_quota_of_one_takes_nothing_from_the_others() -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn forgeries_and_repeats_of_one_take_nothing_from_the_others() -> Result<()> {
     let mut scene = scene().await?;
-    // As many as may wait beyond a quota: two seconds of it.
-    let repeated = scene.sign_of(FLOODER, 2 * QUOTA, LIFETIME_MS)?;
+    // As many as may wait beyond a quota.
+    let repeated = scene.sign_of(FLOODER, QUOTA * QUOTA_WAITING_SECONDS_MAX, LIFETIME_MS)?;
     let caller = scene.caller(FLOODER, FLOODER)?;
     let answer = caller.submit("application/json", repeated.request(0..repeated.len())).await?;
     let results = answer.body["results"].as_array().context("a result for each")?;

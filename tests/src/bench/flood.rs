@@ -9,6 +9,7 @@
 
 use anyhow::{Context, Result, ensure};
 use yilian_node::config::Config;
+use yilian_node::limits::{QUOTA_WAITING_SECONDS_MAX, SUBMISSION_TRANSACTIONS_MAX};
 
 use super::cost::{self, memory_peak_bytes};
 use super::flood_report::{FloodReport, Turn};
@@ -90,7 +91,7 @@ async fn turn(scene: &mut Scene, plan: &FloodPlan, kind: Kind, quota: f64) -> Re
     let flood = match kind {
         Kind::Calm | Kind::AtQuota => None,
         Kind::Valid => Some(scene.sign_of(FLOODER, plan.flood_transactions, lifetime_ms)?),
-        Kind::Worthless => Some(worthless(scene, plan, lifetime_ms).await?),
+        Kind::Worthless => Some(worthless(scene, plan, quota, lifetime_ms).await?),
     };
     let callers = [FLOODER, FLOODED].map(|node| scene.caller(FLOODER, node));
     let callers: Vec<Caller> = callers.into_iter().collect::<Result<_>>()?;
@@ -128,24 +129,27 @@ fn working(scene: &mut Scene, members: &[usize], rate: f64, seconds: f64) -> Res
 }
 
 /// Forged transactions, and as many that are final.
-async fn worthless(scene: &mut Scene, plan: &FloodPlan, lifetime_ms: u64) -> Result<Signed> {
+async fn worthless(scene: &mut Scene, plan: &FloodPlan, quota: f64, lifetime_ms: u64) -> Result<Signed> {
     let mut all = scene.forge_of(FLOODER, plan.worthless_transactions, lifetime_ms)?;
     let repeated = scene.sign_of(FLOODER, plan.worthless_transactions, LIFETIME_MS)?;
     let caller = scene.caller(FLOODER, FLOODER)?;
-    for from in (0..repeated.len()).step_by(256) {
-        let body = repeated.request(from..repeated.len().min(from + 256));
+    // As many as may wait at a time: what is refused would be new in the flood.
+    let at_once = (quota as usize * QUOTA_WAITING_SECONDS_MAX).min(SUBMISSION_TRANSACTIONS_MAX);
+    for from in (0..repeated.len()).step_by(at_once) {
+        let body = repeated.request(from..repeated.len().min(from + at_once));
         // What the last flood has used up comes back with time.
         let began = std::time::Instant::now();
         loop {
             let answer = caller.submit("application/json", body.clone()).await?;
-            if answer.status.is_success() {
+            let results = answer.body["results"].as_array();
+            if results.is_some_and(|results| results.iter().all(|result| result["error"].is_null())) {
                 break;
             }
             ensure!(began.elapsed() < PATIENCE, "{} {}", answer.status, answer.body);
             tokio::time::sleep(POLL).await;
         }
+        wait_until_nothing_waits(&scene.cluster).await?;
     }
-    wait_until_nothing_waits(&scene.cluster).await?;
     all.append(repeated);
     Ok(all)
 }
