@@ -1,7 +1,7 @@
 //! Follows the ledger on behalf of a validator that must not vote yet, until it may: see [`crate::voting`].
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -30,7 +30,7 @@ pub(crate) struct Abstaining {
     /// The ledger.
     pub reader: LedgerReader,
     /// Who is a member.
-    pub members: Arc<Mutex<Members>>,
+    pub members: watch::Receiver<Arc<Members>>,
     /// Who is connected.
     pub connected: watch::Receiver<BTreeSet<PeerId>>,
     /// The greatest height that a peer has told of.
@@ -87,7 +87,7 @@ impl Abstaining {
         let published = self.reader.tip();
         let validators = &published.tip.validators;
         let connected = self.connected.borrow().clone();
-        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let members = Arc::clone(&self.members.borrow());
         let power = members.power_reachable(&connected, validators, Some(self.own));
         u128::from(power) * 3 > u128::from(validators.total_power()) * 2
     }

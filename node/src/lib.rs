@@ -6,6 +6,7 @@ pub mod api;
 pub mod application;
 pub mod cli;
 pub mod clock;
+pub mod conduct;
 pub mod config;
 #[cfg(test)]
 mod config_tests;

@@ -86,6 +86,13 @@ pub const GOSSIP_REPEAT_BYTES_MAX: usize = 8 * GOSSIP_BATCH_BYTES_MAX;
 /// The pause after each batch that is sent to a peer because it has connected.
 pub const GOSSIP_GREETING_PAUSE_MS: u64 = 50;
 
+/// What is refused of one institution for one reason is logged so often at most, with its count.
+pub const CONDUCT_LOG_INTERVAL_MS: u64 = 30_000;
+/// So long `/health` speaks of what was refused.
+pub const CONDUCT_RECENT_MS: u64 = 5 * 60_000;
+/// Sentences about it, at most.
+pub const CONDUCT_RECENT_MAX: usize = 16;
+
 const _: () = assert!(limits::OPERATIONS_PER_TRANSACTION_MAX <= BLOCK_OPERATIONS_TARGET);
 const _: () = assert!(POOL_INSTITUTION_TRANSACTIONS_MAX <= POOL_TRANSACTIONS_MAX);
 const _: () = assert!(POOL_INSTITUTION_BYTES_MAX <= POOL_BYTES_MAX);

@@ -20,36 +20,64 @@ const ROWS_PER_READ: usize = 500;
 /// Longest row of a key.
 const KEY_ROW_BYTES_MAX: usize = 1 << 10;
 
-/// The peers that the ledger names, each with its institution.
+/// The peers that the ledger names, each with its institution, and the institutions that validate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Members(pub BTreeMap<PeerId, InstitutionId>);
+pub struct Members {
+    nodes: BTreeMap<PeerId, InstitutionId>,
+    validating: BTreeSet<InstitutionId>,
+}
 
 impl Members {
+    /// Members with these nodes, none of which validates.
+    pub fn of(nodes: impl IntoIterator<Item = (PeerId, InstitutionId)>) -> Self {
+        Self { nodes: nodes.into_iter().collect(), validating: BTreeSet::new() }
+    }
+
+    /// The same, with the institutions that validate.
+    #[must_use]
+    pub fn with_validating(mut self, validating: impl IntoIterator<Item = InstitutionId>) -> Self {
+        self.validating = validating.into_iter().collect();
+        self
+    }
+
+    /// Adds a node.
+    pub fn insert(&mut self, peer: PeerId, institution: InstitutionId) {
+        self.nodes.insert(peer, institution);
+    }
+
     /// Reads the node keys that are valid at `now`.
     ///
     /// # Errors
     /// When storage fails.
     pub fn read(reader: &LedgerReader, now: LedgerTime) -> Result<Self, StorageError> {
         let view = reader.view()?;
-        let mut members = BTreeMap::new();
+        let mut nodes = BTreeMap::new();
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = view.rows(&KEY_ROWS, after.as_deref(), ROWS_PER_READ)?;
             for (key, row) in &page.items {
                 if let Some((peer, institution)) = node_key(key, row, now)? {
-                    members.insert(peer, institution);
+                    nodes.insert(peer, institution);
                 }
             }
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(Self(members)),
+                None => break,
             }
         }
+        let published = reader.tip();
+        let validators = published.tip.validators.validators().iter();
+        Ok(Self::of(nodes).with_validating(validators.map(|validator| validator.institution.clone())))
     }
 
-    /// The peers alone.
-    pub fn peers(&self) -> BTreeSet<PeerId> {
-        self.0.keys().copied().collect()
+    /// The institution of a peer; `None` when the ledger does not name it.
+    pub fn institution(&self, peer: &PeerId) -> Option<&InstitutionId> {
+        self.nodes.get(peer)
+    }
+
+    /// Whether an institution runs a validator.
+    pub fn validates(&self, institution: &InstitutionId) -> bool {
+        self.validating.contains(institution)
     }
 
     /// The voting power of the validators whose institutions have a node among `connected`, and of `own`.
@@ -60,7 +88,7 @@ impl Members {
         own: Option<PublicKey>,
     ) -> u64 {
         let institutions: BTreeSet<&InstitutionId> =
-            connected.iter().filter_map(|peer| self.0.get(peer)).collect();
+            connected.iter().filter_map(|peer| self.nodes.get(peer)).collect();
         let reachable = validators
             .validators()
             .iter()

@@ -25,7 +25,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ use crate::api::{self, Api, ApiOptions, ApiParts};
 use crate::application::ledger::{Ledger, LedgerOptions};
 use crate::application::reader::LedgerReader;
 use crate::clock::{Clock, SystemClock};
+use crate::conduct::Conduct;
 use crate::config::Config;
 use crate::consensus::{self, Consensus, ConsensusSetup, ConsensusStatus, Phase};
 use crate::control::{self, Controlled};
@@ -130,23 +131,23 @@ impl Node {
             stage.mempool.spawn_workers(config.mempool.verify_threads).context("the verifying threads")?;
 
         let members = Members::read(&stage.reader, LedgerTime(stage.clock.now_ms()))?;
-        if !members.0.contains_key(&identity.peer_id()) {
+        if members.institution(&identity.peer_id()).is_none() {
             tracing::warn!(
                 peer_id = %identity.peer_id(),
                 "the ledger names no node with this network key, so peers refuse this node: restore the key's file, or \
                  have an administrator register the key"
             );
         }
-        let (member_set, member_peers) = watch::channel(members.peers());
-        let known = Arc::new(Mutex::new(members));
-        let shared_members = Arc::clone(&known);
+        let (known, members) = watch::channel(Arc::new(members));
+        let conduct = Conduct::new(members.clone(), Arc::clone(&stage.clock));
         let timings = stage.ledger.timings();
         let mut consensus = consensus::start(ConsensusSetup {
             name: identity.peer_id().to_string(),
             chain_id: stage.reader.chain_id(),
             validator_key,
             identity: identity.clone(),
-            members: member_peers,
+            members: members.clone(),
+            conduct: conduct.clone(),
             vote_log: home.vote_log(),
             network: config.network.clone(),
             consensus: config.consensus.clone(),
@@ -155,7 +156,7 @@ impl Node {
         })
         .await?;
 
-        let health = Arc::new(monitor(config, &stage.clock, &stage.reader, &consensus, &known, own));
+        let health = Arc::new(monitor(config, &stage.clock, &stage.reader, &consensus, &members, own));
         let sources = measures::Sources {
             reader: stage.reader.clone(),
             mempool: stage.mempool.clone(),
@@ -180,7 +181,7 @@ impl Node {
         let incoming = std::mem::replace(&mut consensus.transactions, mpsc::channel(1).1);
         tasks.spawn(gossip_out(stage.batches, consensus.network.clone()));
         tasks.spawn(gossip_in(incoming, stage.mempool.clone()));
-        tasks.spawn(follow_members(stage.reader.clone(), Arc::clone(&stage.clock), member_set, known));
+        tasks.spawn(follow_members(stage.reader.clone(), Arc::clone(&stage.clock), known));
         tasks.spawn(maintain(stage.mempool.clone()));
         let arrivals = std::mem::replace(&mut consensus.arrivals, mpsc::channel(1).1);
         tasks.spawn(greet(arrivals, stage.mempool.clone(), consensus.network.clone()));
@@ -198,7 +199,7 @@ impl Node {
                     home: home.clone(),
                     own,
                     reader: stage.reader.clone(),
-                    members: shared_members,
+                    members,
                     connected: consensus.network.connected(),
                     peer_height: consensus.peer_height.clone(),
                     health: Arc::clone(&health),
@@ -338,10 +339,10 @@ fn monitor(
     clock: &Arc<dyn Clock>,
     reader: &LedgerReader,
     consensus: &Consensus,
-    members: &Arc<Mutex<Members>>,
+    members: &watch::Receiver<Arc<Members>>,
     own: Option<PublicKey>,
 ) -> HealthMonitor {
-    let (reader, members) = (reader.clone(), Arc::clone(members));
+    let (reader, members) = (reader.clone(), members.clone());
     let (connected, peer_height) = (consensus.network.connected(), consensus.peer_height.clone());
     let status = consensus.status.clone();
     let age_ms_max = config.consensus.heartbeat_ms.saturating_mul(2).saturating_add(STALL_GRACE_MS);
@@ -349,7 +350,7 @@ fn monitor(
         let published = reader.tip();
         let tip = &published.tip;
         let peers: BTreeSet<PeerId> = connected.borrow().clone();
-        let members = members.lock().unwrap_or_else(PoisonError::into_inner);
+        let members = Arc::clone(&members.borrow());
         Gathered {
             height: tip.height.0,
             block_time_ms: tip.time.0,
@@ -386,22 +387,15 @@ async fn gossip_in(mut batches: mpsc::Receiver<TransactionBatch>, mempool: Mempo
     }
 }
 
-async fn follow_members(
-    reader: LedgerReader,
-    clock: Arc<dyn Clock>,
-    peers: watch::Sender<BTreeSet<PeerId>>,
-    known: Arc<Mutex<Members>>,
-) {
+async fn follow_members(reader: LedgerReader, clock: Arc<dyn Clock>, known: watch::Sender<Arc<Members>>) {
     loop {
         tokio::time::sleep(MEMBERS_INTERVAL).await;
         let (from, now) = (reader.clone(), LedgerTime(clock.now_ms()));
         match tokio::task::spawn_blocking(move || Members::read(&from, now)).await {
             Ok(Ok(members)) => {
-                let set = members.peers();
-                *known.lock().unwrap_or_else(PoisonError::into_inner) = members;
-                peers.send_if_modified(|shown| {
-                    let changed = *shown != set;
-                    *shown = set;
+                known.send_if_modified(|shown| {
+                    let changed = **shown != members;
+                    *shown = Arc::new(members);
                     changed
                 });
             }

@@ -25,12 +25,12 @@ use super::driver::{Driver, Links};
 use super::signing::{LedgerSigner, LedgerVerifier};
 use super::status::ConsensusStatus;
 use crate::application::{Application, ApplicationError};
+use crate::conduct::Conduct;
+use crate::members::Members;
 use crate::network::limits::{
     SYNC_BATCH, SYNC_PARALLEL_REQUESTS, SYNC_REQUEST_BYTES_MAX, SYNC_REQUEST_TIMEOUT, SYNC_RESPONSE_BYTES_MAX,
 };
-use crate::network::{
-    self, MemberSet, NetworkConfig, NetworkError, NetworkHandle, NodeIdentity, TransactionBatch,
-};
+use crate::network::{self, NetworkConfig, NetworkError, NetworkHandle, NodeIdentity, TransactionBatch};
 
 /// Why consensus did not start or cannot go on. The node stops with this message.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,9 @@ pub struct ConsensusSetup<A> {
     /// Who this node is on the network.
     pub identity: NodeIdentity,
     /// Who may connect, kept up to date by the ledger.
-    pub members: watch::Receiver<MemberSet>,
+    pub members: watch::Receiver<Arc<Members>>,
+    /// Where what peers do wrong is kept account of.
+    pub conduct: Conduct,
     /// The file of the engine's log. On the same kind of durable disk as the ledger.
     pub vote_log: PathBuf,
     /// The network's settings.
@@ -196,7 +198,8 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     let chain_id = setup.chain_id;
     // Eight bytes separate ledgers well enough; signatures carry the whole id.
     let separator = hex::encode(&chain_id.0[..8]);
-    let network = network::spawn(&setup.network, &separator, &setup.identity, setup.members).await?;
+    let network =
+        network::spawn(&setup.network, &separator, &setup.identity, setup.members, setup.conduct).await?;
     let port = Port::new();
     let (window, window_receiver) = watch::channel(None);
     let (peer_height, peer_height_receiver) = watch::channel(Height(0));

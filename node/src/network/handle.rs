@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_malachitebft_sync::OutboundFailureReason;
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Topic;
 use super::swarm::NetworkError;
+use crate::conduct::Conduct;
 
 /// What the network tells the consensus side.
 #[derive(Debug)]
@@ -113,6 +115,7 @@ pub struct NetworkHandle {
     pub(super) connected: watch::Receiver<BTreeSet<PeerId>>,
     pub(super) listening: watch::Receiver<Vec<Multiaddr>>,
     pub(super) dropped: Arc<AtomicU64>,
+    pub(super) conduct: Conduct,
 }
 
 impl NetworkHandle {
@@ -134,6 +137,11 @@ impl NetworkHandle {
     /// Frames that were not sent because a peer's backlog was full.
     pub fn dropped_frames(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Closes all connections of a peer's institution, and admits none of its nodes for so long.
+    pub fn disconnect(&self, peer: PeerId, how_long: Duration) {
+        self.conduct.shut_out(&peer, how_long);
     }
 
     /// Sends one frame to every connected member.

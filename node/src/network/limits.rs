@@ -31,11 +31,18 @@ pub const INTAKE_FRAMES_PER_WINDOW: u32 = 400;
 pub const INTAKE_WINDOW: Duration = Duration::from_millis(100);
 
 /// Connections kept to one peer: both sides may dial at once, and a dead one lingers until its ping fails.
-pub const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+pub const CONNECTIONS_PER_PEER_MAX: usize = 4;
+/// Connections of all nodes of one institution.
+pub const CONNECTIONS_PER_INSTITUTION_MAX: usize = 8;
 /// Inbound connections that may be in their handshake at once.
-pub const PENDING_INBOUND_MAX: u32 = 64;
+pub const HALF_OPEN_MAX: usize = 128;
+/// Of those, from one address; so one site does not take them all.
+pub const HALF_OPEN_PER_SITE_MAX: usize = 32;
 /// Established connections in all.
-pub const CONNECTIONS_MAX: u32 = 1024;
+pub const CONNECTIONS_MAX: usize = 1024;
+/// Of those, kept for institutions that validate.
+pub const CONNECTIONS_KEPT_FOR_VALIDATORS: usize =
+    yilian_spec::limits::VALIDATORS_MAX * CONNECTIONS_PER_INSTITUTION_MAX;
 /// Time for TCP, Noise and Yamux together.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer is pinged this often.
@@ -77,5 +84,8 @@ const _: () = assert!(CONSENSUS_BACKLOG_BYTES_MAX > CONSENSUS_FRAME_BYTES_MAX);
 const _: () = assert!(PART_BACKLOG_BYTES_MAX > SYNC_RESPONSE_BYTES_MAX);
 const _: () = assert!(PART_BACKLOG_BYTES_MAX > STANDING_BYTES_MAX);
 const _: () = assert!(TRANSACTION_BACKLOG_BYTES_MAX > TRANSACTION_FRAME_BYTES_MAX);
+const _: () = assert!(CONNECTIONS_PER_PEER_MAX <= CONNECTIONS_PER_INSTITUTION_MAX);
+const _: () = assert!(CONNECTIONS_KEPT_FOR_VALIDATORS < CONNECTIONS_MAX);
+const _: () = assert!(HALF_OPEN_PER_SITE_MAX < HALF_OPEN_MAX);
 const _: () = assert!(REDIAL_PAUSE_MAX.as_millis() + HANDSHAKE_TIMEOUT.as_millis() < 10_000);
 const _: () = assert!(REDIAL_PAUSE_MAX.as_millis() > REDIAL_PAUSE_MIN.as_millis());

@@ -35,8 +35,5 @@ pub use libp2p::{Multiaddr, PeerId};
 pub use link::Topic;
 pub use swarm::{Network, NetworkError, spawn};
 
-/// The peers that may connect. The ledger hands in a new set whenever its members change.
-pub type MemberSet = std::collections::BTreeSet<PeerId>;
-
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use arc_malachitebft_sync as sync;
@@ -9,16 +10,18 @@ use futures::StreamExt;
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{InboundRequestId, Message};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::swarm::{ListenError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, ping, request_response, tcp, yamux};
 use sync::OutboundFailureReason;
 use tokio::sync::{mpsc, watch};
 
-use super::gate::Gate;
+use super::gate::{Gate, Refusal};
 use super::handle::{Command, NetworkEvent, NetworkHandle, OutgoingBatch, TransactionBatch};
-use super::link::{Link, LinkEvent};
+use super::link::{FrameError, Link, LinkEvent};
 use super::redial::RedialSchedule;
-use super::{MemberSet, NetworkConfig, NodeIdentity, Topic, limits};
+use super::{NetworkConfig, NodeIdentity, Topic, limits};
+use crate::conduct::{Conduct, Offence};
+use crate::members::Members;
 
 /// Why the network did not start or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +70,8 @@ struct Behaviour {
 /// Starts the network on the current tokio runtime.
 ///
 /// `network` is a plain word that separates ledgers, such as the start of the chain id in hexadecimal;
-/// `members` is the ledger's list of peers that may connect, read now and at every change.
+/// `members` is the ledger's list of peers that may connect, read now and at every change; what they do is kept account of
+/// in `conduct`, and whom it shuts out is not admitted.
 ///
 /// # Errors
 /// When the swarm cannot be built or the address cannot be used.
@@ -75,9 +79,11 @@ pub async fn spawn(
     config: &NetworkConfig,
     network: &str,
     identity: &NodeIdentity,
-    members: watch::Receiver<MemberSet>,
+    members: watch::Receiver<Arc<Members>>,
+    conduct: Conduct,
 ) -> Result<Network, NetworkError> {
-    let mut swarm = build_swarm(network, identity, &members.borrow().clone())?;
+    let gate = Gate::new(Arc::clone(&members.borrow()), conduct.clone());
+    let mut swarm = build_swarm(network, identity, gate)?;
     let listen_error = |reason: String| NetworkError::Listen { address: config.listen, reason };
     // The swarm shares ports between its sockets (SO_REUSEPORT), so it would share one with a stranger as well.
     drop(std::net::TcpListener::bind(config.listen).map_err(|error| listen_error(error.to_string()))?);
@@ -99,11 +105,13 @@ pub async fn spawn(
         connected: connected_receiver,
         listening: listening_receiver,
         dropped: swarm.behaviour().link.dropped_frames(),
+        conduct: conduct.clone(),
     };
     let task = SwarmTask {
         redial: RedialSchedule::new(&config.peers, Instant::now()),
         swarm,
         members,
+        conduct,
         events,
         transactions,
         arrivals,
@@ -116,11 +124,7 @@ pub async fn spawn(
     Ok(Network { handle, events: event_receiver, transactions, arrivals })
 }
 
-fn build_swarm(
-    network: &str,
-    identity: &NodeIdentity,
-    members: &MemberSet,
-) -> Result<Swarm<Behaviour>, NetworkError> {
+fn build_swarm(network: &str, identity: &NodeIdentity, gate: Gate) -> Result<Swarm<Behaviour>, NetworkError> {
     let build_error = |reason: String| NetworkError::Build { reason };
     let sync_config = sync::Config::new(true)
         .with_request_timeout(limits::SYNC_REQUEST_TIMEOUT)
@@ -130,12 +134,8 @@ fn build_swarm(
     let sync = sync::Behaviour::new(sync_config, format!("/yilian/{network}/sync/1"))
         .map_err(|error| build_error(error.to_string()))?;
     let ping = ping::Config::new().with_interval(limits::PING_INTERVAL).with_timeout(limits::PING_TIMEOUT);
-    let behaviour = Behaviour {
-        gate: Gate::new(members),
-        link: Link::new(network.to_owned()),
-        sync,
-        ping: ping::Behaviour::new(ping),
-    };
+    let behaviour =
+        Behaviour { gate, link: Link::new(network.to_owned()), sync, ping: ping::Behaviour::new(ping) };
     let swarm = SwarmBuilder::with_existing_identity(identity.keypair().clone())
         .with_tokio()
         .with_tcp(tcp::Config::new().nodelay(true), noise::Config::new, yamux::Config::default)
@@ -163,7 +163,8 @@ async fn wait_for_listener(swarm: &mut Swarm<Behaviour>) -> Result<Multiaddr, St
 
 struct SwarmTask {
     swarm: Swarm<Behaviour>,
-    members: watch::Receiver<MemberSet>,
+    members: watch::Receiver<Arc<Members>>,
+    conduct: Conduct,
     events: mpsc::Sender<NetworkEvent>,
     transactions: mpsc::Sender<TransactionBatch>,
     arrivals: mpsc::Sender<PeerId>,
@@ -184,6 +185,7 @@ impl SwarmTask {
     ) {
         self.emit(NetworkEvent::Listening { address: first }).await;
         let mut members_known = true;
+        let mut shut_outs = self.conduct.shut_outs();
         loop {
             self.dial_due();
             let next_dial = self.redial.next_due().map(tokio::time::Instant::from_std);
@@ -210,9 +212,11 @@ impl SwarmTask {
                 changed = self.members.changed(), if members_known => {
                     // The last list stays in force when the ledger's side has gone.
                     members_known = changed.is_ok();
-                    let members = self.members.borrow_and_update().clone();
-                    self.swarm.behaviour_mut().gate.admit(&members);
+                    let members = Arc::clone(&self.members.borrow_and_update());
+                    self.swarm.behaviour_mut().gate.set_members(members);
                 }
+                // The sender lives as long as the book, of which this task has one.
+                Ok(()) = shut_outs.changed() => self.swarm.behaviour_mut().gate.enforce(),
                 () = tokio::time::sleep_until(next_dial.unwrap_or(far)) => {}
             }
         }
@@ -275,8 +279,14 @@ impl SwarmTask {
                 tracing::debug!(%peer, %error, "dial failed");
                 self.redial.failed(&peer, Instant::now());
             }
-            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
-                tracing::info!(from = %send_back_addr, %error, "connection refused");
+            SwarmEvent::IncomingConnectionError { send_back_addr, error, peer_id, .. } => {
+                tracing::debug!(from = %send_back_addr, ?peer_id, %error, "connection refused");
+                if let Some(offence) = incoming_offence(error) {
+                    self.conduct.refused_connection(peer_id.as_ref(), &send_back_addr.to_string(), offence);
+                }
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
+                self.conduct.connected(peer_id, endpoint.get_remote_address().to_string());
             }
             _ => {}
         }
@@ -298,20 +308,26 @@ impl SwarmTask {
             }
             LinkEvent::Disconnected { peer } => {
                 self.redial.disconnected(&peer, Instant::now());
+                self.conduct.disconnected(&peer);
                 self.connected.send_modify(|peers| {
                     peers.remove(&peer);
                 });
                 self.emit(NetworkEvent::Disconnected { peer }).await;
             }
             LinkEvent::Received { peer, topic: Topic::Transactions, payload } => {
+                self.conduct.received(&peer, Topic::Transactions, payload.len());
                 // The mempool decides its own pace; a batch that finds it busy will come again.
                 let _ = self.transactions.try_send(TransactionBatch { from: peer, bytes: payload });
             }
             LinkEvent::Received { peer, topic, payload } => {
+                self.conduct.received(&peer, topic, payload.len());
                 self.emit(NetworkEvent::Frame { from: peer, topic, payload }).await;
             }
             LinkEvent::Broken { peer, error } => {
-                tracing::warn!(%peer, %error, "connection closed");
+                tracing::debug!(%peer, %error, "connection closed");
+                if let Some(offence) = frame_offence(&error) {
+                    self.conduct.refused(peer, offence);
+                }
             }
         }
     }
@@ -347,6 +363,29 @@ impl SwarmTask {
         if self.events.send(event).await.is_err() {
             tracing::debug!("nobody reads the network's events any more");
         }
+    }
+}
+
+/// What a refused incoming connection says about who made it.
+fn incoming_offence(error: ListenError) -> Option<Offence> {
+    match error {
+        ListenError::Denied { cause } => match cause.downcast::<Refusal>() {
+            Ok(refusal) => refusal.offence(),
+            Err(_) => Some(Offence::FailedHandshake),
+        },
+        ListenError::Aborted
+        | ListenError::WrongPeerId { .. }
+        | ListenError::LocalPeerId { .. }
+        | ListenError::Transport(_) => Some(Offence::FailedHandshake),
+    }
+}
+
+/// What a broken link says about the peer; a substream that merely ended says nothing.
+fn frame_offence(error: &FrameError) -> Option<Offence> {
+    match error {
+        FrameError::Length { .. } => Some(Offence::OversizedFrame),
+        FrameError::Topic { .. } => Some(Offence::MalformedFrame),
+        FrameError::Io(_) => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The gate and the links over real TCP: a member gets through, a stranger does not.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,9 +9,13 @@ use futures::StreamExt;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Swarm, SwarmBuilder, noise, request_response, tcp, yamux};
 use tokio::sync::watch;
+use yilian_spec::id::InstitutionId;
 
 use super::link::{Link, LinkEvent};
 use super::*;
+use crate::clock::SystemClock;
+use crate::conduct::Conduct;
+use crate::members::Members;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -36,9 +42,24 @@ fn talker(number: u8) -> Swarm<Talker> {
         .build()
 }
 
-async fn node(members: &watch::Sender<MemberSet>) -> (Network, Multiaddr) {
+fn institution(number: usize) -> InstitutionId {
+    InstitutionId::new(&format!("member-{number}")).unwrap()
+}
+
+/// A node of an institution of its own for each identity.
+fn members_of(numbers: &[u8]) -> Arc<Members> {
+    let nodes = numbers.iter().map(|number| (identity(*number).peer_id(), institution(usize::from(*number))));
+    Arc::new(Members::of(nodes))
+}
+
+fn conduct(members: &watch::Sender<Arc<Members>>) -> Conduct {
+    Conduct::new(members.subscribe(), Arc::new(SystemClock))
+}
+
+async fn node(members: &watch::Sender<Arc<Members>>) -> (Network, Multiaddr) {
     let config = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![] };
-    let mut network = spawn(&config, "test", &identity(1), members.subscribe()).await.unwrap();
+    let mut network =
+        spawn(&config, "test", &identity(1), members.subscribe(), conduct(members)).await.unwrap();
     match network.events.recv().await {
         Some(NetworkEvent::Listening { address }) => (network, address),
         other => panic!("the first event is the address, not {other:?}"),
@@ -85,7 +106,7 @@ struct Outcome {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_gets_nothing_through_until_the_ledger_names_it() {
-    let (members, _) = watch::channel(MemberSet::new());
+    let (members, _) = watch::channel(members_of(&[]));
     let (mut network, address) = node(&members).await;
     let node_peer = network.handle.local_peer();
     let mut stranger = talker(66);
@@ -103,9 +124,7 @@ async fn a_stranger_gets_nothing_through_until_the_ledger_names_it() {
     assert!(network.handle.connected().borrow().is_empty());
 
     // The same peer with the same words, once it is a member: so the silence above was the gate's doing.
-    members.send_modify(|members| {
-        members.insert(stranger_peer);
-    });
+    members.send_replace(members_of(&[66]));
     tokio::task::yield_now().await;
     let heard = tokio::spawn(async move {
         let mut topics = Vec::new();
@@ -138,7 +157,7 @@ async fn a_stranger_gets_nothing_through_until_the_ledger_names_it() {
     };
 
     // Expelled: the connection is closed from this side.
-    members.send_replace(MemberSet::new());
+    members.send_replace(members_of(&[]));
     let connected = network.handle.connected();
     let gone = async {
         while !connected.borrow().is_empty() {
@@ -155,15 +174,15 @@ async fn a_stranger_gets_nothing_through_until_the_ledger_names_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn configured_peers_find_each_other_again_after_a_restart() {
-    let members: MemberSet = [identity(1).peer_id(), identity(2).peer_id()].into();
-    let (members, _) = watch::channel(members);
+    let (members, _) = watch::channel(members_of(&[1, 2]));
     let (first, address) = node(&members).await;
     let mut drain = first.events;
     tokio::spawn(async move { while drain.recv().await.is_some() {} });
     let peer = PeerAddress { peer: identity(1).peer_id(), address };
     for _ in 0..2 {
         let config = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer.clone()] };
-        let mut second = spawn(&config, "test", &identity(2), members.subscribe()).await.unwrap();
+        let mut second =
+            spawn(&config, "test", &identity(2), members.subscribe(), conduct(&members)).await.unwrap();
         let mut seen_by_first = first.handle.connected();
         let there = seen_by_first.wait_for(|peers| peers.contains(&identity(2).peer_id()));
         tokio::time::timeout(PATIENCE, there).await.unwrap().unwrap();
@@ -176,7 +195,7 @@ async fn configured_peers_find_each_other_again_after_a_restart() {
             }
         }
         second.handle.shutdown().await;
-        let gone = seen_by_first.wait_for(MemberSet::is_empty);
+        let gone = seen_by_first.wait_for(BTreeSet::is_empty);
         tokio::time::timeout(PATIENCE, gone).await.unwrap().unwrap();
     }
 }
@@ -196,8 +215,7 @@ async fn frames_until_end(network: &mut Network) -> Vec<Bytes> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_connects_late_is_sent_what_stands_and_nothing_else() {
-    let members: MemberSet = [identity(1).peer_id(), identity(2).peer_id()].into();
-    let (members, _) = watch::channel(members);
+    let (members, _) = watch::channel(members_of(&[1, 2]));
     let (first, address) = node(&members).await;
     let mut drain = first.events;
     tokio::spawn(async move { while drain.recv().await.is_some() {} });
@@ -210,7 +228,8 @@ async fn a_peer_that_connects_late_is_sent_what_stands_and_nothing_else() {
 
     let peer = PeerAddress { peer: identity(1).peer_id(), address };
     let config = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer] };
-    let mut second = spawn(&config, "test", &identity(2), members.subscribe()).await.unwrap();
+    let mut second =
+        spawn(&config, "test", &identity(2), members.subscribe(), conduct(&members)).await.unwrap();
     let mut seen_by_first = first.handle.connected();
     let there = seen_by_first.wait_for(|peers| peers.contains(&identity(2).peer_id()));
     tokio::time::timeout(PATIENCE, there).await.unwrap().unwrap();
@@ -224,7 +243,8 @@ async fn a_peer_that_connects_late_is_sent_what_stands_and_nothing_else() {
 async fn a_taken_port_is_named() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let config = NetworkConfig { listen: holder.local_addr().unwrap(), peers: vec![] };
-    let (members, _) = watch::channel(MemberSet::new());
-    let error = spawn(&config, "test", &identity(1), members.subscribe()).await.unwrap_err();
+    let (members, _) = watch::channel(members_of(&[]));
+    let error =
+        spawn(&config, "test", &identity(1), members.subscribe(), conduct(&members)).await.unwrap_err();
     assert!(matches!(error, NetworkError::Listen { .. }), "{error}");
 }

@@ -1,17 +1,21 @@
 //! Nodes in one process, started and stopped at will.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::watch;
 use yilian_spec::block::precommit_signing_bytes;
 use yilian_spec::height::Height;
-use yilian_spec::id::ChainId;
+use yilian_spec::id::{ChainId, InstitutionId};
 use yilian_spec::signature::{SecretKey, verify};
 
 use super::ledger::{Fields, SharedDisk, TestLedger};
+use crate::clock::SystemClock;
+use crate::conduct::Conduct;
 use crate::consensus::{Consensus, ConsensusConfig, ConsensusError, ConsensusSetup, Phase, start};
-use crate::network::{MemberSet, NetworkConfig, NodeIdentity, PeerAddress};
+use crate::members::Members;
+use crate::network::{NetworkConfig, NodeIdentity, PeerAddress};
 
 /// Far beyond what any step here needs, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -36,10 +40,15 @@ struct Node {
     address: Option<PeerAddress>,
 }
 
+/// The institution of the node with this number.
+fn institution_of(number: usize) -> InstitutionId {
+    InstitutionId::new(&format!("member-{number}")).unwrap()
+}
+
 /// A ledger's nodes.
 pub struct Cluster {
     chain_id: ChainId,
-    members: watch::Sender<MemberSet>,
+    members: watch::Sender<Arc<Members>>,
     nodes: Vec<Node>,
     validators: usize,
 }
@@ -49,7 +58,7 @@ impl Cluster {
     pub fn new(validators: usize) -> Self {
         let chain_id = ChainId([0x51; 32]);
         let mut cluster =
-            Self { chain_id, members: watch::channel(MemberSet::new()).0, nodes: Vec::new(), validators };
+            Self { chain_id, members: watch::channel(Arc::default()).0, nodes: Vec::new(), validators };
         for number in 0..validators {
             let key = SecretKey::from_seed(&[u8::try_from(number + 1).unwrap(); 32]);
             cluster.add(Some(key));
@@ -60,8 +69,9 @@ impl Cluster {
     fn add(&mut self, key: Option<SecretKey>) -> usize {
         let number = self.nodes.len();
         let identity = NodeIdentity::from_ed25519_seed([u8::try_from(number + 101).unwrap(); 32]).unwrap();
+        let institution = institution_of(number);
         self.members.send_modify(|members| {
-            members.insert(identity.peer_id());
+            Arc::make_mut(members).insert(identity.peer_id(), institution);
         });
         // Metrics are per process and name, so names differ between tests.
         let name = format!("{:?}-{number}", std::thread::current().id());
@@ -107,6 +117,7 @@ impl Cluster {
             validator_key: node.key.clone(),
             identity: node.identity.clone(),
             members: self.members.subscribe(),
+            conduct: Conduct::new(self.members.subscribe(), Arc::new(SystemClock)),
             vote_log: node.directory.path().join("consensus.wal"),
             network: NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers },
             consensus: ConsensusConfig { heartbeat_ms: 3_600_000 },

@@ -52,6 +52,23 @@ impl Topic {
         }
     }
 
+    /// The name in JSON and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Consensus => "consensus",
+            Self::Liveness => "liveness",
+            Self::Status => "status",
+            Self::Work => "work",
+            Self::Part => "part",
+            Self::Transactions => "transactions",
+        }
+    }
+
+    /// Its place in [`Topic::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize - 1
+    }
+
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|topic| *topic as u8 == byte)
     }

@@ -1,0 +1,313 @@
+//! The book of conduct: per institution, what its nodes send, what of it was refused, and why.
+//!
+//! Whoever refuses something of a peer says so here, and nowhere else: [`Conduct::refused`]. The book answers who it was
+//! (`yilian-node peers`, `/health`, `/metrics`) and writes one line of log per institution and offence in a while, with
+//! the count of those in between. It is about institutions, not peers, so that more keys do not make more room; who has
+//! no key of the ledger counts under [`STRANGERS`].
+
+mod account;
+mod offence;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use libp2p::PeerId;
+use tokio::sync::watch;
+use yilian_spec::id::InstitutionId;
+
+pub use account::{ConnectedPeer, InstitutionConduct, Received, Refused};
+pub use offence::Offence;
+
+use crate::clock::Clock;
+use crate::limits;
+use crate::members::Members;
+use crate::metrics::{Reading, Value};
+use crate::network::Topic;
+use account::Account;
+
+/// The name under which all stand whom the ledger does not name.
+pub const STRANGERS: &str = "strangers";
+
+/// The book; clones are the same book.
+#[derive(Clone)]
+pub struct Conduct {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    members: watch::Receiver<Arc<Members>>,
+    book: Mutex<Book>,
+    /// Changes whenever somebody is shut out or let in again.
+    shut_outs: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct Book {
+    /// `None` for strangers. At most one for each institution that the ledger ever named.
+    accounts: BTreeMap<Option<InstitutionId>, Account>,
+    /// Those that the operator has disconnected until further notice.
+    disconnected: BTreeSet<InstitutionId>,
+}
+
+impl Conduct {
+    /// An empty book; `members` says which institution a peer is of.
+    pub fn new(members: watch::Receiver<Arc<Members>>, clock: Arc<dyn Clock>) -> Self {
+        let (book, shut_outs) = (Mutex::default(), watch::channel(()).0);
+        Self { shared: Arc::new(Shared { clock, members, book, shut_outs }) }
+    }
+
+    /// The institution of a peer; `None` when the ledger does not name it.
+    pub fn institution(&self, peer: &PeerId) -> Option<InstitutionId> {
+        self.shared.members.borrow().institution(peer).cloned()
+    }
+
+    /// Something of a peer was refused. Cheap; may be called for every frame of a flood.
+    pub fn refused(&self, peer: PeerId, offence: Offence) {
+        self.refused_times(peer, offence, 1);
+    }
+
+    /// [`Self::refused`], `count` times at once.
+    pub fn refused_times(&self, peer: PeerId, offence: Offence, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.count(self.institution(&peer), offence, count, None);
+    }
+
+    /// A connection from `address` was refused; `peer` is whom it has proven to be, if it got as far.
+    pub fn refused_connection(&self, peer: Option<&PeerId>, address: &str, offence: Offence) {
+        let institution = peer.and_then(|peer| self.institution(peer));
+        self.count(institution, offence, 1, Some(address));
+    }
+
+    fn count(&self, institution: Option<InstitutionId>, offence: Offence, count: u64, address: Option<&str>) {
+        let now_ms = self.shared.clock.now_ms();
+        let mut book = self.book();
+        let account = book.account(institution.clone(), now_ms);
+        if let Some(address) = address {
+            account.seen_at(address.to_owned());
+        }
+        let Some(count) = account.refused(offence, count, now_ms) else { return };
+        let last_address = account.last_address().unwrap_or("unknown").to_owned();
+        drop(book);
+        let who = institution.as_ref().map(InstitutionId::as_str);
+        tracing::warn!(
+            institution = who.unwrap_or(STRANGERS),
+            offence = offence.name(),
+            count,
+            last_address,
+            remedy = offence.remedy(who),
+            "refused: {}",
+            offence.says()
+        );
+    }
+
+    /// A frame arrived.
+    pub fn received(&self, peer: &PeerId, topic: Topic, bytes: usize) {
+        let (institution, now_ms) = (self.institution(peer), self.shared.clock.now_ms());
+        self.book().account(institution, now_ms).received(topic, bytes);
+    }
+
+    /// A node connected from, or at, an address.
+    pub fn connected(&self, peer: PeerId, address: String) {
+        let (institution, now_ms) = (self.institution(&peer), self.shared.clock.now_ms());
+        self.book().account(institution, now_ms).connected(peer, address, now_ms);
+    }
+
+    /// A node's last connection is gone.
+    pub fn disconnected(&self, peer: &PeerId) {
+        // Its key may have been revoked since, and then it is nobody's any more.
+        self.book().accounts.values_mut().for_each(|account| account.disconnected(peer));
+    }
+
+    /// Shuts out a peer's institution for so long: the gate closes its connections and refuses new ones. Somebody whom
+    /// the ledger does not name is shut out anyhow.
+    pub fn shut_out(&self, peer: &PeerId, how_long: Duration) {
+        let Some(institution) = self.institution(peer) else { return };
+        let now_ms = self.shared.clock.now_ms();
+        let until_ms = now_ms.saturating_add(u64::try_from(how_long.as_millis()).unwrap_or(u64::MAX));
+        let mut book = self.book();
+        let account = book.account(Some(institution), now_ms);
+        account.shut_out_until_ms = account.shut_out_until_ms.max(Some(until_ms));
+        drop(book);
+        self.shared.shut_outs.send_replace(());
+    }
+
+    /// Names all institutions that the operator has disconnected until further notice.
+    pub fn set_disconnected(&self, institutions: BTreeSet<InstitutionId>) {
+        let now_ms = self.shared.clock.now_ms();
+        let mut book = self.book();
+        for institution in &institutions {
+            book.account(Some(institution.clone()), now_ms);
+        }
+        book.disconnected = institutions;
+        drop(book);
+        self.shared.shut_outs.send_replace(());
+    }
+
+    /// Whether an institution may have no connection now.
+    pub fn is_shut_out(&self, institution: &InstitutionId) -> bool {
+        let now_ms = self.shared.clock.now_ms();
+        let book = self.book();
+        // A lookup by reference would need an owned key of the same shape.
+        let account = book.accounts.get(&Some(institution.clone()));
+        book.disconnected.contains(institution)
+            || account.is_some_and(|account| account.shut_out_until_ms.is_some_and(|until| until > now_ms))
+    }
+
+    /// Changes whenever somebody is shut out or let in again.
+    pub fn shut_outs(&self) -> watch::Receiver<()> {
+        self.shared.shut_outs.subscribe()
+    }
+
+    /// All accounts, by name, the strangers first.
+    pub fn report(&self) -> Vec<InstitutionConduct> {
+        let now_ms = self.shared.clock.now_ms();
+        let book = self.book();
+        let row = |(institution, account): (&Option<InstitutionId>, &Account)| {
+            let is_disconnected = institution.as_ref().is_some_and(|id| book.disconnected.contains(id));
+            account.report(institution.as_ref().map(InstitutionId::as_str), is_disconnected, now_ms)
+        };
+        book.accounts.iter().map(row).collect()
+    }
+
+    /// In a sentence each, what was refused of whom a short while ago, the latest first.
+    pub fn recent(&self) -> Vec<String> {
+        let now_ms = self.shared.clock.now_ms();
+        let report = self.report();
+        let mut recent: Vec<(u64, String)> = report
+            .iter()
+            .flat_map(|account| account.refused.iter().map(move |refused| (&account.institution, refused)))
+            .filter(|(_, refused)| now_ms.saturating_sub(refused.last_ms) < limits::CONDUCT_RECENT_MS)
+            .map(|(institution, refused)| {
+                let Refused { offence, count, remedy, .. } = refused;
+                (refused.last_ms, format!("{institution}: {}, {count} refused; {remedy}", offence.says()))
+            })
+            .collect();
+        recent.sort_by(|left, right| right.cmp(left));
+        recent.truncate(limits::CONDUCT_RECENT_MAX);
+        recent.into_iter().map(|(_, text)| text).collect()
+    }
+
+    /// What `/metrics` shows; those of one name stand together.
+    pub fn readings(&self) -> Vec<Reading> {
+        let report = self.report();
+        let reading = |name, help, labels, value: u64| Reading {
+            name,
+            help,
+            labels,
+            value: Value::Counter(value as f64),
+        };
+        let refused = report.iter().flat_map(|account| {
+            account.refused.iter().map(move |refused| {
+                let labels = vec![
+                    ("institution", account.institution.clone()),
+                    ("offence", refused.offence.name().to_owned()),
+                ];
+                reading(
+                    "conduct_refused",
+                    "What was refused of an institution's nodes",
+                    labels,
+                    refused.count,
+                )
+            })
+        });
+        let topics = || {
+            report.iter().flat_map(|account| {
+                account.received.iter().map(move |(topic, received)| {
+                    let labels = vec![("institution", account.institution.clone()), ("topic", topic.clone())];
+                    (labels, received)
+                })
+            })
+        };
+        let frames = topics().map(|(labels, received)| {
+            reading("conduct_received_frames", "Frames of an institution's nodes", labels, received.frames)
+        });
+        let bytes = topics().map(|(labels, received)| {
+            reading("conduct_received_bytes", "Bytes of those frames", labels, received.bytes)
+        });
+        refused.chain(frames).chain(bytes).collect()
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // Counters only: a panic elsewhere cannot leave them half changed.
+        self.shared.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn account(&mut self, institution: Option<InstitutionId>, now_ms: u64) -> &mut Account {
+        self.accounts.entry(institution).or_insert_with(|| Account::new(now_ms))
+    }
+}
+
+impl std::fmt::Debug for Conduct {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Conduct")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn book() -> (Conduct, Arc<ManualClock>, PeerId, PeerId) {
+        let clock = Arc::new(ManualClock::at(1_000_000));
+        let (first, second) = (PeerId::random(), PeerId::random());
+        let institution = InstitutionId::new("some-hospital").unwrap();
+        let members = Members::of([(first, institution.clone()), (second, institution)]);
+        let (_, watch) = watch::channel(Arc::new(members));
+        (Conduct::new(watch, Arc::clone(&clock) as Arc<dyn Clock>), clock, first, second)
+    }
+
+    #[test]
+    fn what_two_nodes_of_one_institution_do_stands_in_one_account_and_strangers_in_theirs() {
+        let (conduct, _, first, second) = book();
+        conduct.refused(first, Offence::ForgedVote);
+        conduct.refused_times(second, Offence::ForgedVote, 4);
+        conduct.received(&second, Topic::Part, 100);
+        conduct.received(&second, Topic::Part, 50);
+        conduct.connected(first, "/ip4/127.0.0.1/tcp/1".to_owned());
+        for _ in 0..3 {
+            conduct.refused_connection(Some(&PeerId::random()), "/ip4/127.0.0.9/tcp/2", Offence::NotAMember);
+        }
+        let report = conduct.report();
+        assert_eq!(report.len(), 2, "{report:?}");
+        assert_eq!((report[0].institution.as_str(), report[0].refused[0].count), (STRANGERS, 3));
+        let account = &report[1];
+        assert_eq!(account.institution, "some-hospital");
+        assert_eq!((account.refused.len(), account.refused[0].count), (1, 5));
+        assert_eq!(account.received["part"], Received { frames: 2, bytes: 150 });
+        assert_eq!(account.connected.len(), 1);
+        conduct.disconnected(&first);
+        let account = &conduct.report()[1];
+        assert!(account.connected.is_empty());
+        assert_eq!(account.last_address.as_deref(), Some("/ip4/127.0.0.1/tcp/1"));
+    }
+
+    #[test]
+    fn a_flood_is_logged_once_in_a_while_with_its_count() {
+        let mut account = Account::new(0);
+        assert_eq!(account.refused(Offence::FarRound, 1, 0), Some(1));
+        for at in 1..1_000 {
+            assert_eq!(account.refused(Offence::FarRound, 1, at), None);
+        }
+        assert_eq!(account.refused(Offence::ForgedVote, 1, 999), Some(1), "another offence is another line");
+        assert_eq!(account.refused(Offence::FarRound, 1, limits::CONDUCT_LOG_INTERVAL_MS), Some(1_000));
+    }
+
+    #[test]
+    fn what_was_refused_is_recent_for_a_while_and_the_sentence_names_who_and_what_to_do() {
+        let (conduct, clock, first, _) = book();
+        conduct.refused(first, Offence::FalseStatus);
+        let recent = conduct.recent();
+        assert_eq!(recent.len(), 1);
+        assert!(recent[0].contains("some-hospital") && recent[0].contains("peers disconnect"), "{recent:?}");
+        clock.advance(limits::CONDUCT_RECENT_MS);
+        assert!(conduct.recent().is_empty());
+        assert_eq!(conduct.readings().len(), 1, "the counter stays");
+    }
+}
