@@ -10,19 +10,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use yilian_spec::id::InstitutionId;
 
+use crate::conduct::{Conduct, InstitutionConduct, disconnected};
 use crate::health::HealthMonitor;
 use crate::storage::Store;
 use crate::storage::backup;
 
 /// The socket's name in the home.
 const SOCKET: &str = "control.sock";
-/// Bytes of a line.
-const LINE_BYTES_MAX: u64 = 64 << 10;
+/// Bytes of a command's line.
+const COMMAND_BYTES_MAX: u64 = 64 << 10;
+/// Bytes of an answer's line: an account of each of a thousand institutions fits.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// How long a command's line may take to arrive.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a socket's path that every system takes.
@@ -34,6 +39,15 @@ const SOCKET_PATH_BYTES_MAX: usize = 100;
 pub enum Command {
     /// How the node is.
     Status,
+    /// What each institution's nodes do.
+    Peers,
+    /// Keeps an institution's nodes out until further notice, or lets them in again.
+    Disconnect {
+        /// The institution.
+        institution: InstitutionId,
+        /// Whether it is kept out from now on.
+        is_disconnected: bool,
+    },
     /// A verified copy of the ledger.
     Backup {
         /// Where to; absolute, on the node's machine.
@@ -55,6 +69,16 @@ pub enum Answer {
         api: String,
         /// The node's peer id.
         peer_id: String,
+    },
+    /// To [`Command::Peers`].
+    Peers {
+        /// An account for each institution that has done anything since the node started.
+        institutions: Vec<InstitutionConduct>,
+    },
+    /// To [`Command::Disconnect`].
+    Disconnect {
+        /// What was done, in one sentence.
+        done: String,
     },
     /// To [`Command::Backup`].
     Backup {
@@ -104,7 +128,11 @@ pub struct Controlled {
     /// The API's address.
     pub api: String,
     /// The node's peer id.
-    pub peer_id: String,
+    pub peer_id: PeerId,
+    /// Where the list of disconnected institutions is kept.
+    pub home: PathBuf,
+    /// What peers do.
+    pub conduct: Conduct,
 }
 
 /// A path to the socket that is short enough, and what it depends on.
@@ -157,7 +185,7 @@ pub async fn serve(listener: UnixListener, controlled: Controlled) {
 async fn answer(stream: UnixStream, controlled: &Arc<Controlled>) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    let mut reader = BufReader::new(read.take(LINE_BYTES_MAX));
+    let mut reader = BufReader::new(read.take(COMMAND_BYTES_MAX));
     let received = tokio::time::timeout(READ_TIMEOUT, reader.read_line(&mut line)).await;
     received.map_err(|_| std::io::ErrorKind::TimedOut)??;
     let answer = match serde_json::from_str(&line) {
@@ -174,8 +202,13 @@ async fn run(command: Command, controlled: &Arc<Controlled>) -> Answer {
         Command::Status => Answer::Status {
             health: serde_json::to_value(controlled.health.report()).unwrap_or_default(),
             api: controlled.api.clone(),
-            peer_id: controlled.peer_id.clone(),
+            peer_id: controlled.peer_id.to_string(),
         },
+        Command::Peers => Answer::Peers { institutions: controlled.conduct.report() },
+        Command::Disconnect { institution, is_disconnected } => {
+            disconnect(controlled, &institution, is_disconnected)
+                .unwrap_or_else(|reason| Answer::Failed { reason })
+        }
         Command::Backup { directory, keep } => {
             let controlled = Arc::clone(controlled);
             let made =
@@ -193,6 +226,42 @@ async fn run(command: Command, controlled: &Arc<Controlled>) -> Answer {
             }
         }
     }
+}
+
+/// The list on the disk first, so that what was answered outlives a crash.
+fn disconnect(
+    controlled: &Controlled,
+    institution: &InstitutionId,
+    is_disconnected: bool,
+) -> Result<Answer, String> {
+    if controlled.conduct.institution(&controlled.peer_id).as_ref() == Some(institution) {
+        return Err(format!(
+            "{institution} is this node's own institution: to stop the node, send it SIGTERM"
+        ));
+    }
+    if is_disconnected && !controlled.conduct.is_member(institution) {
+        return Err(format!(
+            "the ledger names no node of {institution}; `yilian-node peers` and `yilian institution list` show the names"
+        ));
+    }
+    let changed = disconnected::change(&controlled.home, institution, is_disconnected);
+    let (list, has_changed) = changed.map_err(|error| error.to_string())?;
+    controlled.conduct.set_disconnected(list);
+    let done = match (is_disconnected, has_changed) {
+        (true, true) => {
+            tracing::warn!(%institution, "the operator has disconnected an institution until further notice");
+            format!(
+                "{institution} is disconnected; its nodes are kept out, also after a restart, until --reconnect"
+            )
+        }
+        (true, false) => format!("{institution} was disconnected already"),
+        (false, true) => {
+            tracing::warn!(%institution, "the operator lets an institution in again");
+            format!("the nodes of {institution} are admitted again")
+        }
+        (false, false) => format!("{institution} was not disconnected"),
+    };
+    Ok(Answer::Disconnect { done })
 }
 
 /// Asks the node that runs in a home.
@@ -213,6 +282,6 @@ pub async fn ask(home: &Path, command: &Command) -> Result<Answer, ControlError>
     text.push('\n');
     write.write_all(text.as_bytes()).await.map_err(failed)?;
     let mut line = String::new();
-    BufReader::new(read.take(LINE_BYTES_MAX)).read_line(&mut line).await.map_err(failed)?;
+    BufReader::new(read.take(ANSWER_BYTES_MAX)).read_line(&mut line).await.map_err(failed)?;
     serde_json::from_str(&line).map_err(|error| ControlError::Answer { reason: error.to_string() })
 }

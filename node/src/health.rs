@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 
 /// A height that is under way for so long has no quorum, whatever the connections say: rounds take a second or two.
@@ -95,6 +96,8 @@ pub struct Observations {
     pub last_block_age_ms_max: u64,
     /// For how long this node has been running.
     pub running_for_ms: u64,
+    /// What else an operator should know.
+    pub alarms: Vec<Alarm>,
 }
 
 /// The answer of `/health`.
@@ -114,6 +117,8 @@ pub struct HealthReport {
     pub behind_by: u64,
     /// Age of the last block by the node's clock, in milliseconds.
     pub last_block_age_ms: u64,
+    /// What else the operator should know, although the node may do its work.
+    pub alarms: Vec<Alarm>,
 }
 
 impl Observations {
@@ -132,6 +137,7 @@ impl Observations {
             peers: self.peers,
             behind_by: self.behind_by,
             last_block_age_ms: self.last_block_age_ms,
+            alarms: self.alarms.clone(),
         }
     }
 
@@ -210,7 +216,7 @@ pub struct HealthMonitor {
 }
 
 /// What the ledger, the network and consensus say.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gathered {
     /// The last committed height.
     pub height: u64,
@@ -226,6 +232,8 @@ pub struct Gathered {
     pub power_total: u64,
     /// For how long the present height has been under way without a decision.
     pub undecided_ms: u64,
+    /// What else an operator should know.
+    pub alarms: Vec<Alarm>,
 }
 
 impl HealthMonitor {
@@ -312,6 +320,7 @@ impl HealthMonitor {
             last_block_age_ms: now_ms.saturating_sub(gathered.block_time_ms),
             last_block_age_ms_max: self.last_block_age_ms_max,
             running_for_ms: now_ms.saturating_sub(self.started_ms),
+            alarms: gathered.alarms,
         }
         .judge()
     }
@@ -337,6 +346,7 @@ mod tests {
             last_block_age_ms: 500,
             last_block_age_ms_max: 60_000,
             running_for_ms: 1_000_000,
+            alarms: Vec::new(),
         }
     }
 

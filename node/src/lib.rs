@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod abstaining;
+pub mod alarm;
 pub mod api;
 pub mod application;
 pub mod cli;

@@ -90,7 +90,7 @@ pub const GOSSIP_GREETING_PAUSE_MS: u64 = 50;
 pub const CONDUCT_LOG_INTERVAL_MS: u64 = 30_000;
 /// So long `/health` speaks of what was refused.
 pub const CONDUCT_RECENT_MS: u64 = 5 * 60_000;
-/// Sentences about it, at most.
+/// Alarms about it, at most.
 pub const CONDUCT_RECENT_MAX: usize = 16;
 
 const _: () = assert!(limits::OPERATIONS_PER_TRANSACTION_MAX <= BLOCK_OPERATIONS_TARGET);

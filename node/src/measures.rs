@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::alarm::AlarmKind;
 use crate::application::reader::LedgerReader;
 use crate::application::timings::{Stage, Timings};
+use crate::conduct::Conduct;
 use crate::health::{HealthMonitor, HealthStatus};
 use crate::mempool::Mempool;
 use crate::metrics::{Reading, Value};
@@ -21,6 +23,8 @@ pub struct Sources {
     pub timings: Arc<Timings>,
     /// The node's health.
     pub health: Arc<HealthMonitor>,
+    /// What peers do.
+    pub conduct: Conduct,
 }
 
 impl Sources {
@@ -30,6 +34,7 @@ impl Sources {
         readings.extend(self.mempool());
         readings.extend(self.stages());
         readings.extend(self.health());
+        readings.extend(self.conduct.readings());
         readings.extend(process());
         readings
     }
@@ -111,6 +116,14 @@ impl Sources {
             )
         });
         let mut readings: Vec<Reading> = status.into_iter().collect();
+        let alarms = AlarmKind::ALL.map(|kind| {
+            let count = report.alarms.iter().filter(|alarm| alarm.kind == kind).count();
+            Reading {
+                labels: vec![("kind", kind.name().to_owned())],
+                ..gauge("alarms", "What an operator should know and do something about", count as f64)
+            }
+        });
+        readings.extend(alarms);
         readings.push(gauge("peers", "Members connected", report.peers as f64));
         readings.push(gauge(
             "behind_by_blocks",

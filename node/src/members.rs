@@ -75,6 +75,11 @@ impl Members {
         self.nodes.get(peer)
     }
 
+    /// Whether an institution has a node.
+    pub fn has_node(&self, institution: &InstitutionId) -> bool {
+        self.nodes.values().any(|named| named == institution)
+    }
+
     /// Whether an institution runs a validator.
     pub fn validates(&self, institution: &InstitutionId) -> bool {
         self.validating.contains(institution)

@@ -43,7 +43,7 @@ use crate::api::{self, Api, ApiOptions, ApiParts};
 use crate::application::ledger::{Ledger, LedgerOptions};
 use crate::application::reader::LedgerReader;
 use crate::clock::{Clock, SystemClock};
-use crate::conduct::Conduct;
+use crate::conduct::{Conduct, disconnected};
 use crate::config::Config;
 use crate::consensus::{self, Consensus, ConsensusSetup, ConsensusStatus, Phase};
 use crate::control::{self, Controlled};
@@ -140,6 +140,7 @@ impl Node {
         }
         let (known, members) = watch::channel(Arc::new(members));
         let conduct = Conduct::new(members.clone(), Arc::clone(&stage.clock));
+        conduct.set_disconnected(disconnected::read(&home.path)?);
         let timings = stage.ledger.timings();
         let mut consensus = consensus::start(ConsensusSetup {
             name: identity.peer_id().to_string(),
@@ -156,13 +157,15 @@ impl Node {
         })
         .await?;
 
-        let health = Arc::new(monitor(config, &stage.clock, &stage.reader, &consensus, &members, own));
+        let health =
+            Arc::new(monitor(config, &stage.clock, &stage.reader, &consensus, &members, &conduct, own));
         let sources = measures::Sources {
             reader: stage.reader.clone(),
             mempool: stage.mempool.clone(),
             network: consensus.network.clone(),
             timings,
             health: Arc::clone(&health),
+            conduct: conduct.clone(),
         };
         let metrics = Arc::new(Metrics::new(move || sources.read(), Some(consensus::export_metrics)));
         let (stopping, stops) = watch::channel(false);
@@ -190,7 +193,9 @@ impl Node {
             health: Arc::clone(&health),
             store: stage.store,
             api: server.address.to_string(),
-            peer_id: identity.peer_id().to_string(),
+            peer_id: identity.peer_id(),
+            home: home.path.clone(),
+            conduct,
         };
         tasks.spawn(control::serve(control::listen(&home.path)?, controlled));
         let votes_again = match (abstention, holder) {
@@ -340,9 +345,10 @@ fn monitor(
     reader: &LedgerReader,
     consensus: &Consensus,
     members: &watch::Receiver<Arc<Members>>,
+    conduct: &Conduct,
     own: Option<PublicKey>,
 ) -> HealthMonitor {
-    let (reader, members) = (reader.clone(), members.clone());
+    let (reader, members, conduct) = (reader.clone(), members.clone(), conduct.clone());
     let (connected, peer_height) = (consensus.network.connected(), consensus.peer_height.clone());
     let status = consensus.status.clone();
     let age_ms_max = config.consensus.heartbeat_ms.saturating_mul(2).saturating_add(STALL_GRACE_MS);
@@ -359,6 +365,7 @@ fn monitor(
             power_reachable: members.power_reachable(&peers, &tip.validators, own),
             power_total: tip.validators.total_power(),
             undecided_ms: undecided_ms(*status.borrow()),
+            alarms: conduct.alarms(),
         }
     })
 }

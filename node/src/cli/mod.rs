@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod genesis;
 mod init;
+mod peers;
 mod repair;
 mod run;
 mod status;
@@ -42,6 +43,8 @@ enum Command {
     Run(run::Arguments),
     /// Say how the running node is; exit code 1 when it is not healthy.
     Status(status::Arguments),
+    /// What each institution's nodes send and what was refused of it; disconnect one.
+    Peers(peers::Arguments),
     /// Copy the running node's ledger, verified.
     Backup(backup::Arguments),
     /// Restore the newest backup of a directory into a stopped node's home.
@@ -88,6 +91,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Genesis(arguments) => genesis::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Peers(arguments) => peers::run(arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
         Command::Check(arguments) => check::run(&arguments),

@@ -32,6 +32,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         if !field("remedy").is_empty() {
             println!("remedy    {}", field("remedy"));
         }
+        for alarm in health.get("alarms").and_then(|alarms| alarms.as_array()).into_iter().flatten() {
+            let part = |name: &str| alarm.get(name).and_then(|part| part.as_str()).unwrap_or_default();
+            println!("alarm     {}\n  remedy  {}", part("reason"), part("remedy"));
+        }
         println!("height    {}", field("height"));
         println!("peers     {}", field("peers"));
         println!("behind    {} blocks", field("behind_by"));

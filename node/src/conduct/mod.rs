@@ -6,6 +6,7 @@
 //! no key of the ledger counts under [`STRANGERS`].
 
 mod account;
+pub mod disconnected;
 mod offence;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use yilian_spec::id::InstitutionId;
 pub use account::{ConnectedPeer, InstitutionConduct, Received, Refused};
 pub use offence::Offence;
 
+use crate::alarm::{Alarm, AlarmKind};
 use crate::clock::Clock;
 use crate::limits;
 use crate::members::Members;
@@ -61,6 +63,11 @@ impl Conduct {
     /// The institution of a peer; `None` when the ledger does not name it.
     pub fn institution(&self, peer: &PeerId) -> Option<InstitutionId> {
         self.shared.members.borrow().institution(peer).cloned()
+    }
+
+    /// Whether the ledger names a node of an institution.
+    pub fn is_member(&self, institution: &InstitutionId) -> bool {
+        self.shared.members.borrow().has_node(institution)
     }
 
     /// Something of a peer was refused. Cheap; may be called for every frame of a flood.
@@ -173,22 +180,26 @@ impl Conduct {
         book.accounts.iter().map(row).collect()
     }
 
-    /// In a sentence each, what was refused of whom a short while ago, the latest first.
-    pub fn recent(&self) -> Vec<String> {
+    /// What was refused of whom a short while ago, the latest first.
+    pub fn alarms(&self) -> Vec<Alarm> {
         let now_ms = self.shared.clock.now_ms();
         let report = self.report();
-        let mut recent: Vec<(u64, String)> = report
-            .iter()
-            .flat_map(|account| account.refused.iter().map(move |refused| (&account.institution, refused)))
+        let mut recent: Vec<(u64, Alarm)> = report
+            .into_iter()
+            .flat_map(|account| {
+                let about = account.institution;
+                account.refused.into_iter().map(move |refused| (about.clone(), refused))
+            })
             .filter(|(_, refused)| now_ms.saturating_sub(refused.last_ms) < limits::CONDUCT_RECENT_MS)
-            .map(|(institution, refused)| {
-                let Refused { offence, count, remedy, .. } = refused;
-                (refused.last_ms, format!("{institution}: {}, {count} refused; {remedy}", offence.says()))
+            .map(|(about, Refused { offence, count, last_ms, remedy, .. })| {
+                let reason = format!("{about}: {}, {count} refused so far", offence.says());
+                (last_ms, Alarm { kind: AlarmKind::Conduct, about, reason, remedy })
             })
             .collect();
-        recent.sort_by(|left, right| right.cmp(left));
+        // A stable sort, so that those of one moment keep their order.
+        recent.sort_by_key(|(last_ms, _)| std::cmp::Reverse(*last_ms));
         recent.truncate(limits::CONDUCT_RECENT_MAX);
-        recent.into_iter().map(|(_, text)| text).collect()
+        recent.into_iter().map(|(_, alarm)| alarm).collect()
     }
 
     /// What `/metrics` shows; those of one name stand together.
@@ -303,11 +314,12 @@ mod tests {
     fn what_was_refused_is_recent_for_a_while_and_the_sentence_names_who_and_what_to_do() {
         let (conduct, clock, first, _) = book();
         conduct.refused(first, Offence::FalseStatus);
-        let recent = conduct.recent();
-        assert_eq!(recent.len(), 1);
-        assert!(recent[0].contains("some-hospital") && recent[0].contains("peers disconnect"), "{recent:?}");
+        let alarms = conduct.alarms();
+        assert_eq!(alarms.len(), 1);
+        assert_eq!(alarms[0].about, "some-hospital");
+        assert!(alarms[0].remedy.contains("peers disconnect some-hospital"), "{alarms:?}");
         clock.advance(limits::CONDUCT_RECENT_MS);
-        assert!(conduct.recent().is_empty());
+        assert!(conduct.alarms().is_empty());
         assert_eq!(conduct.readings().len(), 1, "the counter stays");
     }
 }

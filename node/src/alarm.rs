@@ -1,0 +1,38 @@
+//! What an operator should know and do something about, although the node does its work: shown by `/health`,
+//! `yilian-node status` and `/metrics`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What an alarm is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmKind {
+    /// Something of an institution's nodes was refused a short while ago.
+    Conduct,
+}
+
+impl AlarmKind {
+    /// All, for metrics.
+    pub const ALL: [Self; 1] = [Self::Conduct];
+
+    /// The name in JSON and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Conduct => "conduct",
+        }
+    }
+}
+
+/// One alarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Alarm {
+    /// What it is about.
+    pub kind: AlarmKind,
+    /// Whom it is about: an institution, or what stands for those who are none.
+    pub about: String,
+    /// What is the matter, in one sentence.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
+}
