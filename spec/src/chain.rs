@@ -61,8 +61,9 @@ pub fn genesis_writes(genesis: &Genesis) -> Writes {
             state.write(&StateKey::Key(key.key), &record);
             state.mark(&StateKey::KeyIndex(id.clone(), key.key));
         }
-        let administrators = entry.keys.iter().filter(|key| key.role == Role::Administrator).count() as u32;
-        state.write(&StateKey::Administrators(id.clone()), &administrators);
+        let count = |role| entry.keys.iter().filter(|key| key.role == role).count() as u32;
+        state.write(&StateKey::Administrators(id.clone()), &count(Role::Administrator));
+        state.write(&StateKey::NodeKeys(id.clone()), &count(Role::Node));
     }
     state.into_writes()
 }

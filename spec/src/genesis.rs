@@ -107,7 +107,11 @@ pub enum GenesisError {
     )]
     Institution(InstitutionId),
     /// Rule G-4.
-    #[error("institution {0}: at most {max} keys", max = limits::GENESIS_KEYS_PER_INSTITUTION_MAX)]
+    #[error(
+        "institution {0}: at most {} keys, of them at most {} of role node",
+        limits::GENESIS_KEYS_PER_INSTITUTION_MAX,
+        limits::NODE_KEYS_PER_INSTITUTION_MAX
+    )]
     TooManyKeys(InstitutionId),
     /// Rule G-5.
     #[error("key {key}: {reason}")]
@@ -231,7 +235,10 @@ fn check_institution(entry: &GenesisInstitution) -> Result<(), GenesisError> {
     if id.check().is_err() || !named || !consortia_fit {
         return Err(GenesisError::Institution(id.clone()));
     }
-    if entry.keys.len() > limits::GENESIS_KEYS_PER_INSTITUTION_MAX {
+    let nodes = entry.keys.iter().filter(|key| key.role == Role::Node).count();
+    if entry.keys.len() > limits::GENESIS_KEYS_PER_INSTITUTION_MAX
+        || nodes > limits::NODE_KEYS_PER_INSTITUTION_MAX
+    {
         return Err(GenesisError::TooManyKeys(id.clone()));
     }
     Ok(())

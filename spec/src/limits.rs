@@ -10,6 +10,8 @@ pub const CONSORTIA_PER_INSTITUTION_MAX: usize = 32;
 pub const INSTITUTIONS_MAX: usize = 1_024;
 /// Keys of one institution that are registered in a genesis.
 pub const GENESIS_KEYS_PER_INSTITUTION_MAX: usize = 64;
+/// Node keys of one institution that are not revoked: one in use, one to change to, and the same for a second node.
+pub const NODE_KEYS_PER_INSTITUTION_MAX: usize = 4;
 /// Validators of a ledger.
 pub const VALIDATORS_MAX: usize = 64;
 /// Longest genesis in bytes.
@@ -86,6 +88,7 @@ pub const EXPRESSION_WORK_PER_EVENT_MAX: usize = 256;
 /// Closed periods that late events may adjust within one open period.
 pub const ADJUSTED_PERIODS_MAX: usize = 64;
 
+const _: () = assert!(NODE_KEYS_PER_INSTITUTION_MAX < GENESIS_KEYS_PER_INSTITUTION_MAX);
 const _: () = assert!(TRANSACTION_BYTES_MAX < BLOCK_BYTES_MAX);
 const _: () = assert!(OPERATIONS_PER_TRANSACTION_MAX <= u16::MAX as usize);
 const _: () = assert!(VALIDATORS_MAX * 128 <= CERTIFICATE_BYTES_MAX);

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wincode::{SchemaRead, SchemaWrite};
 
+use crate::limits;
+
 /// A refusal. The transaction stays on the ledger with it, and changes nothing else.
 #[derive(
     Debug, Error, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
@@ -197,4 +199,12 @@ pub enum Refusal {
     /// The terms cannot be evaluated over the period's events.
     #[error("the terms cannot be evaluated over these events")]
     TermsNotEvaluable,
+
+    // Membership again; at the end, because the order is the encoding.
+    /// More node keys than one institution may have in force.
+    #[error(
+        "the institution has {} node keys in force, the most it may have: revoke or rotate one",
+        limits::NODE_KEYS_PER_INSTITUTION_MAX
+    )]
+    TooManyNodeKeys,
 }

@@ -14,7 +14,9 @@ use crate::time::Window;
 /// Rule O-1.
 pub(super) fn register<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RegisterKey) -> Step {
     let RegisterKey { key, role, window, possession } = operation;
-    add_key(call, *key, *role, *window, possession)
+    add_key(call, *key, *role, *window, possession)?;
+    let nodes = read_count(call, &StateKey::NodeKeys(call.institution.clone()))?;
+    require(nodes as usize <= limits::NODE_KEYS_PER_INSTITUTION_MAX, Refusal::TooManyNodeKeys)
 }
 
 /// Rule O-2.
@@ -60,24 +62,33 @@ fn add_key<V: StateView + ?Sized>(
     let record = KeyRecord { institution: call.institution.clone(), role, window, revoked_at: None };
     call.state.write(&StateKey::Key(key), &record);
     call.state.mark(&StateKey::KeyIndex(call.institution.clone(), key));
-    if role == Role::Administrator {
-        let count = administrators(call, call.institution)?.checked_add(1).ok_or(Refusal::Overflow)?;
-        call.state.write(&StateKey::Administrators(call.institution.clone()), &count);
+    if let Some(row) = count_row(role, call.institution) {
+        let count = read_count(call, &row)?.checked_add(1).ok_or(Refusal::Overflow)?;
+        call.state.write(&row, &count);
     }
     Ok(())
 }
 
 fn end_key<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, key: PublicKey, record: KeyRecord) -> Step {
-    if record.role == Role::Administrator {
-        let count = administrators(call, call.institution)?;
-        require(count > 1, Refusal::LastAdministrator)?;
-        call.state.write(&StateKey::Administrators(call.institution.clone()), &(count - 1));
+    if let Some(row) = count_row(record.role, call.institution) {
+        let count = read_count(call, &row)?;
+        require(count > 1 || record.role != Role::Administrator, Refusal::LastAdministrator)?;
+        call.state.write(&row, &count.saturating_sub(1));
     }
     let record = KeyRecord { revoked_at: Some(call.time()), ..record };
     call.state.write(&StateKey::Key(key), &record);
     Ok(())
 }
 
-fn administrators<V: StateView + ?Sized>(call: &Call<'_, '_, V>, institution: &InstitutionId) -> Step<u32> {
-    Ok(call.state.read(&StateKey::Administrators(institution.clone()))?.unwrap_or(0))
+/// The row that counts an institution's keys of a role that are not revoked, where the role is counted.
+fn count_row(role: Role, institution: &InstitutionId) -> Option<StateKey> {
+    match role {
+        Role::Administrator => Some(StateKey::Administrators(institution.clone())),
+        Role::Node => Some(StateKey::NodeKeys(institution.clone())),
+        Role::Validator | Role::AccessGateway | Role::ReferralGateway | Role::Finance | Role::Auditor => None,
+    }
+}
+
+fn read_count<V: StateView + ?Sized>(call: &Call<'_, '_, V>, row: &StateKey) -> Step<u32> {
+    Ok(call.state.read(row)?.unwrap_or(0))
 }

@@ -25,7 +25,7 @@ use crate::state::remembered::Remembered;
 use crate::state::stream::{self, Entry, EntryKind};
 use crate::state::{StateView, ViewError};
 use crate::time::LedgerTime;
-use crate::transaction::CheckedTransaction;
+use crate::transaction::{CheckedTransaction, TransactionBody};
 
 /// What a block's execution depends on beside the state and the transactions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +168,7 @@ fn run_operations<V: StateView + ?Sized>(
     let key = record.ok_or((0, Stop::Refused(Refusal::KeyUnknown)))?;
     for (index, operation) in body.operations.iter().enumerate() {
         let index = u16::try_from(index).expect("structural validation bounds the operations");
-        authorise(&key, &body.institution, operation, context.time).map_err(|stop| (index, stop))?;
+        authorise(&key, body, operation, context.time).map_err(|stop| (index, stop))?;
         let mut call = Call {
             context,
             parameters,
@@ -191,12 +191,15 @@ fn entry(context: &BlockContext, transaction_id: TransactionId, operation: u16, 
 }
 
 /// Rules: every operation names the key, the institution and the role that allow it.
-fn authorise(key: &KeyRecord, institution: &InstitutionId, operation: &Operation, time: LedgerTime) -> Step {
-    require(key.institution == *institution, Refusal::KeyOfAnotherInstitution)?;
+fn authorise(key: &KeyRecord, body: &TransactionBody, operation: &Operation, time: LedgerTime) -> Step {
+    require(key.institution == body.institution, Refusal::KeyOfAnotherInstitution)?;
     require(key.role == operation.role(), Refusal::WrongRole)?;
     require(key.revoked_at.is_none(), Refusal::KeyRevoked)?;
     require(key.window.starts <= time, Refusal::KeyNotYetValid)?;
-    require(time < key.window.expires, Refusal::KeyExpired)
+    // Without this, an institution whose last administrator has expired could never act again.
+    let replaces_itself =
+        matches!(operation, Operation::RotateKey(rotation) if rotation.old_key == body.author);
+    require(replaces_itself || time < key.window.expires, Refusal::KeyExpired)
 }
 
 /// Rule X-3: a refused transaction leaves its mark where somebody will ask about it: in the stream of the author's

@@ -106,6 +106,8 @@ pub enum StateKey {
     Settled(AgreementId, u32),
     /// Plain: the number of an institution's administrator keys that are not revoked, `u32`.
     Administrators(InstitutionId),
+    /// Plain: the number of an institution's node keys that are not revoked, `u32`.
+    NodeKeys(InstitutionId),
     /// Plain, empty: this grant concerns the institution (an index to list by).
     GrantIndex(InstitutionId, GrantId),
     /// Plain, empty: this referral concerns the institution.
@@ -118,6 +120,8 @@ pub enum StateKey {
     KeyIndex(InstitutionId, PublicKey),
 }
 
+/// First byte of the keys of the rows of keys.
+pub const KEY_TAG: u8 = 0x02;
 /// First byte of the keys of streams' heads.
 const STREAM_HEAD_TAG: u8 = 0x20;
 
@@ -131,7 +135,7 @@ impl StateKey {
         let out = &mut bytes;
         match self {
             Self::Institution(id) => tagged(out, 0x01, &text(id.as_str())),
-            Self::Key(key) => tagged(out, 0x02, &key.0),
+            Self::Key(key) => tagged(out, KEY_TAG, &key.0),
             Self::Validators => tagged(out, 0x03, &[]),
             Self::Parameters => tagged(out, 0x04, &[]),
             Self::Grant(id) => tagged(out, 0x10, &id.0),
@@ -159,6 +163,7 @@ impl StateKey {
             Self::Statement(id, period) => numbered(out, 0x86, id, *period),
             Self::Settled(id, period) => numbered(out, 0x88, id, *period),
             Self::Administrators(id) => tagged(out, 0x87, &text(id.as_str())),
+            Self::NodeKeys(id) => tagged(out, 0x89, &text(id.as_str())),
             Self::GrantIndex(institution, id) => pair(out, 0x90, institution, &id.0),
             Self::ReferralIndex(institution, id) => pair(out, 0x91, institution, &id.0),
             Self::AgreementIndex(institution, id) => pair(out, 0x92, institution, &id.0),

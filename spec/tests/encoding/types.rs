@@ -169,7 +169,7 @@ choice! {
         DirectionMismatch, NoCapacity, CapacityInUse, TooManySlots, TooManyRedirects, AlreadyReturned,
         AmountOutOfBounds, NoPartPlayed, EvidenceRepeated, NoSuchService, NotTheRecorder, AlreadyReversed, Overflow,
         NoSuchAgreement, NotAParty, WrongAgreementState, AlreadySigned, TermsMismatch, NotInConsortium,
-        TooManyAgreements, NotTheOpenPeriod, PeriodNotOver, TermsNotEvaluable,
+        TooManyAgreements, NotTheOpenPeriod, PeriodNotOver, TermsNotEvaluable, TooManyNodeKeys,
     }
     Operation {
         RegisterKey(operation), RotateKey(operation), RevokeKey(operation), GrantAccess(operation),

@@ -110,3 +110,46 @@ fn an_expired_key_is_mended_by_rotating_it() {
     let operation = rotate(&world, new.public_key(), &next, Role::ReferralGateway);
     world.apply_one(COUNTY, operation);
 }
+
+#[test]
+fn an_expired_administrator_rotates_itself_and_does_nothing_else() {
+    let mut world = World::new();
+    let old = secret(COUNTY, Role::Administrator).public_key();
+    let (other, next) = (SecretKey::from_seed(&[7; 32]), SecretKey::from_seed(&[8; 32]));
+    world.pass(500 * DAY_MS);
+    let register_other = Operation::RegisterKey(register(&world, &other, Role::Finance));
+    world.refuse_one(COUNTY, register_other.clone(), Refusal::KeyExpired);
+    let finance = secret(COUNTY, Role::Finance).public_key();
+    let rotate_other = rotate(&world, finance, &other, Role::Finance);
+    world.refuse_one(COUNTY, rotate_other, Refusal::KeyExpired);
+    // Together with anything else it is refused as a whole.
+    let rotate_itself = rotate(&world, old, &next, Role::Administrator);
+    let (_, outcome) = world.submit(COUNTY, vec![rotate_itself.clone(), register_other]);
+    assert_eq!(outcome, Outcome::Refused { operation: 1, reason: Refusal::KeyExpired });
+    world.apply_one(COUNTY, rotate_itself);
+    let record: KeyRecord = world.read(&StateKey::Key(next.public_key())).unwrap();
+    assert_eq!((record.role, record.revoked_at), (Role::Administrator, None));
+}
+
+#[test]
+fn an_institution_has_a_few_node_keys_and_can_always_rotate_one() {
+    let mut world = World::new();
+    let nodes: Vec<SecretKey> = (0..8).map(|number| SecretKey::from_seed(&[100 + number; 32])).collect();
+    let before: u32 = world.read(&StateKey::NodeKeys(institution(COUNTY))).unwrap();
+    let room = yilian_spec::limits::NODE_KEYS_PER_INSTITUTION_MAX - before as usize;
+    for node in &nodes[..room] {
+        let operation = Operation::RegisterKey(register(&world, node, Role::Node));
+        world.apply_one(COUNTY, operation);
+    }
+    let one_more = Operation::RegisterKey(register(&world, &nodes[room], Role::Node));
+    world.refuse_one(COUNTY, one_more.clone(), Refusal::TooManyNodeKeys);
+    let rotation = rotate(&world, nodes[0].public_key(), &nodes[7], Role::Node);
+    world.apply_one(COUNTY, rotation);
+    world.refuse_one(COUNTY, one_more.clone(), Refusal::TooManyNodeKeys);
+    let revoke = RevokeKey { key: nodes[7].public_key(), reason: RevocationReason::Retired };
+    world.apply_one(COUNTY, Operation::RevokeKey(revoke));
+    world.apply_one(COUNTY, one_more);
+    // Others are not counted.
+    let gateway = Operation::RegisterKey(register(&world, &nodes[6], Role::AccessGateway));
+    world.apply_one(COUNTY, gateway);
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use yilian_spec::codec::{self, Canonical, Domain};
 use yilian_spec::id::{AgreementId, InstitutionId, ServiceCode};
-use yilian_spec::limits::PROOF_BYTES_MAX;
+use yilian_spec::limits::{NODE_KEYS_PER_INSTITUTION_MAX, PROOF_BYTES_MAX};
 use yilian_spec::membership::{KeyRecord, Role};
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::state::key::{StateKey, StreamId};
@@ -25,6 +25,7 @@ mod kind {
     pub const STREAM_ENTRY: u8 = 0x80;
     pub const STATEMENT: u8 = 0x86;
     pub const ADMINISTRATORS: u8 = 0x87;
+    pub const NODE_KEYS: u8 = 0x89;
 }
 
 /// A refused transaction leaves entries in streams, and nothing else.
@@ -39,7 +40,7 @@ pub fn assert_only_streams(writes: &Writes) {
 pub fn assert_consistent(rows: &Rows) {
     assert_streams(rows);
     assert_slots(rows);
-    assert_administrators(rows);
+    assert_key_counts(rows);
     assert_money(rows);
 }
 
@@ -98,24 +99,31 @@ fn assert_slots(rows: &Rows) {
     assert!(published == held.values().sum::<u32>(), "slots are reserved that no referral holds");
 }
 
-/// The number of administrators' keys is the number of such keys that were not revoked.
-fn assert_administrators(rows: &Rows) {
+/// The counts of administrators' and of nodes' keys are the numbers of such keys that were not revoked.
+fn assert_key_counts(rows: &Rows) {
+    assert_count_of(rows, Role::Administrator, kind::ADMINISTRATORS, StateKey::Administrators);
+    assert_count_of(rows, Role::Node, kind::NODE_KEYS, StateKey::NodeKeys);
+    let nodes = of_kind(rows, kind::NODE_KEYS).map(|(_, count)| read::<u32>(count)).max().unwrap_or(0);
+    assert!(nodes as usize <= NODE_KEYS_PER_INSTITUTION_MAX, "an institution has {nodes} node keys");
+}
+
+fn assert_count_of(rows: &Rows, role: Role, kind: u8, row_of: fn(InstitutionId) -> StateKey) {
     let mut keys: BTreeMap<InstitutionId, u32> = BTreeMap::new();
     for (_, key) in of_kind(rows, kind::KEY) {
         let key: KeyRecord = read(key);
-        if key.role == Role::Administrator && key.revoked_at.is_none() {
+        if key.role == role && key.revoked_at.is_none() {
             *keys.entry(key.institution).or_default() += 1;
         }
     }
     for (institution, count) in &keys {
-        let said: Option<u32> = row(rows, &StateKey::Administrators(institution.clone()));
+        let said: Option<u32> = row(rows, &row_of(institution.clone()));
         assert!(
             said == Some(*count),
-            "{institution} has {count} administrators' keys, the row says {said:?}"
+            "{institution} has {count} keys of role {role:?}, the row says {said:?}"
         );
     }
-    let rows = of_kind(rows, kind::ADMINISTRATORS).filter(|(_, count)| read::<u32>(count) > 0).count();
-    assert!(rows == keys.len(), "an institution without such keys has a count of them");
+    let rows = of_kind(rows, kind).filter(|(_, count)| read::<u32>(count) > 0).count();
+    assert!(rows == keys.len(), "an institution without keys of role {role:?} has a count of them");
 }
 
 /// Statements balance, are the ones that the closed periods commit to, and their events are all in the stream.
