@@ -10,16 +10,19 @@ use utoipa::ToSchema;
 pub enum AlarmKind {
     /// Something of an institution's nodes was refused a short while ago.
     Conduct,
+    /// A key expires soon, or has expired.
+    KeyExpiry,
 }
 
 impl AlarmKind {
     /// All, for metrics.
-    pub const ALL: [Self; 1] = [Self::Conduct];
+    pub const ALL: [Self; 2] = [Self::Conduct, Self::KeyExpiry];
 
     /// The name in JSON and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Conduct => "conduct",
+            Self::KeyExpiry => "key_expiry",
         }
     }
 }

@@ -93,6 +93,14 @@ pub const CONDUCT_RECENT_MS: u64 = 5 * 60_000;
 /// Alarms about it, at most.
 pub const CONDUCT_RECENT_MAX: usize = 16;
 
+/// Keys whose expiry is watched: the nodes' of every institution, and this one's own.
+pub const WATCHED_KEYS_MAX: usize = 8_192;
+/// Alarms about keys that expire.
+pub const KEY_ALARMS_MAX: usize = 32;
+/// Revoked keys of nodes that are remembered, to say whose they were.
+pub const REVOKED_NODES_MAX: usize = 4_096;
+
+const _: () = assert!(limits::INSTITUTIONS_MAX * limits::NODE_KEYS_PER_INSTITUTION_MAX < WATCHED_KEYS_MAX);
 const _: () = assert!(limits::OPERATIONS_PER_TRANSACTION_MAX <= BLOCK_OPERATIONS_TARGET);
 const _: () = assert!(POOL_INSTITUTION_TRANSACTIONS_MAX <= POOL_TRANSACTIONS_MAX);
 const _: () = assert!(POOL_INSTITUTION_BYTES_MAX <= POOL_BYTES_MAX);

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::alarm::AlarmKind;
 use crate::application::reader::LedgerReader;
 use crate::application::timings::{Stage, Timings};
 use crate::conduct::Conduct;
 use crate::health::{HealthMonitor, HealthStatus};
+use crate::members::{Members, expiry};
 use crate::mempool::Mempool;
 use crate::metrics::{Reading, Value};
 use crate::network::NetworkHandle;
@@ -25,6 +28,8 @@ pub struct Sources {
     pub health: Arc<HealthMonitor>,
     /// What peers do.
     pub conduct: Conduct,
+    /// Who is a member, and whose keys expire.
+    pub members: watch::Receiver<Arc<Members>>,
 }
 
 impl Sources {
@@ -35,6 +40,7 @@ impl Sources {
         readings.extend(self.stages());
         readings.extend(self.health());
         readings.extend(self.conduct.readings());
+        readings.extend(expiry::readings(&Arc::clone(&self.members.borrow())));
         readings.extend(process());
         readings
     }

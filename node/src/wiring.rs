@@ -7,7 +7,8 @@
 //! | verify-N | N of its own | the mempool's workers: signatures in batches, admission |
 //! | gossip out | tokio | batches of accepted transactions, from the mempool to the network |
 //! | gossip in | tokio | batches of peers, from the network to the mempool |
-//! | members | tokio | reads the ledger's node keys; tells the network whom to admit |
+//! | members | tokio | follows the ledger's keys; tells the network whom to admit |
+//! | expiries | tokio | says in the log which keys expire |
 //! | maintenance | tokio | expires and repeats transactions, once a second |
 //! | greeting | tokio | sends what waits to peers that connect |
 //! | disk watch | tokio | measures free space; below the bound no transactions are accepted |
@@ -34,8 +35,7 @@ use bytes::Bytes;
 use libp2p::PeerId;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::LedgerTime;
+use yilian_spec::signature::{PublicKey, SecretKey};
 
 use crate::abstaining::Abstaining;
 use crate::api::server::{ApiServer, ListenOptions};
@@ -51,7 +51,8 @@ use crate::health::{Gathered, HealthMonitor};
 use crate::home::{Home, HomeLock};
 use crate::limits;
 use crate::measures;
-use crate::members::Members;
+use crate::members::roll::{self, Roll};
+use crate::members::{Members, expiry};
 use crate::mempool::Mempool;
 use crate::mempool::pool::PoolBounds;
 use crate::metrics::Metrics;
@@ -61,8 +62,6 @@ use crate::voting;
 
 /// How often the mempool is maintained.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often members are read while blocks come; keys expire also without blocks, so also without them.
-const MEMBERS_INTERVAL: Duration = Duration::from_secs(2);
 /// How many rounds and heartbeats may pass without a block before the node counts as stalled.
 const STALL_GRACE_MS: u64 = 30_000;
 
@@ -118,7 +117,9 @@ impl Node {
         let config = &home.config;
         let validator_key = home.validator_key()?;
         let holder = validator_key.as_ref().map(|key| key.public_key());
-        let identity = NodeIdentity::from_ed25519_seed(*home.network_seed()?).context("the network key")?;
+        let seed = home.network_seed()?;
+        let node_key = SecretKey::from_seed(&seed).public_key();
+        let identity = NodeIdentity::from_ed25519_seed(*seed).context("the network key")?;
         let store = open_store(home)?;
         let abstention = match &validator_key {
             Some(_) => voting::at_start(home, store.tables().tip()?.0)?,
@@ -130,7 +131,8 @@ impl Node {
         let workers =
             stage.mempool.spawn_workers(config.mempool.verify_threads).context("the verifying threads")?;
 
-        let members = Members::read(&stage.reader, LedgerTime(stage.clock.now_ms()))?;
+        let roll = Roll::read(&stage.reader, node_key)?;
+        let members = roll.members(&stage.reader.tip().tip.validators)?;
         if members.institution(&identity.peer_id()).is_none() {
             tracing::warn!(
                 peer_id = %identity.peer_id(),
@@ -166,6 +168,7 @@ impl Node {
             timings,
             health: Arc::clone(&health),
             conduct: conduct.clone(),
+            members: members.clone(),
         };
         let metrics = Arc::new(Metrics::new(move || sources.read(), Some(consensus::export_metrics)));
         let (stopping, stops) = watch::channel(false);
@@ -184,7 +187,8 @@ impl Node {
         let incoming = std::mem::replace(&mut consensus.transactions, mpsc::channel(1).1);
         tasks.spawn(gossip_out(stage.batches, consensus.network.clone()));
         tasks.spawn(gossip_in(incoming, stage.mempool.clone()));
-        tasks.spawn(follow_members(stage.reader.clone(), Arc::clone(&stage.clock), known));
+        tasks.spawn(roll::follow(stage.reader.clone(), roll, known));
+        tasks.spawn(expiry::watch(members.clone(), Arc::clone(&stage.clock)));
         tasks.spawn(maintain(stage.mempool.clone()));
         let arrivals = std::mem::replace(&mut consensus.arrivals, mpsc::channel(1).1);
         tasks.spawn(greet(arrivals, stage.mempool.clone(), consensus.network.clone()));
@@ -350,9 +354,10 @@ fn monitor(
 ) -> HealthMonitor {
     let (reader, members, conduct) = (reader.clone(), members.clone(), conduct.clone());
     let (connected, peer_height) = (consensus.network.connected(), consensus.peer_height.clone());
-    let status = consensus.status.clone();
+    let (status, health_clock) = (consensus.status.clone(), Arc::clone(clock));
+    let clock = Arc::clone(clock);
     let age_ms_max = config.consensus.heartbeat_ms.saturating_mul(2).saturating_add(STALL_GRACE_MS);
-    HealthMonitor::new(Arc::clone(clock), config.disk_free_bytes_min(), age_ms_max, move || {
+    HealthMonitor::new(health_clock, config.disk_free_bytes_min(), age_ms_max, move || {
         let published = reader.tip();
         let tip = &published.tip;
         let peers: BTreeSet<PeerId> = connected.borrow().clone();
@@ -365,7 +370,7 @@ fn monitor(
             power_reachable: members.power_reachable(&peers, &tip.validators, own),
             power_total: tip.validators.total_power(),
             undecided_ms: undecided_ms(*status.borrow()),
-            alarms: conduct.alarms(),
+            alarms: expiry::alarms(&members, clock.now_ms()).into_iter().chain(conduct.alarms()).collect(),
         }
     })
 }
@@ -391,25 +396,6 @@ async fn gossip_in(mut batches: mpsc::Receiver<TransactionBatch>, mempool: Mempo
     while let Some(batch) = batches.recv().await {
         let outcome = mempool.gossip(batch.from, batch.bytes);
         tracing::trace!(peer = %batch.from, ?outcome, "a batch of transactions came");
-    }
-}
-
-async fn follow_members(reader: LedgerReader, clock: Arc<dyn Clock>, known: watch::Sender<Arc<Members>>) {
-    loop {
-        tokio::time::sleep(MEMBERS_INTERVAL).await;
-        let (from, now) = (reader.clone(), LedgerTime(clock.now_ms()));
-        match tokio::task::spawn_blocking(move || Members::read(&from, now)).await {
-            Ok(Ok(members)) => {
-                known.send_if_modified(|shown| {
-                    let changed = **shown != members;
-                    *shown = Arc::new(members);
-                    changed
-                });
-            }
-            // The writer meets the same disk; it stops the node when it must.
-            Ok(Err(error)) => tracing::error!(%error, "the members could not be read"),
-            Err(error) => tracing::error!(%error, "reading the members broke"),
-        }
     }
 }
 

@@ -93,7 +93,8 @@ pub fn identify(view: &View<'_>, token: &VerifiedToken, now: LedgerTime) -> Resu
     if now < record.window.starts {
         return Err(ApiError::KeyNotYetValid { starts_ms: record.window.starts.0 });
     }
-    if now >= record.window.expires {
+    // An expired administrator can still rotate itself (rule A-5), and it could then read whatever it may read now.
+    if now >= record.window.expires && record.role != Role::Administrator {
         return Err(ApiError::KeyExpired { expired_ms: record.window.expires.0 });
     }
     if matches!(record.role, Role::Validator | Role::Node) {

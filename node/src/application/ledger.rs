@@ -22,6 +22,7 @@ use yilian_spec::merkle::state_tree::{StateTree, TreeUpdate};
 use yilian_spec::received::ReceivedBlock;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::ViewError;
+use yilian_spec::state::key::KEY_TAG;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::CheckedTransaction;
@@ -243,8 +244,9 @@ impl Ledger {
                 self.tree
                     .apply(update)
                     .map_err(|error| StorageError::Inconsistent { reason: error.to_string() })?;
-                let ExecutedBlock { header, transactions, receipts, tip, .. } = block;
-                let block = Some(Arc::new(CommittedBlock { header, transactions, receipts }));
+                let ExecutedBlock { header, transactions, receipts, tip, writes, .. } = block;
+                let key_rows = key_rows(writes);
+                let block = Some(Arc::new(CommittedBlock { header, transactions, receipts, key_rows }));
                 Ok(Published { tip, tree: self.tree.clone(), block })
             })
             .map_err(|error| failed("committing a block", error))?;
@@ -290,6 +292,14 @@ impl Ledger {
             reason: invalid.reason,
         })
     }
+}
+
+/// The rows of keys among a block's writes; such rows are never deleted.
+fn key_rows(mut writes: Writes) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut from = writes.split_off([KEY_TAG].as_slice());
+    let behind = from.split_off([KEY_TAG + 1].as_slice());
+    drop(behind);
+    from.into_iter().filter_map(|(key, row)| Some((key, row?))).collect()
 }
 
 /// Why a block must not be voted for.

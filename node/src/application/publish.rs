@@ -18,6 +18,8 @@ pub struct CommittedBlock {
     pub transactions: Vec<CheckedTransaction>,
     /// Their receipts, in the same order.
     pub receipts: Vec<Receipt>,
+    /// The rows of keys that it wrote, each with its state key.
+    pub key_rows: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// The ledger at one height, as far as it lies in memory. Everything of it is durable.

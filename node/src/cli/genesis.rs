@@ -17,10 +17,11 @@ use yilian_spec::proof::Checkpoint;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::time::{LedgerTime, Window};
 
+use crate::consortium::stagger_days;
 use crate::home::read_genesis;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-/// How long a key is valid unless the description says otherwise: two years.
+/// How long a key is valid at most unless the description says otherwise: two years, less what staggers them.
 const VALID_DAYS_DEFAULT: u64 = 730;
 
 /// What to do with a genesis.
@@ -64,7 +65,7 @@ where consortium.toml says:
   [[institution.key]]
   key = "<64 hexadecimal digits>"
   role = "validator"              # node administrator access_gateway referral_gateway finance auditor
-  # valid_days = 730"#;
+  # valid_days = 730              unless told, from 564 to 730, so that keys expire one after another"#;
 
 /// The description of a consortium.
 #[derive(Debug, Deserialize)]
@@ -138,20 +139,21 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
 
 fn build(described: Description, now_ms: u64) -> Genesis {
     let time = LedgerTime(described.time_ms.unwrap_or(now_ms));
-    let window = |days: Option<u64>| Window {
-        starts: time,
-        expires: time.plus_ms(days.unwrap_or(VALID_DAYS_DEFAULT).saturating_mul(DAY_MS)),
+    let window = |position, described: &DescribedKey| {
+        let staggered = || VALID_DAYS_DEFAULT - stagger_days(position, described.role);
+        let days = described.valid_days.unwrap_or_else(staggered);
+        Window { starts: time, expires: time.plus_ms(days.saturating_mul(DAY_MS)) }
     };
     let mut validators = Vec::new();
     let mut institutions = Vec::new();
-    for entry in described.institution {
+    for (position, entry) in described.institution.into_iter().enumerate() {
         let power = entry.voting_power.unwrap_or(1);
         let voting = entry.key.iter().filter(|key| key.role == Role::Validator);
         validators.extend(voting.map(|key| Validator { key: key.key, institution: entry.id.clone(), power }));
         let keys = entry.key.iter().map(|described| GenesisKey {
             key: described.key,
             role: described.role,
-            window: window(described.valid_days),
+            window: window(position, described),
         });
         let keys = keys.collect();
         let DescribedInstitution { id, name, kind, tier, consortia, .. } = entry;

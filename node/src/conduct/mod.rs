@@ -85,7 +85,10 @@ impl Conduct {
 
     /// A connection from `address` was refused; `peer` is whom it has proven to be, if it got as far.
     pub fn refused_connection(&self, peer: Option<&PeerId>, address: &str, offence: Offence) {
-        let institution = peer.and_then(|peer| self.institution(peer));
+        let institution = peer.and_then(|peer| {
+            let members = self.shared.members.borrow();
+            members.institution(peer).or_else(|| members.revoked_from(peer)).cloned()
+        });
         self.count(institution, offence, 1, Some(address));
     }
 

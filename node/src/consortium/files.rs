@@ -27,11 +27,16 @@ use yilian_spec::time::{LedgerTime, Window};
 
 use super::member::{CONSORTIUM, INSTITUTIONS, Member};
 use super::process::free_ports;
+use super::stagger::stagger_days;
 use crate::config::Config;
 use crate::network::{NodeIdentity, PeerAddress};
 use crate::voting;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Days that the keys are valid, less what staggers them.
+const VALID_DAYS: u64 = 365;
+/// For how long keys have expired that are to have expired.
+const EXPIRED_FOR_MS: u64 = 60 * 60 * 1_000;
 /// Everything here is on this machine and short-lived; the passphrase lies beside what it opens.
 const PASSPHRASE: &str = "a consortium for trying things out";
 const CLIENT_ROLES: [Role; 5] =
@@ -46,11 +51,18 @@ pub struct Options {
     pub heartbeat_ms: u64,
     /// What the nodes log.
     pub log_level: String,
+    /// Roles whose keys have expired an hour ago.
+    pub expired_roles: BTreeSet<Role>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { parameters: Parameters::default(), heartbeat_ms: 30_000, log_level: "info".to_owned() }
+        Self {
+            parameters: Parameters::default(),
+            heartbeat_ms: 30_000,
+            log_level: "info".to_owned(),
+            expired_roles: BTreeSet::new(),
+        }
     }
 }
 
@@ -168,12 +180,24 @@ fn genesis(members: &[MemberFiles], options: &Options) -> Result<Genesis> {
     let now_ms =
         SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_millis();
     let now = LedgerTime(u64::try_from(now_ms)?);
-    let window = Window { starts: now.minus_ms(DAY_MS), expires: now.plus_ms(365 * DAY_MS) };
+    let window = |position, role| {
+        let expires = if options.expired_roles.contains(&role) {
+            now.minus_ms(EXPIRED_FOR_MS)
+        } else {
+            now.plus_ms((VALID_DAYS - stagger_days(position, role)) * DAY_MS)
+        };
+        Window { starts: now.minus_ms(DAY_MS), expires }
+    };
     let mut institutions: Vec<GenesisInstitution> = members
         .iter()
         .zip(&INSTITUTIONS)
-        .map(|(files, member)| {
-            let entry = |secret: &SecretKey, role| GenesisKey { key: secret.public_key(), role, window };
+        .enumerate()
+        .map(|(position, (files, member))| {
+            let entry = |secret: &SecretKey, role| GenesisKey {
+                key: secret.public_key(),
+                role,
+                window: window(position, role),
+            };
             let mut keys: Vec<GenesisKey> =
                 files.secrets.iter().map(|(role, secret)| entry(secret, *role)).collect();
             keys.push(entry(&files.network, Role::Node));

@@ -6,7 +6,9 @@
 mod files;
 mod member;
 mod process;
+mod stagger;
 
 pub use files::{ConsortiumFiles, MemberFiles, Options, create};
 pub use member::{CONSORTIUM, INSTITUTIONS, Member};
 pub use process::{NodeProcess, free_ports};
+pub use stagger::stagger_days;

@@ -1,36 +1,49 @@
-//! Who may connect, and whose votes can be reached: the ledger's node keys, as peers.
+//! Who may connect, whose votes can be reached, and which keys will expire: the ledger's keys, as the network sees them.
+//!
+//! A node's key that is registered and not revoked admits its node, whatever its window: an expiry is something to tell
+//! people about ([`expiry`]), and must never stop consensus, without which nobody can rotate a key. [`roll`] keeps this
+//! up to date as blocks change keys.
+
+pub mod expiry;
+pub mod roll;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use libp2p::PeerId;
-use yilian_spec::codec;
 use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::{KeyRecord, Role, ValidatorSet};
+use yilian_spec::membership::{Role, ValidatorSet};
 use yilian_spec::signature::PublicKey;
 use yilian_spec::time::LedgerTime;
-
-use crate::application::reader::LedgerReader;
-use crate::network::peer_id_of_ed25519;
-use crate::storage::StorageError;
-
-/// First byte of the state keys of keys, as `StateKey` writes it.
-const KEY_ROWS: [u8; 1] = [0x02];
-/// Rows that are read at a time.
-const ROWS_PER_READ: usize = 500;
-/// Longest row of a key.
-const KEY_ROW_BYTES_MAX: usize = 1 << 10;
 
 /// The peers that the ledger names, each with its institution, and the institutions that validate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Members {
     nodes: BTreeMap<PeerId, InstitutionId>,
+    /// Nodes whose keys were revoked, as far as they are remembered: they are not admitted, but can be named.
+    revoked: BTreeMap<PeerId, InstitutionId>,
     validating: BTreeSet<InstitutionId>,
+    own: Option<InstitutionId>,
+    /// The keys whose expiry is watched, the first to expire first.
+    keys: Vec<WatchedKey>,
+}
+
+/// A key whose expiry is watched: one of this node's institution, or of another's node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WatchedKey {
+    /// When it expires.
+    pub expires: LedgerTime,
+    /// The institution that owns it.
+    pub institution: InstitutionId,
+    /// Its role.
+    pub role: Role,
+    /// The key.
+    pub key: PublicKey,
 }
 
 impl Members {
     /// Members with these nodes, none of which validates.
     pub fn of(nodes: impl IntoIterator<Item = (PeerId, InstitutionId)>) -> Self {
-        Self { nodes: nodes.into_iter().collect(), validating: BTreeSet::new() }
+        Self { nodes: nodes.into_iter().collect(), ..Self::default() }
     }
 
     /// The same, with the institutions that validate.
@@ -45,34 +58,14 @@ impl Members {
         self.nodes.insert(peer, institution);
     }
 
-    /// Reads the node keys that are valid at `now`.
-    ///
-    /// # Errors
-    /// When storage fails.
-    pub fn read(reader: &LedgerReader, now: LedgerTime) -> Result<Self, StorageError> {
-        let view = reader.view()?;
-        let mut nodes = BTreeMap::new();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = view.rows(&KEY_ROWS, after.as_deref(), ROWS_PER_READ)?;
-            for (key, row) in &page.items {
-                if let Some((peer, institution)) = node_key(key, row, now)? {
-                    nodes.insert(peer, institution);
-                }
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        let published = reader.tip();
-        let validators = published.tip.validators.validators().iter();
-        Ok(Self::of(nodes).with_validating(validators.map(|validator| validator.institution.clone())))
-    }
-
     /// The institution of a peer; `None` when the ledger does not name it.
     pub fn institution(&self, peer: &PeerId) -> Option<&InstitutionId> {
         self.nodes.get(peer)
+    }
+
+    /// The institution that a peer was of until its key was revoked.
+    pub fn revoked_from(&self, peer: &PeerId) -> Option<&InstitutionId> {
+        self.revoked.get(peer)
     }
 
     /// Whether an institution has a node.
@@ -80,9 +73,24 @@ impl Members {
         self.nodes.values().any(|named| named == institution)
     }
 
+    /// The nodes of an institution.
+    pub fn nodes_of<'a>(&'a self, institution: &'a InstitutionId) -> impl Iterator<Item = &'a PeerId> {
+        self.nodes.iter().filter(move |(_, named)| *named == institution).map(|(peer, _)| peer)
+    }
+
     /// Whether an institution runs a validator.
     pub fn validates(&self, institution: &InstitutionId) -> bool {
         self.validating.contains(institution)
+    }
+
+    /// The institution of this node, if the ledger names it.
+    pub fn own(&self) -> Option<&InstitutionId> {
+        self.own.as_ref()
+    }
+
+    /// The keys whose expiry is watched, the first to expire first.
+    pub fn keys(&self) -> &[WatchedKey] {
+        &self.keys
     }
 
     /// The voting power of the validators whose institutions have a node among `connected`, and of `own`.
@@ -100,24 +108,4 @@ impl Members {
             .filter(|validator| own == Some(validator.key) || institutions.contains(&validator.institution));
         reachable.map(|validator| validator.power).sum()
     }
-}
-
-fn node_key(
-    key: &[u8],
-    row: &[u8],
-    now: LedgerTime,
-) -> Result<Option<(PeerId, InstitutionId)>, StorageError> {
-    let damaged = |reason: String| StorageError::Inconsistent { reason };
-    let record: KeyRecord = codec::decode(row, KEY_ROW_BYTES_MAX)
-        .map_err(|error| damaged(format!("the row of key {} is damaged: {error}", hex::encode(key))))?;
-    let is_valid = record.role == Role::Node && record.revoked_at.is_none() && record.window.contains(now);
-    if !is_valid {
-        return Ok(None);
-    }
-    let bytes: [u8; 32] = key[KEY_ROWS.len()..]
-        .try_into()
-        .map_err(|_| damaged(format!("{} is not the row of a key", hex::encode(key))))?;
-    // Registration demands a point of prime order, so this does not fail for a key of the ledger.
-    let peer = peer_id_of_ed25519(&bytes).map_err(|error| damaged(format!("a node's key: {error}")))?;
-    Ok(Some((peer, record.institution)))
 }
