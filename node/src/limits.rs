@@ -71,10 +71,14 @@ pub const WAITERS_MAX: usize = 20_000;
 pub const GOSSIP_BATCH_BYTES_MAX: usize = 512 << 10;
 /// Batches that wait to be sent to the peers.
 pub const GOSSIP_QUEUE_MAX: usize = 256;
-/// Batches of one peer that wait to be verified.
+/// Batches of one institution's nodes that wait to be verified.
 pub const GOSSIP_PEER_QUEUE_MAX: usize = 32;
-/// Invalid transactions after which a peer is muted.
+/// Transactions in vain after which an institution is muted.
 pub const GOSSIP_INVALID_MAX: u32 = 32;
+/// So often one transaction in vain is forgiven.
+pub const GOSSIP_FORGIVE_MS: u64 = 1_000;
+/// A transaction of a peer that expired no longer ago than this may have expired on its way, or by another clock.
+pub const GOSSIP_EXPIRED_GRACE_MS: u64 = 30_000;
 /// How long a peer stays muted.
 pub const GOSSIP_MUTE_MS: u64 = 60_000;
 /// Peers whose conduct is remembered; more than a consortium has nodes.

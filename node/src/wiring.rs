@@ -142,6 +142,7 @@ impl Node {
         }
         let (known, members) = watch::channel(Arc::new(members));
         let conduct = Conduct::new(members.clone(), Arc::clone(&stage.clock));
+        stage.mempool.set_conduct(conduct.clone());
         conduct.set_disconnected(disconnected::read(&home.path)?);
         let timings = stage.ledger.timings();
         let mut consensus = consensus::start(ConsensusSetup {

@@ -30,7 +30,7 @@ pub enum Offence {
     OversizedFrame,
     /// A transaction that is invalid on any state.
     InvalidTransaction,
-    /// A transaction that had expired when it arrived.
+    /// A transaction that had expired long before it arrived, or was made in the future.
     ExpiredTransaction,
     /// A transaction of a key that the ledger does not know, or that was revoked.
     UnknownAuthor,
@@ -118,7 +118,7 @@ impl Offence {
             Self::MalformedFrame => "frames that cannot be decoded",
             Self::OversizedFrame => "frames over the bound",
             Self::InvalidTransaction => "transactions that are invalid on any state",
-            Self::ExpiredTransaction => "transactions that had expired",
+            Self::ExpiredTransaction => "transactions that had expired, or were made in the future",
             Self::UnknownAuthor => "transactions of unknown or revoked keys",
             Self::FalseSyncValue => "synced blocks that are not those they claim to be",
             Self::FalseStatus => "statuses that cannot be true",

@@ -20,6 +20,7 @@ use yilian_spec::validation::semantic;
 
 use super::{Admission, Mempool, Rejection, Verdict};
 use crate::application::timings::Stage;
+use crate::conduct::Offence;
 use crate::limits;
 
 /// What waits for a worker.
@@ -44,7 +45,8 @@ impl Mempool {
                 }
                 Work::Gossiped { from, bytes } => match self.decode_batch(from, &bytes) {
                     Some(mut received) => {
-                        parts.push((received.len(), Part::Peer(from)));
+                        let expired = self.expired_long_ago(&received);
+                        parts.push((received.len(), Part::Peer { from, expired }));
                         transactions.append(&mut received);
                     }
                     None => continue,
@@ -59,7 +61,7 @@ impl Mempool {
             match part {
                 // A caller that has gone away needs no answer; its transactions stay.
                 Part::Reply(reply) => drop(reply.send(verdicts)),
-                Part::Peer(from) => self.judge(from, &verdicts),
+                Part::Peer { from, expired } => self.judge(from, &verdicts, expired),
             }
         }
     }
@@ -69,23 +71,57 @@ impl Mempool {
         let decode = || codec::decode::<Vec<Transaction>>(bytes, limits::GOSSIP_BATCH_BYTES_MAX);
         let decoded = self.shared.timings.measure(Stage::Verification, decode);
         if decoded.is_err() {
+            self.refused(from, Offence::MalformedFrame, 1);
             self.count_invalid(from, limits::GOSSIP_INVALID_MAX);
         }
         decoded.ok()
     }
 
-    /// What only the ledger's state decides may differ between honest nodes; what is invalid on any state may not.
-    fn judge(&self, from: PeerId, verdicts: &[Verdict]) {
-        let invalid =
-            verdicts.iter().filter(|verdict| matches!(verdict, Err(Rejection::Semantic(_)))).count();
-        self.count_invalid(from, u32::try_from(invalid).unwrap_or(u32::MAX));
+    fn expired_long_ago(&self, transactions: &[Transaction]) -> u64 {
+        let now = LedgerTime(self.shared.clock.now_ms());
+        let is_old = |transaction: &&Transaction| {
+            transaction.body.expires.plus_ms(limits::GOSSIP_EXPIRED_GRACE_MS) <= now
+        };
+        transactions.iter().filter(is_old).count() as u64
+    }
+
+    /// What is invalid on any state counts, and so does what no node of today would take: signatures cost the same to
+    /// verify. Whether there was room, or the ledger has it already, is nothing that a peer can know.
+    fn judge(&self, from: PeerId, verdicts: &[Verdict], expired_long_ago: u64) {
+        let mut counts: BTreeMap<Offence, u64> = BTreeMap::new();
+        for verdict in verdicts {
+            let offence = match verdict {
+                Ok(_) | Err(Rejection::Pool(_) | Rejection::Storage(_)) => continue,
+                Err(Rejection::Semantic(_)) => Offence::InvalidTransaction,
+                Err(Rejection::Contextual(error)) => match error {
+                    ContextualError::UnknownAuthor => Offence::UnknownAuthor,
+                    ContextualError::FromTheFuture => Offence::ExpiredTransaction,
+                    // Counted by its own bound below.
+                    ContextualError::Expired => continue,
+                    ContextualError::Repeated | ContextualError::View(_) => continue,
+                },
+            };
+            *counts.entry(offence).or_default() += 1;
+        }
+        if expired_long_ago > 0 {
+            *counts.entry(Offence::ExpiredTransaction).or_default() += expired_long_ago;
+        }
+        for (offence, count) in &counts {
+            self.refused(from, *offence, *count);
+        }
+        self.count_invalid(from, u32::try_from(counts.values().sum::<u64>()).unwrap_or(u32::MAX));
     }
 
     fn count_invalid(&self, from: PeerId, invalid: u32) {
         let now_ms = self.shared.clock.now_ms();
         self.shared.counters.gossip_invalid(invalid);
-        if self.peers().done(from, invalid, now_ms) {
-            tracing::warn!(peer = %from, "a peer sends transactions that do not verify; it is muted for a while");
+        let sender = self.sender(from);
+        if self.peers().done(&sender, invalid, now_ms) {
+            let muted_s = limits::GOSSIP_MUTE_MS / 1_000;
+            tracing::warn!(
+                ?sender,
+                "the transactions of a peer are passed over for {muted_s} s: too many were in vain"
+            );
         }
     }
 
@@ -125,8 +161,8 @@ impl Mempool {
         verdicts
     }
 
-    /// The verdict that needs no signature: the transaction waits already or is committed, or there is no place for one of
-    /// its author. A forged one is told the same; it names a full share and takes nothing from it.
+    /// The verdict that needs no signature: the transaction waits already or is committed, has expired, is of nobody, or
+    /// there is no place for one of its author. A forged one is told the same; it names a full share and takes nothing from it.
     fn early(&self, transaction: &Transaction, local: bool, owners: &mut Owners) -> Option<Verdict> {
         let id = transaction.id();
         let mut pool = self.pool();
@@ -142,10 +178,13 @@ impl Mempool {
             if let Some((height, index)) = location? {
                 return Ok(Some(Admission::Committed { height, index }));
             }
-            if let Some(owner) = self.owner(transaction.body.author, owners)? {
-                let now = LedgerTime(self.shared.clock.now_ms());
-                self.pool().admits(owner, now).map_err(Rejection::Pool)?;
+            let now = LedgerTime(self.shared.clock.now_ms());
+            if transaction.body.expires <= now {
+                return Err(Rejection::Contextual(ContextualError::Expired));
             }
+            let owner = self.owner(transaction.body.author, owners)?;
+            let owner = owner.ok_or(Rejection::Contextual(ContextualError::UnknownAuthor))?;
+            self.pool().admits(owner, now).map_err(Rejection::Pool)?;
             Ok(None)
         };
         early().transpose()
@@ -218,7 +257,11 @@ type Owners = BTreeMap<PublicKey, Option<InstitutionId>>;
 
 enum Part {
     Reply(oneshot::Sender<Vec<Verdict>>),
-    Peer(PeerId),
+    Peer {
+        from: PeerId,
+        /// How many had expired so long ago that an honest node would not have sent them.
+        expired: u64,
+    },
 }
 
 impl Part {

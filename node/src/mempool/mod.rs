@@ -20,7 +20,7 @@ mod tests;
 mod waiters;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -41,11 +41,12 @@ use crate::application::publish::CommittedBlock;
 use crate::application::reader::LedgerReader;
 use crate::application::timings::Timings;
 use crate::clock::Clock;
+use crate::conduct::{Conduct, Offence};
 use crate::limits;
 use crate::storage::StorageError;
 use admit::Work;
 pub use peers::GossipOutcome;
-use peers::Peers;
+use peers::{Peers, Sender};
 use pool::{BlockRoom, Pool, PoolBounds, PoolError};
 use queue::{Job, Queue, QueueError, Source};
 pub use waiters::Committed;
@@ -194,6 +195,8 @@ struct Shared {
     pool: Mutex<Pool>,
     waiters: Mutex<Waiters>,
     peers: Mutex<Peers>,
+    /// Whose peers are whose, and where what they do in vain is kept account of; unset where there is no network.
+    conduct: OnceLock<Conduct>,
     queue: Queue<Work>,
     outgoing: mpsc::Sender<Bytes>,
     work: watch::Sender<usize>,
@@ -227,12 +230,31 @@ impl Mempool {
             pool: Mutex::new(Pool::new(bounds)),
             waiters: Mutex::default(),
             peers: Mutex::default(),
+            conduct: OnceLock::new(),
             queue: Queue::new(),
             outgoing,
             work: watch::Sender::new(0),
             counters: Counters::default(),
         };
         (Self { shared: Arc::new(shared) }, batches)
+    }
+
+    /// From now on peers count as their institutions, and what they send in vain stands in the book of conduct.
+    pub fn set_conduct(&self, conduct: Conduct) {
+        // A second call would be a mistake of the wiring; the first book stays.
+        let _ = self.shared.conduct.set(conduct);
+    }
+
+    /// Who a peer counts as.
+    fn sender(&self, peer: PeerId) -> Sender {
+        let institution = self.shared.conduct.get().and_then(|conduct| conduct.institution(&peer));
+        institution.map_or(Sender::Peer(peer), Sender::Institution)
+    }
+
+    fn refused(&self, peer: PeerId, offence: Offence, count: u64) {
+        if let Some(conduct) = self.shared.conduct.get() {
+            conduct.refused_times(peer, offence, count);
+        }
     }
 
     /// Starts the threads that verify; they end after [`Mempool::stop`].
@@ -289,15 +311,17 @@ impl Mempool {
     /// Takes a batch from a peer.
     pub fn gossip(&self, from: PeerId, bytes: Bytes) -> GossipOutcome {
         let now_ms = self.shared.clock.now_ms();
-        let outcome = self.peers().admit(from, now_ms);
+        let sender = self.sender(from);
+        let outcome = self.peers().admit(&sender, now_ms);
         if outcome != GossipOutcome::Queued {
             return outcome;
         }
         // How many it has is only known once it is decoded; an average transaction has a few hundred bytes.
         let transactions = bytes.len() / 512 + 1;
-        let job = Job { source: Source::Peer(from), work: Work::Gossiped { from, bytes }, transactions };
+        let job =
+            Job { source: Source::Peer(sender.clone()), work: Work::Gossiped { from, bytes }, transactions };
         let Err(error) = self.shared.queue.push(job) else { return GossipOutcome::Queued };
-        self.peers().done(from, 0, now_ms);
+        self.peers().done(&sender, 0, now_ms);
         match error {
             QueueError::SourceFull => GossipOutcome::PeerBusy,
             QueueError::Full => GossipOutcome::NodeBusy,
@@ -306,7 +330,7 @@ impl Mempool {
 
     /// [`Mempool::gossip`] on the caller's thread, without workers.
     pub fn gossip_now(&self, from: PeerId, bytes: Bytes) -> GossipOutcome {
-        let outcome = self.peers().admit(from, self.shared.clock.now_ms());
+        let outcome = self.peers().admit(&self.sender(from), self.shared.clock.now_ms());
         if outcome == GossipOutcome::Queued {
             self.process(vec![Work::Gossiped { from, bytes }]);
         }

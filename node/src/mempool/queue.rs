@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use libp2p::PeerId;
 use yilian_spec::id::InstitutionId;
 
 use crate::limits;
@@ -18,7 +17,7 @@ pub(super) enum Source {
     /// Callers of this institution.
     Institution(InstitutionId),
     /// A peer.
-    Peer(PeerId),
+    Peer(Sender),
 }
 
 /// Something that waits, with how many transactions it has.

@@ -1,15 +1,18 @@
 //! The mempool: bounds, fairness, repeats, expiry, waiting, gossip; and the pure pool against a plain model.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use libp2p::PeerId;
 use proptest::prelude::*;
+use tokio::sync::watch;
 use yilian_spec::codec;
 use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::Role;
+use yilian_spec::signature::SecretKey;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{CheckedTransaction, Transaction};
 use yilian_spec::validation::contextual::ContextualError;
@@ -17,7 +20,10 @@ use yilian_spec::validation::semantic::{self, SemanticError};
 
 use super::pool::{BlockRoom, Pool, PoolBounds, PoolError};
 use super::{Admission, GossipOutcome, Rejection, SubmitError, WaitOutcome};
+use crate::clock::Clock;
+use crate::conduct::{Conduct, Offence};
 use crate::limits;
+use crate::members::Members;
 use crate::test_world::{
     GENESIS_MS, TestNode, genesis, member, secret, temporary, transaction, transaction_at,
 };
@@ -191,6 +197,48 @@ fn a_peer_that_connects_is_greeted_with_what_waits_whoever_submitted_it() {
     assert_eq!(other.mempool.submit_now(vec![transaction(1, 1)]), [Ok(Admission::Pending)]);
     other.mempool.maintain();
     assert_eq!(other.batches.try_recv().unwrap(), batch);
+}
+
+#[test]
+fn what_has_expired_or_is_of_nobody_counts_against_the_institution_that_sends_it() {
+    let dir = temporary();
+    let node = TestNode::open(dir.path(), 0);
+    let institution = InstitutionId::new("rude-hospital").unwrap();
+    let [first, second, honest] = [PeerId::random(), PeerId::random(), PeerId::random()];
+    let other = InstitutionId::new("honest-hospital").unwrap();
+    let members = Members::of([(first, institution.clone()), (second, institution), (honest, other)]);
+    let watch = watch::channel(Arc::new(members)).1;
+    let conduct = Conduct::new(watch, Arc::clone(&node.clock) as Arc<dyn Clock>);
+    node.mempool.set_conduct(conduct.clone());
+    let half = limits::GOSSIP_INVALID_MAX / 2;
+    let stranger = SecretKey::from_seed(&[0xee; 32]);
+    let of_nobody = |number| {
+        let mut body = transaction(1, number).body;
+        body.author = stranger.public_key();
+        body.sign(&stranger)
+    };
+    let batch = |transactions: Vec<Transaction>| Bytes::from(codec::encode(&transactions));
+    assert_eq!(
+        node.mempool.gossip_now(first, batch((0..half).map(of_nobody).collect())),
+        GossipOutcome::Queued
+    );
+    let expired: Vec<Transaction> = (0..half).map(|number| transaction(1, number)).collect();
+    let expires = expired[0].body.expires;
+    node.clock.set(expires.0 + limits::GOSSIP_EXPIRED_GRACE_MS);
+    // Time has forgiven the first half; twice the other half is too much, whichever of its nodes sends it.
+    assert_eq!(node.mempool.gossip_now(second, batch(expired.clone())), GossipOutcome::Queued);
+    assert_eq!(node.mempool.gossip_now(first, batch(expired.clone())), GossipOutcome::Queued);
+    assert_eq!(node.mempool.gossip_now(second, batch(expired.clone())), GossipOutcome::Muted);
+    assert_eq!(node.mempool.gossip_now(honest, batch(Vec::new())), GossipOutcome::Queued);
+    assert_eq!(node.mempool.pending(), 0);
+    let refused: BTreeMap<Offence, u64> = conduct
+        .report()
+        .iter()
+        .flat_map(|account| &account.refused)
+        .map(|row| (row.offence, row.count))
+        .collect();
+    let half = u64::from(half);
+    assert_eq!(refused, [(Offence::ExpiredTransaction, 2 * half), (Offence::UnknownAuthor, half)].into());
 }
 
 #[test]
