@@ -48,7 +48,7 @@ use crate::config::Config;
 use crate::consensus::{self, Consensus, ConsensusSetup, ConsensusStatus, Phase};
 use crate::control::{self, Controlled};
 use crate::health::{Gathered, HealthMonitor};
-use crate::home::{Home, HomeLock};
+use crate::home::{Home, HomeLock, private};
 use crate::limits;
 use crate::measures;
 use crate::members::roll::{self, Roll};
@@ -114,6 +114,7 @@ impl Node {
     /// Whatever keeps it from running, with the remedy.
     pub async fn start(home: &Home) -> Result<Self> {
         let lock = home.lock()?;
+        home.close_to_others()?;
         let config = &home.config;
         let validator_key = home.validator_key()?;
         let holder = validator_key.as_ref().map(|key| key.public_key());
@@ -298,7 +299,7 @@ fn open_store(home: &Home) -> Result<Arc<Store>> {
     let config = &home.config;
     let genesis = home.genesis()?;
     let directory = home.ledger_directory();
-    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    private::make_directory(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let options = StorageOptions {
         block_cache_bytes: config.storage.cache_mib << 20,
         write_buffers_bytes: config.storage.write_buffer_mib << 20,

@@ -14,7 +14,7 @@ use yilian_spec::signature::{PublicKey, SecretKey};
 
 use super::HomeArgument;
 use crate::config::{COMMENTED_DEFAULT, Config, FILE_NAME};
-use crate::home::{Home, read_genesis};
+use crate::home::{Home, private, read_genesis};
 use crate::network::{NodeIdentity, peer_id_of_ed25519};
 use crate::voting;
 
@@ -50,7 +50,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let path = &arguments.home.home;
-    std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+    private::make_directory(path).with_context(|| format!("cannot make {}", path.display()))?;
     let mut made = Vec::new();
     let key_path = path.join(VALIDATOR_KEY);
     let mut validator = None;

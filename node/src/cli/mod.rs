@@ -16,6 +16,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::home::private;
+
 /// A node of a Yilian ledger.
 #[derive(Debug, Parser)]
 #[command(name = "yilian-node", version, max_term_width = 100, after_help = EXAMPLE)]
@@ -76,6 +78,7 @@ pub struct HomeArgument {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    private::keep_new_files_private();
     match dispatch(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {

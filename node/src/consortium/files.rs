@@ -29,6 +29,7 @@ use super::member::{CONSORTIUM, INSTITUTIONS, Member};
 use super::process::free_ports;
 use super::stagger::stagger_days;
 use crate::config::Config;
+use crate::home::private;
 use crate::network::{NodeIdentity, PeerAddress};
 use crate::voting;
 
@@ -125,7 +126,7 @@ impl ConsortiumFiles {
 /// # Errors
 /// When a file cannot be written or no port is free.
 pub fn create(directory: &Path, options: &Options) -> Result<ConsortiumFiles> {
-    std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    private::make_directory(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let ports = free_ports(2 * INSTITUTIONS.len())?;
     let members: Vec<MemberFiles> = INSTITUTIONS
         .iter()
@@ -144,7 +145,7 @@ pub fn create(directory: &Path, options: &Options) -> Result<ConsortiumFiles> {
         write_home(member, INSTITUTIONS[position].validates, network, &genesis, options, &passphrase)?;
         write_client_keys(directory, member, &passphrase)?;
     }
-    std::fs::write(directory.join("passphrase"), PASSPHRASE)?;
+    durable::create(&directory.join("passphrase"), PASSPHRASE.as_bytes())?;
     write_json(&directory.join("genesis.json"), &genesis)?;
     let checkpoint = directory.join("checkpoint.json");
     write_json(&checkpoint, &Checkpoint::of_genesis(&genesis))?;
@@ -238,7 +239,7 @@ fn write_home(
     options: &Options,
     passphrase: &SecretString,
 ) -> Result<()> {
-    std::fs::create_dir_all(&member.home)?;
+    private::make_directory(&member.home)?;
     let own = identity(member)?.peer_id();
     let mut config = Config::default();
     config.network.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -256,14 +257,14 @@ fn write_home(
     }
     config.check()?;
     std::fs::write(member.home.join("config.toml"), toml::to_string(&config)?)?;
-    std::fs::write(member.home.join("passphrase"), PASSPHRASE)?;
+    durable::create(&member.home.join("passphrase"), PASSPHRASE.as_bytes())?;
     durable::create(&member.home.join("network.key"), hex::encode(*member.network.seed()).as_bytes())?;
     write_json(&member.home.join("genesis.json"), genesis)
 }
 
 fn write_client_keys(directory: &Path, member: &MemberFiles, passphrase: &SecretString) -> Result<()> {
     let keys = directory.join("keys").join(member.id.as_str());
-    std::fs::create_dir_all(&keys)?;
+    private::make_directory(&keys)?;
     for (role, secret) in &member.secrets {
         let key = Key { institution: member.id.clone(), role: *role, secret: secret.clone() };
         key.create(&directory.join(key_path(&member.id, *role)), passphrase, WorkFactor::TESTS_ONLY)?;

@@ -1,5 +1,7 @@
 //! A node's home: its configuration, keys, genesis and data, used by one process at a time.
 
+pub mod private;
+
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -62,6 +64,14 @@ pub enum HomeError {
         /// What the reader says.
         reason: String,
     },
+    /// Others may read the home, and that cannot be changed.
+    #[error("{} is open to others and cannot be closed to them ({source}): run the node as its owner, or `chmod -R go= {}`", path.display(), path.display())]
+    OpenToOthers {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The ledger or what belongs to it cannot be read.
     #[error("{0}")]
     Ledger(String),
@@ -112,6 +122,29 @@ impl Home {
             Err(TryLockError::WouldBlock) => Err(HomeError::InUse { home: self.path.clone() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
+    }
+
+    /// Closes the home and its data to others than their owner; says so where they were open.
+    ///
+    /// # Errors
+    /// [`HomeError::OpenToOthers`] when the system refuses.
+    pub fn close_to_others(&self) -> Result<(), HomeError> {
+        // The data may lie elsewhere.
+        for path in [self.path.clone(), self.path.join(&self.config.node.data)] {
+            let closed = match private::close_to_others(&path) {
+                Ok(closed) => closed,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+                Err(source) => return Err(HomeError::OpenToOthers { path, source }),
+            };
+            if closed > 0 {
+                tracing::warn!(
+                    closed,
+                    "{} was open to others; from now on it is its owner's alone",
+                    path.display()
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Where the database is.
