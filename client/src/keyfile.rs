@@ -1,6 +1,8 @@
-//! Secret keys at rest: one key a file, sealed under a passphrase. Used by the client and by the node.
+//! Secret keys at rest: one key a file, sealed under a passphrase. Made and read by the client and by the node alike.
 //!
-//! Inside the seal is one JSON object, `{"format":"yilian key v1","institution":…,"role":…,"public_key":…,
+//! The seal is the age format with a passphrase, so `age -d` opens it. A node's key (role `node`) may also lie without a
+//! seal, because a node must start when nobody is there; its file is its owner's alone (mode 0600). The content is one
+//! JSON object, `{"format":"yilian key v1","institution":…,"role":…,"public_key":…,
 //! "secret_seed":…}`, keys as lower-case hexadecimal. The institution and the role say what the key was made for;
 //! what it may do is what the ledger says.
 
@@ -65,6 +67,14 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
+    /// A key that is no node's lies open.
+    #[error("{}: a key of role {role:?} must be sealed under a passphrase, only a node's may lie open", path.display())]
+    MustBeSealed {
+        /// The file.
+        path: PathBuf,
+        /// The key's role.
+        role: Role,
+    },
     /// The operating system gave no randomness.
     #[error("the operating system gave no random bytes: {0}")]
     Randomness(#[from] rand::rngs::SysError),
@@ -98,7 +108,7 @@ impl Key {
         Ok(Self { institution, role, secret: SecretKey::from_seed(&seed) })
     }
 
-    /// Writes the key to a new file that only its owner may read, durably.
+    /// Writes the key to a new file that only its owner may read, durably, sealed under a passphrase.
     ///
     /// # Errors
     /// [`FileError::Exists`] when there is a file of that name: a key is never overwritten.
@@ -108,6 +118,24 @@ impl Key {
         passphrase: &SecretString,
         work: WorkFactor,
     ) -> Result<(), KeyFileError> {
+        let sealed = sealed::seal(&self.content(), passphrase, work)
+            .map_err(|source| KeyFileError::Seal { path: path.to_owned(), source })?;
+        Ok(durable::create(path, &sealed)?)
+    }
+
+    /// Writes a node's key to a new file that only its owner may read, durably, without a seal: a node must be able to
+    /// start when nobody is there.
+    ///
+    /// # Errors
+    /// [`KeyFileError::MustBeSealed`] for another role; [`FileError::Exists`] when there is a file of that name.
+    pub fn create_unsealed(&self, path: &Path) -> Result<(), KeyFileError> {
+        if self.role != Role::Node {
+            return Err(KeyFileError::MustBeSealed { path: path.to_owned(), role: self.role });
+        }
+        Ok(durable::create(path, &self.content())?)
+    }
+
+    fn content(&self) -> Zeroizing<Vec<u8>> {
         let content = Content {
             format: FORMAT.to_owned(),
             institution: self.institution.clone(),
@@ -115,11 +143,31 @@ impl Key {
             public_key: self.secret.public_key(),
             secret_seed: hex::encode(*self.secret.seed()),
         };
-        let json =
+        let mut json =
             Zeroizing::new(serde_json::to_vec(&content).expect("a struct of names and strings is JSON"));
-        let sealed = sealed::seal(&json, passphrase, work)
-            .map_err(|source| KeyFileError::Seal { path: path.to_owned(), source })?;
-        Ok(durable::create(path, &sealed)?)
+        json.push(b'\n');
+        json
+    }
+
+    /// Reads a key file that is sealed, with the passphrase that is asked for then, or one of a node that is not.
+    ///
+    /// # Errors
+    /// As [`Key::open`]; [`KeyFileError::MustBeSealed`] when a key of another role is not sealed; and why there is no
+    /// passphrase.
+    pub fn read<E: From<KeyFileError>>(
+        path: &Path,
+        passphrase: impl FnOnce() -> Result<SecretString, E>,
+    ) -> Result<Opened, E> {
+        let bytes = Zeroizing::new(durable::read(path, FILE_BYTES_MAX).map_err(KeyFileError::from)?);
+        // The age format begins with its own name.
+        if bytes.first() != Some(&b'{') {
+            return Ok(Self::open(path, &passphrase()?)?);
+        }
+        let key = Self::parse(path, &bytes)?;
+        if key.role != Role::Node {
+            return Err(KeyFileError::MustBeSealed { path: path.to_owned(), role: key.role }.into());
+        }
+        Ok(Opened { key, warning: durable::open_to_others(path) })
     }
 
     /// Reads a key file.
@@ -130,8 +178,12 @@ impl Key {
         let sealed = durable::read(path, FILE_BYTES_MAX)?;
         let json = sealed::open(&sealed, passphrase)
             .map_err(|source| KeyFileError::Seal { path: path.to_owned(), source })?;
+        Ok(Opened { key: Self::parse(path, &json)?, warning: durable::open_to_others(path) })
+    }
+
+    fn parse(path: &Path, json: &[u8]) -> Result<Self, KeyFileError> {
         let not_a_key = || KeyFileError::NotAKey { path: path.to_owned() };
-        let content: Content = serde_json::from_slice(&json).map_err(|_| not_a_key())?;
+        let content: Content = serde_json::from_slice(json).map_err(|_| not_a_key())?;
         if content.format != FORMAT {
             return Err(not_a_key());
         }
@@ -141,7 +193,6 @@ impl Key {
         if secret.public_key() != content.public_key {
             return Err(KeyFileError::PublicKey { path: path.to_owned() });
         }
-        let key = Self { institution: content.institution.clone(), role: content.role, secret };
-        Ok(Opened { key, warning: durable::open_to_others(path) })
+        Ok(Self { institution: content.institution.clone(), role: content.role, secret })
     }
 }

@@ -1,6 +1,7 @@
 //! Where a passphrase comes from: a file, an environment variable, or a prompt at the terminal.
 
 use crate::durable;
+use age::secrecy::ExposeSecret as _;
 pub use age::secrecy::SecretString;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,6 +9,8 @@ use zeroize::Zeroizing;
 
 /// Most bytes of a passphrase.
 pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
+/// Fewest characters of a passphrase that something new is sealed under.
+pub const PASSPHRASE_CHARACTERS_MIN: usize = 12;
 
 /// Where to take a passphrase from. As text: `file:PATH`, `env:NAME`, or `prompt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,11 @@ pub enum PassphraseError {
     /// Nothing was given.
     #[error("the passphrase is empty")]
     Empty,
+    /// It is too easily guessed.
+    #[error(
+        "the passphrase has fewer than {PASSPHRASE_CHARACTERS_MIN} characters: choose a longer one, such as five random words"
+    )]
+    TooShort,
     /// It is longer than the bound.
     #[error("the passphrase has more than {PASSPHRASE_BYTES_MAX} bytes")]
     TooLong,
@@ -100,6 +108,18 @@ pub fn passphrase(source: &PassphraseSource) -> Result<SecretString, PassphraseE
     };
     check(&text)?;
     Ok(SecretString::from(text.as_str()))
+}
+
+/// Takes the passphrase for something new from its source: it must be long enough to stand guesses.
+///
+/// # Errors
+/// As [`passphrase`]; [`PassphraseError::TooShort`].
+pub fn new_passphrase(source: &PassphraseSource) -> Result<SecretString, PassphraseError> {
+    let text = passphrase(source)?;
+    if text.expose_secret().chars().count() < PASSPHRASE_CHARACTERS_MIN {
+        return Err(PassphraseError::TooShort);
+    }
+    Ok(text)
 }
 
 fn check(text: &str) -> Result<(), PassphraseError> {

@@ -15,7 +15,6 @@
 
 use yilian_spec::height::Height;
 use yilian_spec::membership::{KeyRecord, Role};
-use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::StateKey;
 
 use crate::consensus::vote_log::{self, VoteLog};
@@ -116,11 +115,10 @@ pub fn inspect(home: &Home, progress: impl FnMut(Height, Height)) -> Result<Insp
 
 /// Whether the network key can be read, and is one of those that the ledger names.
 fn network_key(home: &Home, has_ledger: bool) -> Result<(), String> {
-    let seed = home.network_seed().map_err(|error| error.to_string())?;
+    let key = home.network_key().map_err(|error| error.to_string())?.secret.public_key();
     if !has_ledger {
         return Ok(());
     }
-    let key = SecretKey::from_seed(&seed).public_key();
     let named = Store::open_read_only(&home.ledger_directory(), StorageOptions::default())
         .and_then(|store| store.state_record::<KeyRecord>(&StateKey::Key(key)));
     let path = home.path.join(&home.config.node.network_key);

@@ -35,7 +35,7 @@ use bytes::Bytes;
 use libp2p::PeerId;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::signature::PublicKey;
 
 use crate::abstaining::Abstaining;
 use crate::api::server::{ApiServer, ListenOptions};
@@ -118,9 +118,9 @@ impl Node {
         let config = &home.config;
         let validator_key = home.validator_key()?;
         let holder = validator_key.as_ref().map(|key| key.public_key());
-        let seed = home.network_seed()?;
-        let node_key = SecretKey::from_seed(&seed).public_key();
-        let identity = NodeIdentity::from_ed25519_seed(*seed).context("the network key")?;
+        let network_key = home.network_key()?.secret;
+        let node_key = network_key.public_key();
+        let identity = NodeIdentity::from_ed25519_seed(*network_key.seed()).context("the network key")?;
         let store = open_store(home)?;
         let abstention = match &validator_key {
             Some(_) => voting::at_start(home, store.tables().tip()?.0)?,

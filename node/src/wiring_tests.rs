@@ -59,7 +59,9 @@ fn make_home(path: &Path) -> Home {
     let write = |name: &str, text: String| std::fs::write(path.join(name), text).unwrap();
     write("config.toml", toml::to_string(&config).unwrap());
     write("passphrase", format!("{PASSPHRASE}\n"));
-    write("network.key", hex::encode(*network.seed()));
+    Key { institution: institution.clone(), role: Role::Node, secret: network }
+        .create_unsealed(&path.join("network.key"))
+        .unwrap();
     write("genesis.json", serde_json::to_string(&genesis).unwrap());
     Key { institution, role: Role::Validator, secret: validator }
         .create(&path.join("validator.key"), &SecretString::from(PASSPHRASE), WorkFactor::TESTS_ONLY)
@@ -115,7 +117,7 @@ fn what_is_wrong_with_a_home_is_named() {
     std::fs::write(home.path.join("passphrase"), "wrong").unwrap();
     assert!(matches!(home.validator_key(), Err(HomeError::ValidatorKey(_))));
     std::fs::write(home.path.join("network.key"), "zz").unwrap();
-    assert!(matches!(home.network_seed(), Err(HomeError::NetworkKey { .. })));
+    assert!(matches!(home.network_key(), Err(HomeError::NetworkKey(_))));
     std::fs::write(home.path.join("genesis.json"), "{}").unwrap();
     assert!(matches!(home.genesis(), Err(HomeError::GenesisForm { .. })));
     assert!(Home::open(directory.path()).unwrap_err().to_string().contains("yilian-node init"));

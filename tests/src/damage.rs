@@ -145,7 +145,7 @@ fn inspect(home: &Path) -> Result<(Vec<String>, String)> {
         return Ok((complaints, String::new()));
     }
     let key = home.validator_key()?.map(|key| key.public_key().to_string());
-    let network = Sha256::digest(*home.network_seed()?);
+    let network = Sha256::digest(*home.network_key()?.secret.seed());
     let rows = match &found.ledger {
         Ok(Some(_)) => rows(&home.ledger_directory())?,
         _ => "no ledger".to_owned(),

@@ -10,7 +10,7 @@ use yilian_client::passphrase::{self, PassphraseSource};
 use yilian_client::sealed::WorkFactor;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::Role;
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::signature::PublicKey;
 
 use super::HomeArgument;
 use crate::config::{COMMENTED_DEFAULT, Config, FILE_NAME};
@@ -31,7 +31,7 @@ It prints the public keys and the peer id that the genesis and the peers need.")
 pub(super) struct Arguments {
     #[command(flatten)]
     home: HomeArgument,
-    /// The institution whose node this is; needed with --validator.
+    /// The institution whose node this is; needed where keys are made.
     #[arg(long, value_name = "SLUG")]
     institution: Option<InstitutionId>,
     /// Make a validator's key, sealed under a passphrase.
@@ -66,8 +66,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let home = Home::open(path)?;
     let network_path = path.join(&home.config.node.network_key);
     if !network_path.exists() {
-        let seed = Key::generate(InstitutionId::new("new-node").expect("a slug"), Role::Node)?.secret.seed();
-        durable::create(&network_path, format!("{}\n", hex::encode(*seed)).as_bytes())?;
+        let institution = arguments.institution.clone();
+        let institution = institution.context("give --institution: the node's keys are made for it")?;
+        Key::generate(institution, Role::Node)?.create_unsealed(&network_path)?;
         made.push("network.key");
     }
     let mut chain_id = None;
@@ -78,9 +79,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         chain_id = Some(genesis.chain_id());
         made.push("genesis.json");
     }
-    let seed = home.network_seed()?;
-    let network = SecretKey::from_seed(&seed).public_key();
-    let peer = NodeIdentity::from_ed25519_seed(*seed)?.peer_id();
+    let network = home.network_key()?.secret;
+    let peer = NodeIdentity::from_ed25519_seed(*network.seed())?.peer_id();
+    let network = network.public_key();
     debug_assert_eq!(peer_id_of_ed25519(&network.0).ok(), Some(peer), "one key, one peer id");
     if arguments.json {
         let report = serde_json::json!({
@@ -118,7 +119,7 @@ fn make_validator_key(path: &Path, institution: InstitutionId, source: &str) -> 
         },
         source => source,
     };
-    let passphrase = passphrase::passphrase(&source)
+    let passphrase = passphrase::new_passphrase(&source)
         .context("the validator's key is sealed under a passphrase (--passphrase)")?;
     let key = Key::generate(institution, Role::Validator)?;
     key.create(path, &passphrase, WorkFactor::PRODUCTION)?;

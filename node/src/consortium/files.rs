@@ -258,7 +258,8 @@ fn write_home(
     config.check()?;
     std::fs::write(member.home.join("config.toml"), toml::to_string(&config)?)?;
     durable::create(&member.home.join("passphrase"), PASSPHRASE.as_bytes())?;
-    durable::create(&member.home.join("network.key"), hex::encode(*member.network.seed()).as_bytes())?;
+    let key = Key { institution: member.id.clone(), role: Role::Node, secret: member.network.clone() };
+    key.create_unsealed(&member.home.join("network.key"))?;
     write_json(&member.home.join("genesis.json"), genesis)
 }
 

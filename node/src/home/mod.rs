@@ -11,8 +11,8 @@ use yilian_client::keyfile::{Key, KeyFileError};
 use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
 use yilian_spec::genesis::{Genesis, GenesisError};
 use yilian_spec::limits::GENESIS_BYTES_MAX;
+use yilian_spec::membership::Role;
 use yilian_spec::signature::SecretKey;
-use zeroize::Zeroizing;
 
 use crate::config::{Config, ConfigError};
 
@@ -44,17 +44,22 @@ pub enum HomeError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The network key's file holds something else.
-    #[error("{} is not a network key: it must hold 64 hexadecimal digits; `yilian-node init` makes one", path.display())]
-    NetworkKey {
+    /// The network key cannot be used.
+    #[error("the network key: {0}; `yilian-node init` makes one")]
+    NetworkKey(#[from] KeyFileError),
+    /// The network key was made for something else.
+    #[error("{}: a key of role {role:?} is no network key: `yilian-node init` makes one, or `yilian key generate --role node`", path.display())]
+    NotANodeKey {
         /// The file.
         path: PathBuf,
+        /// What it was made for.
+        role: Role,
     },
     /// The validator's key cannot be opened.
     #[error("the validator's key: {0}")]
-    ValidatorKey(#[from] KeyFileError),
+    ValidatorKey(KeyFileError),
     /// There is no passphrase.
-    #[error("the validator's key needs its passphrase: {0} (node.passphrase says where it comes from)")]
+    #[error("a key of the node needs its passphrase: {0} (node.passphrase says where it comes from)")]
     Passphrase(#[from] PassphraseError),
     /// The genesis cannot be read.
     #[error("{} is not a genesis: {reason}", path.display())]
@@ -165,20 +170,33 @@ impl Home {
         read_genesis(&self.path.join(&self.config.node.genesis))
     }
 
-    /// The seed of the key by which peers know this node.
+    /// The key by which peers know this node.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn network_seed(&self) -> Result<Zeroizing<[u8; 32]>, HomeError> {
-        let path = self.path.join(&self.config.node.network_key);
-        let text = Zeroizing::new(durable::read(&path, 128)?);
-        let mut seed = Zeroizing::new([0; 32]);
-        hex::decode_to_slice(text.trim_ascii(), &mut *seed)
-            .map_err(|_| HomeError::NetworkKey { path: path.clone() })?;
-        if let Some(warning) = durable::open_to_others(&path) {
+    pub fn network_key(&self) -> Result<Key, HomeError> {
+        self.read_node_key(&self.network_key_file())
+    }
+
+    /// Where the key lies by which peers know this node.
+    pub fn network_key_file(&self) -> PathBuf {
+        self.path.join(&self.config.node.network_key)
+    }
+
+    /// The key of a node in one of the home's files.
+    ///
+    /// # Errors
+    /// When it cannot be read, or was made for something else.
+    pub fn read_node_key(&self, path: &Path) -> Result<Key, HomeError> {
+        let opened =
+            Key::read::<HomeError>(path, || Ok(passphrase::passphrase(&self.passphrase_source(path)?)?))?;
+        if let Some(warning) = opened.warning {
             tracing::warn!("{warning}");
         }
-        Ok(seed)
+        if opened.key.role != Role::Node {
+            return Err(HomeError::NotANodeKey { path: path.to_owned(), role: opened.key.role });
+        }
+        Ok(opened.key)
     }
 
     /// The key that signs votes; `None` on an observer.
@@ -191,7 +209,7 @@ impl Home {
         }
         let path = self.path.join(&self.config.node.validator_key);
         let source = self.passphrase_source(&path)?;
-        let opened = Key::open(&path, &passphrase::passphrase(&source)?)?;
+        let opened = Key::open(&path, &passphrase::passphrase(&source)?).map_err(HomeError::ValidatorKey)?;
         if let Some(warning) = opened.warning {
             tracing::warn!("{warning}");
         }

@@ -104,8 +104,10 @@ impl Context {
     /// # Errors
     /// When it cannot be read or its passphrase is wrong.
     pub fn open_key(&self, path: &Path) -> Result<Key, Failure> {
-        let source = self.passphrase_source(&path.display().to_string(), false)?;
-        let opened = Key::open(path, &passphrase::passphrase(&source)?)?;
+        let opened = Key::read::<Failure>(path, || {
+            let source = self.passphrase_source(&path.display().to_string(), false)?;
+            Ok(passphrase::passphrase(&source)?)
+        })?;
         if let Some(warning) = opened.warning {
             eprintln!("warning: {warning}");
         }

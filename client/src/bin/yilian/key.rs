@@ -17,7 +17,7 @@ use yilian_spec::operation::Operation;
 use yilian_spec::operation::membership::{
     RegisterKey, RevocationReason, RevokeKey, RotateKey, possession_bytes,
 };
-use yilian_spec::signature::{PublicKey, Signature};
+use yilian_spec::signature::{self, PublicKey, Signature};
 use yilian_spec::state::key::StateKey;
 
 use crate::arguments::WindowArguments;
@@ -51,9 +51,20 @@ pub enum KeyCommand {
         /// The file, or the public key in hexadecimal.
         key: String,
     },
-    /// Register the key of a file for one's institution. By an administrator.
+    /// Print the bytes, in hexadecimal, that a key in a device signs (Ed25519) before it can be registered.
     #[command(
-        after_help = "Example:\n  yilian key register gateway.key --role access-gateway --expires +365d"
+        after_help = "Example:\n  yilian key challenge \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --role node"
+    )]
+    Challenge {
+        /// The device's public key.
+        key: PublicKey,
+        /// What it will be registered for.
+        #[arg(long, value_parser = parse::code::<Role>)]
+        role: Role,
+    },
+    /// Register a key for one's institution: that of a file, or that of a device. By an administrator.
+    #[command(
+        after_help = "Examples:\n  yilian key register gateway.key --role access-gateway --expires +365d\n  yilian key register --role node --expires +365d \\\n    --public-key 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --possession SIGNATURE"
     )]
     Register {
         /// What it may do.
@@ -96,7 +107,14 @@ pub enum KeyCommand {
 #[derive(Debug, Args)]
 pub struct NewKey {
     /// The new key's file.
-    file: PathBuf,
+    #[arg(required_unless_present = "public_key")]
+    file: Option<PathBuf>,
+    /// Instead of a file: the public half of a key that stays in its device.
+    #[arg(long, value_name = "KEY", requires = "possession", conflicts_with = "file")]
+    public_key: Option<PublicKey>,
+    /// With --public-key: the device's signature over the bytes that `yilian key challenge` prints.
+    #[arg(long, value_name = "SIGNATURE", requires = "public_key")]
+    possession: Option<Signature>,
     #[command(flatten)]
     window: WindowArguments,
 }
@@ -113,9 +131,10 @@ impl KeyCommand {
                 Ok(key) => show(context, key).await,
                 Err(_) => show_file(context, Path::new(&key)),
             },
+            Self::Challenge { key, role } => challenge(context, key, role).await,
             Self::Register { role, new } => {
                 let client = context.client(Some(Role::Administrator)).await?;
-                let (key, possession) = possess(context, &client, &new.file, role)?;
+                let (key, possession) = possess(context, &client, &new, role)?;
                 let window = new.window.window()?;
                 let register = RegisterKey { key, role, window, possession };
                 submit_with(context, &client, vec![Operation::RegisterKey(register)]).await
@@ -123,7 +142,7 @@ impl KeyCommand {
             Self::Rotate { old, new } => {
                 let client = context.client(Some(Role::Administrator)).await?;
                 let role = client.record::<KeyRecord>(&StateKey::Key(old), "key").await?.value.role;
-                let (new_key, possession) = possess(context, &client, &new.file, role)?;
+                let (new_key, possession) = possess(context, &client, &new, role)?;
                 let window = new.window.window()?;
                 let rotate = RotateKey { old_key: old, new_key, window, possession };
                 submit_with(context, &client, vec![Operation::RotateKey(rotate)]).await
@@ -140,7 +159,7 @@ fn generate(context: &Context, role: Role, out: &Path) -> Outcome {
     let institution = context.institution()?;
     let source = context.passphrase_source(&out.display().to_string(), true)?;
     let key = Key::generate(institution, role)?;
-    key.create(out, &passphrase::passphrase(&source)?, WorkFactor::PRODUCTION)?;
+    key.create(out, &passphrase::new_passphrase(&source)?, WorkFactor::PRODUCTION)?;
     print_key(context, out, &key);
     Ok(exit::OK)
 }
@@ -167,18 +186,42 @@ fn print_key(context: &Context, file: &Path, key: &Key) {
     }
 }
 
-/// The key of a file, and its signature that shows that the file's owner holds it.
+/// The new key, and its signature that shows that its owner holds it.
 fn possess(
     context: &Context,
     client: &Client,
-    file: &Path,
+    new: &NewKey,
     role: Role,
 ) -> Result<(PublicKey, Signature), Failure> {
-    let key = context.open_key(file)?;
     let institution = client.institution().cloned().map_or_else(|| context.institution(), Ok)?;
-    let public_key = key.secret.public_key();
-    let bytes = possession_bytes(client.chain_id(), &institution, role, public_key);
-    Ok((public_key, key.secret.sign(&bytes)))
+    let bytes = |key| possession_bytes(client.chain_id(), &institution, role, key);
+    match (&new.file, new.public_key, new.possession) {
+        (Some(file), ..) => {
+            let key = context.open_key(file)?;
+            let public_key = key.secret.public_key();
+            Ok((public_key, key.secret.sign(&bytes(public_key))))
+        }
+        (None, Some(key), Some(possession)) if signature::verify(&key, &bytes(key), &possession).is_ok() => {
+            Ok((key, possession))
+        }
+        (None, Some(key), Some(_)) => Err(Failure::Usage(format!(
+            "the proof of possession does not verify: let the device sign what `yilian key challenge {key} --role {}` prints",
+            output::name(&role)
+        ))),
+        (None, ..) => Err(Failure::Usage("give the key's FILE, or --public-key and --possession".to_owned())),
+    }
+}
+
+/// Prints what a device signs to show that it holds a key.
+async fn challenge(context: &Context, key: PublicKey, role: Role) -> Outcome {
+    let client = context.keyless_client().await?;
+    let bytes = hex::encode(possession_bytes(client.chain_id(), &context.institution()?, role, key));
+    if context.json() {
+        output::print_json(&json!({ "public_key": key, "role": role, "bytes": bytes }));
+    } else {
+        output::print_line(&bytes);
+    }
+    Ok(exit::OK)
 }
 
 async fn show(context: &Context, key: PublicKey) -> Outcome {

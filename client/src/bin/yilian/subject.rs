@@ -97,7 +97,7 @@ impl SubjectCommand {
 fn create(context: &Context) -> Result<(), Failure> {
     let path = context.subjects_path()?;
     let source = context.passphrase_source(&path.display().to_string(), true)?;
-    let passphrase = passphrase::passphrase(&source)?;
+    let passphrase = passphrase::new_passphrase(&source)?;
     SubjectTable::create(&path, &passphrase, WorkFactor::PRODUCTION)?;
     report(context, &format!("created {}", path.display()));
     Ok(())
