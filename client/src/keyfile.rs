@@ -149,6 +149,15 @@ impl Key {
         json
     }
 
+    /// Whether a key file is sealed.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_sealed(path: &Path) -> Result<bool, KeyFileError> {
+        let bytes = Zeroizing::new(durable::read(path, FILE_BYTES_MAX)?);
+        Ok(is_sealed(&bytes))
+    }
+
     /// Reads a key file that is sealed, with the passphrase that is asked for then, or one of a node that is not.
     ///
     /// # Errors
@@ -159,8 +168,7 @@ impl Key {
         passphrase: impl FnOnce() -> Result<SecretString, E>,
     ) -> Result<Opened, E> {
         let bytes = Zeroizing::new(durable::read(path, FILE_BYTES_MAX).map_err(KeyFileError::from)?);
-        // The age format begins with its own name.
-        if bytes.first() != Some(&b'{') {
+        if is_sealed(&bytes) {
             return Ok(Self::open(path, &passphrase()?)?);
         }
         let key = Self::parse(path, &bytes)?;
@@ -195,4 +203,9 @@ impl Key {
         }
         Ok(Self { institution: content.institution.clone(), role: content.role, secret })
     }
+}
+
+/// The age format begins with its own name; what is not sealed is a JSON object.
+fn is_sealed(bytes: &[u8]) -> bool {
+    bytes.first() != Some(&b'{')
 }

@@ -15,12 +15,22 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use yilian_spec::id::InstitutionId;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use yilian_spec::id::{ChainId, InstitutionId};
+use yilian_spec::membership::{KeyRecord, Role};
+use yilian_spec::receipt::Outcome;
+use yilian_spec::signature::PublicKey;
+use yilian_spec::state::key::StateKey;
+use yilian_spec::transaction::Transaction;
 
+use crate::application::reader::LedgerReader;
 use crate::conduct::{Conduct, InstitutionConduct, disconnected};
 use crate::health::HealthMonitor;
-use crate::storage::Store;
+use crate::home::Home;
+use crate::mempool::{Mempool, WaitOutcome};
 use crate::storage::backup;
+use crate::storage::{StorageError, Store};
 
 /// The socket's name in the home.
 const SOCKET: &str = "control.sock";
@@ -30,6 +40,10 @@ const COMMAND_BYTES_MAX: u64 = 64 << 10;
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// How long a command's line may take to arrive.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Callers that are answered at a time; a backup or a transaction may take a minute.
+const CALLERS_MAX: usize = 8;
+/// How long a transaction may take to become final.
+const SUBMIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of a socket's path that every system takes.
 const SOCKET_PATH_BYTES_MAX: usize = 100;
 
@@ -48,6 +62,18 @@ pub enum Command {
         /// Whether it is kept out from now on.
         is_disconnected: bool,
     },
+    /// What the ledger says of a key.
+    LookUpKey {
+        /// The key.
+        key: PublicKey,
+    },
+    /// Takes a signed transaction and waits until it is final; its signature says who asks, so nothing else must.
+    Submit {
+        /// The transaction.
+        transaction: Box<Transaction>,
+    },
+    /// Starts the node again with the next network key, which the ledger must name.
+    UseNextNetworkKey,
     /// A verified copy of the ledger.
     Backup {
         /// Where to; absolute, on the node's machine.
@@ -75,8 +101,20 @@ pub enum Answer {
         /// An account for each institution that has done anything since the node started.
         institutions: Vec<InstitutionConduct>,
     },
-    /// To [`Command::Disconnect`].
-    Disconnect {
+    /// To [`Command::LookUpKey`].
+    Key {
+        /// The ledger.
+        chain_id: ChainId,
+        /// Its record of the key, if it has one.
+        record: Option<KeyRecord>,
+    },
+    /// To [`Command::Submit`].
+    Submitted {
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// To a command that does something.
+    Done {
         /// What was done, in one sentence.
         done: String,
     },
@@ -129,8 +167,14 @@ pub struct Controlled {
     pub api: String,
     /// The node's peer id.
     pub peer_id: PeerId,
-    /// Where the list of disconnected institutions is kept.
-    pub home: PathBuf,
+    /// The node's home.
+    pub home: Home,
+    /// Reads the ledger.
+    pub reader: LedgerReader,
+    /// Takes transactions.
+    pub mempool: Mempool,
+    /// Asked to when the node is to start again.
+    pub start_again: Arc<Notify>,
     /// What peers do.
     pub conduct: Conduct,
 }
@@ -164,21 +208,30 @@ pub fn listen(home: &Path) -> Result<UnixListener, ControlError> {
     Ok(listener)
 }
 
-/// Answers commands, one after another; a second caller waits.
+/// Answers commands, some at a time; further callers wait.
 pub async fn serve(listener: UnixListener, controlled: Controlled) {
     let controlled = Arc::new(controlled);
+    // They go with this future, so that nothing of the node is held when it has stopped.
+    let mut answering = JoinSet::new();
     loop {
+        while answering.len() >= CALLERS_MAX {
+            answering.join_next().await;
+        }
         match listener.accept().await {
             Ok((stream, _)) => {
-                if let Err(error) = answer(stream, &controlled).await {
-                    tracing::debug!(%error, "a control connection ended early");
-                }
+                let controlled = Arc::clone(&controlled);
+                answering.spawn(async move {
+                    if let Err(error) = answer(stream, &controlled).await {
+                        tracing::debug!(%error, "a control connection ended early");
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "the control socket failed");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
+        while answering.try_join_next().is_some() {}
     }
 }
 
@@ -209,6 +262,16 @@ async fn run(command: Command, controlled: &Arc<Controlled>) -> Answer {
             disconnect(controlled, &institution, is_disconnected)
                 .unwrap_or_else(|reason| Answer::Failed { reason })
         }
+        Command::LookUpKey { key } => match look_up(controlled, key) {
+            Ok(record) => Answer::Key { chain_id: controlled.reader.chain_id(), record },
+            Err(error) => Answer::Failed { reason: error.to_string() },
+        },
+        Command::Submit { transaction } => {
+            submit(controlled, *transaction).await.unwrap_or_else(|reason| Answer::Failed { reason })
+        }
+        Command::UseNextNetworkKey => {
+            use_next_network_key(controlled).unwrap_or_else(|reason| Answer::Failed { reason })
+        }
         Command::Backup { directory, keep } => {
             let controlled = Arc::clone(controlled);
             let made =
@@ -228,6 +291,51 @@ async fn run(command: Command, controlled: &Arc<Controlled>) -> Answer {
     }
 }
 
+fn look_up(controlled: &Controlled, key: PublicKey) -> Result<Option<KeyRecord>, StorageError> {
+    controlled.reader.view()?.record(&StateKey::Key(key))
+}
+
+async fn submit(controlled: &Controlled, transaction: Transaction) -> Result<Answer, String> {
+    let id = transaction.id();
+    let institution = transaction.body.institution.clone();
+    let mempool = &controlled.mempool;
+    let verdicts =
+        mempool.submit(&institution, vec![transaction]).await.map_err(|error| error.to_string())?;
+    for verdict in verdicts {
+        verdict.map_err(|error| error.to_string())?;
+    }
+    match mempool.wait(id, SUBMIT_TIMEOUT).await.map_err(|error| error.to_string())? {
+        WaitOutcome::Committed(committed) => Ok(Answer::Submitted { outcome: committed.receipt.outcome }),
+        WaitOutcome::Pending | WaitOutcome::Unknown => {
+            let report = controlled.health.report();
+            Err(format!(
+                "transaction {id} is not final after {} s; the node says: {} ({}); run the command again",
+                SUBMIT_TIMEOUT.as_secs(),
+                report.reason,
+                report.remedy
+            ))
+        }
+    }
+}
+
+/// Peers must admit the key before it is used.
+fn use_next_network_key(controlled: &Controlled) -> Result<Answer, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let home = &controlled.home;
+    let next = home.read_node_key(&home.next_network_key_file()).map_err(|error| text(&error))?;
+    let key = next.secret.public_key();
+    let record = look_up(controlled, key).map_err(|error| text(&error))?;
+    if !record.is_some_and(|record| record.role == Role::Node && record.revoked_at.is_none()) {
+        return Err(format!(
+            "the ledger names no node with the key {key}: have an administrator register it first"
+        ));
+    }
+    home.use_next_network_key().map_err(|error| text(&error))?;
+    tracing::info!(%key, "the node starts again with its next network key");
+    controlled.start_again.notify_one();
+    Ok(Answer::Done { done: format!("the node starts again with the network key {key}") })
+}
+
 /// The list on the disk first, so that what was answered outlives a crash.
 fn disconnect(
     controlled: &Controlled,
@@ -244,7 +352,7 @@ fn disconnect(
             "the ledger names no node of {institution}; `yilian-node peers` and `yilian institution list` show the names"
         ));
     }
-    let changed = disconnected::change(&controlled.home, institution, is_disconnected);
+    let changed = disconnected::change(&controlled.home.path, institution, is_disconnected);
     let (list, has_changed) = changed.map_err(|error| error.to_string())?;
     controlled.conduct.set_disconnected(list);
     let done = match (is_disconnected, has_changed) {
@@ -261,7 +369,7 @@ fn disconnect(
         }
         (false, false) => format!("{institution} was not disconnected"),
     };
-    Ok(Answer::Disconnect { done })
+    Ok(Answer::Done { done })
 }
 
 /// Asks the node that runs in a home.

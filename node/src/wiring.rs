@@ -33,7 +33,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use libp2p::PeerId;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use yilian_spec::signature::PublicKey;
 
@@ -77,6 +77,8 @@ pub struct Node {
     health: Arc<HealthMonitor>,
     /// Ends when a validator that abstains may vote.
     votes_again: Option<tokio::task::JoinHandle<Result<()>>>,
+    /// Told when the operator has given the node another key on the network.
+    start_again: Arc<Notify>,
     workers: Vec<JoinHandle<()>>,
     tasks: JoinSet<()>,
     stopping: watch::Sender<bool>,
@@ -90,6 +92,8 @@ pub enum Ended {
     Stopped,
     /// It goes on, but it abstained and may vote now: stop it and start it again.
     MayVote,
+    /// It goes on, but has another key on the network: stop it and start it again.
+    HasNewKey,
     /// It goes on, but a row of its ledger could not be read.
     Damaged {
         /// What is damaged.
@@ -195,12 +199,16 @@ impl Node {
         let arrivals = std::mem::replace(&mut consensus.arrivals, mpsc::channel(1).1);
         tasks.spawn(greet(arrivals, stage.mempool.clone(), consensus.network.clone()));
         tasks.spawn(watch_disk(home.ledger_directory(), config.clone(), Arc::clone(&health)));
+        let start_again = Arc::new(Notify::new());
         let controlled = Controlled {
             health: Arc::clone(&health),
             store: stage.store,
             api: server.address.to_string(),
             peer_id: identity.peer_id(),
-            home: home.path.clone(),
+            home: home.clone(),
+            reader: stage.reader.clone(),
+            mempool: stage.mempool.clone(),
+            start_again: Arc::clone(&start_again),
             conduct,
         };
         tasks.spawn(control::serve(control::listen(&home.path)?, controlled));
@@ -233,6 +241,7 @@ impl Node {
             mempool: stage.mempool,
             health,
             votes_again,
+            start_again,
             workers,
             tasks,
             stopping,
@@ -246,10 +255,11 @@ impl Node {
     /// # Errors
     /// Why it cannot.
     pub async fn ended(&mut self, until_damaged: bool) -> Result<Ended> {
-        let (health, votes_again) = (&self.health, &mut self.votes_again);
+        let (health, votes_again, start_again) = (&self.health, &mut self.votes_again, &self.start_again);
         tokio::select! {
             ended = self.consensus.ended() => Ok(ended.map(|()| Ended::Stopped)?),
             over = may_vote(votes_again) => over.map(|()| Ended::MayVote),
+            () = start_again.notified() => Ok(Ended::HasNewKey),
             damage = damage(health), if until_damaged => Ok(Ended::Damaged { damage }),
         }
     }

@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod genesis;
 mod init;
+mod key;
 mod peers;
 mod repair;
 mod run;
@@ -47,6 +48,9 @@ enum Command {
     Status(status::Arguments),
     /// What each institution's nodes send and what was refused of it; disconnect one.
     Peers(peers::Arguments),
+    /// Replace the key by which peers know the node.
+    #[command(subcommand)]
+    Key(key::Arguments),
     /// Copy the running node's ledger, verified.
     Backup(backup::Arguments),
     /// Restore the newest backup of a directory into a stopped node's home.
@@ -95,6 +99,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Peers(arguments) => peers::run(arguments),
+        Command::Key(arguments) => key::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
         Command::Check(arguments) => check::run(&arguments),

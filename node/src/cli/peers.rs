@@ -60,7 +60,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode> {
 fn disconnect(home: &HomeArgument, institution: InstitutionId, is_disconnected: bool) -> Result<ExitCode> {
     let command = Command::Disconnect { institution: institution.clone(), is_disconnected };
     match super::block_on(control::ask(&home.home, &command))? {
-        Ok(Answer::Disconnect { done }) => println!("{done}"),
+        Ok(Answer::Done { done }) => println!("{done}"),
         Ok(Answer::Failed { reason }) => bail!("{reason}"),
         Ok(other) => bail!("the node answered {other:?}"),
         Err(ControlError::NotRunning { .. }) => {

@@ -30,8 +30,8 @@ pub(super) struct Arguments {
 enum Stop {
     /// It was asked to.
     Asked,
-    /// A validator that abstained may vote.
-    MayVote,
+    /// It is to start again: a validator that abstained may vote, or the key on the network was replaced.
+    StartAgain,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         // The log is where an operator looks; it goes to standard error as well.
         match ended {
             Ok(Stop::Asked) => return Ok(ExitCode::SUCCESS),
-            Ok(Stop::MayVote) => {}
+            Ok(Stop::StartAgain) => {}
             Err(error) => {
                 tracing::error!("the node ends: {}", super::describe(&error));
                 if !(arguments.repair && repaired(&home)) {
@@ -103,7 +103,7 @@ async fn until_it_ends(node: &mut Node, signals: &mut (Signal, Signal), repairs:
     tokio::select! {
         ended = node.ended(repairs) => match ended? {
             Ended::Stopped => Ok(Stop::Asked),
-            Ended::MayVote => Ok(Stop::MayVote),
+            Ended::MayVote | Ended::HasNewKey => Ok(Stop::StartAgain),
             Ended::Damaged { damage } => Err(anyhow!("{damage}")),
         },
         _ = terminate.recv() => { tracing::info!("SIGTERM: the node stops"); Ok(Stop::Asked) }

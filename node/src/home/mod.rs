@@ -1,5 +1,6 @@
 //! A node's home: its configuration, keys, genesis and data, used by one process at a time.
 
+mod network_key;
 pub mod private;
 
 use std::fs::{File, TryLockError};

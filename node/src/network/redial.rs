@@ -2,7 +2,6 @@
 //!
 //! Pure: time comes in as an [`Instant`], what to dial comes out.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use libp2p::PeerId;
@@ -13,11 +12,12 @@ use super::limits::{REDIAL_PAUSE_MAX, REDIAL_PAUSE_MIN};
 /// The schedule of all configured peers.
 #[derive(Debug)]
 pub struct RedialSchedule {
-    peers: BTreeMap<PeerId, Entry>,
+    entries: Vec<Entry>,
 }
 
 #[derive(Debug)]
 struct Entry {
+    /// Where, and who must answer there; another one than was configured once its key was replaced.
     address: PeerAddress,
     state: State,
     pause: Duration,
@@ -38,14 +38,14 @@ impl RedialSchedule {
             state: State::Waiting { until: now },
             pause: REDIAL_PAUSE_MIN,
         };
-        Self { peers: peers.iter().map(|address| (address.peer, entry(address))).collect() }
+        Self { entries: peers.iter().map(entry).collect() }
     }
 
     /// The peers to dial now. Each counts as being dialled until [`Self::failed`],
     /// [`Self::connected`] or [`Self::disconnected`] says otherwise.
     pub fn due(&mut self, now: Instant) -> Vec<PeerAddress> {
         let mut due = Vec::new();
-        for entry in self.peers.values_mut() {
+        for entry in &mut self.entries {
             if matches!(entry.state, State::Waiting { until } if until <= now) {
                 entry.state = State::Dialling;
                 due.push(entry.address.clone());
@@ -56,8 +56,8 @@ impl RedialSchedule {
 
     /// When the next peer will be due, if any is waiting.
     pub fn next_due(&self) -> Option<Instant> {
-        self.peers
-            .values()
+        self.entries
+            .iter()
             .filter_map(|entry| match entry.state {
                 State::Waiting { until } => Some(until),
                 State::Dialling | State::Connected => None,
@@ -65,9 +65,20 @@ impl RedialSchedule {
             .min()
     }
 
+    /// At `old`'s address `new` answers from now on: its node has another key.
+    pub fn replace(&mut self, old: &PeerId, new: PeerId) {
+        if let Some(entry) = self.entry(old) {
+            entry.address.peer = new;
+        }
+    }
+
+    fn entry(&mut self, peer: &PeerId) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.address.peer == *peer)
+    }
+
     /// The peer is connected, by whoever's dial; it is not dialled while it stays so.
     pub fn connected(&mut self, peer: &PeerId) {
-        if let Some(entry) = self.peers.get_mut(peer) {
+        if let Some(entry) = self.entry(peer) {
             entry.state = State::Connected;
             entry.pause = REDIAL_PAUSE_MIN;
         }
@@ -75,14 +86,14 @@ impl RedialSchedule {
 
     /// The last connection to the peer is gone.
     pub fn disconnected(&mut self, peer: &PeerId, now: Instant) {
-        if let Some(entry) = self.peers.get_mut(peer) {
+        if let Some(entry) = self.entry(peer) {
             entry.state = State::Waiting { until: now + entry.pause };
         }
     }
 
     /// A dial failed; the next one waits twice as long.
     pub fn failed(&mut self, peer: &PeerId, now: Instant) {
-        let Some(entry) = self.peers.get_mut(peer) else { return };
+        let Some(entry) = self.entry(peer) else { return };
         if entry.state == State::Dialling {
             entry.state = State::Waiting { until: now + entry.pause };
             entry.pause = (entry.pause * 2).min(REDIAL_PAUSE_MAX);
@@ -122,5 +133,19 @@ mod tests {
         assert_eq!(schedule.next_due(), None, "a second dial that fails does not disturb a connection");
         schedule.disconnected(&peer().peer, now);
         assert_eq!(schedule.next_due(), Some(now + REDIAL_PAUSE_MIN));
+    }
+
+    #[test]
+    fn a_peer_with_another_key_is_dialled_where_it_was() {
+        let start = Instant::now();
+        let mut schedule = RedialSchedule::new(&[peer()], start);
+        schedule.due(start);
+        let new = PeerId::random();
+        schedule.replace(&peer().peer, new);
+        schedule.failed(&new, start);
+        let due = schedule.due(schedule.next_due().unwrap());
+        assert_eq!((due[0].peer, &due[0].address), (new, &peer().address));
+        schedule.connected(&new);
+        assert_eq!(schedule.next_due(), None);
     }
 }

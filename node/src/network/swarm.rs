@@ -10,7 +10,7 @@ use futures::StreamExt;
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{InboundRequestId, Message};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ListenError, NetworkBehaviour, SwarmEvent};
+use libp2p::swarm::{DialError, ListenError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, ping, request_response, tcp, yamux};
 use sync::OutboundFailureReason;
 use tokio::sync::{mpsc, watch};
@@ -224,7 +224,11 @@ impl SwarmTask {
 
     fn dial_due(&mut self) {
         let now = Instant::now();
-        for peer in self.redial.due(now) {
+        for mut peer in self.redial.due(now) {
+            if let Some(successor) = self.successor(&peer.peer) {
+                self.redial.replace(&peer.peer, successor);
+                peer.peer = successor;
+            }
             let options = DialOpts::peer_id(peer.peer)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
                 .addresses(vec![peer.address])
@@ -233,6 +237,26 @@ impl SwarmTask {
                 tracing::debug!(peer = %peer.peer, %error, "dial refused");
                 self.redial.failed(&peer.peer, now);
             }
+        }
+    }
+
+    /// A node of the same institution, for a peer whose key was revoked: an operator who has replaced a key need not have
+    /// all others change their configuration.
+    fn successor(&self, peer: &PeerId) -> Option<PeerId> {
+        let members = self.members.borrow();
+        if members.institution(peer).is_some() {
+            return None;
+        }
+        members.nodes_of(members.revoked_from(peer)?).next().copied()
+    }
+
+    /// Another one answered than was expected; from now on it is expected, if both are of one institution.
+    fn learn(&mut self, expected: &PeerId, found: PeerId) {
+        let members = Arc::clone(&self.members.borrow());
+        let institution = members.institution(expected).or_else(|| members.revoked_from(expected));
+        if institution.is_some() && institution == members.institution(&found) {
+            tracing::info!(%expected, %found, institution = ?institution, "a peer answers with another key of its institution");
+            self.redial.replace(expected, found);
         }
     }
 
@@ -278,6 +302,9 @@ impl SwarmTask {
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 tracing::debug!(%peer, %error, "dial failed");
                 self.redial.failed(&peer, Instant::now());
+                if let DialError::WrongPeerId { obtained, .. } = error {
+                    self.learn(&peer, obtained);
+                }
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, peer_id, .. } => {
                 tracing::debug!(from = %send_back_addr, ?peer_id, %error, "connection refused");
