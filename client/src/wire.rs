@@ -72,6 +72,9 @@ pub struct SubmitResult {
 pub struct SubmitAnswer {
     /// One for each transaction, in order.
     pub results: Vec<SubmitResult>,
+    /// Why nothing of it will be final soon.
+    #[serde(default)]
+    pub notice: Option<String>,
 }
 
 /// A final transaction, `GET /v1/transactions/{id}`.

@@ -12,17 +12,20 @@ pub enum AlarmKind {
     Conduct,
     /// A key expires soon, or has expired.
     KeyExpiry,
+    /// No node of a validator is connected.
+    Missing,
 }
 
 impl AlarmKind {
     /// All, for metrics.
-    pub const ALL: [Self; 2] = [Self::Conduct, Self::KeyExpiry];
+    pub const ALL: [Self; 3] = [Self::Conduct, Self::KeyExpiry, Self::Missing];
 
     /// The name in JSON and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Conduct => "conduct",
             Self::KeyExpiry => "key_expiry",
+            Self::Missing => "missing",
         }
     }
 }

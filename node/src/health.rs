@@ -5,15 +5,22 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::alarm::Alarm;
 use crate::clock::Clock;
+use crate::conduct::missing::{self, Missing};
 
 /// A height that is under way for so long has no quorum, whatever the connections say: rounds take a second or two.
 const UNDECIDED_MS_MAX: u64 = 15_000;
+
+/// How often the log looks at the status.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// What keeps a node from its work stands in the log again after so long.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the node is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -96,6 +103,8 @@ pub struct Observations {
     pub last_block_age_ms_max: u64,
     /// For how long this node has been running.
     pub running_for_ms: u64,
+    /// The validators of which no node is connected.
+    pub missing: Vec<Missing>,
     /// What else an operator should know.
     pub alarms: Vec<Alarm>,
 }
@@ -117,6 +126,8 @@ pub struct HealthReport {
     pub behind_by: u64,
     /// Age of the last block by the node's clock, in milliseconds.
     pub last_block_age_ms: u64,
+    /// The validators of which no node is connected: since when, where tried last, and why that failed.
+    pub missing: Vec<Missing>,
     /// What else the operator should know, although the node may do its work.
     pub alarms: Vec<Alarm>,
 }
@@ -137,7 +148,8 @@ impl Observations {
             peers: self.peers,
             behind_by: self.behind_by,
             last_block_age_ms: self.last_block_age_ms,
-            alarms: self.alarms.clone(),
+            missing: self.missing.clone(),
+            alarms: self.missing.iter().map(Missing::alarm).chain(self.alarms.iter().cloned()).collect(),
         }
     }
 
@@ -172,13 +184,16 @@ impl Observations {
         }
         if !self.has_quorum() {
             let reason = format!(
-                "validators with voting power {} of {} are reachable, more than two thirds are needed: nothing can be decided",
-                self.power_reachable, self.power_total
+                "validators with voting power {} of {} are reachable, more than two thirds are needed: nothing can be \
+                 decided; missing: {}",
+                self.power_reachable,
+                self.power_total,
+                missing::describe_all(&self.missing)
             );
             return (
                 HealthStatus::NoQuorum,
                 reason,
-                "start the missing validators, and check the network and the configured peers",
+                "start the missing validators' nodes, and check the network between here and the addresses named",
             );
         }
         if let Some(abstains) = &self.abstains {
@@ -232,6 +247,8 @@ pub struct Gathered {
     pub power_total: u64,
     /// For how long the present height has been under way without a decision.
     pub undecided_ms: u64,
+    /// The validators of which no node is connected.
+    pub missing: Vec<Missing>,
     /// What else an operator should know.
     pub alarms: Vec<Alarm>,
 }
@@ -294,6 +311,22 @@ impl HealthMonitor {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
+    /// Why what is submitted now will not be final soon, if so.
+    pub fn cannot_decide(&self) -> Option<String> {
+        let report = self.report();
+        match report.status {
+            HealthStatus::NoQuorum | HealthStatus::Stalled => {
+                Some(format!("{}: {}; {}", report.status.name(), report.reason, report.remedy))
+            }
+            HealthStatus::Healthy
+            | HealthStatus::Syncing
+            | HealthStatus::Abstaining
+            | HealthStatus::Damaged
+            | HealthStatus::Disk
+            | HealthStatus::Stopping => None,
+        }
+    }
+
     /// Whether the disk has room and the node stays up: without that no transaction is taken.
     pub fn refuses_transactions(&self) -> Option<HealthReport> {
         let full = self.disk_free_bytes() < self.disk_free_bytes_min;
@@ -320,9 +353,39 @@ impl HealthMonitor {
             last_block_age_ms: now_ms.saturating_sub(gathered.block_time_ms),
             last_block_age_ms_max: self.last_block_age_ms_max,
             running_for_ms: now_ms.saturating_sub(self.started_ms),
+            missing: gathered.missing,
             alarms: gathered.alarms,
         }
         .judge()
+    }
+}
+
+/// Says in the log when the status changes, and once a minute what keeps a node from deciding.
+pub async fn watch(health: Arc<HealthMonitor>) {
+    let mut told: Option<(HealthStatus, Instant)> = None;
+    loop {
+        tokio::time::sleep(WATCH_INTERVAL).await;
+        let report = health.report();
+        let is_due = told.is_none_or(|(status, at)| {
+            status != report.status || (status != HealthStatus::Healthy && at.elapsed() >= REPEAT_INTERVAL)
+        });
+        if !is_due {
+            continue;
+        }
+        told = Some((report.status, Instant::now()));
+        let HealthReport { status, reason, remedy, height, peers, .. } = report;
+        match status {
+            HealthStatus::Healthy | HealthStatus::Syncing | HealthStatus::Stopping => {
+                tracing::info!(status = status.name(), height, peers, "{reason}");
+            }
+            HealthStatus::NoQuorum
+            | HealthStatus::Abstaining
+            | HealthStatus::Damaged
+            | HealthStatus::Stalled
+            | HealthStatus::Disk => {
+                tracing::warn!(status = status.name(), height, peers, remedy, "{reason}");
+            }
+        }
     }
 }
 
@@ -346,6 +409,7 @@ mod tests {
             last_block_age_ms: 500,
             last_block_age_ms_max: 60_000,
             running_for_ms: 1_000_000,
+            missing: Vec::new(),
             alarms: Vec::new(),
         }
     }

@@ -94,6 +94,8 @@ pub const GOSSIP_GREETING_PAUSE_MS: u64 = 50;
 pub const CONDUCT_LOG_INTERVAL_MS: u64 = 30_000;
 /// So long `/health` speaks of what was refused.
 pub const CONDUCT_RECENT_MS: u64 = 5 * 60_000;
+/// Longest reason why a peer was not reached, in characters.
+pub const CONDUCT_REASON_CHARACTERS_MAX: usize = 200;
 /// Alarms about it, at most.
 pub const CONDUCT_RECENT_MAX: usize = 16;
 

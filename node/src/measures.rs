@@ -130,6 +130,15 @@ impl Sources {
             }
         });
         readings.extend(alarms);
+        let missing = report.missing.iter().map(|missing| Reading {
+            labels: vec![("institution", missing.institution.clone())],
+            ..gauge(
+                "validator_missing_since_seconds",
+                "Since when no node of a validator is connected, since 1970",
+                missing.since_ms as f64 / 1_000.0,
+            )
+        });
+        readings.extend(missing);
         readings.push(gauge("peers", "Members connected", report.peers as f64));
         readings.push(gauge(
             "behind_by_blocks",

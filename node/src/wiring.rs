@@ -8,6 +8,7 @@
 //! | gossip out | tokio | batches of accepted transactions, from the mempool to the network |
 //! | gossip in | tokio | batches of peers, from the network to the mempool |
 //! | members | tokio | follows the ledger's keys; tells the network whom to admit |
+//! | health | tokio | says in the log when the status changes, and what keeps the node from its work |
 //! | expiries | tokio | says in the log which keys expire |
 //! | maintenance | tokio | expires and repeats transactions, once a second |
 //! | greeting | tokio | sends what waits to peers that connect |
@@ -47,7 +48,7 @@ use crate::conduct::{Conduct, disconnected};
 use crate::config::Config;
 use crate::consensus::{self, Consensus, ConsensusSetup, ConsensusStatus, Phase};
 use crate::control::{self, Controlled};
-use crate::health::{Gathered, HealthMonitor};
+use crate::health::{self, Gathered, HealthMonitor};
 use crate::home::{Home, HomeLock, private};
 use crate::limits;
 use crate::measures;
@@ -194,6 +195,7 @@ impl Node {
         tasks.spawn(gossip_out(stage.batches, consensus.network.clone()));
         tasks.spawn(gossip_in(incoming, stage.mempool.clone()));
         tasks.spawn(roll::follow(stage.reader.clone(), roll, known));
+        tasks.spawn(health::watch(Arc::clone(&health)));
         tasks.spawn(expiry::watch(members.clone(), Arc::clone(&stage.clock)));
         tasks.spawn(maintain(stage.mempool.clone()));
         let arrivals = std::mem::replace(&mut consensus.arrivals, mpsc::channel(1).1);
@@ -382,6 +384,7 @@ fn monitor(
             power_reachable: members.power_reachable(&peers, &tip.validators, own),
             power_total: tip.validators.total_power(),
             undecided_ms: undecided_ms(*status.borrow()),
+            missing: conduct.missing(&tip.validators, own.as_ref()),
             alarms: expiry::alarms(&members, clock.now_ms()).into_iter().chain(conduct.alarms()).collect(),
         }
     })

@@ -26,6 +26,8 @@ pub struct Submitted {
     pub transaction: Transaction,
     /// Its id.
     pub transaction_id: TransactionId,
+    /// Why it will not be final soon, as the node says: the ledger cannot decide at present.
+    pub notice: Option<String>,
 }
 
 impl Submitted {
@@ -107,13 +109,13 @@ impl Client {
         let answer = self.send(Request::post("/v1/transactions", "application/octet-stream", body)).await?;
         let node = answer.node.clone();
         let status = answer.status.as_u16();
-        let results: SubmitAnswer = answer.json()?;
-        match results.results.into_iter().next() {
+        let SubmitAnswer { results, notice } = answer.json()?;
+        match results.into_iter().next() {
             Some(SubmitResult { error: Some(error), .. }) => {
                 Err(ClientError::Rejected { node, status, code: error.code, message: error.message })
             }
             Some(result) if result.transaction_id.is_none_or(|id| id == transaction_id) => {
-                Ok(Submitted { transaction, transaction_id })
+                Ok(Submitted { transaction, transaction_id, notice })
             }
             _ => Err(ClientError::Answer { node, reason: "no result for the transaction".to_owned() }),
         }
@@ -133,7 +135,7 @@ impl Client {
                 .expect("a list of texts is JSON");
             let answer = self.send(Request::post("/v1/transactions", "application/json", body)).await?;
             let node = answer.node.clone();
-            let SubmitAnswer { results } = answer.json()?;
+            let SubmitAnswer { results, .. } = answer.json()?;
             if results.len() != part.len() {
                 let reason = format!("{} results for {} transactions", results.len(), part.len());
                 return Err(ClientError::Answer { node, reason });

@@ -66,6 +66,9 @@ pub struct SubmitResult {
 pub struct SubmitAnswer {
     /// One result for each transaction, in order.
     pub results: Vec<SubmitResult>,
+    /// Why nothing of it will be final soon: what keeps the ledger from deciding, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// A transaction on the ledger, or on its way.
@@ -123,15 +126,18 @@ pub async fn submit(
     let note_in_vain = |count| api.in_vain.note(&caller.institution, count, api.clock.now_ms());
     let Submission { entries, is_single } = body::read(&headers, &bytes).inspect_err(|_| note_in_vain(1))?;
     let mut results = refusal::admit(&api, &caller.institution, entries).await?;
+    let notice = api.health.cannot_decide();
     note_in_vain(results.iter().filter(|result| !is_taken(result)).count());
     if is_single {
         let only =
             results.pop().ok_or_else(|| ApiError::Internal("a submission without a result".to_owned()))?;
         let result = only?;
-        return Ok((StatusCode::ACCEPTED, Json(SubmitAnswer { results: vec![result] })).into_response());
+        return Ok(
+            (StatusCode::ACCEPTED, Json(SubmitAnswer { results: vec![result], notice })).into_response()
+        );
     }
     let results = results.into_iter().map(|result| result.unwrap_or_else(rejected)).collect();
-    Ok((StatusCode::ACCEPTED, Json(SubmitAnswer { results })).into_response())
+    Ok((StatusCode::ACCEPTED, Json(SubmitAnswer { results, notice })).into_response())
 }
 
 /// Whether a submission was of use: repeats and refusals only cost time.

@@ -18,6 +18,8 @@ pub struct InstitutionConduct {
     pub connected: Vec<ConnectedPeer>,
     /// Where the last of its nodes was or should have been, if one ever connected.
     pub last_address: Option<String>,
+    /// Why the last connection to it, or try at one, ended; absent while a node of it is connected.
+    pub last_failure: Option<String>,
     /// Since when it is kept account of, in milliseconds since 1970-01-01 UTC.
     pub since_ms: u64,
     /// What arrived, by topic; those of which nothing arrived are left out.
@@ -84,6 +86,10 @@ pub(super) struct Account {
     received: [Received; Topic::ALL.len()],
     refused: BTreeMap<Offence, Tally>,
     pub shut_out_until_ms: Option<u64>,
+    /// Since when no node of it is connected.
+    away_since_ms: u64,
+    /// Why the last connection to it, or try at one, ended.
+    last_failure: Option<String>,
 }
 
 impl Account {
@@ -95,16 +101,31 @@ impl Account {
             received: Default::default(),
             refused: BTreeMap::new(),
             shut_out_until_ms: None,
+            away_since_ms: now_ms,
+            last_failure: None,
         }
     }
 
     pub fn connected(&mut self, peer: PeerId, address: String, now_ms: u64) {
         self.last_address = Some(address.clone());
+        self.last_failure = None;
         self.connected.insert(peer, (address, now_ms));
     }
 
-    pub fn disconnected(&mut self, peer: &PeerId) {
-        self.connected.remove(peer);
+    pub fn disconnected(&mut self, peer: &PeerId, now_ms: u64) {
+        if self.connected.remove(peer).is_some() && self.connected.is_empty() {
+            self.away_since_ms = now_ms;
+        }
+    }
+
+    pub fn failed(&mut self, address: Option<String>, reason: String) {
+        self.last_address = address.or(self.last_address.take());
+        self.last_failure = Some(reason);
+    }
+
+    /// Since when no node of it is connected, and why the last try failed; `None` while one is.
+    pub fn away(&self) -> Option<(u64, Option<&str>)> {
+        self.connected.is_empty().then_some((self.away_since_ms, self.last_failure.as_deref()))
     }
 
     pub fn seen_at(&mut self, address: String) {
@@ -164,6 +185,7 @@ impl Account {
                 })
                 .collect(),
             last_address: self.last_address.clone(),
+            last_failure: self.last_failure.clone().filter(|_| self.connected.is_empty()),
             since_ms: self.since_ms,
             received: traffic
                 .filter(|(_, received)| received.frames > 0)

@@ -7,6 +7,7 @@
 
 mod account;
 pub mod disconnected;
+pub mod missing;
 mod offence;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,11 @@ use std::time::Duration;
 use libp2p::PeerId;
 use tokio::sync::watch;
 use yilian_spec::id::InstitutionId;
+use yilian_spec::membership::{Validator, ValidatorSet};
+use yilian_spec::signature::PublicKey;
 
 pub use account::{ConnectedPeer, InstitutionConduct, Received, Refused};
+pub use missing::Missing;
 pub use offence::Offence;
 
 use crate::alarm::{Alarm, AlarmKind};
@@ -126,10 +130,55 @@ impl Conduct {
         self.book().account(institution, now_ms).connected(peer, address, now_ms);
     }
 
+    /// A try at a connection to a node failed, or a connection ended.
+    pub fn failed(&self, peer: &PeerId, address: Option<String>, mut reason: String) {
+        let members = Arc::clone(&self.shared.members.borrow());
+        let named = members.institution(peer).or_else(|| members.revoked_from(peer));
+        // Somebody whom the ledger never named: the configuration says so, not an account of strangers.
+        let Some(institution) = named.cloned() else { return };
+        if let Some((end, _)) = reason.char_indices().nth(limits::CONDUCT_REASON_CHARACTERS_MAX) {
+            reason.truncate(end);
+        }
+        let now_ms = self.shared.clock.now_ms();
+        self.book().account(Some(institution), now_ms).failed(address, reason);
+    }
+
+    /// The validators' institutions of which no node is connected, but for this node's own: since when, where it was
+    /// tried last, and why that failed.
+    pub fn missing(&self, validators: &ValidatorSet, own: Option<&PublicKey>) -> Vec<Missing> {
+        let now_ms = self.shared.clock.now_ms();
+        let own_institution = self.shared.members.borrow().own().cloned();
+        let mut book = self.book();
+        let mut missing = Vec::new();
+        for validator in validators.validators() {
+            let Validator { key, institution, power } = validator;
+            if own == Some(key) || own_institution.as_ref() == Some(institution) {
+                continue;
+            }
+            let is_shut_out = book.disconnected.contains(institution);
+            let account = book.account(Some(institution.clone()), now_ms);
+            let Some((since_ms, failure)) = account.away() else { continue };
+            let reason = match (is_shut_out, failure) {
+                (true, _) => "this node's operator has disconnected it".to_owned(),
+                (false, Some(failure)) => failure.to_owned(),
+                (false, None) => "it has not connected, and no address of it is configured".to_owned(),
+            };
+            missing.push(Missing {
+                institution: institution.to_string(),
+                power: *power,
+                since_ms,
+                last_address: account.last_address().map(str::to_owned),
+                reason,
+            });
+        }
+        missing
+    }
+
     /// A node's last connection is gone.
     pub fn disconnected(&self, peer: &PeerId) {
+        let now_ms = self.shared.clock.now_ms();
         // Its key may have been revoked since, and then it is nobody's any more.
-        self.book().accounts.values_mut().for_each(|account| account.disconnected(peer));
+        self.book().accounts.values_mut().for_each(|account| account.disconnected(peer, now_ms));
     }
 
     /// Shuts out a peer's institution for so long: the gate closes its connections and refuses new ones. Somebody whom

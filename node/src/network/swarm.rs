@@ -10,7 +10,7 @@ use futures::StreamExt;
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{InboundRequestId, Message};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{DialError, ListenError, NetworkBehaviour, SwarmEvent};
+use libp2p::swarm::{ConnectionError, DialError, ListenError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, ping, request_response, tcp, yamux};
 use sync::OutboundFailureReason;
 use tokio::sync::{mpsc, watch};
@@ -302,6 +302,8 @@ impl SwarmTask {
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 tracing::debug!(%peer, %error, "dial failed");
                 self.redial.failed(&peer, Instant::now());
+                let (address, reason) = dial_failure(&error);
+                self.conduct.failed(&peer, address, reason);
                 if let DialError::WrongPeerId { obtained, .. } = error {
                     self.learn(&peer, obtained);
                 }
@@ -311,6 +313,11 @@ impl SwarmTask {
                 if let Some(offence) = incoming_offence(error) {
                     self.conduct.refused_connection(peer_id.as_ref(), &send_back_addr.to_string(), offence);
                 }
+            }
+            SwarmEvent::ConnectionClosed { peer_id, endpoint, cause, num_established: 0, .. } => {
+                let reason =
+                    cause.map_or_else(|| "this node closed it".to_owned(), |cause| closed_by(&cause));
+                self.conduct.failed(&peer_id, Some(endpoint.get_remote_address().to_string()), reason);
             }
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
                 self.conduct.connected(peer_id, endpoint.get_remote_address().to_string());
@@ -405,6 +412,43 @@ fn incoming_offence(error: ListenError) -> Option<Offence> {
         | ListenError::LocalPeerId { .. }
         | ListenError::Transport(_) => Some(Offence::FailedHandshake),
     }
+}
+
+/// Where a dial failed and why, in few words.
+fn dial_failure(error: &DialError) -> (Option<String>, String) {
+    match error {
+        DialError::Transport(failures) => match failures.last() {
+            Some((address, failure)) => (Some(address.to_string()), innermost(failure)),
+            None => (None, error.to_string()),
+        },
+        DialError::WrongPeerId { obtained, address } => {
+            (Some(address.to_string()), format!("another node answers there: {obtained}"))
+        }
+        DialError::Denied { cause } => (None, innermost(cause)),
+        DialError::LocalPeerId { address } => {
+            (Some(address.to_string()), "it is this node's own address".to_owned())
+        }
+        DialError::NoAddresses | DialError::DialPeerConditionFalse(_) | DialError::Aborted => {
+            (None, error.to_string())
+        }
+    }
+}
+
+/// Why a connection ended, from this side's view.
+fn closed_by(cause: &ConnectionError) -> String {
+    match cause {
+        ConnectionError::IO(error) => format!("the connection ended: {}", innermost(error)),
+        ConnectionError::KeepAliveTimeout => cause.to_string(),
+    }
+}
+
+/// The cause behind all causes, which says what happened.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 /// What a broken link says about the peer; a substream that merely ended says nothing.

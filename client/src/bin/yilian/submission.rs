@@ -72,6 +72,10 @@ pub async fn submit_with(context: &Context, client: &Client, operations: Vec<Ope
 pub async fn submit_signed(context: &Context, client: &Client, transaction: Transaction) -> Outcome {
     let spinner = spinner("submitting");
     let submitted = client.submit_signed(transaction).await?;
+    if let Some(notice) = &submitted.notice {
+        spinner
+            .suspend(|| eprintln!("warning: a node has taken it, but it will not be final soon: {notice}"));
+    }
     if context.global.no_wait {
         spinner.finish_and_clear();
         return Ok(print_pending(context, &submitted));
