@@ -108,9 +108,9 @@ pub enum GenesisError {
     Institution(InstitutionId),
     /// Rule G-4.
     #[error(
-        "institution {0}: at most {} keys, of them at most {} of role node",
-        limits::GENESIS_KEYS_PER_INSTITUTION_MAX,
-        limits::NODE_KEYS_PER_INSTITUTION_MAX
+        "institution {0}: at most {max} keys, of them at most {nodes} of role node",
+        max = limits::GENESIS_KEYS_PER_INSTITUTION_MAX,
+        nodes = limits::NODE_KEYS_PER_INSTITUTION_MAX
     )]
     TooManyKeys(InstitutionId),
     /// Rule G-5.

@@ -106,7 +106,8 @@ fn describe(conduct: &InstitutionConduct) -> String {
         lines.push(format!("  connected  {} at {} since {}", peer.peer, peer.address, at(peer.since_ms)));
     }
     if let (true, Some(address)) = (conduct.connected.is_empty(), &conduct.last_address) {
-        lines.push(format!("  last seen at {address}"));
+        let failure = conduct.last_failure.as_deref().unwrap_or("not connected");
+        lines.push(format!("  last at    {address}: {failure}"));
     }
     for (topic, received) in &conduct.received {
         lines.push(format!("  received   {topic}: {} frames, {} bytes", received.frames, received.bytes));
@@ -149,6 +150,7 @@ mod tests {
                 since_ms: 0,
             }],
             last_address: Some("/ip4/127.0.0.1/tcp/9".to_owned()),
+            last_failure: None,
             since_ms: 0,
             received: [("part".to_owned(), Received { frames: 3, bytes: 7 })].into(),
             refused: vec![Refused {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use yilian_spec::id::InstitutionId;
 
+use super::peers::Sender;
 use crate::limits;
 
 /// Who brought something.

@@ -93,7 +93,9 @@ impl Gate {
     /// Closes the connections of those who are no longer named, or are shut out by now.
     pub fn enforce(&mut self) {
         let connected: BTreeSet<PeerId> = self.established.values().copied().collect();
-        self.closing.extend(connected.iter().filter(|peer| self.admitted(peer).is_err()));
+        let refused: Vec<PeerId> =
+            connected.into_iter().filter(|peer| self.admitted(peer).is_err()).collect();
+        self.closing.extend(refused);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

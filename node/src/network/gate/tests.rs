@@ -99,7 +99,7 @@ fn half_open_connections_of_one_site_leave_room_for_another() {
     let local: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
     let [here, there]: [Multiaddr; 2] =
         ["/ip4/192.0.2.1/tcp/5", "/ip4/192.0.2.2/tcp/5"].map(|text| text.parse().unwrap());
-    let mut open = |world: &mut World, from: &Multiaddr| {
+    let open = |world: &mut World, from: &Multiaddr| {
         world.next += 1;
         world
             .gate
