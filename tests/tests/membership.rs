@@ -1,0 +1,174 @@
+//! Keys that expire, are replaced or run out, on real nodes: nothing of it stops the ledger.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use yilian_node::consortium::Options;
+use yilian_spec::membership::Role;
+use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, PATIENCE, TEACHING, VALIDATORS};
+use yilian_tests::command_line::Shell;
+use yilian_tests::programs::{Ended, run_to_end};
+use yilian_tests::work;
+
+/// How long a command of `yilian-node` may take; replacing a key waits for blocks and for a start.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs `yilian-node` for a home of the cluster.
+fn node(cluster: &Cluster, of: usize, words: &[&str]) -> Result<Ended> {
+    let home = &cluster.member(of).home;
+    run_to_end(Command::new(cluster.program()).args(words).arg("--home").arg(home), LIMIT)
+}
+
+fn status(cluster: &Cluster, of: usize) -> Result<Value> {
+    let ended = node(cluster, of, &["status", "--json"])?;
+    let answer: Value = serde_json::from_str(&ended.stdout).with_context(|| format!("{ended:?}"))?;
+    Ok(answer["health"].clone())
+}
+
+/// Replaces a node's key on the network with an administrator's key, whose passphrase lies in `passphrase`.
+fn rotate(cluster: &Cluster, of: usize, administrator: &Path) -> Result<Ended> {
+    let passphrase = format!("file:{}", cluster.files.directory.join("passphrase").display());
+    let key = administrator.to_str().context("a path of text")?;
+    let words = ["key", "rotate", "network", "--administrator", key, "--passphrase", &passphrase];
+    node(cluster, of, &words)
+}
+
+async fn record_one(cluster: &Cluster, at: usize) -> Result<()> {
+    let to = if at == COUNTY { TEACHING } else { COUNTY };
+    let grant = work::grant(work::subject()?, &cluster.institution(to))?;
+    cluster.desk(at).await?.record(vec![grant]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_that_have_expired_stop_nothing_and_can_be_replaced() -> Result<()> {
+    let expired_roles = BTreeSet::from([Role::Node, Role::Validator, Role::Administrator]);
+    let mut cluster = Cluster::prepare(&Options { expired_roles, ..Options::default() }).await?;
+    cluster.start_nodes(&ALL).await?;
+    record_one(&cluster, COUNTY).await?;
+
+    // It is said, with what to do.
+    let health = status(&cluster, COUNTY)?;
+    let alarms = health["alarms"].as_array().context("alarms")?;
+    let own = cluster.institution(COUNTY).to_string();
+    let of_ours = alarms.iter().filter(|alarm| alarm["kind"] == "key_expiry" && alarm["about"] == own);
+    ensure!(of_ours.count() == 3, "its node's, its validator's and its administrator's: {health}");
+    let log = cluster.log(COUNTY);
+    ensure!(log.contains("expired on") && log.contains("key rotate network"), "{log}");
+
+    // The administrator, which has expired, is replaced by its own signature; then it replaces the node's key.
+    let directory = tempfile::tempdir()?;
+    let shell = Shell::of(&cluster, COUNTY, directory.path())?;
+    shell.json("key generate --role administrator --out next.key")?;
+    let old = cluster.member(COUNTY).secrets[&Role::Administrator].public_key();
+    let applied = shell.json(&format!("key rotate next.key --old {old} --expires +365d"))?;
+    ensure!(applied["status"] == "applied", "{applied}");
+    let before = status(&cluster, COUNTY)?["height"].clone();
+    let ended = rotate(&cluster, COUNTY, &directory.path().join("next.key"))?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    record_one(&cluster, COUNTY).await?;
+    let health = status(&cluster, COUNTY)?;
+    ensure!(health["status"] == "healthy" && health["height"].as_u64() > before.as_u64(), "{health}");
+    cluster.check_all_nodes().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_nodes_replace_their_keys_and_find_each_other_again() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    let peer_id = |cluster: &Cluster, of| -> Result<Value> {
+        let ended = node(cluster, of, &["status", "--json"])?;
+        Ok(serde_json::from_str::<Value>(&ended.stdout)?["peer_id"].clone())
+    };
+    for of in [COUNTY, INSURER] {
+        let old = peer_id(&cluster, of)?;
+        let id = cluster.institution(of);
+        let administrator = cluster.files.directory.join("keys").join(id.as_str()).join("administrator.key");
+        let ended = rotate(&cluster, of, &administrator)?;
+        ensure!(ended.code == Some(0) && ended.stdout.contains("revoked"), "{ended:?}");
+        ensure!(peer_id(&cluster, of)? != old, "it has another key: {ended:?}");
+        record_one(&cluster, of).await?;
+    }
+    // Each of the two knows the other only by the key that was revoked; so does everybody else's configuration.
+    for of in [COUNTY, INSURER] {
+        cluster.stop(of)?;
+    }
+    cluster.start_nodes(&[COUNTY, INSURER]).await?;
+    let began = Instant::now();
+    while status(&cluster, COUNTY)?["peers"] != 3 || status(&cluster, INSURER)?["peers"] != 3 {
+        ensure!(began.elapsed() < PATIENCE, "{}", cluster.log_tail(COUNTY));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    record_one(&cluster, INSURER).await?;
+    cluster.check_all_nodes().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_says_which_validators_are_missing_and_so_does_the_answer_to_a_submission() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    for of in [COUNTY, INSURER] {
+        cluster.kill(of)?;
+    }
+    cluster.wait_for_status(TEACHING, "no_quorum").await?;
+    let began = Instant::now();
+    // A dial must have failed once, so that there is a reason.
+    let health = loop {
+        let health = status(&cluster, TEACHING)?;
+        if health["reason"].as_str().is_some_and(|reason| reason.contains("refused")) {
+            break health;
+        }
+        ensure!(began.elapsed() < PATIENCE, "{health}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let missing = health["missing"].as_array().context("who is missing")?;
+    let names: BTreeSet<&str> = missing.iter().filter_map(|entry| entry["institution"].as_str()).collect();
+    let [county, insurer] = [COUNTY, INSURER].map(|of| cluster.institution(of).to_string());
+    ensure!(names == BTreeSet::from([county.as_str(), insurer.as_str()]), "{health}");
+    ensure!(missing.iter().all(|entry| entry["last_address"].is_string() && entry["since_ms"].is_u64()));
+    let client = cluster.client(TEACHING, &[TEACHING]).await?;
+    let submitted = client.submit(vec![work::grant(work::subject()?, &cluster.institution(COUNTY))?]).await?;
+    let notice = submitted.notice.context("what keeps it from being final")?;
+    ensure!(
+        notice.contains("no_quorum") && notice.contains(&county) && notice.contains(&insurer),
+        "{notice}"
+    );
+    let log = cluster.log(TEACHING);
+    ensure!(log.contains("missing: ") && log.contains(&insurer), "{log}");
+    // Nothing was lost of it.
+    cluster.start_nodes(&[COUNTY, INSURER]).await?;
+    client.confirm(&submitted, 60_000).await?;
+    cluster.check_all_nodes().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_home_is_its_owners_alone() -> Result<()> {
+    let mut cluster = Cluster::prepare(&Options::default()).await?;
+    let home = cluster.member(TEACHING).home.clone();
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755))?;
+    cluster.start_nodes(&VALIDATORS).await?;
+    record_one(&cluster, TEACHING).await?;
+    ensure!(cluster.log(TEACHING).contains("was open to others"), "{}", cluster.log(TEACHING));
+    let mut found = 0;
+    let mut open = vec![home];
+    while let Some(path) = open.pop() {
+        let metadata = std::fs::symlink_metadata(&path)?;
+        let mode = metadata.permissions().mode() & 0o777;
+        ensure!(mode & 0o077 == 0, "{} has mode {mode:03o}", path.display());
+        found += 1;
+        if metadata.is_dir() {
+            for entry in std::fs::read_dir(&path)? {
+                open.push(entry?.path());
+            }
+        }
+    }
+    ensure!(found > 10, "the home has its files");
+    cluster.check_all_nodes().await?;
+    Ok(())
+}
