@@ -1,4 +1,4 @@
-//! From one block to the next: how a block is built on a tip, and how a received one is checked (rules B-9 to B-15).
+//! From one block to the next: how a block is built on a tip, and how a received one is checked (rules B-9 to B-16).
 //!
 //! Proposer and validator run the same code: the validator executes the block again and demands the same header.
 
@@ -137,10 +137,22 @@ pub fn execute<V: StateView + ?Sized>(
     transactions: Vec<CheckedTransaction>,
     root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
 ) -> Result<ExecutedBlock, ViewError> {
+    let leaves: Vec<[u8; 32]> = transactions.iter().map(|entry| log::leaf_hash(entry.encoded())).collect();
+    let transactions_root = Hash(root(&leaves)?);
+    execute_rooted(tip, view, (time, proposer), transactions, transactions_root, root_of)
+}
+
+/// As [`execute`], where the root over the transactions is known.
+fn execute_rooted<V: StateView + ?Sized>(
+    tip: &Tip,
+    view: &V,
+    (time, proposer): (LedgerTime, PublicKey),
+    transactions: Vec<CheckedTransaction>,
+    transactions_root: Hash,
+    root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
+) -> Result<ExecutedBlock, ViewError> {
     let context = tip.context(time);
     let Execution { receipts, writes } = machine::execute(view, &context, &transactions)?;
-    let transaction_leaves: Vec<[u8; 32]> =
-        transactions.iter().map(|entry| log::leaf_hash(entry.encoded())).collect();
     let receipt_leaves: Vec<[u8; 32]> =
         receipts.iter().map(|receipt| log::leaf_hash(&codec::encode(receipt))).collect();
     let mut log = tip.log.clone();
@@ -162,7 +174,7 @@ pub fn execute<V: StateView + ?Sized>(
         time,
         proposer,
         transaction_count: transactions.len() as u32,
-        transactions_root: Hash(root(&transaction_leaves)?),
+        transactions_root,
         receipts_root: Hash(root(&receipt_leaves)?),
         log_size: log.length(),
         log_root: Hash(log.root()),
@@ -264,10 +276,11 @@ pub fn validate<V: StateView + ?Sized>(
     expectation: Expectation,
     root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
 ) -> Result<ExecutedBlock, BlockError> {
-    let header = block.header;
+    let CheckedBlock { header, transactions_root, transactions } = block;
     check_header(tip, &header, expectation)?;
-    let transactions = check_transactions(tip, view, header.time, block.transactions)?;
-    let executed = execute(tip, view, header.time, header.proposer, transactions, root_of)?;
+    let transactions = check_transactions(tip, view, header.time, transactions)?;
+    let author = (header.time, header.proposer);
+    let executed = execute_rooted(tip, view, author, transactions, transactions_root, root_of)?;
     match first_difference(&header, &executed.header) {
         None => Ok(executed),
         Some(field) => Err(BlockError::HeaderMismatch { field }),

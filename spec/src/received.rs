@@ -3,7 +3,8 @@
 
 use crate::block::{Block, Header};
 use crate::codec::{self, DecodeError};
-use crate::id::{ChainId, TransactionId};
+use crate::id::{ChainId, Hash, TransactionId};
+use crate::merkle::log::{self, Frontier};
 use crate::transaction::{self, CheckedTransaction, SignedBytes, Transaction};
 use crate::validation::semantic::{self, SemanticError};
 
@@ -12,6 +13,8 @@ use crate::validation::semantic::{self, SemanticError};
 pub struct ReceivedBlock {
     /// What the block says of itself.
     pub header: Header,
+    /// Merkle root over the transactions as they arrived.
+    transactions_root: Hash,
     /// Its transactions in order: the one that was checked before, or `None` for the next of `new`.
     known: Vec<Option<CheckedTransaction>>,
     new: Vec<Transaction>,
@@ -22,6 +25,8 @@ pub struct ReceivedBlock {
 pub struct CheckedBlock {
     /// What the block says of itself.
     pub header: Header,
+    /// Merkle root over the transactions as they arrived.
+    pub transactions_root: Hash,
     /// Its transactions in order, or what is wrong with them.
     pub transactions: Vec<Result<CheckedTransaction, SemanticError>>,
 }
@@ -46,7 +51,8 @@ impl ReceivedBlock {
             return Err(DecodeError::NotCanonical);
         }
         let (count, _) = codec::take::<u64>(&mut rest)?;
-        let mut block = Self { header, known: Vec::new(), new: Vec::new() };
+        let mut block = Self { header, transactions_root: Hash::default(), known: Vec::new(), new: Vec::new() };
+        let mut leaves = Frontier::default();
         for _ in 0..count {
             let (transaction, encoded) = codec::take::<Transaction>(&mut rest)?;
             let id = transaction::id_of_encoded(encoded);
@@ -58,11 +64,20 @@ impl ReceivedBlock {
                 block.new.push(transaction);
             }
             block.known.push(found);
+            append(&mut leaves, encoded);
         }
+        block.transactions_root = Hash(leaves.root());
         if !rest.is_empty() {
             return Err(DecodeError::Malformed(format!("{} bytes are left over", rest.len())));
         }
         Ok(block)
+    }
+
+    /// Whether the transactions are those that the header's count and root commit to (rule B-16). If not, whoever sent
+    /// these bytes altered them, and nothing is known about the block that the header names.
+    pub fn has_the_body_of_its_header(&self) -> bool {
+        self.header.transaction_count as usize == self.known.len()
+            && self.header.transactions_root == self.transactions_root
     }
 
     /// Checks what is not known yet, the signatures in one batch.
@@ -72,14 +87,24 @@ impl ReceivedBlock {
             Some(found) => Ok(found),
             None => checked.next().expect("one result for each new transaction"),
         });
-        CheckedBlock { header: self.header, transactions: transactions.collect() }
+        CheckedBlock {
+            header: self.header,
+            transactions_root: self.transactions_root,
+            transactions: transactions.collect(),
+        }
     }
 }
 
 impl From<Block> for ReceivedBlock {
     /// Nothing is known.
     fn from(block: Block) -> Self {
+        let mut leaves = Frontier::default();
+        block.transactions.iter().for_each(|entry| append(&mut leaves, &codec::encode(entry)));
         let known = vec![None; block.transactions.len()];
-        Self { header: block.header, known, new: block.transactions }
+        Self { header: block.header, transactions_root: Hash(leaves.root()), known, new: block.transactions }
     }
+}
+
+fn append(leaves: &mut Frontier, encoded: &[u8]) {
+    leaves.append(log::leaf_hash(encoded)).expect("a block has far fewer transactions than a log may have leaves");
 }

@@ -195,13 +195,14 @@ impl Ledger {
         let known = |id| self.mempool.as_ref().and_then(|mempool| mempool.checked(id));
         let checked = self.timings.measure(Stage::Verification, || {
             let received = ReceivedBlock::decode(bytes, limits::BLOCK_DECODE_BYTES_MAX, known)?;
-            Ok(received.check(self.tip.chain_id))
+            Ok(received.has_the_body_of_its_header().then(|| received.check(self.tip.chain_id)))
         });
+        let nothing_known = |reason: String| Ok(Err(Invalid { block_id: None, reason }));
         let block = match checked {
-            Ok(block) => block,
-            Err::<_, DecodeError>(error) => {
-                return Ok(Err(Invalid { block_id: None, reason: error.to_string() }));
-            }
+            Ok(Some(block)) => block,
+            // The header's id stays unsaid: an honest proposer's block must not fall by what a liar sends in its name.
+            Ok(None) => return nothing_known("the transactions are not those of its header (B-16)".to_owned()),
+            Err::<_, DecodeError>(error) => return nothing_known(error.to_string()),
         };
         let block_id = block.header.id();
         let mut update = None;

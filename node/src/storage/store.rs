@@ -1,6 +1,7 @@
 //! A ledger in storage: made from a genesis, opened again, checked for format, chain and a tip that fits its rows.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use yilian_spec::chain::{self, Tip};
 use yilian_spec::codec;
@@ -33,6 +34,8 @@ pub struct Store {
     disk: Box<dyn Disk>,
     genesis: Genesis,
     chain_id: ChainId,
+    /// The height whose undecided blocks were counted last, and how many of them have arrived.
+    arrivals: Mutex<Option<(Height, u64)>>,
 }
 
 /// What the writer keeps in memory beside the rows.
@@ -68,7 +71,7 @@ impl Store {
         let root = Hash(update.root());
         put_tip(&mut batch, &(Height(0), BlockId(chain_id.0), Frontier::default(), root));
         batch.write_synced()?;
-        Ok(Self { disk, genesis: genesis.clone(), chain_id })
+        Ok(Self { disk, genesis: genesis.clone(), chain_id, arrivals: Mutex::default() })
     }
 
     /// Opens a ledger to write to it.
@@ -127,7 +130,7 @@ impl Store {
         }
         let genesis = tables.genesis()?;
         let chain_id = genesis.chain_id();
-        Ok(Self { disk, genesis, chain_id })
+        Ok(Self { disk, genesis, chain_id, arrivals: Mutex::default() })
     }
 
     /// Reads the tip and builds the state tree in memory, and checks that they belong together.
@@ -214,12 +217,19 @@ impl Store {
         if self.disk.get(Column::Undecided, &key)?.is_some() {
             return Ok(());
         }
-        let arrival = self.tables().undecided(height, None)?.last().map_or(0, |(_, _, row)| row.0 + 1);
+        // Reading the height's rows for each further one would take longer the more there are.
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        let arrival = match *arrivals {
+            Some((counted, arrived)) if counted == height => arrived,
+            _ => self.tables().undecided(height, None)?.last().map_or(0, |(_, _, row)| row.0 + 1),
+        };
         let (valid_round, proposer, bytes) = row;
         let row: UndecidedRow = (arrival, valid_round, proposer, bytes);
         let mut batch = self.disk.batch();
         batch.put(Column::Undecided, key, codec::encode(&row));
-        self.write(batch)
+        self.write(batch)?;
+        *arrivals = Some((height, arrival + 1));
+        Ok(())
     }
 
     /// The rows as they are now.

@@ -184,6 +184,32 @@ fn a_transaction_checked_before_counts_only_if_it_is_the_same_in_every_byte() {
     assert_eq!(error, BlockError::Semantic { index: 1, reason: SemanticError::BadSignature });
 }
 
+/// Rule B-16.
+#[test]
+fn an_altered_body_is_told_from_a_block_that_breaks_the_rules() {
+    let mut world = World::new();
+    let good = block(&mut world);
+    let named = |block: &Block| {
+        let bytes = codec::encode(block);
+        let read = ReceivedBlock::decode(&bytes, usize::MAX, |_| None).unwrap();
+        assert_eq!(read, ReceivedBlock::from(block.clone()), "both readers see one body");
+        read.has_the_body_of_its_header()
+    };
+    assert!(good.transactions.len() > 1 && named(&good));
+    let altered = |alter: fn(&mut Block)| {
+        let mut block = good.clone();
+        alter(&mut block);
+        block
+    };
+    assert!(!named(&altered(|block| block.transactions[1].signature = Signature([7; 64]))), "another signature");
+    assert!(!named(&altered(|block| block.transactions.swap(0, 1))), "another order");
+    assert!(!named(&altered(|block| drop(block.transactions.pop()))), "one left out");
+    assert!(!named(&altered(|block| block.transactions.clear())), "all left out");
+    assert!(!named(&altered(|block| block.transactions.push(block.transactions[0].clone()))), "one twice");
+    assert!(!named(&altered(|block| block.header.transaction_count += 1)), "another count");
+    assert!(named(&altered(|block| block.header.state_root.0[0] ^= 1)), "the proposer's own lie is part of the block");
+}
+
 #[test]
 fn a_received_block_decodes_as_strictly_as_any_value() {
     let mut world = World::new();
