@@ -1,24 +1,19 @@
 //! Follows the ledger on behalf of a validator that must not vote yet, until it may: see [`crate::voting`].
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use libp2p::PeerId;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use yilian_spec::height::Height;
 use yilian_spec::signature::PublicKey;
 
 use crate::application::reader::LedgerReader;
+use crate::consensus::heights::Heard;
 use crate::health::HealthMonitor;
 use crate::home::Home;
-use crate::members::Members;
 use crate::voting::{self, Abstention};
 
-/// A peer tells how far it is as soon as it is connected; so long a quorum must stay connected before it counts as told.
-const QUORUM_GRACE: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(200);
 
 /// A validator that follows without voting.
@@ -29,12 +24,8 @@ pub(crate) struct Abstaining {
     pub own: PublicKey,
     /// The ledger.
     pub reader: LedgerReader,
-    /// Who is a member.
-    pub members: watch::Receiver<Arc<Members>>,
-    /// Who is connected.
-    pub connected: watch::Receiver<BTreeSet<PeerId>>,
-    /// The greatest height that a peer has told of.
-    pub peer_height: watch::Receiver<Height>,
+    /// What the connected peers say of the ledger's height.
+    pub heard: watch::Receiver<Heard>,
     /// What `/health` says.
     pub health: Arc<HealthMonitor>,
 }
@@ -47,9 +38,10 @@ impl Abstaining {
     pub async fn until_over(self, mut abstention: Abstention) -> Result<()> {
         self.tell(abstention);
         if abstention == Abstention::UntilCaughtUp {
-            self.quorum_has_told().await;
-            let highest = (*self.peer_height.borrow()).max(self.tip());
-            abstention = voting::caught_up(&self.home, highest)?;
+            while !self.has_caught_up() {
+                tokio::time::sleep(POLL).await;
+            }
+            abstention = voting::caught_up(&self.home, self.tip())?;
             self.tell(abstention);
         }
         while !abstention.is_over(self.tip()) {
@@ -71,24 +63,14 @@ impl Abstaining {
         self.reader.tip().tip.height
     }
 
-    async fn quorum_has_told(&self) {
-        let mut since: Option<Instant> = None;
-        loop {
-            since = if self.has_quorum() { since.or_else(|| Some(Instant::now())) } else { None };
-            if since.is_some_and(|since| since.elapsed() >= QUORUM_GRACE) {
-                return;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// Whether this validator and those connected to it could decide a block.
-    fn has_quorum(&self) -> bool {
+    /// Whether the ledger has reached what validators told that could decide a block together with this one. What they told
+    /// is proven by the blocks that were fetched; a tip that nobody serves is never reached, and counts for nothing.
+    fn has_caught_up(&self) -> bool {
         let published = self.reader.tip();
         let validators = &published.tip.validators;
-        let connected = self.connected.borrow().clone();
-        let members = Arc::clone(&self.members.borrow());
-        let power = members.power_reachable(&connected, validators, Some(self.own));
+        let Some(own) = validators.get(&self.own) else { return false };
+        let told = self.heard.borrow().power_caught_up_with(published.tip.height, &own.institution);
+        let power = own.power.saturating_add(told);
         u128::from(power) * 3 > u128::from(validators.total_power()) * 2
     }
 }

@@ -90,6 +90,37 @@ pub const GOSSIP_REPEAT_BYTES_MAX: usize = 8 * GOSSIP_BATCH_BYTES_MAX;
 /// The pause after each batch that is sent to a peer because it has connected.
 pub const GOSSIP_GREETING_PAUSE_MS: u64 = 50;
 
+/// Rounds beyond its own whose proposals a node collects. Proposers that are further ahead have left it behind, and it
+/// learns of their rounds from votes.
+pub const PROPOSAL_ROUNDS_AHEAD_MAX: u32 = 2;
+/// Rounds before its own whose proposals a node still collects: one that took so long is decided without it, and synced.
+pub const PROPOSAL_ROUNDS_BEHIND_MAX: u32 = 2;
+/// Proposals of one proposer that are being put together at once, complete or not.
+pub const PROPOSALS_PER_PROPOSER_MAX: usize = 4;
+/// Different blocks of one round that are executed: two are the proof that their proposer lies.
+pub const PROPOSALS_PER_ROUND_MAX: usize = 2;
+/// Rounds beyond its own whose votes a node takes at its height; the engine takes no more.
+pub const VOTE_ROUNDS_AHEAD_MAX: u32 = 10;
+/// Rounds of the next height whose votes a node takes. With all validators voting twice in each, two values each time,
+/// they fit where the engine keeps them.
+pub const EARLY_VOTE_ROUNDS_MAX: u32 = 3;
+/// Different votes of one validator, kind and round that are taken: two are the proof that it lies.
+pub const VOTES_PER_PLACE_MAX: usize = 2;
+/// The same vote again counts as a repetition after so long, before it as nothing.
+pub const VOTE_REPEAT_MS_MIN: u64 = 100;
+/// Certificates of votes that one institution may send at once.
+pub const VOTE_CERTIFICATES_BURST_MAX: u32 = 32;
+/// One more of them every so often.
+pub const VOTE_CERTIFICATE_REFILL_MS: u64 = 50;
+/// Signatures of consensus that are remembered as verified.
+pub const VERIFIED_SIGNATURES_MAX: usize = 4_096;
+/// How long an institution is shut out whose node sends what no honest node does.
+pub const SHUT_OUT_MS: u64 = 60_000;
+/// Heights that one institution's unproven word may start at once.
+pub const PEER_STARTS_MAX: u32 = 10;
+/// One more of them every so often.
+pub const PEER_START_REFILL_MS: u64 = 10_000;
+
 /// What is refused of one institution for one reason is logged so often at most, with its count.
 pub const CONDUCT_LOG_INTERVAL_MS: u64 = 30_000;
 /// So long `/health` speaks of what was refused.

@@ -49,7 +49,7 @@ pub enum Abstention {
         /// The last one.
         height: Height,
     },
-    /// From all heights, until a quorum of peers has told how far the ledger is.
+    /// From all heights, until the ledger has reached what a quorum of peers told.
     UntilCaughtUp,
 }
 
@@ -65,7 +65,7 @@ impl Abstention {
         }
     }
 
-    /// Of a validator that knows nothing of its votes, once a quorum of peers has told that `highest` is decided.
+    /// Of a validator that knows nothing of its votes, once its ledger has reached what a quorum told: it ends at `highest`.
     pub const fn after(highest: Height) -> Self {
         Self::UpTo { height: Height(highest.0.saturating_add(MARGIN)) }
     }
@@ -200,7 +200,7 @@ pub fn vote_log_goes(home: &Home, tip: Option<Height>) -> Result<(), VotingError
     record(home, abstention.and(recorded(home)?))
 }
 
-/// What a quorum of peers has decided is known now: the end of abstaining is, too.
+/// The ledger has reached `highest`, and with it what a quorum told: the end of abstaining is known, too.
 ///
 /// # Errors
 /// When the file cannot be written.

@@ -162,6 +162,7 @@ impl Node {
             network: config.network.clone(),
             consensus: config.consensus.clone(),
             application: stage.ledger,
+            is_block: crate::application::ledger::is_block,
             work: stage.mempool.work(),
         })
         .await?;
@@ -220,9 +221,7 @@ impl Node {
                     home: home.clone(),
                     own,
                     reader: stage.reader.clone(),
-                    members,
-                    connected: consensus.network.connected(),
-                    peer_height: consensus.peer_height.clone(),
+                    heard: consensus.heard.clone(),
                     health: Arc::clone(&health),
                 };
                 Some(tokio::spawn(abstaining.until_over(abstention)))
@@ -367,7 +366,7 @@ fn monitor(
     own: Option<PublicKey>,
 ) -> HealthMonitor {
     let (reader, members, conduct) = (reader.clone(), members.clone(), conduct.clone());
-    let (connected, peer_height) = (consensus.network.connected(), consensus.peer_height.clone());
+    let (connected, heard) = (consensus.network.connected(), consensus.heard.clone());
     let (status, health_clock) = (consensus.status.clone(), Arc::clone(clock));
     let clock = Arc::clone(clock);
     let age_ms_max = config.consensus.heartbeat_ms.saturating_mul(2).saturating_add(STALL_GRACE_MS);
@@ -379,7 +378,7 @@ fn monitor(
         Gathered {
             height: tip.height.0,
             block_time_ms: tip.time.0,
-            behind_by: peer_height.borrow().0.saturating_sub(tip.height.0),
+            behind_by: heard.borrow().decided.0.saturating_sub(tip.height.0),
             peers: peers.len(),
             power_reachable: members.power_reachable(&peers, &tip.validators, own),
             power_total: tip.validators.total_power(),

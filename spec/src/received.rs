@@ -51,7 +51,8 @@ impl ReceivedBlock {
             return Err(DecodeError::NotCanonical);
         }
         let (count, _) = codec::take::<u64>(&mut rest)?;
-        let mut block = Self { header, transactions_root: Hash::default(), known: Vec::new(), new: Vec::new() };
+        let mut block =
+            Self { header, transactions_root: Hash::default(), known: Vec::new(), new: Vec::new() };
         let mut leaves = Frontier::default();
         for _ in 0..count {
             let (transaction, encoded) = codec::take::<Transaction>(&mut rest)?;
@@ -106,5 +107,7 @@ impl From<Block> for ReceivedBlock {
 }
 
 fn append(leaves: &mut Frontier, encoded: &[u8]) {
-    leaves.append(log::leaf_hash(encoded)).expect("a block has far fewer transactions than a log may have leaves");
+    leaves
+        .append(log::leaf_hash(encoded))
+        .expect("a block has far fewer transactions than a log may have leaves");
 }

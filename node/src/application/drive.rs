@@ -21,11 +21,16 @@ impl Application for Ledger {
         Ok(StartPoint {
             height: self.tip.height.next(),
             validators: validators
-                .map(|entry| ValidatorInfo { public_key: entry.key, voting_power: entry.power })
+                .map(|entry| ValidatorInfo {
+                    public_key: entry.key,
+                    institution: entry.institution.clone(),
+                    voting_power: entry.power,
+                })
                 .collect(),
             rotation: self.rotation(),
             timeouts: self.options.timeouts,
             target_time_ms: self.options.target_time_ms,
+            had_work: self.had_work,
         })
     }
 

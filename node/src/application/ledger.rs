@@ -66,6 +66,8 @@ pub struct Ledger {
     /// The last blocks' proposers, oldest first.
     pub(super) recent: VecDeque<ProposerRecord>,
     block_size: BlockSize,
+    /// Whether the last block of this process held transactions.
+    pub(super) had_work: bool,
     publisher: Publisher,
     timings: Arc<Timings>,
 }
@@ -88,6 +90,7 @@ impl Ledger {
             candidates: Candidates::default(),
             recent,
             block_size: BlockSize::default(),
+            had_work: false,
             publisher,
             timings: Arc::default(),
         })
@@ -201,9 +204,18 @@ impl Ledger {
         let block = match checked {
             Ok(Some(block)) => block,
             // The header's id stays unsaid: an honest proposer's block must not fall by what a liar sends in its name.
-            Ok(None) => return nothing_known("the transactions are not those of its header (B-16)".to_owned()),
+            Ok(None) => {
+                return nothing_known("the transactions are not those of its header (B-16)".to_owned());
+            }
             Err::<_, DecodeError>(error) => return nothing_known(error.to_string()),
         };
+        // A block in another's name says something about who sent it, and nothing about the block.
+        if expectation.proposer.is_some_and(|proposer| proposer != block.header.proposer) {
+            return nothing_known(format!(
+                "it was built by {}, not by its proposer (B-12)",
+                block.header.proposer
+            ));
+        }
         let block_id = block.header.id();
         let mut update = None;
         let root_of = root_of(&self.tree, &self.store, &self.timings, &mut update);
@@ -260,6 +272,7 @@ impl Ledger {
         self.tip = published.tip.clone();
         self.candidates.clear();
         let Some(block) = &published.block else { return };
+        self.had_work = !block.transactions.is_empty();
         self.recent.push_back(ProposerRecord {
             height: block.header.height,
             expected: turn,
@@ -301,6 +314,12 @@ fn key_rows(mut writes: Writes) -> Vec<(Vec<u8>, Vec<u8>)> {
     let behind = from.split_off([KEY_TAG + 1].as_slice());
     drop(behind);
     from.into_iter().filter_map(|(key, row)| Some((key, row?))).collect()
+}
+
+/// Whether bytes are the block of an id with the body that its header commits to (rule B-16). Needs no state.
+pub fn is_block(block_id: BlockId, bytes: &[u8]) -> bool {
+    ReceivedBlock::decode(bytes, limits::BLOCK_DECODE_BYTES_MAX, |_| None)
+        .is_ok_and(|block| block.header.id() == block_id && block.has_the_body_of_its_header())
 }
 
 /// Why a block must not be voted for.

@@ -37,7 +37,7 @@ use std::ops::RangeInclusive;
 
 use yilian_spec::block::CommitCertificate;
 use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
+use yilian_spec::id::{BlockId, InstitutionId};
 use yilian_spec::signature::PublicKey;
 
 pub use ledger::{Ledger, LedgerOptions};
@@ -50,6 +50,8 @@ pub use rotation::{ABSENCE_HEIGHTS, ProposerRecord, proposer_rotation};
 pub struct ValidatorInfo {
     /// The key whose signatures count; also the validator's address.
     pub public_key: PublicKey,
+    /// Whose validator it is. Its votes are believed from this institution's nodes alone.
+    pub institution: InstitutionId,
     /// Its share of the votes; above zero.
     pub voting_power: u64,
 }
@@ -102,6 +104,8 @@ pub struct StartPoint {
     pub timeouts: ConsensusTimeouts,
     /// Least time between two heights, in milliseconds; `None` decides as fast as it goes.
     pub target_time_ms: Option<u64>,
+    /// Whether the last committed block held transactions.
+    pub had_work: bool,
 }
 
 /// A block that this node built.

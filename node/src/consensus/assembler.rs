@@ -2,8 +2,8 @@
 //!
 //! Parts come from any connected peer, so nothing is believed: the height must be the one being decided or the
 //! next, the signer must be a validator and the round's proposer, the chunk must match the manifest. A proposer
-//! holds at most [`OPEN_PER_PROPOSER_MAX`] proposals here, two per round at most, and only its own can suffer
-//! from its excess. Pure: no clock, no I/O.
+//! holds at most [`PROPOSALS_PER_PROPOSER_MAX`] proposals here, two per round at most, and only its own can suffer
+//! from its excess. Rounds far from the one under way are refused. Pure: no clock, no I/O.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,22 +11,23 @@ use std::sync::Arc;
 use arc_malachitebft_app_channel::app::types::core::Validator as _;
 use bytes::{Bytes, BytesMut};
 use yilian_spec::height::Height;
-use yilian_spec::id::ChainId;
+use yilian_spec::id::{ChainId, InstitutionId};
 use yilian_spec::signature::PublicKey;
 
 use super::context::{EngineHeight, ValidatorSet};
-use super::proposal::{CompleteProposal, Manifest, Part, PartError};
-
-/// Proposals of one proposer that are kept at once, complete or not.
-pub const OPEN_PER_PROPOSER_MAX: usize = 4;
-/// Different blocks of one proposer for one round that are kept: what the engine itself keeps.
-pub const OPEN_PER_ROUND_MAX: usize = 2;
+use super::proposal::{CompleteProposal, Manifest, Part, PartError, SignedManifest};
+use crate::limits::{
+    PROPOSAL_ROUNDS_AHEAD_MAX, PROPOSAL_ROUNDS_BEHIND_MAX, PROPOSALS_PER_PROPOSER_MAX,
+    PROPOSALS_PER_ROUND_MAX,
+};
 
 /// The height that is being decided, with its validators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The height.
     pub height: Height,
+    /// The round that is under way.
+    pub round: u32,
     /// Who decides it, and who proposes when.
     pub validators: Arc<ValidatorSet>,
 }
@@ -65,28 +66,43 @@ impl Assembler {
         self.window = window;
     }
 
-    /// Takes one part. Returns the proposal when this part completes it.
+    /// Takes one part from a node of `from`. Returns the proposal when this part completes it.
     ///
     /// # Errors
     /// Why the part is refused. A repeated part is no error.
-    pub fn accept(&mut self, part: &Bytes) -> Result<Option<CompleteProposal>, PartError> {
+    pub fn accept(
+        &mut self,
+        from: &InstitutionId,
+        part: &Bytes,
+    ) -> Result<Option<CompleteProposal>, PartError> {
         let part = Part::decode(part)?;
-        if let Some(entry) = self.find(&part.signed_manifest) {
+        let Self { open, window, .. } = self;
+        if let Some(entry) = find(open, &part.signed_manifest) {
+            require_own_node(window, from, &entry.manifest)?;
             return entry.accept(&part);
         }
-        let manifest = Manifest::decode_verified(self.chain_id, &part.signed_manifest)?;
-        self.check_position(&manifest)?;
+        // Its place comes before its signature: nobody has this node verify what it would refuse anyhow.
+        let signed = SignedManifest::decode(&part.signed_manifest)?;
+        self.check_position(&signed.manifest)?;
+        require_own_node(&self.window, from, &signed.manifest)?;
+        let manifest = signed.verify(self.chain_id)?;
         self.open(manifest, &part)?.accept(&part)
     }
 
-    fn find(&mut self, signed_manifest: &Bytes) -> Option<&mut Open> {
-        self.open.values_mut().flatten().find(|entry| entry.signed_manifest == *signed_manifest)
-    }
-
     fn check_position(&self, manifest: &Manifest) -> Result<(), PartError> {
-        let Window { height, validators } = &self.window;
-        if manifest.height != *height && manifest.height != height.next() {
+        let Window { height, round, validators } = &self.window;
+        let present = if manifest.height == *height {
+            *round
+        } else if manifest.height == height.next() {
+            0
+        } else {
             return Err(PartError::Height { given: manifest.height, current: *height });
+        };
+        // A proposer has a turn in every few rounds to come: without a bound it could have all executed now.
+        let near = present.saturating_sub(PROPOSAL_ROUNDS_BEHIND_MAX)
+            ..=present.saturating_add(PROPOSAL_ROUNDS_AHEAD_MAX);
+        if !near.contains(&manifest.round) {
+            return Err(PartError::Round { given: manifest.round, current: present });
         }
         // The next height's turns are not known yet; it suffices that the signer is a validator now.
         let proposes = if manifest.height == *height {
@@ -107,10 +123,10 @@ impl Assembler {
         let same_round = |entry: &&Open| {
             entry.manifest.height == manifest.height && entry.manifest.round == manifest.round
         };
-        if entries.iter().filter(same_round).count() >= OPEN_PER_ROUND_MAX {
+        if entries.iter().filter(same_round).count() >= PROPOSALS_PER_ROUND_MAX {
             return Err(PartError::TooMany { proposer: manifest.proposer, round: manifest.round });
         }
-        if entries.len() >= OPEN_PER_PROPOSER_MAX {
+        if entries.len() >= PROPOSALS_PER_PROPOSER_MAX {
             // The oldest is the least likely to be decided still.
             let oldest = (0..entries.len())
                 .min_by_key(|index| (entries[*index].manifest.height, entries[*index].manifest.round))
@@ -126,6 +142,17 @@ impl Assembler {
         });
         Ok(entries.last_mut().expect("an entry was just pushed"))
     }
+}
+
+fn find<'o>(open: &'o mut BTreeMap<PublicKey, Vec<Open>>, signed_manifest: &Bytes) -> Option<&'o mut Open> {
+    open.values_mut().flatten().find(|entry| entry.signed_manifest == *signed_manifest)
+}
+
+/// Nobody relays: a proposal comes from its proposer's own institution.
+fn require_own_node(window: &Window, from: &InstitutionId, manifest: &Manifest) -> Result<(), PartError> {
+    let proposer = manifest.proposer;
+    let is_own = window.validators.get(&proposer).is_some_and(|validator| validator.institution() == from);
+    if is_own { Ok(()) } else { Err(PartError::Relayed { proposer, from: from.clone() }) }
 }
 
 impl Open {
@@ -151,13 +178,17 @@ impl Open {
         for chunk in std::mem::take(&mut self.chunks).into_iter().flatten() {
             payload.extend_from_slice(&chunk);
         }
-        CompleteProposal { manifest: Arc::clone(&self.manifest), payload: payload.freeze() }
+        CompleteProposal {
+            manifest: Arc::clone(&self.manifest),
+            payload: payload.freeze(),
+            is_attested: false,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use yilian_spec::id::BlockId;
+    use yilian_spec::id::{BlockId, InstitutionId};
     use yilian_spec::signature::SecretKey;
 
     use super::*;
@@ -172,15 +203,20 @@ mod tests {
     }
 
     fn window(height: u64) -> Window {
-        let validator = |number| ValidatorInfo { public_key: key(number).public_key(), voting_power: 1 };
+        let validator = |number| ValidatorInfo {
+            public_key: key(number).public_key(),
+            institution: institution(number),
+            voting_power: 1,
+        };
         let start = StartPoint {
             height: Height(height),
             validators: (0..4).map(validator).collect(),
             rotation: vec![],
             timeouts: ConsensusTimeouts::default(),
             target_time_ms: None,
+            had_work: false,
         };
-        Window { height: Height(height), validators: Arc::new(ValidatorSet::new(&start)) }
+        Window { height: Height(height), round: 0, validators: Arc::new(ValidatorSet::new(&start)) }
     }
 
     fn parts(proposer: u8, height: u64, round: u32, fill: u8, length: usize) -> Vec<Bytes> {
@@ -189,9 +225,38 @@ mod tests {
         split(CHAIN, &key(proposer), position, BlockId([fill; 32]), &payload)
     }
 
+    /// An assembler that is given each part by its proposer's own node.
+    struct Own(Assembler);
+
+    impl Own {
+        fn accept(&mut self, part: &Bytes) -> Result<Option<CompleteProposal>, PartError> {
+            let signed =
+                Part::decode(part).ok().and_then(|part| SignedManifest::decode(&part.signed_manifest).ok());
+            let from = signed.and_then(|signed| {
+                (0..10).find(|number| key(*number).public_key() == signed.manifest.proposer)
+            });
+            self.0.accept(&institution(from.unwrap_or(0)), part)
+        }
+    }
+
+    fn institution(number: u8) -> InstitutionId {
+        InstitutionId::new(&format!("member-{number}")).unwrap()
+    }
+
     /// At height 8 validator 0 proposes in round 0, validator 1 in round 1.
-    fn assembler() -> Assembler {
-        Assembler::new(CHAIN, window(8))
+    fn assembler() -> Own {
+        Own(Assembler::new(CHAIN, window(8)))
+    }
+
+    #[test]
+    fn only_the_proposers_own_nodes_are_heard_also_for_what_is_open() {
+        let mut assembler = Assembler::new(CHAIN, window(8));
+        let parts = parts(0, 8, 0, 7, PART_CHUNK_BYTES + 1);
+        let relayed = |refused| matches!(refused, Err(PartError::Relayed { .. }));
+        assert!(relayed(assembler.accept(&institution(1), &parts[0])));
+        assert_eq!(assembler.accept(&institution(0), &parts[0]), Ok(None));
+        assert!(relayed(assembler.accept(&institution(1), &parts[1])));
+        assert!(assembler.accept(&institution(0), &parts[1]).unwrap().is_some());
     }
 
     #[test]
@@ -240,6 +305,24 @@ mod tests {
         assert!(assembler.accept(&good).unwrap().is_some(), "and the true one still gets through");
     }
 
+    /// Without a bound a proposer has the blocks of all its turns to come executed at once.
+    #[test]
+    fn rounds_far_from_the_one_under_way_are_refused() {
+        let mut assembler = assembler();
+        for round in [4, 8, 400] {
+            let refused = assembler.accept(&parts(0, 8, round, 1, 10)[0]);
+            assert_eq!(refused, Err(PartError::Round { given: round, current: 0 }));
+        }
+        let next = assembler.accept(&parts(0, 9, 3, 1, 10)[0]);
+        assert_eq!(next, Err(PartError::Round { given: 3, current: 0 }), "also of the next height");
+        assert!(assembler.accept(&parts(2, 8, 2, 1, 10)[0]).unwrap().is_some());
+        assembler.0.advance(Window { round: 7, ..window(8) });
+        assert!(assembler.accept(&parts(0, 8, 8, 1, 10)[0]).unwrap().is_some(), "the window moves on");
+        let late = assembler.accept(&parts(0, 8, 4, 1, 10)[0]);
+        assert_eq!(late, Err(PartError::Round { given: 4, current: 7 }));
+        assert!(assembler.accept(&parts(1, 8, 5, 1, 10)[0]).unwrap().is_some());
+    }
+
     #[test]
     fn another_ledgers_signature_does_not_count() {
         let position = ProposalPosition { height: Height(8), round: 0, valid_round: None };
@@ -256,10 +339,10 @@ mod tests {
         assert_eq!(assembler.accept(&parts(0, 8, 0, 2, large)[0]), Ok(None));
         let third = assembler.accept(&parts(0, 8, 0, 3, large)[0]);
         assert!(matches!(third, Err(PartError::TooMany { .. })));
-        for round in [4, 8, 12, 16, 20] {
-            assert_eq!(assembler.accept(&parts(0, 8, round, 1, large)[0]), Ok(None));
+        for (round, fill) in [(0, 4), (1, 5), (2, 6), (1, 7), (2, 8)] {
+            assert_eq!(assembler.accept(&parts(0, 9, round, fill, large)[0]), Ok(None));
         }
-        assert_eq!(assembler.open[&key(0).public_key()].len(), OPEN_PER_PROPOSER_MAX);
+        assert_eq!(assembler.0.open[&key(0).public_key()].len(), PROPOSALS_PER_PROPOSER_MAX);
         assert!(assembler.accept(&parts(1, 8, 1, 1, 10)[0]).unwrap().is_some());
     }
 
@@ -269,8 +352,8 @@ mod tests {
         let next = parts(2, 9, 1, 6, PART_CHUNK_BYTES + 1);
         assert_eq!(assembler.accept(&parts(0, 8, 0, 1, PART_CHUNK_BYTES + 1)[0]), Ok(None));
         assert_eq!(assembler.accept(&next[0]), Ok(None));
-        assembler.advance(window(9));
-        assert_eq!(assembler.open.values().flatten().count(), 1);
+        assembler.0.advance(window(9));
+        assert_eq!(assembler.0.open.values().flatten().count(), 1);
         assert!(assembler.accept(&next[1]).unwrap().is_some());
     }
 }

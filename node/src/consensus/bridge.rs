@@ -1,35 +1,26 @@
-//! Between the engine and our network: the actor that takes the engine's messages, and the task that turns the
-//! network's events into the engine's.
-//!
-//! Frames are decoded here. Proposal parts stop here too: only a proposal that is complete and signed by the
-//! right proposer goes on, so the engine's unbounded mailboxes cannot be filled with chunks.
+//! From the engine to our network: the actor that takes the engine's messages, and the port through which
+//! [`super::pump`] sends it the network's events.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_malachitebft_app_channel::app::engine::network::{
-    NetworkEvent as EngineEvent, NetworkMsg, PersistentPeerError, Status,
+    NetworkEvent as EngineEvent, NetworkMsg, PersistentPeerError,
 };
 use arc_malachitebft_app_channel::app::engine::util::output_port::OutputPort;
-use arc_malachitebft_app_channel::app::engine::util::streaming::{StreamContent, StreamId, StreamMessage};
+use arc_malachitebft_app_channel::app::types::PeerId as EnginePeer;
 use arc_malachitebft_app_channel::app::types::codec::Codec as _;
-use arc_malachitebft_app_channel::app::types::sync::{Request, Response};
-use arc_malachitebft_app_channel::app::types::{PeerId as EnginePeer, SignedConsensusMsg};
-use arc_malachitebft_core_consensus::LivenessMsg;
+use arc_malachitebft_app_channel::app::types::sync::Response;
 use arc_malachitebft_network::Channel;
 use arc_malachitebft_sync::{InboundRequestId, OutboundRequestId};
 use async_trait::async_trait;
-use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::{mpsc, watch};
-use yilian_spec::height::Height;
-use yilian_spec::id::ChainId;
+use tokio::sync::watch;
 
-use super::assembler::{Assembler, Window};
-use super::codec::{CodecError, LedgerCodec, StatusMessage, decode_status, decode_work, encode_status};
+use super::codec::{LedgerCodec, StatusMessage, encode_status};
 use super::context::LedgerContext;
 use crate::network::limits::STATUS_DELAY;
-use crate::network::{Multiaddr, NetworkEvent, NetworkHandle, PeerId, Topic};
+use crate::network::{Multiaddr, NetworkHandle, PeerId, Topic};
 
 /// Events that may wait for the engine's subscribers.
 const PORT_CAPACITY: usize = 4096;
@@ -58,12 +49,37 @@ impl Port {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, event: EngineEvent<LedgerContext>) {
+    /// Tells the engine of an event.
+    pub fn send(&self, event: EngineEvent<LedgerContext>) {
         self.port.send(event);
+    }
+
+    /// The node listens at an address.
+    pub fn listening(&self, address: Multiaddr) {
+        let mut known = self.known();
+        known.listening.push(address.clone());
+        self.send(EngineEvent::Listening(address));
+    }
+
+    /// A peer has connected.
+    pub fn connected(&self, peer: PeerId) {
+        let mut known = self.known();
+        known.peers.insert(peer);
+        self.send(EngineEvent::PeerConnected(engine_peer(peer)));
+        // The engine tells a new peer our tip when it hears of its interest in sync.
+        self.send(EngineEvent::PeerSubscribed(engine_peer(peer), Channel::Sync));
+    }
+
+    /// A peer has gone.
+    pub fn disconnected(&self, peer: PeerId) {
+        let mut known = self.known();
+        known.peers.remove(&peer);
+        self.send(EngineEvent::PeerDisconnected(engine_peer(peer)));
     }
 }
 
-fn engine_peer(peer: PeerId) -> EnginePeer {
+/// The engine's type for a peer.
+pub fn engine_peer(peer: PeerId) -> EnginePeer {
     EnginePeer::from_bytes(&peer.to_bytes()).expect("both types hold the same multihash")
 }
 
@@ -184,147 +200,5 @@ impl EngineNetwork {
             }
         }
         Ok(())
-    }
-}
-
-/// The task that reads the network's events. Ends with them.
-pub struct EventPump {
-    /// Where events go.
-    pub port: Arc<Port>,
-    /// The ledger.
-    pub chain_id: ChainId,
-    /// The height that the driver decides now; `None` before it has started.
-    pub window: watch::Receiver<Option<Window>>,
-    /// The highest height of which a peer has spoken. Unproven: it wakes a resting node, nothing more.
-    pub peer_height: watch::Sender<Height>,
-}
-
-impl EventPump {
-    /// Runs until the network stops.
-    pub async fn run(mut self, mut events: mpsc::Receiver<NetworkEvent>) {
-        // The network holds its events back until the driver stands, so that no part of a proposal is missed.
-        let first = self.window.wait_for(Option::is_some).await.ok().and_then(|window| window.clone());
-        let Some(first) = first else { return };
-        let mut assembler = Assembler::new(self.chain_id, first);
-        while let Some(event) = events.recv().await {
-            if self.window.has_changed().unwrap_or(false)
-                && let Some(window) = self.window.borrow_and_update().clone()
-            {
-                assembler.advance(window);
-            }
-            self.on_event(event, &mut assembler);
-        }
-    }
-
-    fn on_event(&self, event: NetworkEvent, assembler: &mut Assembler) {
-        match event {
-            NetworkEvent::Listening { address } => {
-                let mut known = self.port.known();
-                known.listening.push(address.clone());
-                self.port.send(EngineEvent::Listening(address));
-            }
-            NetworkEvent::Connected { peer } => {
-                let mut known = self.port.known();
-                known.peers.insert(peer);
-                self.port.send(EngineEvent::PeerConnected(engine_peer(peer)));
-                // The engine tells a new peer our tip when it hears of its interest in sync.
-                self.port.send(EngineEvent::PeerSubscribed(engine_peer(peer), Channel::Sync));
-            }
-            NetworkEvent::Disconnected { peer } => {
-                let mut known = self.port.known();
-                known.peers.remove(&peer);
-                self.port.send(EngineEvent::PeerDisconnected(engine_peer(peer)));
-            }
-            NetworkEvent::Frame { from, topic, payload } => {
-                if let Err(reason) = self.on_frame(from, topic, payload, assembler) {
-                    tracing::debug!(%from, ?topic, reason, "frame refused");
-                }
-            }
-            NetworkEvent::SyncRequest { request, from, body } => self.on_sync_request(&request, from, body),
-            NetworkEvent::SyncResponse { request, from, body } => {
-                let response: Option<Response<LedgerContext>> = LedgerCodec.decode(body).ok();
-                let request = OutboundRequestId::new(request);
-                self.port.send(EngineEvent::SyncResponse(request, engine_peer(from), response));
-            }
-            NetworkEvent::SyncRequestFailed { request, peer, reason } => {
-                let request = OutboundRequestId::new(request);
-                self.port.send(EngineEvent::SyncRequestFailed(request, engine_peer(peer), reason));
-            }
-            NetworkEvent::SyncReplyFailed { request, peer } => {
-                let request = InboundRequestId::new(request);
-                self.port.send(EngineEvent::SyncInboundRequestFailed(request, engine_peer(peer)));
-            }
-        }
-    }
-
-    fn on_frame(
-        &self,
-        from: PeerId,
-        topic: Topic,
-        payload: Bytes,
-        assembler: &mut Assembler,
-    ) -> Result<(), String> {
-        let text = |error: CodecError| error.to_string();
-        let peer = engine_peer(from);
-        match topic {
-            Topic::Consensus => {
-                let message: SignedConsensusMsg<LedgerContext> = LedgerCodec.decode(payload).map_err(text)?;
-                self.heard_of(message.height().ledger());
-                self.port.send(match message {
-                    SignedConsensusMsg::Vote(vote) => EngineEvent::Vote(peer, vote),
-                    SignedConsensusMsg::Proposal(proposal) => EngineEvent::Proposal(peer, proposal),
-                });
-            }
-            Topic::Liveness => {
-                let (height, event) = match LedgerCodec.decode(payload).map_err(text)? {
-                    LivenessMsg::Vote(vote) => (vote.height, EngineEvent::Vote(peer, vote)),
-                    LivenessMsg::PolkaCertificate(polka) => {
-                        (polka.height, EngineEvent::PolkaCertificate(peer, polka))
-                    }
-                    LivenessMsg::SkipRoundCertificate(round) => {
-                        (round.height, EngineEvent::RoundCertificate(peer, round))
-                    }
-                };
-                self.heard_of(height.ledger());
-                self.port.send(event);
-            }
-            Topic::Status => {
-                let status = decode_status(&payload).map_err(text)?;
-                // A peer whose tip is our next height has decided it.
-                self.heard_of(status.tip.ledger());
-                self.port.send(EngineEvent::Status(peer, Status::new(status.tip, status.lowest)));
-            }
-            Topic::Work => self.heard_of(decode_work(&payload).map_err(text)?),
-            Topic::Part => {
-                if let Some(complete) = assembler.accept(&payload).map_err(|error| error.to_string())? {
-                    self.heard_of(complete.manifest.height);
-                    let stream = StreamId::new(Bytes::copy_from_slice(&complete.manifest.block_id.0));
-                    let message = StreamMessage::new(stream, 0, StreamContent::Data(complete));
-                    self.port.send(EngineEvent::ProposalPart(peer, None, message));
-                }
-            }
-            Topic::Transactions => return Err("transactions do not come this way".to_owned()),
-        }
-        Ok(())
-    }
-
-    fn on_sync_request(&self, name: &str, from: PeerId, body: Bytes) {
-        let request: Result<Request<LedgerContext>, CodecError> = LedgerCodec.decode(body);
-        match request {
-            Ok(request) => {
-                let name = InboundRequestId::new(name);
-                self.port.send(EngineEvent::SyncRequest(name, engine_peer(from), request));
-            }
-            // Left unanswered, it times out on both sides.
-            Err(error) => tracing::debug!(%from, %error, "sync request refused"),
-        }
-    }
-
-    fn heard_of(&self, height: Height) {
-        self.peer_height.send_if_modified(|known| {
-            let higher = height > *known;
-            *known = height.max(*known);
-            higher
-        });
     }
 }

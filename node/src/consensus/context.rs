@@ -8,7 +8,7 @@ use std::fmt;
 use arc_malachitebft_app_channel::app::types::core as engine;
 use engine::{NilOrVal, Round, VoteType};
 use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
+use yilian_spec::id::{BlockId, InstitutionId};
 use yilian_spec::signature::PublicKey;
 
 use super::signing::LedgerScheme;
@@ -77,7 +77,15 @@ impl engine::Address for Address {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validator {
     address: Address,
+    institution: InstitutionId,
     voting_power: u64,
+}
+
+impl Validator {
+    /// Whose validator it is.
+    pub fn institution(&self) -> &InstitutionId {
+        &self.institution
+    }
 }
 
 impl engine::Validator<LedgerContext> for Validator {
@@ -107,6 +115,7 @@ impl ValidatorSet {
     pub fn new(start: &StartPoint) -> Self {
         let validator = |info: &ValidatorInfo| Validator {
             address: Address(info.public_key),
+            institution: info.institution.clone(),
             voting_power: info.voting_power,
         };
         let validators: Vec<Validator> = start.validators.iter().map(validator).collect();
@@ -135,7 +144,22 @@ impl ValidatorSet {
 
     /// Whether this key is one of the validators.
     pub fn contains(&self, key: &PublicKey) -> bool {
-        self.validators.iter().any(|validator| validator.address.0 == *key)
+        self.get(key).is_some()
+    }
+
+    /// The validator of a key.
+    pub fn get(&self, key: &PublicKey) -> Option<&Validator> {
+        self.validators.iter().find(|validator| validator.address.0 == *key)
+    }
+
+    /// All validators, in the ledger's order.
+    pub fn iter(&self) -> impl Iterator<Item = &Validator> {
+        self.validators.iter()
+    }
+
+    /// Whether this voting power is more than a third of all: at least one honest validator is part of it.
+    pub fn has_an_honest_one(&self, power: u64) -> bool {
+        u128::from(power) * 3 > u128::from(engine::ValidatorSet::total_voting_power(self))
     }
 }
 
@@ -328,11 +352,16 @@ mod tests {
         StartPoint {
             height: Height(1),
             validators: (1..=validators)
-                .map(|number| ValidatorInfo { public_key: key(number), voting_power: 1 })
+                .map(|number| ValidatorInfo {
+                    public_key: key(number),
+                    institution: InstitutionId::new(&format!("member-{number}")).unwrap(),
+                    voting_power: 1,
+                })
                 .collect(),
             rotation: rotation.iter().map(|number| key(*number)).collect(),
             timeouts: ConsensusTimeouts::default(),
             target_time_ms: None,
+            had_work: false,
         }
     }
 

@@ -11,7 +11,6 @@ use arc_malachitebft_app_channel::app::engine::host::{HeightParams, Next};
 use arc_malachitebft_app_channel::{AppMsg, Reply};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
-use yilian_spec::height::Height;
 use yilian_spec::id::ChainId;
 use yilian_spec::signature::SecretKey;
 
@@ -19,6 +18,7 @@ use super::assembler::Window;
 use super::codec::encode_work;
 use super::context::{EngineHeight, LedgerContext};
 use super::engine::ConsensusError;
+use super::heights::Heard;
 use super::pacing::Pace;
 use super::participant::Participant;
 use super::status::{ConsensusStatus, Phase};
@@ -37,8 +37,8 @@ pub struct Links {
     pub network: NetworkHandle,
     /// Changes whenever the application may have got work.
     pub work: watch::Receiver<usize>,
-    /// See [`super::bridge::EventPump::peer_height`].
-    pub peer_height: watch::Receiver<Height>,
+    /// What the peers say of the ledger's height.
+    pub heard: watch::Receiver<Heard>,
     /// The height being decided, for the assembler.
     pub window: watch::Sender<Option<Window>>,
     /// For health and metrics.
@@ -72,7 +72,7 @@ impl<A: Application> Driver<A> {
         heartbeat_ms: u64,
         links: Links,
     ) -> Result<Self, ConsensusError> {
-        let participant = Participant::new(application, chain_id, key, heartbeat_ms, 0)?;
+        let participant = Participant::new(application, chain_id, key, heartbeat_ms)?;
         let driver = Self { participant, links, clock: Instant::now(), resting: None };
         driver.publish_window();
         Ok(driver)
@@ -103,7 +103,7 @@ impl<A: Application> Driver<A> {
                     None => return Err(ConsensusError::EngineEnded),
                 },
                 changed = self.links.work.changed(), if work_is_told => work_is_told = changed.is_ok(),
-                changed = self.links.peer_height.changed() => {
+                changed = self.links.heard.changed() => {
                     if changed.is_err() {
                         return Err(ConsensusError::EngineEnded);
                     }
@@ -116,8 +116,9 @@ impl<A: Application> Driver<A> {
     /// Starts the next height if it is time; otherwise says when to look again.
     fn release(&mut self) -> Result<Option<u64>, ConsensusError> {
         let Some(Resting { since_ms, .. }) = self.resting else { return Ok(None) };
-        let peer_height = *self.links.peer_height.borrow();
-        let announce = match self.participant.pace(self.now_ms(), since_ms, peer_height) {
+        let now_ms = self.now_ms();
+        let pace = self.participant.pace(now_ms, since_ms, &self.links.heard.borrow());
+        let announce = match pace {
             Pace::WaitUntil { at_ms } => return Ok(Some(at_ms)),
             Pace::Start { announce } => announce,
         };
@@ -146,6 +147,7 @@ impl<A: Application> Driver<A> {
                 self.links.network.clear_standing().await?;
                 self.set_phase(Phase::Deciding { round: round.as_u32().unwrap_or(0) });
                 let values = self.participant.started_round(height, round, SystemClock.now_ms())?;
+                self.publish_window();
                 answer(reply_value, values);
             }
             AppMsg::GetValue { height, round, reply, .. } => {

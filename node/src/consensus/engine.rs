@@ -13,16 +13,17 @@ use arc_malachitebft_app_channel::{
 use libp2p::PeerId;
 use ractor::Actor;
 use tokio::sync::{mpsc, oneshot, watch};
-use yilian_spec::height::Height;
 use yilian_spec::id::ChainId;
 use yilian_spec::signature::{PublicKey, SecretKey};
 
 use super::ConsensusConfig;
-use super::bridge::{EngineNetwork, EventPump, Port};
+use super::bridge::{EngineNetwork, Port};
 use super::codec::LedgerCodec;
 use super::context::{Address, LedgerContext};
 use super::driver::{Driver, Links};
-use super::signing::{LedgerSigner, LedgerVerifier};
+use super::heights::Heard;
+use super::pump::{EventPump, IsBlock};
+use super::signing::{LedgerSigner, LedgerVerifier, VerifiedSignatures};
 use super::status::ConsensusStatus;
 use crate::application::{Application, ApplicationError};
 use crate::conduct::Conduct;
@@ -89,6 +90,8 @@ pub struct ConsensusSetup<A> {
     pub consensus: ConsensusConfig,
     /// The ledger behind it all.
     pub application: A,
+    /// Whether bytes are the block of an id, as far as that can be told without state.
+    pub is_block: IsBlock,
     /// Changes whenever the application may have got work: the mempool's count of pending transactions.
     pub work: watch::Receiver<usize>,
 }
@@ -103,8 +106,8 @@ pub struct Consensus {
     pub arrivals: mpsc::Receiver<PeerId>,
     /// Where consensus stands.
     pub status: watch::Receiver<ConsensusStatus>,
-    /// The greatest height that a connected peer has told of.
-    pub peer_height: watch::Receiver<Height>,
+    /// What the connected peers say of the ledger's height.
+    pub heard: watch::Receiver<Heard>,
     stop: Option<oneshot::Sender<()>>,
     /// `None` once it has been told.
     outcome: Option<oneshot::Receiver<Result<(), ConsensusError>>>,
@@ -199,18 +202,20 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     // Eight bytes separate ledgers well enough; signatures carry the whole id.
     let separator = hex::encode(&chain_id.0[..8]);
     let network =
-        network::spawn(&setup.network, &separator, &setup.identity, setup.members, setup.conduct).await?;
+        network::spawn(&setup.network, &separator, &setup.identity, setup.members, setup.conduct.clone())
+            .await?;
     let port = Port::new();
     let (window, window_receiver) = watch::channel(None);
-    let (peer_height, peer_height_receiver) = watch::channel(Height(0));
-    let reported = peer_height_receiver.clone();
+    let (heard, heard_receiver) = watch::channel(Heard::default());
+    let reported = heard_receiver.clone();
+    let verified = VerifiedSignatures::default();
     let (status, status_receiver) = watch::channel(ConsensusStatus::starting());
     let (stop_driver, stop_driver_receiver) = oneshot::channel();
 
     let bridge = EngineNetwork::new(network.handle.clone(), Arc::clone(&port));
     let (channels, engine) = start_engine(
         setup.name.clone(),
-        chain_id,
+        LedgerVerifier { chain_id, verified: verified.clone() },
         setup.validator_key.clone(),
         setup.vote_log.clone(),
         bridge,
@@ -220,7 +225,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         messages: channels.consensus,
         network: network.handle.clone(),
         work: setup.work,
-        peer_height: peer_height_receiver,
+        heard: heard_receiver,
         window,
         status,
         stop: stop_driver_receiver,
@@ -228,7 +233,16 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     let heartbeat_ms = setup.consensus.heartbeat_ms;
     let (application, key) = (setup.application, setup.validator_key);
     let driver = spawn_driver(move || Driver::new(application, chain_id, key, heartbeat_ms, links))?;
-    let pump = EventPump { port, chain_id, window: window_receiver, peer_height };
+    let pump = EventPump {
+        port,
+        chain_id,
+        window: window_receiver,
+        heard,
+        conduct: setup.conduct,
+        network: network.handle.clone(),
+        verified,
+        is_block: setup.is_block,
+    };
     tokio::spawn(pump.run(network.events));
 
     let (stop, stop_receiver) = oneshot::channel();
@@ -252,7 +266,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         transactions: network.transactions,
         arrivals: network.arrivals,
         status: status_receiver,
-        peer_height: reported,
+        heard: reported,
         stop: Some(stop),
         outcome: Some(outcome),
     })
@@ -260,7 +274,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
 
 async fn start_engine(
     name: String,
-    chain_id: ChainId,
+    verifier: LedgerVerifier,
     key: Option<SecretKey>,
     vote_log: PathBuf,
     bridge: EngineNetwork,
@@ -269,7 +283,7 @@ async fn start_engine(
     let (network, _) = Actor::spawn(None, bridge, ()).await.map_err(|error| failed(error.to_string()))?;
     // Parts leave by the driver's own handle, so the engine's channel for them stays unused.
     let (unused, _) = mpsc::channel(1);
-    let verifier = Box::new(LedgerVerifier { chain_id });
+    let (chain_id, verifier) = (verifier.chain_id, Box::new(verifier));
     let consensus = match key {
         Some(key) => {
             let address = Address(key.public_key());

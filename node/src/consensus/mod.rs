@@ -3,7 +3,7 @@
 //! ```text
 //!            peers
 //!              │ frames, value sync
-//!        crate::network ──── events ────► bridge::EventPump ── decoded, parts assembled ──┐
+//!        crate::network ──── events ────► pump::EventPump ── verified, parts assembled ──┐
 //!              ▲                                                                          ▼
 //!              └──── frames ◄── bridge::EngineNetwork ◄─────────── the engine (actors, its log of votes)
 //!              ▲                                                                          │ one message at a time
@@ -30,9 +30,12 @@ pub mod config;
 pub mod context;
 mod driver;
 mod engine;
+pub mod heights;
+pub mod intake;
 pub mod pacing;
 pub mod participant;
 pub mod proposal;
+mod pump;
 pub mod signing;
 pub mod status;
 pub mod timeouts;

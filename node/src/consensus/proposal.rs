@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use wincode::{SchemaRead, SchemaWrite};
 use yilian_spec::codec;
 use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, Hash};
+use yilian_spec::id::{BlockId, ChainId, Hash, InstitutionId};
 use yilian_spec::signature::{PublicKey, SecretKey, Signature, signing_bytes, verify};
 
 use super::context::LedgerContext;
@@ -52,10 +52,13 @@ pub struct Manifest {
     pub chunk_hashes: Vec<Hash>,
 }
 
+/// A manifest with its proposer's signature, as it travels.
 #[derive(Clone, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
-struct SignedManifest {
-    manifest: Manifest,
-    signature: Signature,
+pub struct SignedManifest {
+    /// What is said.
+    pub manifest: Manifest,
+    /// By whoever is named as its proposer.
+    pub signature: Signature,
 }
 
 /// Why a part was refused.
@@ -92,6 +95,14 @@ pub enum PartError {
         /// The height being decided.
         current: Height,
     },
+    /// The part is for a round that this node does not collect.
+    #[error("round {given}, while this node is in round {current}")]
+    Round {
+        /// The part's round.
+        given: u32,
+        /// The round under way.
+        current: u32,
+    },
     /// The signer does not propose in that round.
     #[error("{proposer} does not propose in round {round}")]
     Proposer {
@@ -99,6 +110,14 @@ pub enum PartError {
         proposer: PublicKey,
         /// In which round.
         round: u32,
+    },
+    /// It came from a node of another institution than the proposer's.
+    #[error("a proposal of {proposer} from a node of {from}")]
+    Relayed {
+        /// Who signed.
+        proposer: PublicKey,
+        /// From whose node it came.
+        from: InstitutionId,
     },
     /// The proposer has already proposed as many blocks for that round as are kept.
     #[error("{proposer} proposes too many blocks for round {round}")]
@@ -155,24 +174,35 @@ impl Part {
     }
 }
 
-impl Manifest {
-    /// Decodes a signed manifest and checks shape and signature.
+impl SignedManifest {
+    /// Decodes a signed manifest and checks its shape. Nothing is believed before [`Self::verify`].
     ///
     /// # Errors
-    /// [`PartError::Malformed`], [`PartError::Shape`] or [`PartError::Signature`].
-    pub fn decode_verified(chain_id: ChainId, signed: &[u8]) -> Result<Self, PartError> {
-        let SignedManifest { manifest, signature } = codec::decode(signed, MANIFEST_BYTES_MAX)
+    /// [`PartError::Malformed`] or [`PartError::Shape`].
+    pub fn decode(signed: &[u8]) -> Result<Self, PartError> {
+        let signed: Self = codec::decode(signed, MANIFEST_BYTES_MAX)
             .map_err(|error| PartError::Malformed { reason: error.to_string() })?;
-        let payload = manifest.payload_bytes as usize;
-        let chunks = manifest.chunk_hashes.len();
+        let payload = signed.manifest.payload_bytes as usize;
+        let chunks = signed.manifest.chunk_hashes.len();
         if payload == 0 || payload > BLOCK_DECODE_BYTES_MAX || chunks != payload.div_ceil(PART_CHUNK_BYTES) {
-            return Err(PartError::Shape { payload_bytes: manifest.payload_bytes, chunks });
+            return Err(PartError::Shape { payload_bytes: signed.manifest.payload_bytes, chunks });
         }
+        Ok(signed)
+    }
+
+    /// What it says, if its proposer signed it.
+    ///
+    /// # Errors
+    /// [`PartError::Signature`].
+    pub fn verify(self, chain_id: ChainId) -> Result<Manifest, PartError> {
+        let Self { manifest, signature } = self;
         let message = signing_bytes(DOMAIN, &chain_id.0, &codec::encode(&manifest));
         verify(&manifest.proposer, &message, &signature).map_err(|_| PartError::Signature)?;
         Ok(manifest)
     }
+}
 
+impl Manifest {
     /// Whether `chunk` is the one at `index`.
     pub fn names(&self, index: u32, chunk: &[u8]) -> bool {
         let Some(hash) = self.chunk_hashes.get(index as usize) else { return false };
@@ -235,6 +265,9 @@ pub struct CompleteProposal {
     pub manifest: Arc<Manifest>,
     /// The block's bytes.
     pub payload: Bytes,
+    /// Of a block that is proposed again: whether an honest validator has voted for it, see
+    /// [`super::intake::Intake::completed`].
+    pub is_attested: bool,
 }
 
 impl engine::ProposalPart<LedgerContext> for CompleteProposal {

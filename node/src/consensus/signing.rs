@@ -13,15 +13,20 @@
 //! precommits of a certificate are over the same bytes, which a light client computes from what the certificate
 //! shows. Validity is the project's one rule, ZIP-215.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use arc_malachitebft_app_channel::app::types::core as engine;
 use arc_malachitebft_signing::{Error, Signer, VerificationResult, Verifier};
 use async_trait::async_trait;
 use engine::{NilOrVal, SignedMessage, ValidatorProof, VoteExtensionScope, VoteType};
+use sha2::{Digest, Sha256};
 use yilian_spec::block::precommit_signing_bytes;
 use yilian_spec::id::{BlockId, ChainId};
 use yilian_spec::signature::{PublicKey, SecretKey, Signature, signing_bytes, verify};
 
 use super::context::{LedgerContext, Proposal, Vote};
+use crate::limits::VERIFIED_SIGNATURES_MAX;
 
 /// The engine's signing scheme: the ledger's Ed25519.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,11 +100,61 @@ fn with_block(mut body: Vec<u8>, block_id: BlockId) -> Vec<u8> {
     body
 }
 
+/// Signatures that have been verified: votes are verified where they arrive, before the engine sees them, and the engine
+/// verifies them once more. Bounded, and shared by its clones.
+#[derive(Clone, Debug, Default)]
+pub struct VerifiedSignatures(Arc<Mutex<Verified>>);
+
+#[derive(Debug, Default)]
+struct Verified {
+    names: BTreeSet<[u8; 32]>,
+    /// The same, oldest first.
+    order: VecDeque<[u8; 32]>,
+}
+
+impl VerifiedSignatures {
+    /// Whether `key` signed `message`.
+    pub fn check(&self, key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+        // Key and signature have a fixed length, so nothing else hashes alike.
+        let parts = Sha256::new().chain_update(key.0).chain_update(signature.0).chain_update(message);
+        let name: [u8; 32] = parts.finalize().into();
+        if self.verified().names.contains(&name) {
+            return true;
+        }
+        let is_valid = verify(key, message, signature).is_ok();
+        if is_valid {
+            self.verified().insert(name);
+        }
+        is_valid
+    }
+
+    fn verified(&self) -> MutexGuard<'_, Verified> {
+        // Hashes only: a panic elsewhere cannot leave them half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Verified {
+    fn insert(&mut self, name: [u8; 32]) {
+        if !self.names.insert(name) {
+            return;
+        }
+        self.order.push_back(name);
+        if self.order.len() > VERIFIED_SIGNATURES_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.names.remove(&oldest);
+        }
+    }
+}
+
 /// Verifies what other validators signed on this ledger.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LedgerVerifier {
     /// The ledger.
     pub chain_id: ChainId,
+    /// What has been verified already.
+    pub verified: VerifiedSignatures,
 }
 
 /// Signs with this node's validator key.
@@ -111,9 +166,21 @@ pub struct LedgerSigner {
     pub key: SecretKey,
 }
 
-fn outcome(message: Option<Vec<u8>>, signature: &Signature, key: &PublicKey) -> VerificationResult {
-    let valid = message.is_some_and(|message| verify(key, &message, signature).is_ok());
-    VerificationResult::from_bool(valid)
+impl LedgerVerifier {
+    /// Has verified nothing yet.
+    pub fn new(chain_id: ChainId) -> Self {
+        Self { chain_id, verified: VerifiedSignatures::default() }
+    }
+
+    fn outcome(
+        &self,
+        message: Option<Vec<u8>>,
+        signature: &Signature,
+        key: &PublicKey,
+    ) -> VerificationResult {
+        let valid = message.is_some_and(|message| self.verified.check(key, &message, signature));
+        VerificationResult::from_bool(valid)
+    }
 }
 
 #[async_trait]
@@ -124,7 +191,7 @@ impl Verifier<LedgerContext> for LedgerVerifier {
         signature: &Signature,
         key: &PublicKey,
     ) -> Result<VerificationResult, Error> {
-        Ok(outcome(vote_signing_bytes(self.chain_id, vote), signature, key))
+        Ok(self.outcome(vote_signing_bytes(self.chain_id, vote), signature, key))
     }
 
     async fn verify_signed_proposal(
@@ -133,7 +200,7 @@ impl Verifier<LedgerContext> for LedgerVerifier {
         signature: &Signature,
         key: &PublicKey,
     ) -> Result<VerificationResult, Error> {
-        Ok(outcome(proposal_signing_bytes(self.chain_id, proposal), signature, key))
+        Ok(self.outcome(proposal_signing_bytes(self.chain_id, proposal), signature, key))
     }
 
     /// There are no vote extensions, so none is valid.

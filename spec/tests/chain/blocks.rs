@@ -201,13 +201,19 @@ fn an_altered_body_is_told_from_a_block_that_breaks_the_rules() {
         alter(&mut block);
         block
     };
-    assert!(!named(&altered(|block| block.transactions[1].signature = Signature([7; 64]))), "another signature");
+    assert!(
+        !named(&altered(|block| block.transactions[1].signature = Signature([7; 64]))),
+        "another signature"
+    );
     assert!(!named(&altered(|block| block.transactions.swap(0, 1))), "another order");
     assert!(!named(&altered(|block| drop(block.transactions.pop()))), "one left out");
     assert!(!named(&altered(|block| block.transactions.clear())), "all left out");
     assert!(!named(&altered(|block| block.transactions.push(block.transactions[0].clone()))), "one twice");
     assert!(!named(&altered(|block| block.header.transaction_count += 1)), "another count");
-    assert!(named(&altered(|block| block.header.state_root.0[0] ^= 1)), "the proposer's own lie is part of the block");
+    assert!(
+        named(&altered(|block| block.header.state_root.0[0] ^= 1)),
+        "the proposer's own lie is part of the block"
+    );
 }
 
 #[test]

@@ -62,6 +62,7 @@ impl Host {
                 self.flush_log()?;
                 self.counts.later_rounds += u64::from(round.as_u32().unwrap_or(0) > 0);
                 let values = self.participant.started_round(height, round, self.clock.now_ms())?;
+                self.advance();
                 for value in values {
                     self.later(Input::ProposedValue(value, ValueOrigin::Consensus));
                 }
@@ -101,7 +102,7 @@ impl Host {
             }
             E::Finalize(_, _, evidence, resume) => {
                 self.participant.finalized(&evidence)?;
-                self.assembler.advance(self.participant.window());
+                self.advance();
                 self.resting_since_ms = Some(self.now_ms);
                 resume.resume_with(())
             }
@@ -112,7 +113,7 @@ impl Host {
     /// The effects that sign, verify and publish.
     fn message(&mut self, effect: Effect<LedgerContext>) -> Answer {
         use Effect as E;
-        let verifier = self.verifier;
+        let verifier = &self.verifier;
         Ok(match effect {
             E::PublishConsensusMsg(message, resume) => {
                 self.flush_log()?;
@@ -213,7 +214,7 @@ impl Host {
         message: engine::SignedMessage<LedgerContext, ConsensusMsg<LedgerContext>>,
         key: &PublicKey,
     ) -> Result<bool, Stopped> {
-        let verifier = self.verifier;
+        let verifier = &self.verifier;
         let verified = match &message.message {
             ConsensusMsg::Vote(vote) => now(verifier.verify_signed_vote(vote, &message.signature, key))?,
             ConsensusMsg::Proposal(proposal) => {

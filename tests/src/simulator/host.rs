@@ -14,6 +14,8 @@ use yilian_node::application::{ApplicationError, ConsensusTimeouts, StartPoint};
 use yilian_node::clock::{Clock, ManualClock};
 use yilian_node::consensus::assembler::Assembler;
 use yilian_node::consensus::context::{Address, LedgerContext};
+use yilian_node::consensus::heights::PeerHeights;
+use yilian_node::consensus::intake::Intake;
 use yilian_node::consensus::participant::Participant;
 use yilian_node::consensus::signing::{LedgerSigner, LedgerVerifier};
 use yilian_node::mempool::Mempool;
@@ -28,7 +30,7 @@ use super::disk::NodeDisk;
 use super::frame::{Frame, Output};
 use super::ledger::PoweredLedger;
 use super::power::Power;
-use super::verifier::OnceVerifier;
+use super::verifier::{OnceVerifier, is_signed};
 use super::vote_log::VoteLog;
 
 /// Without work a height starts this often.
@@ -130,8 +132,10 @@ pub struct Host {
     pub log: VoteLog,
     /// Since when the node rests before the next height, in virtual milliseconds; `None` while it decides.
     pub resting_since_ms: Option<u64>,
-    /// The highest height of which a peer has spoken.
-    pub peer_height: Height,
+    /// What the peers say of the ledger's height.
+    pub heights: PeerHeights,
+    /// What of theirs reaches the core.
+    pub intake: Intake,
     /// Whether the log of votes is being replayed.
     pub recovering: bool,
     /// Timers that run.
@@ -214,8 +218,9 @@ impl Host {
         let mut application = PoweredLedger::new(ledger, own, power.clone(), Arc::clone(&clock));
         application.sabotage(identity.index, sabotage);
         let key = identity.key.clone();
-        let participant = Participant::new(application, chain_id, key, HEARTBEAT_MS, now_ms)?;
-        let assembler = Assembler::new(chain_id, participant.window());
+        let participant = Participant::new(application, chain_id, key, HEARTBEAT_MS)?;
+        let window = participant.window();
+        let assembler = Assembler::new(chain_id, window.clone());
         let signer = identity.key.clone().map(|key| LedgerSigner { chain_id, key });
         Ok(Self {
             chain_id,
@@ -227,12 +232,13 @@ impl Host {
             mempool,
             gossip,
             signer,
-            verifier: OnceVerifier(LedgerVerifier { chain_id }),
+            verifier: OnceVerifier(LedgerVerifier::new(chain_id)),
             assembler,
             clock,
             log,
             resting_since_ms: None,
-            peer_height: Height(0),
+            heights: PeerHeights::default(),
+            intake: Intake::new(chain_id, window, Box::new(is_signed)),
             recovering: false,
             timers: Vec::new(),
             pending: VecDeque::new(),
@@ -304,9 +310,11 @@ impl Host {
         self.pending.push_back(input);
     }
 
-    /// A peer has spoken of a height.
-    pub fn heard_of(&mut self, height: Height) {
-        self.peer_height = self.peer_height.max(height);
+    /// The height or round under way has changed.
+    pub fn advance(&mut self) {
+        let window = self.participant.window();
+        self.assembler.advance(window.clone());
+        self.intake.advance(window);
     }
 
     /// The key under which the core knows this node; no validator's for an observer.

@@ -20,11 +20,14 @@ use yilian_node::consensus::codec::{
     CodecError, LedgerCodec, StatusMessage, decode_status, decode_work, encode_status, encode_work,
 };
 use yilian_node::consensus::context::{EngineHeight, LedgerContext};
+use yilian_node::consensus::intake::Refusal;
 use yilian_node::consensus::pacing::Pace;
+use yilian_node::consensus::proposal::CompleteProposal;
 use yilian_node::mempool::GossipOutcome;
 use yilian_node::network::PeerId;
 use yilian_node::network::limits::SYNC_BATCH;
 use yilian_spec::height::Height;
+use yilian_spec::id::InstitutionId;
 
 use super::effects::encoded;
 use super::frame::{Frame, Output};
@@ -53,10 +56,22 @@ struct Asked {
     until_ms: u64,
 }
 
+/// From whom a frame comes.
+pub struct Sender {
+    /// The node's place in the run.
+    pub index: usize,
+    /// Its name in the network.
+    pub peer: PeerId,
+    /// Whose node it is.
+    pub institution: InstitutionId,
+}
+
 /// Why a frame came to nothing.
 enum Fault {
     /// It cannot be read.
     Sender(CodecError),
+    /// It is not taken in.
+    Refused(Refusal),
     /// The node cannot go on.
     Node(Stopped),
 }
@@ -64,6 +79,12 @@ enum Fault {
 impl From<CodecError> for Fault {
     fn from(error: CodecError) -> Self {
         Self::Sender(error)
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }
 
@@ -168,7 +189,8 @@ impl Machine {
     fn due(&mut self) -> Result<bool, Stopped> {
         let Some(since_ms) = self.host.resting_since_ms else { return Ok(false) };
         let host = &mut self.host;
-        match host.participant.pace(host.now_ms, since_ms, host.peer_height) {
+        let heard = host.heights.heard(host.participant.validators());
+        match host.participant.pace(host.now_ms, since_ms, &heard) {
             Pace::Start { announce } => {
                 host.resting_since_ms = None;
                 if announce {
@@ -203,63 +225,98 @@ impl Machine {
     ///
     /// # Errors
     /// When the node cannot go on.
-    pub fn receive(&mut self, from: usize, sender: PeerId, frame: Frame) -> Result<(), Stopped> {
-        match self.take(from, sender, frame) {
-            Ok(()) => {}
-            Err(Fault::Sender(error)) => self.host.refusals.push((from, error.to_string())),
+    pub fn receive(&mut self, from: &Sender, frame: Frame) -> Result<(), Stopped> {
+        self.host.heights.connected(from.peer, from.institution.clone());
+        match self.take(from, frame) {
+            Ok(()) | Err(Fault::Refused(Refusal::Idle)) => {}
+            Err(Fault::Refused(Refusal::Offence(offence))) => {
+                self.host.refusals.push((from.index, offence.says().to_owned()));
+            }
+            Err(Fault::Sender(error)) => self.host.refusals.push((from.index, error.to_string())),
             Err(Fault::Node(stopped)) => return Err(stopped),
+        }
+        for proposal in self.host.intake.newly_attested() {
+            self.proposed(proposal)?;
         }
         self.settle()
     }
 
-    fn take(&mut self, from: usize, sender: PeerId, frame: Frame) -> Result<(), Fault> {
+    fn take(&mut self, from: &Sender, frame: Frame) -> Result<(), Fault> {
         match frame {
-            Frame::Consensus(bytes) => {
-                let message: SignedConsensusMsg<LedgerContext> = LedgerCodec.decode(bytes)?;
-                self.host.heard_of(message.height().ledger());
-                self.host.later(match message {
-                    SignedConsensusMsg::Vote(vote) => Input::Vote(vote),
-                    SignedConsensusMsg::Proposal(proposal) => Input::Proposal(proposal),
-                });
+            Frame::Consensus(bytes) => self.consensus(from, bytes)?,
+            Frame::Liveness(bytes) => self.liveness(from, bytes)?,
+            Frame::Part(bytes) => {
+                let accepted = self.host.assembler.accept(&from.institution, &bytes);
+                let complete = accepted.map_err(|error| Refusal::from(&error))?;
+                if let Some(complete) = complete {
+                    self.host.heights.signed(&from.peer, complete.manifest.height);
+                    let complete = self.host.intake.completed(complete);
+                    self.proposed(complete)?;
+                }
             }
-            Frame::Liveness(bytes) => {
-                let (height, input) = match LedgerCodec.decode(bytes)? {
-                    LivenessMsg::Vote(vote) => (vote.height, Input::Vote(vote)),
-                    LivenessMsg::PolkaCertificate(polka) => (polka.height, Input::PolkaCertificate(polka)),
-                    LivenessMsg::SkipRoundCertificate(skip) => (skip.height, Input::RoundCertificate(skip)),
-                };
-                self.host.heard_of(height.ledger());
-                self.host.later(input);
-            }
-            Frame::Part(bytes) => self.part(&bytes)?,
             Frame::Status(bytes) => {
                 let tip = decode_status(&bytes)?.tip.ledger();
-                self.host.heard_of(tip);
-                self.ask(from, tip)?;
+                self.host.heights.status(&from.peer, tip);
+                self.ask(from.index, tip)?;
             }
-            Frame::Work(bytes) => self.host.heard_of(decode_work(&bytes)?),
-            Frame::Transactions(bytes) => match self.host.mempool.gossip_now(sender, bytes) {
+            Frame::Work(bytes) => self.host.heights.work(&from.peer, decode_work(&bytes)?),
+            Frame::Transactions(bytes) => match self.host.mempool.gossip_now(from.peer, bytes) {
                 GossipOutcome::Muted => {
-                    self.host.refusals.push((from, "too many transactions that do not verify".to_owned()));
+                    let reason = "too many transactions that do not verify".to_owned();
+                    self.host.refusals.push((from.index, reason));
                 }
                 GossipOutcome::Queued | GossipOutcome::PeerBusy | GossipOutcome::NodeBusy => {}
             },
             Frame::SyncRequest(bytes) => {
                 let request: Request<LedgerContext> = LedgerCodec.decode(bytes)?;
-                self.serve(from, request)?;
+                self.serve(from.index, request)?;
             }
             Frame::SyncResponse(bytes) => {
                 let response: Response<LedgerContext> = LedgerCodec.decode(bytes)?;
-                self.served(from, sender, response)?;
+                self.served(from, response)?;
             }
         }
         Ok(())
     }
 
-    fn part(&mut self, bytes: &Bytes) -> Result<(), Stopped> {
-        // A part of a height that is over or not near is refused; that is no fault of the sender's.
-        let Ok(Some(complete)) = self.host.assembler.accept(bytes) else { return Ok(()) };
-        self.host.heard_of(complete.manifest.height);
+    fn consensus(&mut self, from: &Sender, bytes: Bytes) -> Result<(), Fault> {
+        let message: SignedConsensusMsg<LedgerContext> = LedgerCodec.decode(bytes)?;
+        let (host, height) = (&mut self.host, message.height().ledger());
+        match &message {
+            SignedConsensusMsg::Vote(vote) => host.intake.vote(&from.institution, vote, host.now_ms)?,
+            SignedConsensusMsg::Proposal(proposal) => host.intake.proposal(&from.institution, proposal)?,
+        }
+        host.heights.signed(&from.peer, height);
+        host.later(match message {
+            SignedConsensusMsg::Vote(vote) => Input::Vote(vote),
+            SignedConsensusMsg::Proposal(proposal) => Input::Proposal(proposal),
+        });
+        Ok(())
+    }
+
+    fn liveness(&mut self, from: &Sender, bytes: Bytes) -> Result<(), Fault> {
+        let (host, institution) = (&mut self.host, &from.institution);
+        let (height, input) = match LedgerCodec.decode(bytes)? {
+            LivenessMsg::Vote(vote) => {
+                host.intake.vote(institution, &vote, host.now_ms)?;
+                (vote.height, Input::Vote(vote))
+            }
+            LivenessMsg::PolkaCertificate(polka) => {
+                host.intake.polka(institution, &polka, host.now_ms)?;
+                (polka.height, Input::PolkaCertificate(polka))
+            }
+            LivenessMsg::SkipRoundCertificate(skip) => {
+                host.intake.round_certificate(institution, &skip, host.now_ms)?;
+                (skip.height, Input::RoundCertificate(skip))
+            }
+        };
+        host.heights.signed(&from.peer, height.ledger());
+        host.later(input);
+        Ok(())
+    }
+
+    /// A proposal has arrived in full.
+    fn proposed(&mut self, complete: CompleteProposal) -> Result<(), Stopped> {
         let now_ms = self.host.clock.now_ms();
         if let Some(value) = self.host.participant.received(complete, now_ms)? {
             self.host.later(Input::ProposedValue(value, ValueOrigin::Consensus));
@@ -293,19 +350,15 @@ impl Machine {
     }
 
     /// Takes what a peer was asked for; anything else is dropped.
-    fn served(
-        &mut self,
-        from: usize,
-        sender: PeerId,
-        response: Response<LedgerContext>,
-    ) -> Result<(), Stopped> {
+    fn served(&mut self, from: &Sender, response: Response<LedgerContext>) -> Result<(), Stopped> {
         let Response::ValueResponse(response) = response;
-        let Some(asked) = self.asked.take_if(|asked| asked.peer == from) else { return Ok(()) };
-        let peer = EnginePeer::from_bytes(&sender.to_bytes()).map_err(|error| Stopped(error.to_string()))?;
+        let Some(asked) = self.asked.take_if(|asked| asked.peer == from.index) else { return Ok(()) };
+        let peer =
+            EnginePeer::from_bytes(&from.peer.to_bytes()).map_err(|error| Stopped(error.to_string()))?;
         for value in response.values.into_iter().take(SYNC_BATCH) {
             let height = value.height().ledger();
             if asked.heights.contains(&height) {
-                self.host.sync_values.insert(height, (from, value.to_core(peer)));
+                self.host.sync_values.insert(height, (from.index, value.to_core(peer)));
             }
         }
         Ok(())

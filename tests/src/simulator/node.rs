@@ -1,6 +1,5 @@
 //! A node with its disk: what stays when the power goes, and what runs while it is there.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use yilian_node::application::reader::{LedgerReader, StoredBlock};
@@ -12,9 +11,10 @@ use yilian_node::storage::disk::Column;
 use yilian_node::voting::Abstention;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
+use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::ValidatorSet;
 
-use super::consortium::{START_MS, validator_key};
+use super::consortium::{START_MS, institution, observing_institution, validator_key};
 use super::disk::{Backing, NodeDisk};
 use super::host::{Counts, Equipment, Host, Identity, Sabotage, Stopped};
 use super::machine::Machine;
@@ -35,6 +35,8 @@ pub struct Kept {
 pub struct Node {
     /// Its name towards the mempools of the others.
     pub peer: PeerId,
+    /// Whose node it is.
+    pub institution: InstitutionId,
     /// How often it was started.
     pub life: u64,
     /// The running part; `None` without power.
@@ -48,8 +50,6 @@ pub struct Node {
     clock: Arc<ManualClock>,
     /// From what a validator that lost its disk abstains; it runs without its key meanwhile.
     pub abstains: Option<Abstention>,
-    /// Which validators have told it their tips in this life.
-    pub told: BTreeSet<usize>,
     /// How far its clock stands from the true one.
     pub skew_ms: i64,
 }
@@ -71,6 +71,7 @@ impl Node {
         let identity = NodeIdentity::from_ed25519_seed(seed).map_err(|error| Stopped(error.to_string()))?;
         Ok(Self {
             peer: identity.peer_id(),
+            institution: votes_as.map_or_else(observing_institution, institution),
             life: 0,
             machine: None,
             counts: Counts::default(),
@@ -78,7 +79,6 @@ impl Node {
             disk: NodeDisk::new(backing)?,
             log: VoteLog::default(),
             abstains: None,
-            told: BTreeSet::new(),
             clock: Arc::default(),
             skew_ms,
         })
@@ -97,7 +97,6 @@ impl Node {
     ) -> Result<(), Stopped> {
         self.set_clock(now_ms);
         // If it does not come up, nothing it did was seen: its log of votes stays as it was.
-        self.told.clear();
         let mut identity = self.identity.clone();
         if self.abstains.is_some() {
             identity.key = None;
@@ -191,10 +190,11 @@ impl Node {
     /// Whether a validator that abstained may vote again: as a node decides it, from what its peers have told.
     pub fn may_vote_again(&mut self, tip: Height) -> bool {
         let Some(machine) = &self.machine else { return false };
+        let heard = machine.host.heights.heard(machine.host.participant.validators());
         // Every validator has one vote; its own counts as well.
-        let quorum = (self.told.len() + 1) * 3 > VALIDATORS * 2;
-        if self.abstains == Some(Abstention::UntilCaughtUp) && quorum {
-            self.abstains = Some(Abstention::after(machine.host.peer_height.max(tip)));
+        let power = heard.power_caught_up_with(tip, &self.institution) + 1;
+        if self.abstains == Some(Abstention::UntilCaughtUp) && power * 3 > VALIDATORS as u64 * 2 {
+            self.abstains = Some(Abstention::after(tip));
         }
         self.abstains.is_some_and(|abstention| abstention.is_over(tip))
     }

@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// A node's verifier, in front of it the answers of all nodes of the thread.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct OnceVerifier(pub LedgerVerifier);
 
 /// Whether a key has signed these bytes.

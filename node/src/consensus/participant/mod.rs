@@ -6,6 +6,7 @@
 
 mod proposals;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -14,12 +15,13 @@ use arc_malachitebft_app_channel::app::types::core as engine;
 use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use engine::Validator as _;
 use yilian_spec::height::Height;
-use yilian_spec::id::ChainId;
+use yilian_spec::id::{BlockId, ChainId};
 use yilian_spec::signature::{PublicKey, SecretKey};
 
 use super::assembler::Window;
 use super::certificate::{extended_certificate, spec_certificate};
 use super::context::{EngineHeight, LedgerContext, ValidatorSet};
+use super::heights::Heard;
 use super::pacing::{Pace, Pacer, Situation};
 use super::proposal::CompleteProposal;
 use crate::application::{Application, ApplicationError, Misbehaviour, MisbehaviourKind, StartPoint};
@@ -38,8 +40,12 @@ pub struct Participant<A> {
     pacer: Pacer,
     start: StartPoint,
     validators: Arc<ValidatorSet>,
-    /// Complete proposals for the next height.
-    early: Vec<CompleteProposal>,
+    /// The round that is under way, 0 between heights.
+    round: u32,
+    /// The blocks of other proposers that were executed for the present height, by round.
+    executed: BTreeMap<u32, BTreeSet<BlockId>>,
+    /// Complete proposals for the next height, the last of each proposer.
+    early: BTreeMap<PublicKey, CompleteProposal>,
     /// The last height whose block came by value sync.
     synced: Option<Height>,
     /// The last height for whose round 0 a valid block was received.
@@ -47,7 +53,7 @@ pub struct Participant<A> {
 }
 
 impl<A: Application> Participant<A> {
-    /// Reads where the ledger stands. `now_ms` is of the monotonic clock that [`Self::pace`] is asked with.
+    /// Reads where the ledger stands.
     ///
     /// # Errors
     /// When the application cannot start.
@@ -56,13 +62,23 @@ impl<A: Application> Participant<A> {
         chain_id: ChainId,
         key: Option<SecretKey>,
         heartbeat_ms: u64,
-        now_ms: u64,
     ) -> Result<Self, ApplicationError> {
         let start = application.start()?;
         let validators = Arc::new(ValidatorSet::new(&start));
-        let pacer = Pacer::new(heartbeat_ms, now_ms);
-        let (early, synced, proposed) = (Vec::new(), None, None);
-        Ok(Self { application, chain_id, key, pacer, start, validators, early, synced, proposed })
+        let pacer = Pacer::new(heartbeat_ms);
+        Ok(Self {
+            application,
+            chain_id,
+            key,
+            pacer,
+            start,
+            validators,
+            round: 0,
+            executed: BTreeMap::new(),
+            early: BTreeMap::new(),
+            synced: None,
+            proposed: None,
+        })
     }
 
     /// The ledger.
@@ -87,7 +103,7 @@ impl<A: Application> Participant<A> {
 
     /// What the assembler needs to know of it.
     pub fn window(&self) -> Window {
-        Window { height: self.start.height, validators: Arc::clone(&self.validators) }
+        Window { height: self.start.height, round: self.round, validators: Arc::clone(&self.validators) }
     }
 
     /// Whether the node has a vote at this height.
@@ -96,18 +112,18 @@ impl<A: Application> Participant<A> {
     }
 
     /// Whether the next height, which has been waiting since `since_ms`, starts now.
-    pub fn pace(&mut self, now_ms: u64, since_ms: u64, peer_height: Height) -> Pace {
+    pub fn pace(&mut self, now_ms: u64, since_ms: u64, heard: &Heard) -> Pace {
         let next = self.start.height;
         let situation = Situation {
             now_ms,
             since_ms,
             next,
-            peer_height,
+            heard,
             own_work: self.application.has_work(),
             catching_up: self.synced.is_some_and(|height| height.next() == next),
-            proposed: self.proposed == Some(next) || self.early.iter().any(|early| self.opens(early)),
+            proposed: self.proposed == Some(next) || self.early.values().any(|early| self.opens(early)),
         };
-        let pace = self.pacer.decide(situation);
+        let pace = self.pacer.decide(&situation);
         tracing::debug!(?situation, ?pace, "whether the next height starts");
         pace
     }
@@ -147,8 +163,12 @@ impl<A: Application> Participant<A> {
         if !seen.is_empty() {
             self.application.misbehaved(&seen);
         }
+        let synced = self.synced == Some(self.start.height);
         self.start = self.application.start()?;
         self.validators = Arc::new(ValidatorSet::new(&self.start));
+        self.round = 0;
+        self.executed.clear();
+        self.pacer.finalized(self.start.had_work || synced);
         Ok(())
     }
 

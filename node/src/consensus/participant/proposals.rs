@@ -1,20 +1,20 @@
 //! What a participant does about proposals: building, signing, receiving and catching up.
 
+use std::sync::Arc;
+
 use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
 use arc_malachitebft_app_channel::app::types::core as engine;
 use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, ProposedValue};
 use bytes::Bytes;
 use engine::{Round, Validity};
 use yilian_spec::id::BlockId;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::signature::{PublicKey, SecretKey};
 
 use super::Participant;
 use crate::application::{Application, ApplicationError, Arrival, Candidate, UndecidedBlock, Verdict};
 use crate::consensus::context::{Address, EngineHeight, LedgerContext, Value};
-use crate::consensus::proposal::{CompleteProposal, ProposalPosition, split};
-
-/// Complete proposals for the next height that are kept until it starts.
-const EARLY_PROPOSALS_MAX: usize = 8;
+use crate::consensus::proposal::{CompleteProposal, Manifest, ProposalPosition, split};
+use crate::limits::PROPOSALS_PER_ROUND_MAX;
 
 /// A block that this node proposes, and its signed parts for the peers.
 #[derive(Debug)]
@@ -37,11 +37,12 @@ impl<A: Application> Participant<A> {
         now_ms: u64,
     ) -> Result<Vec<ProposedValue<LedgerContext>>, ApplicationError> {
         let number = round.as_u32().unwrap_or(0);
-        let (due, later) = std::mem::take(&mut self.early)
-            .into_iter()
-            .filter(|proposal| proposal.manifest.height >= height.ledger())
-            .partition(|proposal: &CompleteProposal| proposal.manifest.height == height.ledger());
-        self.early = later;
+        self.round = number;
+        self.early.retain(|_, proposal| proposal.manifest.height >= height.ledger());
+        let is_due =
+            |_: &PublicKey, proposal: &mut CompleteProposal| proposal.manifest.height == height.ledger();
+        let due: Vec<CompleteProposal> =
+            self.early.extract_if(.., is_due).map(|(_, proposal)| proposal).collect();
         let mut invalid = Vec::new();
         for proposal in due {
             let value = self.received(proposal, now_ms)?;
@@ -129,19 +130,18 @@ impl<A: Application> Participant<A> {
         proposal: CompleteProposal,
         now_ms: u64,
     ) -> Result<Option<ProposedValue<LedgerContext>>, ApplicationError> {
-        let CompleteProposal { manifest, payload } = proposal;
+        let manifest = Arc::clone(&proposal.manifest);
         if manifest.height > self.start.height {
-            if self.early.len() == EARLY_PROPOSALS_MAX {
-                self.early.remove(0);
-            }
-            self.early.push(CompleteProposal { manifest, payload });
+            // One of each proposer: whoever sends many drives out its own alone.
+            self.early.insert(manifest.proposer, proposal);
             return Ok(None);
         }
         let turn = self.validators.proposer(manifest.height.into(), manifest.round);
         let proposes = *engine::Validator::public_key(turn) == manifest.proposer;
-        if manifest.height < self.start.height || !proposes {
+        if manifest.height < self.start.height || !proposes || !self.may_execute(&proposal)? {
             return Ok(None);
         }
+        let payload = proposal.payload;
         let candidate = Candidate {
             height: manifest.height,
             round: manifest.round,
@@ -187,6 +187,27 @@ impl<A: Application> Participant<A> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether a proposal's block is executed: at most [`PROPOSALS_PER_ROUND_MAX`] of a round, each once. A block that is
+    /// proposed again may name another builder than its proposer, so it is taken only where that was checked before: by
+    /// this node, which then holds it, or by an honest validator that voted for it.
+    fn may_execute(&mut self, proposal: &CompleteProposal) -> Result<bool, ApplicationError> {
+        let manifest = &proposal.manifest;
+        if let Some(valid_round) = manifest.valid_round {
+            let is_earlier = valid_round < manifest.round;
+            if !is_earlier || !(proposal.is_attested || self.holds(manifest)?) {
+                return Ok(false);
+            }
+        }
+        let executed = self.executed.entry(manifest.round).or_default();
+        let is_new = executed.len() < PROPOSALS_PER_ROUND_MAX && executed.insert(manifest.block_id);
+        Ok(is_new)
+    }
+
+    fn holds(&mut self, manifest: &Manifest) -> Result<bool, ApplicationError> {
+        let held = self.application.undecided(manifest.height, None)?;
+        Ok(held.iter().any(|block| block.block_id == manifest.block_id))
     }
 
     /// Checks a block that came by value sync; the engine has verified its certificate.

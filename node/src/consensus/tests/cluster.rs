@@ -41,7 +41,7 @@ struct Node {
 }
 
 /// The institution of the node with this number.
-fn institution_of(number: usize) -> InstitutionId {
+pub fn institution_of(number: usize) -> InstitutionId {
     InstitutionId::new(&format!("member-{number}")).unwrap()
 }
 
@@ -117,6 +117,7 @@ impl Cluster {
             validator_key: node.key.clone(),
             identity: node.identity.clone(),
             members: self.members.subscribe(),
+            is_block: super::ledger::is_block,
             conduct: Conduct::new(self.members.subscribe(), Arc::new(SystemClock)),
             vote_log: node.directory.path().join("consensus.wal"),
             network: NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers },

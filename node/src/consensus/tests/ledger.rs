@@ -76,6 +76,11 @@ fn id_of(bytes: &[u8]) -> BlockId {
     BlockId(Sha256::digest(bytes).into())
 }
 
+/// Whether these are the bytes of a block.
+pub fn is_block(block_id: BlockId, bytes: &[u8]) -> bool {
+    id_of(bytes) == block_id
+}
+
 /// The application of the tests.
 pub struct TestLedger {
     pub disk: SharedDisk,
@@ -92,10 +97,15 @@ impl TestLedger {
 
 impl Application for TestLedger {
     fn start(&mut self) -> Result<StartPoint, ApplicationError> {
-        let validator = |key: &PublicKey| ValidatorInfo { public_key: *key, voting_power: 1 };
+        let validator = |(number, key): (usize, &PublicKey)| ValidatorInfo {
+            public_key: *key,
+            institution: super::cluster::institution_of(number),
+            voting_power: 1,
+        };
+        let last = self.disk.lock().decided.last().map(|block| Fields::decode(&block.bytes).unwrap());
         Ok(StartPoint {
             height: Self::tip(&self.disk.lock()).0.next(),
-            validators: self.validators.iter().map(validator).collect(),
+            validators: self.validators.iter().enumerate().map(validator).collect(),
             rotation: vec![],
             timeouts: ConsensusTimeouts {
                 propose_ms: 800,
@@ -106,6 +116,7 @@ impl Application for TestLedger {
                 bound_ms: 5_000,
             },
             target_time_ms: None,
+            had_work: last.is_some_and(|last| !last.items.is_empty()),
         })
     }
 

@@ -54,8 +54,14 @@ pub fn validator_key(member: usize) -> SecretKey {
     secret(member, Role::Validator)
 }
 
-fn institution(member: usize) -> InstitutionId {
+/// A member's name on the ledger.
+pub fn institution(member: usize) -> InstitutionId {
     InstitutionId::new(MEMBERS[member].0).expect("the members' names above are well-formed")
+}
+
+/// Whose node it is that has no vote.
+pub fn observing_institution() -> InstitutionId {
+    InstitutionId::new("observing-institution").expect("the name is well-formed")
 }
 
 /// The consortium to which all members belong.

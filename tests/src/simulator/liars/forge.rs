@@ -7,7 +7,7 @@ use bytes::Bytes;
 use engine::{NilOrVal, Round};
 use yilian_node::application::Application as _;
 use yilian_node::consensus::context::{Proposal, Value, Vote};
-use yilian_node::consensus::proposal::{Manifest, Part, ProposalPosition, split};
+use yilian_node::consensus::proposal::{Manifest, Part, ProposalPosition, SignedManifest, split};
 use yilian_spec::id::BlockId;
 
 use super::super::effects::{encoded, now};
@@ -53,7 +53,7 @@ pub fn as_proposal(frame: &Frame) -> Option<Proposal> {
 pub fn as_first_part(host: &Host, frame: &Frame) -> Option<(Manifest, Part)> {
     let Frame::Part(bytes) = frame else { return None };
     let part = Part::decode(bytes).ok()?;
-    let manifest = Manifest::decode_verified(host.chain_id, &part.signed_manifest).ok()?;
+    let manifest = SignedManifest::decode(&part.signed_manifest).ok()?.verify(host.chain_id).ok()?;
     manifest.valid_round.is_none().then_some((manifest, part))
 }
 

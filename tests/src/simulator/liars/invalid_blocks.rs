@@ -4,6 +4,7 @@ use yilian_spec::block::Block;
 use yilian_spec::codec;
 use yilian_spec::id::{ChainId, Hash};
 use yilian_spec::limits::BLOCK_BYTES_MAX;
+use yilian_spec::merkle::log::{self, Frontier};
 use yilian_spec::signature::SecretKey;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{Transaction, TransactionBody};
@@ -22,8 +23,7 @@ type Breach = fn(&mut Block, &mut Random, ChainId);
 pub const SAYS: &[&str] = &[
     NOT_NEXT,
     PROPOSER,
-    "another transaction_count",
-    "another transactions_root",
+    ALTERED_BODY,
     "another receipts_root",
     "another log_size",
     "another log_root",
@@ -38,7 +38,8 @@ pub const SAYS: &[&str] = &[
     "more than the parameters allow",
 ];
 
-const PROPOSER: &str = "the proposer is not";
+const PROPOSER: &str = "not by its proposer";
+const ALTERED_BODY: &str = "the transactions are not those of its header";
 const NOT_NEXT: &str = "names another chain, height, parent, or protocol version";
 
 /// Good transactions of no particular run.
@@ -105,6 +106,17 @@ fn signed_again(one: Transaction) -> Vec<Transaction> {
     author.map(|author| one.body.sign(&author)).into_iter().collect()
 }
 
+/// Has the header name the transactions that are there: otherwise nobody looks any further.
+fn name_its_body(block: &mut Block) {
+    let mut leaves = Frontier::default();
+    for transaction in &block.transactions {
+        leaves.append(log::leaf_hash(&codec::encode(transaction))).expect("a log has room for a block");
+    }
+    // A block has a few dozen of them, so it fits.
+    block.header.transaction_count = block.transactions.len() as u32;
+    block.header.transactions_root = Hash(leaves.root());
+}
+
 pub struct InvalidBlocks {
     random: Random,
     next: usize,
@@ -136,7 +148,11 @@ impl Liar for InvalidBlocks {
                 }
                 return Some((block.header.id(), bytes));
             }
+            let transactions = block.transactions.clone();
             (BREACHES[*next % BREACHES.len()])(&mut block, random, host.chain_id);
+            if block.transactions != transactions {
+                name_its_body(&mut block);
+            }
             *next += 1;
             Some((block.header.id(), codec::encode(&block)))
         })

@@ -16,7 +16,7 @@ use super::consortium::{self, validator_key};
 use super::frame::Frame;
 use super::host::{Counts, Sabotage, Stopped};
 use super::liars::{Behaviour, Liar};
-use super::machine::Machine;
+use super::machine::{Machine, Sender};
 use super::node::{Kept, Node};
 use super::oracles::Oracles;
 use super::plan::{DEADLINE_MS, FAULTS_END_MS, NODES, NODES_MAX, Plan, TRANSACTIONS, VALIDATORS};
@@ -269,12 +269,13 @@ impl Run {
 
     fn deliver(&mut self, from: usize, to: usize, life: u64, frame: Frame) -> Result<(), Violation> {
         // A connection does not outlive a process: what was on its way before a start tells nothing after it.
-        if matches!(frame, Frame::Status(_)) && from < VALIDATORS && self.lives(to, life) {
-            self.nodes[to].told.insert(from);
+        if matches!(frame, Frame::Status(_)) && !self.lives(to, life) {
+            return Ok(());
         }
-        let peer = self.nodes[from].peer;
+        let Node { peer, institution, .. } = &self.nodes[from];
+        let sender = Sender { index: from, peer: *peer, institution: institution.clone() };
         let name = frame.name();
-        self.step(to, || format!("{name} from {from}"), |machine| machine.receive(from, peer, frame))
+        self.step(to, || format!("{name} from {from}"), |machine| machine.receive(&sender, frame))
     }
 
     fn lives(&self, node: usize, life: u64) -> bool {

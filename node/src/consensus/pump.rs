@@ -1,0 +1,296 @@
+//! From our network to the engine: the task that turns the network's events into the engine's.
+//!
+//! Frames are decoded, put together and verified here ([`super::intake`], [`super::assembler`]), so what reaches the
+//! engine's unbounded mailboxes is bounded and signed. What no honest node sends is put on the account of its institution
+//! ([`crate::conduct`]), and forgeries shut the institution out for a while.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_malachitebft_app_channel::app::engine::network::{NetworkEvent as EngineEvent, Status};
+use arc_malachitebft_app_channel::app::engine::util::streaming::{StreamContent, StreamId, StreamMessage};
+use arc_malachitebft_app_channel::app::types::SignedConsensusMsg;
+use arc_malachitebft_app_channel::app::types::codec::Codec as _;
+use arc_malachitebft_app_channel::app::types::sync::{Request, Response};
+use arc_malachitebft_core_consensus::LivenessMsg;
+use arc_malachitebft_sync::{InboundRequestId, OutboundRequestId};
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use yilian_spec::id::{BlockId, ChainId, InstitutionId};
+
+use super::assembler::{Assembler, Window};
+use super::bridge::{Port, engine_peer};
+use super::codec::{LedgerCodec, decode_status, decode_work};
+use super::context::LedgerContext;
+use super::heights::{Heard, PeerHeights};
+use super::intake::{Intake, Refusal};
+use super::proposal::CompleteProposal;
+use super::signing::VerifiedSignatures;
+use crate::conduct::{Conduct, Offence};
+use crate::limits;
+use crate::network::{NetworkEvent, NetworkHandle, PeerId, Topic};
+
+/// Whether bytes are the block of an id, as far as that can be told without state.
+pub type IsBlock = fn(BlockId, &[u8]) -> bool;
+
+/// What the task is connected to. Ends with the network's events.
+pub struct EventPump {
+    /// Where events go.
+    pub port: Arc<Port>,
+    /// The ledger.
+    pub chain_id: ChainId,
+    /// The height and round under way; `None` before the driver has started.
+    pub window: watch::Receiver<Option<Window>>,
+    /// What the peers say of the ledger's height.
+    pub heard: watch::Sender<Heard>,
+    /// Where what peers do wrong is kept account of.
+    pub conduct: Conduct,
+    /// To shut out who forges.
+    pub network: NetworkHandle,
+    /// What was verified here is not verified again by the engine.
+    pub verified: VerifiedSignatures,
+    /// Tells whether a synced block is the one that its certificate names.
+    pub is_block: IsBlock,
+}
+
+/// What the task keeps while it runs.
+struct State {
+    window: Window,
+    assembler: Assembler,
+    intake: Intake,
+    heights: PeerHeights,
+    started: Instant,
+}
+
+impl EventPump {
+    /// Runs until the network stops.
+    pub async fn run(mut self, mut events: mpsc::Receiver<NetworkEvent>) {
+        // The network holds its events back until the driver stands, so that no part of a proposal is missed.
+        let first = self.window.wait_for(Option::is_some).await.ok().and_then(|window| window.clone());
+        let Some(first) = first else { return };
+        let verified = self.verified.clone();
+        let is_signed =
+            Box::new(move |key: &_, message: &[u8], signature: &_| verified.check(key, message, signature));
+        let mut state = State {
+            window: first.clone(),
+            assembler: Assembler::new(self.chain_id, first.clone()),
+            intake: Intake::new(self.chain_id, first, is_signed),
+            heights: PeerHeights::default(),
+            started: Instant::now(),
+        };
+        while let Some(event) = events.recv().await {
+            if self.window.has_changed().unwrap_or(false)
+                && let Some(window) = self.window.borrow_and_update().clone()
+            {
+                state.advance(window);
+            }
+            self.on_event(event, &mut state);
+            self.publish(&state);
+        }
+    }
+
+    fn publish(&self, state: &State) {
+        let heard = state.heights.heard(&state.window.validators);
+        self.heard.send_if_modified(|known| {
+            let changed = *known != heard;
+            *known = heard;
+            changed
+        });
+    }
+
+    fn on_event(&self, event: NetworkEvent, state: &mut State) {
+        match event {
+            NetworkEvent::Listening { address } => self.port.listening(address),
+            NetworkEvent::Connected { peer } => {
+                if let Some(institution) = self.conduct.institution(&peer) {
+                    state.heights.connected(peer, institution);
+                }
+                self.port.connected(peer);
+            }
+            NetworkEvent::Disconnected { peer } => {
+                state.heights.disconnected(&peer);
+                self.port.disconnected(peer);
+            }
+            NetworkEvent::Frame { from, topic, payload } => {
+                // A member that the ledger names no longer is about to be disconnected.
+                let Some(institution) = self.conduct.institution(&from) else { return };
+                match self.on_frame(from, &institution, topic, payload, state) {
+                    Ok(()) | Err(Refusal::Idle) => {}
+                    Err(Refusal::Offence(offence)) => blame(&self.conduct, &self.network, from, offence),
+                }
+            }
+            NetworkEvent::SyncRequest { request, from, body } => self.on_sync_request(&request, from, body),
+            NetworkEvent::SyncResponse { request, from, body } => self.on_sync_response(request, from, body),
+            NetworkEvent::SyncRequestFailed { request, peer, reason } => {
+                let request = OutboundRequestId::new(request);
+                self.port.send(EngineEvent::SyncRequestFailed(request, engine_peer(peer), reason));
+            }
+            NetworkEvent::SyncReplyFailed { request, peer } => {
+                let request = InboundRequestId::new(request);
+                self.port.send(EngineEvent::SyncInboundRequestFailed(request, engine_peer(peer)));
+            }
+        }
+    }
+
+    fn on_frame(
+        &self,
+        from: PeerId,
+        institution: &InstitutionId,
+        topic: Topic,
+        payload: Bytes,
+        state: &mut State,
+    ) -> Result<(), Refusal> {
+        match topic {
+            Topic::Consensus => self.on_consensus(from, institution, payload, state)?,
+            Topic::Liveness => self.on_liveness(from, institution, payload, state)?,
+            Topic::Status => {
+                let status = decode_status(&payload).map_err(malformed)?;
+                state.heights.status(&from, status.tip.ledger());
+                self.port
+                    .send(EngineEvent::Status(engine_peer(from), Status::new(status.tip, status.lowest)));
+            }
+            Topic::Work => state.heights.work(&from, decode_work(&payload).map_err(malformed)?),
+            Topic::Part => {
+                let complete =
+                    state.assembler.accept(institution, &payload).map_err(|error| Refusal::from(&error))?;
+                if let Some(complete) = complete {
+                    state.heights.signed(&from, complete.manifest.height);
+                    self.send_proposal(from, state.intake.completed(complete));
+                }
+            }
+            Topic::Transactions => return Err(Refusal::Offence(Offence::MalformedFrame)),
+        }
+        for proposal in state.intake.newly_attested() {
+            self.send_proposal(from, proposal);
+        }
+        Ok(())
+    }
+
+    fn on_consensus(
+        &self,
+        from: PeerId,
+        institution: &InstitutionId,
+        payload: Bytes,
+        state: &mut State,
+    ) -> Result<(), Refusal> {
+        let message: SignedConsensusMsg<LedgerContext> = LedgerCodec.decode(payload).map_err(malformed)?;
+        let (height, now_ms) = (message.height().ledger(), state.now_ms());
+        match &message {
+            SignedConsensusMsg::Vote(vote) => state.intake.vote(institution, vote, now_ms)?,
+            SignedConsensusMsg::Proposal(proposal) => state.intake.proposal(institution, proposal)?,
+        }
+        state.heights.signed(&from, height);
+        let peer = engine_peer(from);
+        self.port.send(match message {
+            SignedConsensusMsg::Vote(vote) => EngineEvent::Vote(peer, vote),
+            SignedConsensusMsg::Proposal(proposal) => EngineEvent::Proposal(peer, proposal),
+        });
+        Ok(())
+    }
+
+    fn on_liveness(
+        &self,
+        from: PeerId,
+        institution: &InstitutionId,
+        payload: Bytes,
+        state: &mut State,
+    ) -> Result<(), Refusal> {
+        let message: LivenessMsg<LedgerContext> = LedgerCodec.decode(payload).map_err(malformed)?;
+        let (peer, now_ms) = (engine_peer(from), state.now_ms());
+        let (height, event) = match message {
+            LivenessMsg::Vote(vote) => {
+                state.intake.vote(institution, &vote, now_ms)?;
+                (vote.height, EngineEvent::Vote(peer, vote))
+            }
+            LivenessMsg::PolkaCertificate(polka) => {
+                state.intake.polka(institution, &polka, now_ms)?;
+                (polka.height, EngineEvent::PolkaCertificate(peer, polka))
+            }
+            LivenessMsg::SkipRoundCertificate(certificate) => {
+                state.intake.round_certificate(institution, &certificate, now_ms)?;
+                (certificate.height, EngineEvent::RoundCertificate(peer, certificate))
+            }
+        };
+        state.heights.signed(&from, height.ledger());
+        self.port.send(event);
+        Ok(())
+    }
+
+    fn send_proposal(&self, from: PeerId, complete: CompleteProposal) {
+        let stream = StreamId::new(Bytes::copy_from_slice(&complete.manifest.block_id.0));
+        let message = StreamMessage::new(stream, 0, StreamContent::Data(complete));
+        self.port.send(EngineEvent::ProposalPart(engine_peer(from), None, message));
+    }
+
+    fn on_sync_request(&self, name: &str, from: PeerId, body: Bytes) {
+        let request: Result<Request<LedgerContext>, _> = LedgerCodec.decode(body);
+        match request {
+            Ok(request) => {
+                let name = InboundRequestId::new(name);
+                self.port.send(EngineEvent::SyncRequest(name, engine_peer(from), request));
+            }
+            // Left unanswered, it times out on both sides.
+            Err(_) => self.conduct.refused(from, Offence::MalformedFrame),
+        }
+    }
+
+    /// Blocks that were asked for. Each must be the one its certificate names: the engine takes a block that fails for one
+    /// that this node's rules refuse, and would not ask anybody else. Off this task, as they may be long.
+    fn on_sync_response(&self, request: String, from: PeerId, body: Bytes) {
+        let (port, conduct, network) = (Arc::clone(&self.port), self.conduct.clone(), self.network.clone());
+        let is_block = self.is_block;
+        tokio::task::spawn_blocking(move || {
+            let response: Option<Response<LedgerContext>> = LedgerCodec.decode(body).ok();
+            let offence = match &response {
+                None => Some(Offence::MalformedFrame),
+                Some(Response::ValueResponse(values)) => {
+                    let is_true = |value: &arc_malachitebft_sync::RawDecidedValue<LedgerContext>| {
+                        is_block(value.certificate.value_id, &value.value_bytes)
+                    };
+                    (!values.values.iter().all(is_true)).then_some(Offence::FalseSyncValue)
+                }
+            };
+            if let Some(offence) = offence {
+                blame(&conduct, &network, from, offence);
+            }
+            let response = response.filter(|_| offence.is_none());
+            port.send(EngineEvent::SyncResponse(
+                OutboundRequestId::new(request),
+                engine_peer(from),
+                response,
+            ));
+        });
+    }
+}
+
+impl State {
+    fn advance(&mut self, window: Window) {
+        self.assembler.advance(window.clone());
+        self.intake.advance(window.clone());
+        self.window = window;
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Puts an offence on the account of a peer's institution, and shuts out who forges.
+fn blame(conduct: &Conduct, network: &NetworkHandle, peer: PeerId, offence: Offence) {
+    conduct.refused(peer, offence);
+    if is_forgery(offence) {
+        network.disconnect(peer, Duration::from_millis(limits::SHUT_OUT_MS));
+    }
+}
+
+/// What no fault of a network, clock or version explains.
+fn is_forgery(offence: Offence) -> bool {
+    matches!(
+        offence,
+        Offence::ForgedVote | Offence::ForgedProposal | Offence::ForgedCertificate | Offence::FalseSyncValue
+    )
+}
+
+fn malformed(_: super::codec::CodecError) -> Refusal {
+    Refusal::Offence(Offence::MalformedFrame)
+}
