@@ -24,9 +24,9 @@ pub const BLOCK_DECODE_BYTES_MAX: usize = limits::BLOCK_BYTES_MAX + limits::HEAD
 /// Executed blocks of the next height that are kept in memory; beyond it the one used longest ago is forgotten, and
 /// executed again if it is decided after all.
 pub const CANDIDATES_MAX: usize = 4;
-/// Operations in a block that this node proposes, at most: about a tenth of a second to execute. Several nodes on a
+/// Units of work in a block that this node proposes, at most: about a tenth of a second to execute. Several nodes on a
 /// small machine must be done with it well before the first round's timeout.
-pub const BLOCK_OPERATIONS_TARGET: usize = 4_096;
+pub const BLOCK_WORK_TARGET: u64 = 4_096;
 /// Rows that one page of a listing may have.
 pub const PAGE_ROWS_MAX: usize = 1_000;
 
@@ -38,8 +38,8 @@ pub const POOL_BYTES_MAX: usize = 64 << 20;
 pub const POOL_INSTITUTION_TRANSACTIONS_MAX: usize = 20_000;
 /// Their encoded size in bytes.
 pub const POOL_INSTITUTION_BYTES_MAX: usize = 24 << 20;
-/// Operations per second of one institution, the quota that it exceeds only where no other member is kept waiting.
-pub const QUOTA_OPERATIONS_PER_SECOND: usize = 100;
+/// Units of work per second of one institution, the quota that it exceeds only where no other member is kept waiting.
+pub const QUOTA_WORK_PER_SECOND: u64 = 100;
 /// Seconds of its quota that an institution saves up while it is idle.
 pub const QUOTA_CREDIT_SECONDS: i64 = 2;
 /// A block has at most one part in so many of a second's quota of an institution that is beyond its quota, and at least one
@@ -51,7 +51,7 @@ pub const QUOTA_AT_WORK_MS: u64 = 5_000;
 pub const QUOTA_DEBT_SECONDS_MAX: i64 = 10;
 /// Seconds of its quota that an institution may have waiting while it is beyond it and others are at work: enough for the next
 /// blocks, and few enough that verifying them all at once, when a flood begins, takes little from the others.
-pub const QUOTA_WAITING_SECONDS_MAX: usize = 2;
+pub const QUOTA_WAITING_SECONDS_MAX: u64 = 2;
 
 /// Submissions that wait to be verified.
 pub const VERIFY_QUEUE_MAX: usize = 1_024;
@@ -138,7 +138,8 @@ pub const KEY_ALARMS_MAX: usize = 32;
 pub const REVOKED_NODES_MAX: usize = 4_096;
 
 const _: () = assert!(limits::INSTITUTIONS_MAX * limits::NODE_KEYS_PER_INSTITUTION_MAX < WATCHED_KEYS_MAX);
-const _: () = assert!(limits::OPERATIONS_PER_TRANSACTION_MAX <= BLOCK_OPERATIONS_TARGET);
+const _: () = assert!(limits::TRANSACTION_WORK_MAX <= BLOCK_WORK_TARGET);
+const _: () = assert!(BLOCK_WORK_TARGET <= limits::BLOCK_WORK_MAX);
 const _: () = assert!(POOL_INSTITUTION_TRANSACTIONS_MAX <= POOL_TRANSACTIONS_MAX);
 const _: () = assert!(POOL_INSTITUTION_BYTES_MAX <= POOL_BYTES_MAX);
 const _: () = assert!(SUBMISSION_TRANSACTIONS_MAX <= VERIFY_BATCH_MAX);

@@ -44,7 +44,7 @@ fn main() {
             time: world.tip.next_time_min(),
         };
         let began = Instant::now();
-        let executed = machine::execute(&world.rows, &context, &list).expect("memory can be read");
+        let executed = machine::execute(&world.rows, &context, &list, u64::MAX).expect("memory can be read");
         fastest = fastest.min(began.elapsed());
         assert!(executed.receipts.iter().all(|receipt| receipt.outcome == Outcome::Applied));
         last = executed.receipts.last().cloned();

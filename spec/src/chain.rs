@@ -1,4 +1,4 @@
-//! From one block to the next: how a block is built on a tip, and how a received one is checked (rules B-9 to B-16).
+//! From one block to the next: how a block is built on a tip, and how a received one is checked (rules B-9 to B-17).
 //!
 //! Proposer and validator run the same code: the validator executes the block again and demands the same header.
 
@@ -94,6 +94,15 @@ impl Tip {
     }
 }
 
+/// What a block's header says that does not follow from executing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// The block's time.
+    pub time: LedgerTime,
+    /// Who builds it.
+    pub proposer: PublicKey,
+}
+
 /// A state that holds nothing.
 struct Nothing;
 
@@ -116,6 +125,8 @@ pub struct ExecutedBlock {
     pub transactions: Vec<CheckedTransaction>,
     /// Their receipts, in the same order.
     pub receipts: Vec<Receipt>,
+    /// What each of them cost in units of work, in the same order.
+    pub work: Vec<u64>,
     /// All rows it writes.
     pub writes: Writes,
     /// The nodes that it completes in the ledger's log.
@@ -124,35 +135,44 @@ pub struct ExecutedBlock {
     pub tip: Tip,
 }
 
-/// Executes `transactions` as the next block on `tip` and makes its header (rule B-9). Whether the transactions may
-/// stand there is the caller's to have checked. `root_of` gives the state's root after the writes.
+/// Executes `transactions` as the next block on `tip` and makes its header (rule B-9): all of them, or the first that
+/// together cost at most `work_max`. Whether the transactions may stand there is the caller's to have checked. `root_of`
+/// gives the state's root after the writes.
 ///
 /// # Errors
 /// [`ViewError`] when storage fails.
 pub fn execute<V: StateView + ?Sized>(
     tip: &Tip,
     view: &V,
-    time: LedgerTime,
-    proposer: PublicKey,
-    transactions: Vec<CheckedTransaction>,
+    made: Made,
+    mut transactions: Vec<CheckedTransaction>,
+    work_max: u64,
     root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
 ) -> Result<ExecutedBlock, ViewError> {
+    let execution = machine::execute(view, &tip.context(made.time), &transactions, work_max)?;
+    transactions.truncate(execution.receipts.len());
     let leaves: Vec<[u8; 32]> = transactions.iter().map(|entry| log::leaf_hash(entry.encoded())).collect();
     let transactions_root = Hash(root(&leaves)?);
-    execute_rooted(tip, view, (time, proposer), transactions, transactions_root, root_of)
+    finish(tip, made, Executed { transactions, transactions_root, execution }, root_of)
 }
 
-/// As [`execute`], where the root over the transactions is known.
-fn execute_rooted<V: StateView + ?Sized>(
-    tip: &Tip,
-    view: &V,
-    (time, proposer): (LedgerTime, PublicKey),
+/// Transactions that were executed.
+struct Executed {
     transactions: Vec<CheckedTransaction>,
     transactions_root: Hash,
+    execution: Execution,
+}
+
+/// The block of transactions that were executed.
+fn finish(
+    tip: &Tip,
+    made: Made,
+    executed: Executed,
     root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
 ) -> Result<ExecutedBlock, ViewError> {
-    let context = tip.context(time);
-    let Execution { receipts, writes } = machine::execute(view, &context, &transactions)?;
+    let Made { time, proposer } = made;
+    let Executed { transactions, transactions_root, execution } = executed;
+    let Execution { receipts, work, writes } = execution;
     let receipt_leaves: Vec<[u8; 32]> =
         receipts.iter().map(|receipt| log::leaf_hash(&codec::encode(receipt))).collect();
     let mut log = tip.log.clone();
@@ -169,7 +189,7 @@ fn execute_rooted<V: StateView + ?Sized>(
     let header = Header {
         version: PROTOCOL_VERSION,
         chain_id: tip.chain_id,
-        height: context.height,
+        height: tip.height.next(),
         previous: tip.block_id,
         time,
         proposer,
@@ -184,7 +204,7 @@ fn execute_rooted<V: StateView + ?Sized>(
     };
     let tip = Tip {
         chain_id: tip.chain_id,
-        height: context.height,
+        height: tip.height.next(),
         block_id: header.id(),
         time,
         log,
@@ -192,7 +212,7 @@ fn execute_rooted<V: StateView + ?Sized>(
         validators: next_validators,
         parameters: tip.parameters.clone(),
     };
-    Ok(ExecutedBlock { header, transactions, receipts, writes, log_nodes, tip })
+    Ok(ExecutedBlock { header, transactions, receipts, work, writes, log_nodes, tip })
 }
 
 /// The root of a block's own list.
@@ -245,6 +265,14 @@ pub enum BlockError {
         /// What is wrong.
         reason: ContextualError,
     },
+    /// Rule B-16.
+    #[error("the first {executed} transactions cost {work} units of work, and the next one more than is left of the {} of one block", limits::BLOCK_WORK_MAX)]
+    TooMuchWork {
+        /// Transactions that were executed.
+        executed: usize,
+        /// What they cost.
+        work: u64,
+    },
     /// Rule B-15.
     #[error("executing the block gives another {field} than its header says")]
     HeaderMismatch {
@@ -279,8 +307,13 @@ pub fn validate<V: StateView + ?Sized>(
     let CheckedBlock { header, transactions_root, transactions } = block;
     check_header(tip, &header, expectation)?;
     let transactions = check_transactions(tip, view, header.time, transactions)?;
-    let author = (header.time, header.proposer);
-    let executed = execute_rooted(tip, view, author, transactions, transactions_root, root_of)?;
+    let made = Made { time: header.time, proposer: header.proposer };
+    let execution = machine::execute(view, &tip.context(made.time), &transactions, limits::BLOCK_WORK_MAX)?;
+    let executed = execution.receipts.len();
+    if executed < transactions.len() {
+        return Err(BlockError::TooMuchWork { executed, work: execution.work.iter().sum() });
+    }
+    let executed = finish(tip, made, Executed { transactions, transactions_root, execution }, root_of)?;
     match first_difference(&header, &executed.header) {
         None => Ok(executed),
         Some(field) => Err(BlockError::HeaderMismatch { field }),

@@ -6,7 +6,7 @@
 //! - [`limits`], [`codec`], [`id`], [`time`], [`height`], [`money`]: bounds, the canonical encoding, small types.
 //! - [`signature`], [`token`], [`merkle`]: Ed25519 under one rule, API tokens, logs and the state tree.
 //! - [`membership`], [`operation`], [`transaction`], [`block`], [`genesis`]: what the ledger holds.
-//! - [`validation`], [`state`], [`machine`], [`settlement`], [`refusal`], [`receipt`]: what the rules make of it.
+//! - [`validation`], [`state`], [`machine`], [`work`], [`settlement`], [`refusal`], [`receipt`]: what the rules make of it.
 //! - [`chain`]: from one block to the next. [`proof`]: answers that carry their proof.
 #![forbid(unsafe_code)]
 
@@ -33,3 +33,4 @@ pub mod time;
 pub mod token;
 pub mod transaction;
 pub mod validation;
+pub mod work;

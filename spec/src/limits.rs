@@ -23,6 +23,12 @@ pub const OPERATIONS_PER_TRANSACTION_MAX: usize = 256;
 pub const TRANSACTION_BYTES_MAX: usize = 128 << 10;
 /// Longest time between a transaction's creation and its expiry.
 pub const TRANSACTION_LIFETIME_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// Units of work that one transaction may cost.
+pub const TRANSACTION_WORK_MAX: u64 = 1_024;
+/// Units of work that one block may cost: well below a second on two cores.
+pub const BLOCK_WORK_MAX: u64 = 8 * TRANSACTION_WORK_MAX;
+/// Units of work that taking one service back may cost in all agreements that count it, so that a transaction can do it.
+pub const COVERAGE_WORK_MAX: u64 = TRANSACTION_WORK_MAX - 64;
 /// How far a transaction's creation may lie ahead of the block that carries it.
 pub const CREATION_AHEAD_MS_MAX: u64 = 60_000;
 
@@ -91,6 +97,7 @@ pub const ADJUSTED_PERIODS_MAX: usize = 64;
 const _: () = assert!(NODE_KEYS_PER_INSTITUTION_MAX < GENESIS_KEYS_PER_INSTITUTION_MAX);
 const _: () = assert!(TRANSACTION_BYTES_MAX < BLOCK_BYTES_MAX);
 const _: () = assert!(OPERATIONS_PER_TRANSACTION_MAX <= u16::MAX as usize);
+const _: () = assert!(OPERATIONS_PER_TRANSACTION_MAX as u64 <= TRANSACTION_WORK_MAX);
 const _: () = assert!(VALIDATORS_MAX * 128 <= CERTIFICATE_BYTES_MAX);
 const _: () = assert!(CREATION_AHEAD_MS_MAX < TRANSACTION_LIFETIME_MS_MAX);
 const _: () = assert!(SLUG_LENGTH_MAX <= TOKEN_ISSUER_BYTES_MAX);

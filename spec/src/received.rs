@@ -74,7 +74,7 @@ impl ReceivedBlock {
         Ok(block)
     }
 
-    /// Whether the transactions are those that the header's count and root commit to (rule B-16). If not, whoever sent
+    /// Whether the transactions are those that the header's count and root commit to (rule B-17). If not, whoever sent
     /// these bytes altered them, and nothing is known about the block that the header names.
     pub fn has_the_body_of_its_header(&self) -> bool {
         self.header.transaction_count as usize == self.known.len()

@@ -33,6 +33,10 @@ pub enum Refusal {
     #[error("the author's key was revoked")]
     KeyRevoked,
 
+    ///
+    #[error("the transaction costs more than {} units of work: split it", crate::limits::TRANSACTION_WORK_MAX)]
+    TooMuchWork,
+
     // Membership (rules O-1…).
     /// The key to register is known already.
     #[error("the key is registered already")]

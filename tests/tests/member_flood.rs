@@ -24,7 +24,7 @@ const FLOOD_LIFETIME_MS: u64 = 15_000;
 const MEMORY_BYTES_MAX: u64 = 192 << 20;
 
 async fn scene() -> Result<Scene> {
-    Scene::open_with((2, 5), |config| config.mempool.institution_operations_per_second = QUOTA).await
+    Scene::open_with((2, 5), |config| config.mempool.institution_work_per_second = QUOTA as u64).await
 }
 
 /// The others' work; nothing of it may be refused.
@@ -107,7 +107,7 @@ async fn a_hundred_times_the_quota_of_one_takes_nothing_from_the_others() -> Res
     ensure!(tally.accepted > 0, "its quota it has: {tally:?}");
     let name = scene.cluster.institution(FLOODER);
     let refusal = sentence(&tally, "over_quota")?;
-    let bound = format!("quota of {QUOTA} operations per second");
+    let bound = format!("quota of {QUOTA} units of work per second");
     ensure!(refusal.contains(name.as_str()) && refusal.contains(&bound), "{refusal}");
     ensure!(refusal.contains("submit less"), "what to do: {refusal}");
     let all = tally.accepted + tally.repeated + tally.refused_in_all();
@@ -120,7 +120,7 @@ async fn a_hundred_times_the_quota_of_one_takes_nothing_from_the_others() -> Res
 async fn forgeries_and_repeats_of_one_take_nothing_from_the_others() -> Result<()> {
     let mut scene = scene().await?;
     // As many as may wait beyond a quota.
-    let repeated = scene.sign_of(FLOODER, QUOTA * QUOTA_WAITING_SECONDS_MAX, LIFETIME_MS)?;
+    let repeated = scene.sign_of(FLOODER, QUOTA * QUOTA_WAITING_SECONDS_MAX as usize, LIFETIME_MS)?;
     let caller = scene.caller(FLOODER, FLOODER)?;
     let answer = caller.submit("application/json", repeated.request(0..repeated.len())).await?;
     let results = answer.body["results"].as_array().context("a result for each")?;

@@ -1,16 +1,16 @@
-//! How many operations this node puts into a block that it proposes.
+//! How much work this node puts into a block that it proposes.
 //!
 //! The others execute a block before they vote for it. One that takes them longer than the round's timeout is given
-//! up, and so would be the next of its size: under load the ledger would stand still. So a block has fewer operations
+//! up, and so would be the next of its size: under load the ledger would stand still. So a block has less work
 //! in each later round, and for a while after a height that needed several. A rule for the proposer alone: what the
 //! others accept is bounded by the ledger's parameters.
 
-use yilian_spec::limits::OPERATIONS_PER_TRANSACTION_MAX;
+use yilian_spec::limits::TRANSACTION_WORK_MAX;
 
-use crate::limits::BLOCK_OPERATIONS_TARGET;
+use crate::limits::BLOCK_WORK_TARGET;
 
 /// Halvings after which a block still holds the largest transaction.
-const HALVINGS_MAX: u32 = (BLOCK_OPERATIONS_TARGET / OPERATIONS_PER_TRANSACTION_MAX).ilog2();
+const HALVINGS_MAX: u32 = (BLOCK_WORK_TARGET / TRANSACTION_WORK_MAX).ilog2();
 
 /// Heights decided in round 0 after which blocks may double in size again.
 const CALM_HEIGHTS: u32 = 16;
@@ -24,9 +24,9 @@ pub(super) struct BlockSize {
 }
 
 impl BlockSize {
-    /// Most operations in a block for this round.
-    pub fn operations(self, round: u32) -> usize {
-        BLOCK_OPERATIONS_TARGET >> self.halvings.saturating_add(round).min(HALVINGS_MAX)
+    /// Most units of work in a block for this round.
+    pub fn work(self, round: u32) -> u64 {
+        BLOCK_WORK_TARGET >> self.halvings.saturating_add(round).min(HALVINGS_MAX)
     }
 
     /// A height was decided in this round.
@@ -47,10 +47,10 @@ mod tests {
     #[test]
     fn later_rounds_halve_a_block_down_to_the_largest_transaction() {
         let size = BlockSize::default();
-        assert_eq!(size.operations(0), BLOCK_OPERATIONS_TARGET);
-        assert_eq!(size.operations(1), BLOCK_OPERATIONS_TARGET / 2);
+        assert_eq!(size.work(0), BLOCK_WORK_TARGET);
+        assert_eq!(size.work(1), BLOCK_WORK_TARGET / 2);
         for round in [HALVINGS_MAX, HALVINGS_MAX + 1, u32::MAX] {
-            assert!((OPERATIONS_PER_TRANSACTION_MAX..).contains(&size.operations(round)), "round {round}");
+            assert!((TRANSACTION_WORK_MAX..).contains(&size.work(round)), "round {round}");
         }
     }
 
@@ -58,11 +58,11 @@ mod tests {
     fn blocks_stay_small_until_heights_are_decided_in_their_first_round() {
         let mut size = BlockSize::default();
         size.decided(2);
-        assert_eq!(size.operations(0), BLOCK_OPERATIONS_TARGET / 4);
+        assert_eq!(size.work(0), BLOCK_WORK_TARGET / 4);
         (1..CALM_HEIGHTS).for_each(|_| size.decided(0));
-        assert_eq!(size.operations(0), BLOCK_OPERATIONS_TARGET / 4);
+        assert_eq!(size.work(0), BLOCK_WORK_TARGET / 4);
         size.decided(0);
-        assert_eq!(size.operations(0), BLOCK_OPERATIONS_TARGET / 2);
+        assert_eq!(size.work(0), BLOCK_WORK_TARGET / 2);
         (0..CALM_HEIGHTS).for_each(|_| size.decided(0));
         (0..CALM_HEIGHTS).for_each(|_| size.decided(0));
         assert_eq!(size, BlockSize::default());

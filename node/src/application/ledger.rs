@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use yilian_spec::block::CommitCertificate;
-use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation, Tip};
+use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation, Made, Tip};
 use yilian_spec::codec::DecodeError;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, Hash};
@@ -149,7 +149,10 @@ impl Ledger {
         let tables = self.store.tables();
         let root_of = root_of(&self.tree, &self.store, &self.timings, &mut update);
         let outer = Outer::start(&self.timings, Stage::Execution, Stage::StateRoot);
-        let block = chain::execute(&self.tip, &tables, time, proposer, transactions, root_of)
+        let made = Made { time, proposer };
+        // What was expected when they came may be less than what they cost now.
+        let work_max = self.block_size.work(round);
+        let block = chain::execute(&self.tip, &tables, made, transactions, work_max, root_of)
             .map_err(|error| unreadable("executing a new block", error))?;
         outer.finish();
         let bytes = assemble_block(&block.header, block.transactions.iter().map(CheckedTransaction::encoded));
@@ -168,7 +171,7 @@ impl Ledger {
         let room = BlockRoom {
             transactions: parameters.block_transactions_max as usize,
             bytes: parameters.block_bytes_max as usize,
-            operations: self.block_size.operations(round),
+            work: self.block_size.work(round),
         };
         let taken = mempool.take(room, time);
         let tables = self.store.tables();
@@ -205,7 +208,7 @@ impl Ledger {
             Ok(Some(block)) => block,
             // The header's id stays unsaid: an honest proposer's block must not fall by what a liar sends in its name.
             Ok(None) => {
-                return nothing_known("the transactions are not those of its header (B-16)".to_owned());
+                return nothing_known("the transactions are not those of its header (B-17)".to_owned());
             }
             Err::<_, DecodeError>(error) => return nothing_known(error.to_string()),
         };
@@ -257,9 +260,9 @@ impl Ledger {
                 self.tree
                     .apply(update)
                     .map_err(|error| StorageError::Inconsistent { reason: error.to_string() })?;
-                let ExecutedBlock { header, transactions, receipts, tip, writes, .. } = block;
+                let ExecutedBlock { header, transactions, receipts, work, tip, writes, .. } = block;
                 let key_rows = key_rows(writes);
-                let block = Some(Arc::new(CommittedBlock { header, transactions, receipts, key_rows }));
+                let block = Some(Arc::new(CommittedBlock { header, transactions, receipts, work, key_rows }));
                 Ok(Published { tip, tree: self.tree.clone(), block })
             })
             .map_err(|error| failed("committing a block", error))?;
@@ -316,7 +319,7 @@ fn key_rows(mut writes: Writes) -> Vec<(Vec<u8>, Vec<u8>)> {
     from.into_iter().filter_map(|(key, row)| Some((key, row?))).collect()
 }
 
-/// Whether bytes are the block of an id with the body that its header commits to (rule B-16). Needs no state.
+/// Whether bytes are the block of an id with the body that its header commits to (rule B-17). Needs no state.
 pub fn is_block(block_id: BlockId, bytes: &[u8]) -> bool {
     ReceivedBlock::decode(bytes, limits::BLOCK_DECODE_BYTES_MAX, |_| None)
         .is_ok_and(|block| block.header.id() == block_id && block.has_the_body_of_its_header())

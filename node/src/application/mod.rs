@@ -31,6 +31,8 @@ mod rotation;
 pub mod state_root;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work_tests;
 pub mod timings;
 
 use std::ops::RangeInclusive;

@@ -18,6 +18,8 @@ pub struct CommittedBlock {
     pub transactions: Vec<CheckedTransaction>,
     /// Their receipts, in the same order.
     pub receipts: Vec<Receipt>,
+    /// What each of them cost in units of work, in the same order.
+    pub work: Vec<u64>,
     /// The rows of keys that it wrote, each with its state key.
     pub key_rows: Vec<(Vec<u8>, Vec<u8>)>,
 }

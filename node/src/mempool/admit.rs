@@ -17,8 +17,10 @@ use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{CheckedTransaction, Transaction};
 use yilian_spec::validation::contextual::{self, ContextualError};
 use yilian_spec::validation::semantic;
+use yilian_spec::work;
 
 use super::{Admission, Mempool, Rejection, Verdict};
+use crate::application::publish::CommittedBlock;
 use crate::application::timings::Stage;
 use crate::conduct::Offence;
 use crate::limits;
@@ -205,6 +207,7 @@ impl Mempool {
         let owner = self.owner(transaction.body().author, owners)?;
         let owner = owner.ok_or(Rejection::Contextual(ContextualError::UnknownAuthor))?.clone();
         let id = transaction.id();
+        let work = work::expected(transaction.body(), &tables).map_err(Rejection::Storage)?;
         let mut pool = self.pool();
         if pool.get(id).is_some() {
             return Ok(Admission::Pending);
@@ -217,7 +220,7 @@ impl Mempool {
         }
         pool.admits(&owner, LedgerTime(now_ms)).map_err(Rejection::Pool)?;
         let gossip_at_ms = local.then(|| now_ms.saturating_add(limits::GOSSIP_REPEAT_MS));
-        pool.insert(transaction.clone(), owner, gossip_at_ms).map_err(Rejection::Pool)?;
+        pool.insert(transaction.clone(), owner, work, gossip_at_ms).map_err(Rejection::Pool)?;
         Ok(Admission::Accepted)
     }
 
@@ -239,13 +242,13 @@ impl Mempool {
         Ok(owners.get(&author).and_then(Option::as_ref))
     }
 
-    /// How many operations of each institution these transactions have. One whose author's key cannot be read counts for
+    /// How much the transactions of each institution cost. One whose author's key cannot be read counts for
     /// nobody: whoever reads the ledger next says what is wrong with it.
-    pub(super) fn shares(&self, transactions: &[CheckedTransaction]) -> BTreeMap<InstitutionId, usize> {
+    pub(super) fn shares(&self, block: &CommittedBlock) -> BTreeMap<InstitutionId, u64> {
         let (mut shares, mut owners) = (BTreeMap::new(), Owners::default());
-        for transaction in transactions {
+        for (transaction, work) in block.transactions.iter().zip(&block.work) {
             if let Ok(Some(owner)) = self.owner(transaction.body().author, &mut owners) {
-                *shares.entry(owner.clone()).or_default() += transaction.body().operations.len();
+                *shares.entry(owner.clone()).or_default() += *work;
             }
         }
         shares

@@ -391,10 +391,10 @@ impl Mempool {
     /// whoever waits for one is told.
     pub fn committed(&self, block: &CommittedBlock) {
         let (height, time) = (block.header.height, block.header.time);
-        let shares = self.shares(&block.transactions);
+        let shares = self.shares(block);
         let mut pool = self.pool();
-        for (institution, operations) in shares {
-            pool.charge(&institution, operations, time);
+        for (institution, work) in shares {
+            pool.charge(&institution, work, time);
         }
         pool.remove(block.receipts.iter().map(|receipt| &receipt.transaction_id));
         pool.expire(time);

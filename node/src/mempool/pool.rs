@@ -25,8 +25,8 @@ pub struct PoolBounds {
     pub institution_transactions: usize,
     /// Their encoded size in bytes.
     pub institution_bytes: usize,
-    /// Operations per second of one institution, its quota.
-    pub institution_operations_per_second: usize,
+    /// Units of work per second of one institution, its quota.
+    pub institution_work_per_second: u64,
 }
 
 impl Default for PoolBounds {
@@ -36,7 +36,7 @@ impl Default for PoolBounds {
             bytes: limits::POOL_BYTES_MAX,
             institution_transactions: limits::POOL_INSTITUTION_TRANSACTIONS_MAX,
             institution_bytes: limits::POOL_INSTITUTION_BYTES_MAX,
-            institution_operations_per_second: limits::QUOTA_OPERATIONS_PER_SECOND,
+            institution_work_per_second: limits::QUOTA_WORK_PER_SECOND,
         }
     }
 }
@@ -48,17 +48,17 @@ pub struct BlockRoom {
     pub transactions: usize,
     /// Their encoded size in bytes.
     pub bytes: usize,
-    /// Their operations.
-    pub operations: usize,
+    /// The work that they are expected to cost.
+    pub work: u64,
 }
 
 impl BlockRoom {
     /// The room left with this transaction in the block; `None` if it does not fit.
-    fn after(self, transaction: &CheckedTransaction) -> Option<Self> {
+    fn after(self, entry: &Entry) -> Option<Self> {
         Some(Self {
             transactions: self.transactions.checked_sub(1)?,
-            bytes: self.bytes.checked_sub(transaction.encoded().len())?,
-            operations: self.operations.checked_sub(transaction.body().operations.len())?,
+            bytes: self.bytes.checked_sub(entry.transaction.encoded().len())?,
+            work: self.work.checked_sub(entry.work)?,
         })
     }
 }
@@ -98,7 +98,7 @@ pub enum PoolError {
     },
     /// The institution is beyond its quota while others are at work, and enough of it waits.
     #[error(
-        "{institution} is beyond its quota of {quota} operations per second while others are at work, and has \
+        "{institution} is beyond its quota of {quota} units of work per second while others are at work, and has \
          {} s of it waiting, the bound: submit less, or wait for them to be committed",
         limits::QUOTA_WAITING_SECONDS_MAX
     )]
@@ -106,7 +106,7 @@ pub enum PoolError {
         /// The institution.
         institution: InstitutionId,
         /// The quota.
-        quota: usize,
+        quota: u64,
     },
 }
 
@@ -115,6 +115,8 @@ pub enum PoolError {
 struct Entry {
     transaction: CheckedTransaction,
     owner: InstitutionId,
+    /// What it was expected to cost when it came.
+    work: u64,
     arrival: u64,
     /// When to send it to the peers again; `None` for one that came from a peer.
     gossip_at_ms: Option<u64>,
@@ -125,7 +127,7 @@ struct Entry {
 struct Queue {
     order: BTreeMap<u64, TransactionId>,
     bytes: usize,
-    operations: usize,
+    work: u64,
 }
 
 /// Verified transactions that wait for a block.
@@ -148,7 +150,7 @@ impl Pool {
     pub fn new(bounds: PoolBounds) -> Self {
         Self {
             bounds,
-            quotas: Quotas::new(bounds.institution_operations_per_second),
+            quotas: Quotas::new(bounds.institution_work_per_second),
             entries: BTreeMap::new(),
             queues: BTreeMap::new(),
             expiries: BTreeSet::new(),
@@ -180,8 +182,8 @@ impl Pool {
     /// The bound it would break.
     pub fn admits(&self, owner: &InstitutionId, now: LedgerTime) -> Result<(), PoolError> {
         self.check_bounds(owner, 0)?;
-        let quota = self.bounds.institution_operations_per_second;
-        let waiting = self.queues.get(owner).map_or(0, |queue| queue.operations);
+        let quota = self.bounds.institution_work_per_second;
+        let waiting = self.queues.get(owner).map_or(0, |queue| queue.work);
         let has_enough = waiting >= quota.saturating_mul(limits::QUOTA_WAITING_SECONDS_MAX);
         if has_enough && self.somebody_is_at_work(now) {
             return Err(PoolError::OverQuota { institution: owner.clone(), quota });
@@ -191,7 +193,7 @@ impl Pool {
 
     /// Whether one that has something waiting is within its quota.
     fn is_within(&self, owner: &InstitutionId, queue: &Queue, now: LedgerTime) -> bool {
-        self.quotas.credit(owner, now) >= quota::cost(queue.operations)
+        self.quotas.credit(owner, now) >= quota::cost(queue.work)
     }
 
     /// Whether somebody within its quota is at work: it has something waiting, or had something in a block lately.
@@ -208,12 +210,12 @@ impl Pool {
         !self.queues.is_empty() && (self.queues.iter().any(is_ready) || !self.somebody_is_at_work(now))
     }
 
-    /// A block of this time carries so many operations of an institution.
-    pub fn charge(&mut self, institution: &InstitutionId, operations: usize, time: LedgerTime) {
-        self.quotas.charge(institution, operations, time);
+    /// A block of this time carries so much work of an institution.
+    pub fn charge(&mut self, institution: &InstitutionId, work: u64, time: LedgerTime) {
+        self.quotas.charge(institution, work, time);
     }
 
-    /// Adds a transaction for `owner`; one that is in the pool already stays as it is. With `gossip_at_ms` it is one
+    /// Adds a transaction for `owner` that is expected to cost so much work; one that is in the pool already stays as it is. With `gossip_at_ms` it is one
     /// of this node's own callers, to be sent to the peers again at that time.
     ///
     /// # Errors
@@ -222,6 +224,7 @@ impl Pool {
         &mut self,
         transaction: CheckedTransaction,
         owner: InstitutionId,
+        work: u64,
         gossip_at_ms: Option<u64>,
     ) -> Result<(), PoolError> {
         let id = transaction.id();
@@ -238,8 +241,8 @@ impl Pool {
         let queue = self.queues.entry(owner.clone()).or_default();
         queue.order.insert(arrival, id);
         queue.bytes += length;
-        queue.operations += transaction.body().operations.len();
-        self.entries.insert(id, Entry { transaction, owner, arrival, gossip_at_ms });
+        queue.work += work;
+        self.entries.insert(id, Entry { transaction, owner, work, arrival, gossip_at_ms });
         Ok(())
     }
 
@@ -284,11 +287,11 @@ impl Pool {
             }
             let Some(entry) = ids.next().and_then(|id| self.entries.get(id)) else { continue };
             // What does not fit waits, and what stands behind it too: order within an institution is kept.
-            let Some(left) = room.after(&entry.transaction) else { continue };
+            let Some(left) = room.after(entry) else { continue };
             room = left;
             taken.push(entry.transaction.clone());
             last = Some(owner.clone());
-            let share = share.saturating_sub(quota::cost(entry.transaction.body().operations.len()));
+            let share = share.saturating_sub(quota::cost(entry.work));
             turns.push_back((owner, ids, share));
         }
         drop(turns);
@@ -318,7 +321,7 @@ impl Pool {
             let queue = self.queues.get_mut(&entry.owner).expect("every entry stands in its owner's queue");
             queue.order.remove(&entry.arrival);
             queue.bytes -= length;
-            queue.operations -= entry.transaction.body().operations.len();
+            queue.work -= entry.work;
             if queue.order.is_empty() {
                 self.queues.remove(&entry.owner);
             }

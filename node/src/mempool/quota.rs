@@ -1,8 +1,8 @@
 //! Quotas: what each institution has had in blocks lately, and who has to wait for the others.
 //!
-//! Every institution has a quota of operations per second. When it is idle it saves up some seconds of it; what it has in
+//! Every institution has a quota of work per second. When it is idle it saves up some seconds of it; what it has in
 //! blocks uses that up and makes debts, time brings it back. It is within its quota while it has more credit than
-//! operations waiting. While one that is within is at work, those beyond have a small part of each block for their credit, and
+//! work waiting. While one that is within is at work, those beyond have a small part of each block for their credit, and
 //! wait when it is used up: so a flood gets its quota and no more, and blocks stay short for the others. Where all who work are
 //! beyond their quota, or one works alone, nobody waits.
 //!
@@ -16,12 +16,12 @@ use yilian_spec::time::LedgerTime;
 
 use crate::limits;
 
-/// Credit in thousandths of an operation, which is what a quota of one operation per second brings in a millisecond.
+/// Credit in thousandths of a unit of work, which is what a quota of one unit per second brings in a millisecond.
 pub(super) type Credit = i64;
 
-/// What a number of operations costs.
-pub(super) fn cost(operations: usize) -> Credit {
-    Credit::try_from(operations).unwrap_or(Credit::MAX).saturating_mul(1_000)
+/// What so many units of work cost.
+pub(super) fn cost(work: u64) -> Credit {
+    Credit::try_from(work).unwrap_or(Credit::MAX).saturating_mul(1_000)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +39,9 @@ pub(super) struct Quotas {
 }
 
 impl Quotas {
-    /// Everybody has so many operations per second.
-    pub fn new(operations_per_second: usize) -> Self {
-        Self { second: cost(operations_per_second), accounts: BTreeMap::new() }
+    /// Everybody has so many units of work per second.
+    pub fn new(work_per_second: u64) -> Self {
+        Self { second: cost(work_per_second), accounts: BTreeMap::new() }
     }
 
     fn full(&self) -> Credit {
@@ -64,10 +64,10 @@ impl Quotas {
         account.credit.saturating_add(back).min(self.full())
     }
 
-    /// A block of this time carries so many operations of an institution.
-    pub fn charge(&mut self, institution: &InstitutionId, operations: usize, time: LedgerTime) {
+    /// A block of this time carries so much work of an institution.
+    pub fn charge(&mut self, institution: &InstitutionId, work: u64, time: LedgerTime) {
         let debt_max = self.second.saturating_mul(limits::QUOTA_DEBT_SECONDS_MAX);
-        let credit = self.credit(institution, time).saturating_sub(cost(operations)).max(-debt_max);
+        let credit = self.credit(institution, time).saturating_sub(cost(work)).max(-debt_max);
         self.accounts.insert(institution.clone(), Account { credit, at: time });
     }
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn credit_is_used_up_by_operations_and_comes_back_with_time() {
+    fn credit_is_used_up_by_work_and_comes_back_with_time() {
         let (mut quotas, one) = (Quotas::new(100), member("one"));
         let at = |ms: u64| LedgerTime(1_000_000 + ms);
         assert_eq!(quotas.credit(&one, at(0)), cost(200));

@@ -97,7 +97,7 @@ fn what_expires_leaves_and_is_never_proposed() {
 
 /// Room for so many transactions of any size.
 fn room(transactions: usize) -> BlockRoom {
-    BlockRoom { transactions, bytes: usize::MAX, operations: usize::MAX }
+    BlockRoom { transactions, bytes: usize::MAX, work: u64::MAX }
 }
 
 #[test]
@@ -280,8 +280,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0u8..4, 0u32..24).prop_map(|(member, number)| Step::Insert { member, number }),
         2 => (0u8..4, 0u32..24).prop_map(|(member, number)| Step::Remove { member, number }),
         1 => (0u64..40).prop_map(|after_ms| Step::Expire { after_ms }),
-        2 => (0usize..12, 0usize..4_000, 0usize..20).prop_map(|(transactions, bytes, operations)| {
-            Step::Take(BlockRoom { transactions, bytes, operations })
+        2 => (0usize..12, 0usize..4_000, 0u64..20).prop_map(|(transactions, bytes, work)| {
+            Step::Take(BlockRoom { transactions, bytes, work })
         }),
     ]
 }
@@ -291,7 +291,7 @@ const BOUNDS: PoolBounds = PoolBounds {
     bytes: 5_000,
     institution_transactions: 8,
     institution_bytes: 2_200,
-    institution_operations_per_second: 100,
+    institution_work_per_second: 100,
 };
 
 proptest! {
@@ -310,7 +310,7 @@ proptest! {
                     let entry = make(of, number);
                     let room = has_room(&model, of, entry.encoded().len());
                     let known = model.contains_key(&(of, number));
-                    let result = pool.insert(entry.clone(), member(of), None);
+                    let result = pool.insert(entry.clone(), member(of), 1, None);
                     prop_assert_eq!(result.is_ok(), known || room);
                     if result.is_ok() {
                         model.insert((of, number), entry);
@@ -355,7 +355,7 @@ fn check_taken(
 ) -> Result<(), TestCaseError> {
     prop_assert!(taken.len() <= room.transactions);
     prop_assert!(taken.iter().map(|entry| entry.encoded().len()).sum::<usize>() <= room.bytes);
-    prop_assert!(taken.iter().map(|entry| entry.body().operations.len()).sum::<usize>() <= room.operations);
+    prop_assert!(taken.len() as u64 <= room.work);
     let ids: std::collections::BTreeSet<_> = taken.iter().map(CheckedTransaction::id).collect();
     prop_assert_eq!(ids.len(), taken.len(), "none twice");
     let waiting = |number: u8| model.keys().filter(|(of, _)| *of == number).count();
@@ -373,15 +373,15 @@ fn check_taken(
 fn the_next_block_begins_behind_whom_the_last_one_served_last() {
     let mut pool = Pool::new(PoolBounds::default());
     for number in 0..3 {
-        pool.insert(checked(transaction(number, 1)), member(number), None).unwrap();
-        pool.insert(checked(transaction(number, 2)), member(number), None).unwrap();
+        pool.insert(checked(transaction(number, 1)), member(number), 1, None).unwrap();
+        pool.insert(checked(transaction(number, 2)), member(number), 1, None).unwrap();
     }
     let first = |pool: &mut Pool| pool.take(room(1), NOW)[0].body().institution.clone();
     assert_eq!([first(&mut pool), first(&mut pool), first(&mut pool)], [member(0), member(1), member(2)]);
     assert_eq!(first(&mut pool), member(0));
     assert!(pool.take(BlockRoom { bytes: 10, ..room(5) }, NOW).is_empty(), "nothing fits into ten bytes");
-    let one = BlockRoom { operations: 1, ..room(5) };
-    assert_eq!(pool.take(one, NOW).len(), 1, "each of them has one operation");
+    let one = BlockRoom { work: 1, ..room(5) };
+    assert_eq!(pool.take(one, NOW).len(), 1, "each of them costs one unit");
 }
 
 /// The institutions of a block of `ms` after the genesis, in order; each operation in it is charged.
@@ -389,7 +389,7 @@ fn block_of(pool: &mut Pool, ms: u64) -> Vec<InstitutionId> {
     let time = LedgerTime(GENESIS_MS + ms);
     let taken = pool.take(room(50), time);
     for transaction in &taken {
-        pool.charge(&transaction.body().institution, transaction.body().operations.len(), time);
+        pool.charge(&transaction.body().institution, transaction.body().operations.len() as u64, time);
         pool.remove(&[transaction.id()]);
     }
     taken.iter().map(|transaction| transaction.body().institution.clone()).collect()
@@ -397,15 +397,15 @@ fn block_of(pool: &mut Pool, ms: u64) -> Vec<InstitutionId> {
 
 #[test]
 fn beyond_its_quota_a_member_waits_for_those_within_and_alone_for_nobody() {
-    let bounds = PoolBounds { institution_operations_per_second: 10, ..PoolBounds::default() };
+    let bounds = PoolBounds { institution_work_per_second: 10, ..PoolBounds::default() };
     let mut pool = Pool::new(bounds);
     for number in 0..200 {
-        pool.insert(checked(transaction(1, number)), member(1), None).unwrap();
+        pool.insert(checked(transaction(1, number)), member(1), 1, None).unwrap();
     }
     assert_eq!(block_of(&mut pool, 0).len(), 50, "alone it has the whole block");
     assert!(pool.admits(&member(1), LedgerTime(GENESIS_MS)).is_ok());
 
-    pool.insert(checked(transaction(2, 1_000)), member(2), None).unwrap();
+    pool.insert(checked(transaction(2, 1_000)), member(2), 1, None).unwrap();
     assert_eq!(block_of(&mut pool, 100), [member(2)]);
     assert!(!pool.is_ready(LedgerTime(GENESIS_MS + 200)), "what is beyond its quota makes no block");
     let refused = pool.admits(&member(1), LedgerTime(GENESIS_MS + 200));
@@ -419,7 +419,7 @@ fn beyond_its_quota_a_member_waits_for_those_within_and_alone_for_nobody() {
     assert_eq!(block_of(&mut pool, 100 + limits::QUOTA_AT_WORK_MS).len(), 50);
     // Two that are both beyond their quota share the block.
     for number in 0..200 {
-        pool.insert(checked(transaction(3, 2_000 + number)), member(3), None).unwrap();
+        pool.insert(checked(transaction(3, 2_000 + number)), member(3), 1, None).unwrap();
     }
     let shared = block_of(&mut pool, 200 + limits::QUOTA_AT_WORK_MS);
     let of = |one: u8| shared.iter().filter(|owner| **owner == member(one)).count();

@@ -19,6 +19,7 @@ use crate::settlement::terms::Terms;
 use crate::state::StateView;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::record::{Agreement, AgreementState, ClosedPeriod, PeriodStatement};
+use crate::work::{self, AgreementWork};
 
 /// Rule O-22.
 pub(super) fn propose<V: StateView + ?Sized>(
@@ -48,6 +49,7 @@ pub(super) fn propose<V: StateView + ?Sized>(
     for party in &terms.parties {
         call.state.mark(&StateKey::AgreementIndex(party.institution.clone(), id));
     }
+    call.state.write(&StateKey::AgreementWork(id), &AgreementWork::of(terms));
     save(call, id, &agreement);
     Ok(())
 }
@@ -138,6 +140,7 @@ fn cover<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: AgreementId, ter
         let mut agreements: Vec<AgreementId> = call.state.read(&key)?.unwrap_or_default();
         require(agreements.len() < limits::AGREEMENTS_PER_SERVICE_MAX, Refusal::TooManyAgreements)?;
         agreements.push(id);
+        require(work::may_count_together(&agreements, &*call.state)?, Refusal::TooManyAgreements)?;
         call.state.write(&key, &agreements);
     }
     Ok(())

@@ -26,6 +26,7 @@ use crate::state::stream::{self, Entry, EntryKind};
 use crate::state::{StateView, ViewError};
 use crate::time::LedgerTime;
 use crate::transaction::{CheckedTransaction, TransactionBody};
+use crate::{limits, work};
 
 /// What a block's execution depends on beside the state and the transactions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,13 +42,16 @@ pub struct BlockContext {
 /// What the execution of a block gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// One receipt for each transaction, in order.
+    /// One receipt for each transaction that was executed, in order.
     pub receipts: Vec<Receipt>,
+    /// What each of them cost, in the same order.
+    pub work: Vec<u64>,
     /// All writes, in key order.
     pub writes: Writes,
 }
 
-/// Executes transactions on top of `view` (rules ).
+/// Executes transactions on top of `view` (rules ), as long as they cost at most `work_max` together: it stops
+/// before the first operation that would cost more, and leaves out its transaction and all behind it.
 ///
 /// # Errors
 /// [`ViewError`] when storage fails; then nothing was decided.
@@ -55,6 +59,7 @@ pub fn execute<V: StateView + ?Sized>(
     view: &V,
     context: &BlockContext,
     transactions: &[CheckedTransaction],
+    work_max: u64,
 ) -> Result<Execution, ViewError> {
     let before = Remembered::new(view);
     let mut block = Overlay::new(&before);
@@ -62,18 +67,48 @@ pub fn execute<V: StateView + ?Sized>(
         .read(&StateKey::Parameters)?
         .ok_or_else(|| ViewError("the state has no parameters: it was not made from a genesis".into()))?;
     let mut receipts = Vec::with_capacity(transactions.len());
+    let mut work = Vec::with_capacity(transactions.len());
+    let mut left = work_max;
     for transaction in transactions {
-        let (receipt, writes) = execute_one(&block, context, &parameters, transaction)?;
+        let mut meter = Meter { spent: 0, left };
+        let Some((receipt, writes)) = execute_one(&block, context, &parameters, transaction, &mut meter)?
+        else {
+            break;
+        };
         block.absorb(writes);
         receipts.push(receipt);
+        // One that is refused at once costs something, too.
+        let spent = meter.spent.max(1);
+        work.push(spent);
+        left -= spent;
     }
-    Ok(Execution { receipts, writes: block.into_writes() })
+    Ok(Execution { receipts, work, writes: block.into_writes() })
 }
 
-/// Why an operation stops: the rules refuse it, or the state cannot be read.
+/// What a transaction has cost so far, and what the block has left for it.
+struct Meter {
+    spent: u64,
+    left: u64,
+}
+
+impl Meter {
+    /// Rule X-6: before an operation is executed, the transaction and the block must have room for its work.
+    fn spend(&mut self, work: u64) -> Step {
+        let spent = self.spent.saturating_add(work);
+        require(spent <= limits::TRANSACTION_WORK_MAX, Refusal::TooMuchWork)?;
+        if spent > self.left {
+            return Err(Stop::BlockIsFull);
+        }
+        self.spent = spent;
+        Ok(())
+    }
+}
+
+/// Why an operation stops: the rules refuse it, the block has no room for it, or the state cannot be read.
 #[derive(Debug)]
 enum Stop {
     Refused(Refusal),
+    BlockIsFull,
     View(ViewError),
 }
 
@@ -134,11 +169,16 @@ fn execute_one<V: StateView + ?Sized>(
     context: &BlockContext,
     parameters: &Parameters,
     transaction: &CheckedTransaction,
-) -> Result<(Receipt, Writes), ViewError> {
+    meter: &mut Meter,
+) -> Result<Option<(Receipt, Writes)>, ViewError> {
+    if meter.left == 0 {
+        return Ok(None);
+    }
     let mut layer = Overlay::new(block);
-    let outcome = match run_operations(&mut layer, context, parameters, transaction) {
+    let outcome = match run_operations(&mut layer, context, parameters, transaction, meter) {
         Ok(()) => Outcome::Applied,
         Err((_, Stop::View(error))) => return Err(error),
+        Err((_, Stop::BlockIsFull)) => return Ok(None),
         Err((operation, Stop::Refused(reason))) => {
             layer = Overlay::new(block);
             record_refusal(&mut layer, context, transaction, operation)?;
@@ -147,7 +187,7 @@ fn execute_one<V: StateView + ?Sized>(
     };
     let writes = layer.into_writes();
     let receipt = Receipt { transaction_id: transaction.id(), outcome, effects: effects_hash(&writes) };
-    Ok((receipt, writes))
+    Ok(Some((receipt, writes)))
 }
 
 /// Rule X-4: a receipt commits to every row that its transaction wrote.
@@ -161,6 +201,7 @@ fn run_operations<V: StateView + ?Sized>(
     context: &BlockContext,
     parameters: &Parameters,
     transaction: &CheckedTransaction,
+    meter: &mut Meter,
 ) -> Result<(), (u16, Stop)> {
     let body = transaction.body();
     let record: Option<KeyRecord> =
@@ -169,6 +210,9 @@ fn run_operations<V: StateView + ?Sized>(
     for (index, operation) in body.operations.iter().enumerate() {
         let index = u16::try_from(index).expect("structural validation bounds the operations");
         authorise(&key, body, operation, context.time).map_err(|stop| (index, stop))?;
+        let work = work::of(&body.institution, operation, &*layer);
+        let work = work.map_err(|error| (index, Stop::View(error)))?;
+        meter.spend(work).map_err(|stop| (index, stop))?;
         let mut call = Call {
             context,
             parameters,

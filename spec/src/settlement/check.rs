@@ -157,6 +157,15 @@ pub enum ExpressionError {
 /// # Errors
 /// The first rule of T-7 to T-11 that it breaks.
 pub fn check(terms: &Terms) -> Result<Vec<StepType>, ExpressionError> {
+    checked(terms).map(|checker| checker.types)
+}
+
+/// The scalar operations of the expression of `terms` that pass [`check`] (rule T-11).
+pub fn work(terms: &Terms) -> usize {
+    checked(terms).map_or(0, |checker| checker.work)
+}
+
+fn checked(terms: &Terms) -> Result<Checker<'_>, ExpressionError> {
     let Expression { steps } = &terms.expression;
     if steps.is_empty() || steps.len() > limits::EXPRESSION_STEPS_MAX {
         return Err(ExpressionError::StepCount { count: steps.len() });
@@ -184,7 +193,7 @@ pub fn check(terms: &Terms) -> Result<Vec<StepType>, ExpressionError> {
         return Err(ExpressionError::Unused { step: *step });
     }
     checker.check_result()?;
-    Ok(checker.types)
+    Ok(checker)
 }
 
 struct Checker<'a> {

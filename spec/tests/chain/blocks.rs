@@ -1,7 +1,7 @@
 //! Rules B-10 to B-15: every way in which a received block is not the next one.
 
 use yilian_spec::block::Block;
-use yilian_spec::chain::{self, BlockError, Expectation};
+use yilian_spec::chain::{self, BlockError, Expectation, Made};
 use yilian_spec::codec::{self, DecodeError};
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, Hash};
@@ -65,7 +65,8 @@ fn rule_b11_a_clock_that_is_behind_the_ledger_does_not_stop_it() {
     let world = World::new();
     let time = world.tip.next_time_min();
     let root_of = |writes: &_| world.rows.root_after(writes);
-    let next = chain::execute(&world.tip, &world.rows, time, proposer(), vec![], root_of).unwrap();
+    let made = Made { time, proposer: proposer() };
+    let next = chain::execute(&world.tip, &world.rows, made, vec![], limits::BLOCK_WORK_MAX, root_of).unwrap();
     let expectation = Expectation { proposer: None, clock: Some(LedgerTime(0)) };
     assert!(validate(&world, travelling(&next), expectation).is_ok());
 }
@@ -184,7 +185,7 @@ fn a_transaction_checked_before_counts_only_if_it_is_the_same_in_every_byte() {
     assert_eq!(error, BlockError::Semantic { index: 1, reason: SemanticError::BadSignature });
 }
 
-/// Rule B-16.
+/// Rule B-17.
 #[test]
 fn an_altered_body_is_told_from_a_block_that_breaks_the_rules() {
     let mut world = World::new();

@@ -1,7 +1,8 @@
 //! Builds and checks blocks of a small ledger with a real state tree.
 
 use yilian_spec::block::Block;
-use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation};
+use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation, Made};
+use yilian_spec::limits::BLOCK_WORK_MAX;
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::GrantAccess;
@@ -56,8 +57,9 @@ pub fn build(world: &World, transactions: Vec<Transaction>) -> ExecutedBlock {
         .into_iter()
         .collect::<Result<Vec<CheckedTransaction>, _>>()
         .unwrap();
+    let made = Made { time, proposer: proposer() };
     let root_of = |writes: &_| world.rows.root_after(writes);
-    chain::execute(&world.tip, &world.rows, time, proposer(), checked, root_of).unwrap()
+    chain::execute(&world.tip, &world.rows, made, checked, BLOCK_WORK_MAX, root_of).unwrap()
 }
 
 /// The block as it travels.

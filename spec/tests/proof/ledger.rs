@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use yilian_spec::block::{CommitCertificate, CommitSignature, Header, precommit_signing_bytes};
-use yilian_spec::chain::{self, Tip};
+use yilian_spec::chain::{self, Made, Tip};
 use yilian_spec::codec::{self, Domain};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::id::{AgreementId, Commitment, ConsortiumId, GrantId, Hash, InstitutionId, ServiceCode};
 use yilian_spec::id::{SubjectTag, TransactionId, object_id};
+use yilian_spec::limits::BLOCK_WORK_MAX;
 use yilian_spec::membership::{Institution, InstitutionKind, Role, Validator, ValidatorSet};
 use yilian_spec::merkle::log::{self, Frontier, LogTree};
 use yilian_spec::merkle::state_tree::workload::{BucketStoreMut as _, MemoryStore};
@@ -183,12 +184,14 @@ impl Ledger {
     pub fn block(&mut self, transactions: Vec<Transaction>) {
         let check = |transaction| semantic::check(transaction, self.tip.chain_id).unwrap();
         let checked = transactions.iter().cloned().map(check).collect();
-        let time = self.tip.time.plus_ms(1_000);
-        let proposer = secret(HOSPITALS[0], Role::Validator).public_key();
+        let made = Made {
+            time: self.tip.time.plus_ms(1_000),
+            proposer: secret(HOSPITALS[0], Role::Validator).public_key(),
+        };
         let root = |writes: &Writes| {
             Ok(Hash(self.tree.prepare(&self.buckets, &Self::changes(writes)).unwrap().root()))
         };
-        let block = chain::execute(&self.tip, &self.rows, time, proposer, checked, root).unwrap();
+        let block = chain::execute(&self.tip, &self.rows, made, checked, BLOCK_WORK_MAX, root).unwrap();
         self.apply(&block.writes);
         self.rows.transactions.extend(transactions.iter().map(Transaction::id));
         let certificate = certificate(&block.header, &HOSPITALS[..3]);

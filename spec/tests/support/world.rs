@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use yilian_spec::chain::{self, ExecutedBlock, Tip};
+use yilian_spec::chain::{self, ExecutedBlock, Made, Tip};
 use yilian_spec::codec::{self, Canonical};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::id::{Commitment, Hash, InstitutionId, ServiceCode, SubjectTag, TransactionId, object_id};
+use yilian_spec::limits::BLOCK_WORK_MAX;
 use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::merkle::state_tree::workload::MemoryStore;
@@ -124,21 +125,23 @@ pub fn scope() -> AccessScope {
     }
 }
 
+/// A member with a key of each role.
+pub fn entry(id: &str, kind: InstitutionKind, tier: Option<Tier>) -> GenesisInstitution {
+    let window =
+        Window { starts: LedgerTime(START_MS - DAY_MS), expires: LedgerTime(START_MS + 400 * DAY_MS) };
+    let keys = Role::ALL
+        .into_iter()
+        .map(|role| GenesisKey { key: secret(id, role).public_key(), role, window })
+        .collect();
+    let consortia = BTreeSet::from([yilian_spec::id::ConsortiumId::new("qinghe-community").unwrap()]);
+    GenesisInstitution {
+        institution: Institution { id: institution(id), name: id.to_owned(), kind, tier, consortia },
+        keys,
+    }
+}
+
 pub fn genesis() -> Genesis {
     use InstitutionKind::{Hospital, Insurer, PrimaryCare, Regulator};
-    let entry = |id: &str, kind, tier| {
-        let window =
-            Window { starts: LedgerTime(START_MS - DAY_MS), expires: LedgerTime(START_MS + 400 * DAY_MS) };
-        let keys = Role::ALL
-            .into_iter()
-            .map(|role| GenesisKey { key: secret(id, role).public_key(), role, window })
-            .collect();
-        let consortia = BTreeSet::from([yilian_spec::id::ConsortiumId::new("qinghe-community").unwrap()]);
-        GenesisInstitution {
-            institution: Institution { id: institution(id), name: id.to_owned(), kind, tier, consortia },
-            keys,
-        }
-    };
     let mut institutions = vec![
         entry(TEACHING, Hospital, Some(Tier::Province)),
         entry(COUNTY, Hospital, Some(Tier::County)),
@@ -163,7 +166,11 @@ pub fn genesis() -> Genesis {
 
 impl World {
     pub fn new() -> Self {
-        let genesis = genesis();
+        Self::of(genesis())
+    }
+
+    /// A ledger of other members.
+    pub fn of(genesis: Genesis) -> Self {
         genesis.check().unwrap();
         let tip = Tip::genesis(&genesis, Hash::default());
         let mut world = Self { rows: Rows::default(), tip, nonce: 0 };
@@ -216,11 +223,10 @@ impl World {
         let checked = semantic::check(transaction, self.tip.chain_id).unwrap();
         let id = checked.id();
         let time = self.time().plus_ms(1_000);
-        let proposer = secret(TEACHING, Role::Validator).public_key();
+        let made = Made { time, proposer: secret(TEACHING, Role::Validator).public_key() };
         let before = self.rows.rows.clone();
-        let block =
-            chain::execute(&self.tip, &self.rows, time, proposer, vec![checked], |_| Ok(Hash::default()))
-                .unwrap();
+        let root_of = |_: &Writes| Ok(Hash::default());
+        let block = chain::execute(&self.tip, &self.rows, made, vec![checked], BLOCK_WORK_MAX, root_of).unwrap();
         let outcome = block.receipts[0].outcome;
         self.commit(block);
         if let Outcome::Refused { .. } = outcome {

@@ -80,9 +80,9 @@ pub async fn run(plan: &FloodPlan) -> Result<FloodReport> {
     FloodReport::new(plan, machine, quota, turns, memory).context("every kind of turn was measured")
 }
 
-/// The flooder's quota in operations per second, as its node is configured.
-fn quota(cluster: &Cluster) -> Result<usize> {
-    Ok(Config::load(&cluster.member(FLOODER).home)?.mempool.institution_operations_per_second)
+/// The flooder's quota in units of work per second, as its node is configured.
+fn quota(cluster: &Cluster) -> Result<u64> {
+    Ok(Config::load(&cluster.member(FLOODER).home)?.mempool.institution_work_per_second)
 }
 
 /// The members' work, with or without the flood beside it; ends when no transaction waits any more.
@@ -134,7 +134,7 @@ async fn worthless(scene: &mut Scene, plan: &FloodPlan, quota: f64, lifetime_ms:
     let repeated = scene.sign_of(FLOODER, plan.worthless_transactions, LIFETIME_MS)?;
     let caller = scene.caller(FLOODER, FLOODER)?;
     // As many as may wait at a time: what is refused would be new in the flood.
-    let at_once = (quota as usize * QUOTA_WAITING_SECONDS_MAX).min(SUBMISSION_TRANSACTIONS_MAX);
+    let at_once = (quota as usize * QUOTA_WAITING_SECONDS_MAX as usize).min(SUBMISSION_TRANSACTIONS_MAX);
     for from in (0..repeated.len()).step_by(at_once) {
         let body = repeated.request(from..repeated.len().min(from + at_once));
         // What the last flood has used up comes back with time.

@@ -3,8 +3,9 @@
 use yilian_node::application::reader::StoredBlock;
 use yilian_node::storage::disk::Column;
 use yilian_spec::block::{CommitCertificate, CommitSignature, Header, precommit_signing_bytes};
-use yilian_spec::chain::{self, Tip};
+use yilian_spec::chain::{self, Made, Tip};
 use yilian_spec::genesis::Genesis;
+use yilian_spec::limits::BLOCK_WORK_MAX;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{CheckedTransaction, Transaction};
@@ -51,10 +52,10 @@ impl Maker {
     pub fn block_at(&mut self, transactions: &[Transaction], after_ms: u64, wrong_root: bool) {
         let checked = semantic::check_many(transactions.to_vec(), self.tip.chain_id);
         let checked: Vec<CheckedTransaction> = checked.into_iter().map(Result::unwrap).collect();
-        let time = LedgerTime(START_MS + after_ms);
-        let proposer = validator_key(0).public_key();
+        let made =
+            Made { time: LedgerTime(START_MS + after_ms), proposer: validator_key(0).public_key() };
         let state = &self.state;
-        let executed = chain::execute(&self.tip, state, time, proposer, checked, |writes| {
+        let executed = chain::execute(&self.tip, state, made, checked, BLOCK_WORK_MAX, |writes| {
             let mut after = state.clone();
             after.apply(writes);
             let mut root = after.root();

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 use yilian_node::application::reader::StoredBlock;
-use yilian_spec::chain::{self, Tip};
+use yilian_spec::chain::{self, Made, Tip};
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 use yilian_spec::id::{Hash, TransactionId};
+use yilian_spec::limits::BLOCK_WORK_MAX;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::{StateView, ViewError};
@@ -107,7 +108,8 @@ pub fn recompute(genesis: &Genesis, blocks: &[StoredBlock]) -> Result<(), Differ
             Ok(after.root())
         };
         let header = &block.header;
-        let executed = chain::execute(&tip, &state, header.time, header.proposer, checked, root_of)
+        let made = Made { time: header.time, proposer: header.proposer };
+        let executed = chain::execute(&tip, &state, made, checked, BLOCK_WORK_MAX, root_of)
             .map_err(|error| different(error.to_string()))?;
         if executed.header != *header {
             let found = format!("{:?}", executed.header);

@@ -8,6 +8,7 @@ use yilian_spec::codec::{self, Canonical};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::height::Height;
 use yilian_spec::id::{AgreementId, ConsortiumId, InstitutionId, SubjectTag, TransactionId, object_id};
+use yilian_spec::limits::BLOCK_WORK_MAX;
 use yilian_spec::machine::{self, BlockContext};
 use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
 use yilian_spec::receipt::Outcome;
@@ -151,7 +152,7 @@ impl Ledger {
         self.transactions.extend(codec::encode(&transaction.body.operations));
         let checked = semantic::check(transaction, genesis.chain_id()).unwrap();
         let context = BlockContext { chain_id: genesis.chain_id(), height: Height(self.height), time };
-        let executed = machine::execute(&*self, &context, std::slice::from_ref(&checked)).unwrap();
+        let executed = machine::execute(&*self, &context, std::slice::from_ref(&checked), BLOCK_WORK_MAX).unwrap();
         let first = items[0].draft.name();
         assert_eq!(executed.receipts[0].outcome, Outcome::Applied, "{first} by {author}");
         self.apply(executed.writes);

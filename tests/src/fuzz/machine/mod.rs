@@ -18,7 +18,7 @@ pub mod script;
 pub mod world;
 
 use yilian_spec::block::Block;
-use yilian_spec::chain::{self, ExecutedBlock, Expectation};
+use yilian_spec::chain::{self, ExecutedBlock, Expectation, Made};
 use yilian_spec::id::{Hash, InstitutionId, object_id};
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
@@ -126,8 +126,9 @@ impl Play {
     ) -> ExecutedBlock {
         let World { rows, tip, .. } = &self.world;
         let proposer = secret(world::TEACHING, Role::Validator).public_key();
+        let made = Made { time, proposer };
         let build = || {
-            chain::execute(tip, rows, time, proposer, transactions.clone(), |_| Ok(Hash::default()))
+            chain::execute(tip, rows, made, transactions.clone(), limits::BLOCK_WORK_MAX, |_| Ok(Hash::default()))
                 .expect("rows in memory can be read, and the machine finds in them what it wrote")
         };
         let (first, second) = (build(), build());

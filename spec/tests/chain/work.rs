@@ -1,0 +1,203 @@
+//! Rules and B-16: work is known before it is done, and no transaction or block costs more than its bound.
+
+use std::cell::Cell;
+
+use yilian_spec::block::Block;
+use yilian_spec::chain::{self, BlockError, Made};
+use yilian_spec::id::{AgreementId, ServiceId, TransactionId};
+use yilian_spec::limits::{BLOCK_WORK_MAX, COVERAGE_WORK_MAX, PARTIES_MAX, TRANSACTION_WORK_MAX};
+use yilian_spec::machine::{self, BlockContext};
+use yilian_spec::membership::Role;
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::service::{ReversalReason, ReverseService};
+use yilian_spec::receipt::Outcome;
+use yilian_spec::refusal::Refusal;
+use yilian_spec::settlement::terms::Rounding;
+use yilian_spec::state::key::StateKey;
+use yilian_spec::state::{StateView, ViewError};
+use yilian_spec::transaction::CheckedTransaction;
+use yilian_spec::validation::semantic;
+use yilian_spec::work::AgreementWork;
+
+use crate::heavy::{self, Weight, agree, closings, delivery, member, terms};
+use crate::support::{CATCHING_UP, proposer, travelling, validate};
+use crate::world::{World, institution, secret};
+
+/// A ledger with an agreement whose periods are as heavy to close as may be.
+fn attacked() -> (World, AgreementId) {
+    let mut world = World::of(heavy::genesis());
+    let heavy = terms(Weight::Tiers, 4, 1, Rounding::PerPeriod);
+    assert!(AgreementWork::of(&heavy).close > 200, "the terms are light: {:?}", AgreementWork::of(&heavy));
+    let agreement = agree(&mut world, &heavy);
+    (world, agreement)
+}
+
+fn signed(world: &mut World, author: &str, operations: Vec<Operation>) -> CheckedTransaction {
+    let key = secret(author, operations[0].role());
+    let transaction = world.body(author, &key, operations).sign(&key);
+    semantic::check(transaction, world.tip.chain_id).unwrap()
+}
+
+fn execute(world: &World, list: &[CheckedTransaction], work_max: u64) -> machine::Execution {
+    let context = BlockContext {
+        chain_id: world.tip.chain_id,
+        height: world.tip.height.next(),
+        time: world.tip.next_time_min(),
+    };
+    machine::execute(&world.rows, &context, list, work_max).unwrap()
+}
+
+/// The attack that stood still for ten minutes: 256 closings of one heavy agreement in one transaction of 10 KB.
+#[test]
+fn rule_x6_many_closings_in_one_transaction_are_refused_when_their_work_is_too_much() {
+    let (mut world, agreement) = attacked();
+    let close: AgreementWork = world.read(&StateKey::AgreementWork(agreement)).unwrap();
+    let fits = u16::try_from(TRANSACTION_WORK_MAX / u64::from(close.close)).unwrap();
+    assert!(fits < 6, "one closing costs {close:?}");
+    let operations = closings(agreement, 0, 256);
+    let (_, outcome) = world.submit(&member(1), operations);
+    assert_eq!(outcome, Outcome::Refused { operation: fits, reason: Refusal::TooMuchWork });
+    // As many as fit take effect.
+    let (_, outcome) = world.submit(&member(1), closings(agreement, 0, fits.into()));
+    assert_eq!(outcome, Outcome::Applied);
+}
+
+#[test]
+fn rule_b16_a_proposer_that_puts_too_much_work_into_its_block_is_refused_before_it_is_done() {
+    let (mut world, agreement) = attacked();
+    let close: AgreementWork = world.read(&StateKey::AgreementWork(agreement)).unwrap();
+    let each = (TRANSACTION_WORK_MAX / u64::from(close.close)) as u32;
+    // The attack once more, in transactions that are in order each by itself, together twenty times what a block may cost.
+    let count = 20 * (BLOCK_WORK_MAX / (u64::from(each * close.close))) as u32;
+    let list: Vec<CheckedTransaction> = (0..count)
+        .map(|number| signed(&mut world, &member(1), closings(agreement, number * each, each)))
+        .collect();
+    let whole = execute(&world, &list[..1], u64::MAX);
+    assert_eq!(whole.work, [u64::from(each * close.close)], "what it costs is what was said before");
+
+    let made = Made { time: world.tip.next_time_min(), proposer: proposer() };
+    let root_of = |writes: &_| world.rows.root_after(writes);
+    let lie = chain::execute(&world.tip, &world.rows, made, list.clone(), u64::MAX, root_of).unwrap();
+    assert_eq!(lie.transactions.len(), list.len());
+    let honest =
+        chain::execute(&world.tip, &world.rows, made, list.clone(), BLOCK_WORK_MAX, root_of).unwrap();
+    let fit = honest.transactions.len();
+    assert!(fit < list.len());
+    assert!(validate(&world, travelling(&honest), CATCHING_UP).is_ok(), "what fits makes a block");
+
+    let work: u64 = honest.work.iter().sum();
+    assert!(work <= BLOCK_WORK_MAX);
+    let found = validate(&world, travelling(&lie), CATCHING_UP);
+    assert_eq!(found.unwrap_err(), BlockError::TooMuchWork { executed: fit, work });
+    // One transaction more than fits is too much, too.
+    let block = Block {
+        header: lie.header.clone(),
+        transactions: list[..=fit].iter().map(|one| one.transaction().clone()).collect(),
+    };
+    let found = validate(&world, block, CATCHING_UP);
+    assert_eq!(found.unwrap_err(), BlockError::TooMuchWork { executed: fit, work });
+}
+
+/// A state that counts how often it is asked for an agreement, which every closing that is executed does.
+struct Counting<'a> {
+    rows: &'a dyn StateView,
+    asked: Cell<usize>,
+}
+
+impl StateView for Counting<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        self.asked.set(self.asked.get() + 1);
+        self.rows.get(key)
+    }
+
+    fn contains_transaction(&self, id: TransactionId) -> Result<bool, ViewError> {
+        self.rows.contains_transaction(id)
+    }
+}
+
+#[test]
+fn rule_b16_nothing_is_executed_behind_what_is_too_much() {
+    let (mut world, agreement) = attacked();
+    let mut list = vec![signed(&mut world, &member(1), closings(agreement, 0, 1))];
+    // These would read rows of agreements that do not exist.
+    for number in 0..50 {
+        let nowhere = AgreementId([number; 32]);
+        list.push(signed(&mut world, &member(1), closings(nowhere, 0, 100)));
+    }
+    let counting = Counting { rows: &world.rows, asked: Cell::new(0) };
+    let context = BlockContext {
+        chain_id: world.tip.chain_id,
+        height: world.tip.height.next(),
+        time: world.tip.next_time_min(),
+    };
+    let stopped = machine::execute(&counting, &context, &list, 10).unwrap();
+    assert_eq!((stopped.receipts.len(), stopped.work.len()), (0, 0));
+    assert!(stopped.writes.is_empty());
+    assert!(counting.asked.get() < 8, "{} rows were read", counting.asked.get());
+}
+
+#[test]
+fn rule_x6_what_is_refused_at_once_costs_a_unit_and_what_ran_before_it_costs_all_of_that() {
+    let (mut world, agreement) = attacked();
+    let close: AgreementWork = world.read(&StateKey::AgreementWork(agreement)).unwrap();
+    let mut operations = closings(agreement, 0, 1);
+    operations.extend(closings(agreement, 7, 1));
+    let nowhere = AgreementId([9; 32]);
+    let list = [
+        signed(&mut world, &member(1), operations),
+        signed(&mut world, &member(1), closings(nowhere, 0, 1)),
+        {
+            let key = secret(&member(2), Role::Auditor);
+            let transaction = world.body(&member(2), &key, closings(agreement, 0, 200)).sign(&key);
+            semantic::check(transaction, world.tip.chain_id).unwrap()
+        },
+    ];
+    let executed = execute(&world, &list, BLOCK_WORK_MAX);
+    assert_eq!(executed.work, [2 * u64::from(close.close), 1, 1]);
+    assert!(executed.receipts.iter().all(|receipt| receipt.outcome != Outcome::Applied));
+}
+
+/// The written formulas, computed by hand for terms whose numbers are all known.
+#[test]
+fn rule_x5_work_of_an_agreement_is_what_the_chapter_says() {
+    let mut terms = terms(Weight::Sums, PARTIES_MAX, 16, Rounding::PerPeriod);
+    let steps = terms.expression.steps.len() as u64;
+    let (parties, services, players) = (32, 16, 31);
+    let party_events = steps / 2;
+    let sums = services * (1 + players * 6);
+    let bytes = yilian_spec::codec::encode(&terms).len() as u64;
+    let evaluate = steps * parties / 8 + party_events * parties * sums / 4_096;
+    let base = 1 + sums / 32 + bytes / 4_096;
+    let expected = AgreementWork {
+        event: base as u32,
+        close: (base + parties / 4 + evaluate) as u32,
+        change: (1 + bytes / 4_096 + parties / 4 + players * services / 2) as u32,
+    };
+    assert_eq!(AgreementWork::of(&terms), expected);
+    terms.expression.steps.truncate(1);
+    assert!(AgreementWork::of(&terms).close < expected.close);
+}
+
+#[test]
+fn rule_o23_a_service_that_counts_can_always_be_taken_back_in_one_transaction() {
+    let mut world = World::of(heavy::genesis());
+    let heavy = terms(Weight::Tiers, 4, 1, Rounding::PerPeriod);
+    let late = AgreementWork::of(&heavy).late_reversal();
+    let fit = COVERAGE_WORK_MAX / late;
+    assert!((1..8).contains(&fit), "{late} units for one agreement");
+    for _ in 0..fit {
+        agree(&mut world, &heavy);
+    }
+    let player = institution(&member(1));
+    let service = heavy.services.first().unwrap().clone();
+    let id = world.apply_one(player.as_str(), delivery(&player, service, 1));
+    // One more of them would make the reversal too much, and is not completed.
+    let one_too_many = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| agree(&mut world, &heavy)));
+    let said = *one_too_many.unwrap_err().downcast::<String>().unwrap();
+    assert!(said.contains("TooManyAgreements"), "{said}");
+    let reverse = ReverseService {
+        service: ServiceId(id),
+        reason: ReversalReason::Mistake,
+    };
+    world.apply_one(player.as_str(), Operation::ReverseService(reverse));
+}
