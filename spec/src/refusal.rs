@@ -76,6 +76,9 @@ pub enum Refusal {
     /// No such grant.
     #[error("no such grant")]
     NoSuchGrant,
+    /// Another institution keeps records under the tag.
+    #[error("another institution keeps records under this tag and writes about it: draw a tag of your own")]
+    NotTheCustodian,
     /// Not the grantor.
     #[error("only the grantor may do this")]
     NotTheGrantor,

@@ -12,8 +12,6 @@ pub const API_BLOCKS_PER_PAGE_MAX: usize = 20;
 pub const API_CURSOR_BYTES_MAX: usize = 256;
 /// Rows that one request looks at; a filtered page may be short and still have a next one.
 pub const API_ROWS_PER_REQUEST_MAX: usize = 5_000;
-/// First entries of a subject's stream that decide whom it concerns.
-pub const API_STREAM_RIGHTS_ENTRIES_MAX: usize = 500;
 /// Entries of a stream in one proof: below the bound of a proof document's bytes.
 pub const API_STREAM_PROOF_ENTRIES_MAX: u64 = 4_000;
 /// Entries before a proof's first one, whose head is computed anew for it.

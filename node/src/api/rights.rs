@@ -1,22 +1,18 @@
 //! Who may submit and read what (rules N-6 and N-7): regulators all, an institution what concerns it.
 //!
 //! An operation concerns its author's institution, the institutions it names, and the parties of the grant, disclosure,
-//! referral, service or agreement that it refers to. A stream concerns those that its operations concern. Members,
-//! keys, parameters, capacity, headers and checkpoints are for every caller.
-
-use std::collections::BTreeSet;
+//! referral, service or agreement that it refers to. A stream concerns the parties of its object, and a subject's
+//! stream who keeps the tag. Members, keys, parameters, capacity, headers and checkpoints are for every caller.
 
 use yilian_spec::id::InstitutionId;
 use yilian_spec::operation::Operation;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::record::{Agreement, Disclosure, Grant, Referral, Service};
-use yilian_spec::state::stream::Entry;
 use yilian_spec::transaction::Transaction;
 
 use super::auth::Caller;
 use super::error::ApiError;
 use super::ledger::View;
-use crate::api::limits::API_STREAM_RIGHTS_ENTRIES_MAX;
 
 /// Refuses unless one of `institutions` is the caller's, or the caller is a regulator.
 ///
@@ -130,8 +126,8 @@ fn operation_concerns(view: &View<'_>, caller: &Caller, operation: &Operation) -
 
 /// Refuses unless the stream concerns the caller.
 ///
-/// A subject's stream concerns those that appear in it; at most its first entries up to a bound are looked at, which
-/// name the custodian and whoever was given access early.
+/// A subject's stream is for the institution that keeps its tag: its length and its times tell of every visit. Whoever was
+/// given something has the stream of that grant or referral.
 ///
 /// # Errors
 /// [`ApiError::NotYours`], or when the state cannot be read.
@@ -156,27 +152,11 @@ pub fn require_stream(view: &View<'_>, caller: &Caller, stream: &StreamId) -> Re
                 None => Ok(()),
             }
         }
-        StreamId::Subject(_) => {
-            let entries = view.entries(stream, 0, API_STREAM_RIGHTS_ENTRIES_MAX)?;
-            if entries.is_empty() || any_concerns(view, caller, &entries)? {
-                Ok(())
-            } else {
-                Err(ApiError::NotYours { what: WHAT })
+        StreamId::Subject(tag) => match view.row::<InstitutionId>(&StateKey::Custodian(*tag))? {
+            Some(custodian) => {
+                require_party(caller, "the stream of this subject, which another institution keeps,", [&custodian])
             }
-        }
+            None => Ok(()),
+        },
     }
-}
-
-fn any_concerns(view: &View<'_>, caller: &Caller, entries: &[Entry]) -> Result<bool, ApiError> {
-    let mut seen = BTreeSet::new();
-    for entry in entries {
-        if !seen.insert(entry.transaction_id) {
-            continue;
-        }
-        let Some(located) = view.located(entry.transaction_id)? else { continue };
-        if concerns(view, caller, &located.transaction)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -1,7 +1,7 @@
-//! Grants, disclosures and receipts (rules O-4 to O-7).
+//! Grants, disclosures and receipts (rules O-4 to O-7, O-26).
 
 use super::{Call, Step, require};
-use crate::id::{DisclosureId, GrantId};
+use crate::id::{DisclosureId, GrantId, InstitutionId, SubjectTag};
 use crate::limits;
 use crate::operation::access::{
     AccessScope, Decision, GrantAccess, RecordDisclosure, RecordReceipt, RevokeGrant,
@@ -21,6 +21,7 @@ pub(super) fn grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation
     let length_ms = window.expires.0.saturating_sub(window.starts.0);
     let fits = window.is_ordered() && length_ms <= limits::GRANT_LIFETIME_MS_MAX;
     require(fits && window.expires > call.time(), Refusal::BadWindow)?;
+    keep_subject(call, *subject)?;
     let grant = Grant {
         grantor: call.institution.clone(),
         grantee: grantee.clone(),
@@ -33,6 +34,18 @@ pub(super) fn grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation
     };
     open_grant(call, &grant);
     Ok(())
+}
+
+/// Rule O-26: who writes about a tag first keeps it; nobody else then begins anything about it.
+pub(super) fn keep_subject<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, subject: SubjectTag) -> Step {
+    let key = StateKey::Custodian(subject);
+    match call.state.read::<InstitutionId>(&key)? {
+        Some(custodian) => require(custodian == *call.institution, Refusal::NotTheCustodian),
+        None => {
+            call.state.write(&key, call.institution);
+            Ok(())
+        }
+    }
 }
 
 /// Whether a scope allows anything.
@@ -79,16 +92,17 @@ pub(super) fn disclose<V: StateView + ?Sized>(
 ) -> Step {
     require(operation.recipient != *call.institution, Refusal::SameInstitution)?;
     call.require_member(&operation.recipient)?;
-    if let Decision::Permit { grant: id } = operation.decision {
-        let grant = find(call, id)?;
-        check_covered(call, &grant, operation)?;
-        call.concerns(StreamId::Grant(id));
-        call.state
-            .mark(&StateKey::OpenDisclosureIndex(call.institution.clone(), DisclosureId(call.object_id())));
-        call.state.mark(&StateKey::OpenDisclosureIndex(
-            operation.recipient.clone(),
-            DisclosureId(call.object_id()),
-        ));
+    match operation.decision {
+        Decision::Permit { grant: id } => {
+            let grant = find(call, id)?;
+            check_covered(call, &grant, operation)?;
+            call.concerns(StreamId::Grant(id));
+            let disclosure = DisclosureId(call.object_id());
+            for party in [call.institution, &operation.recipient] {
+                call.state.mark(&StateKey::OpenDisclosureIndex(party.clone(), disclosure));
+            }
+        }
+        Decision::Deny { .. } => keep_subject(call, operation.subject)?,
     }
     let disclosure = Disclosure {
         source: call.institution.clone(),

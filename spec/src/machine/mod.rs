@@ -247,7 +247,7 @@ fn authorise(key: &KeyRecord, body: &TransactionBody, operation: &Operation, tim
 }
 
 /// Rule X-3: a refused transaction leaves its mark where somebody will ask about it: in the stream of the author's
-/// institution, and, for a refused disclosure, in that of the subject.
+/// institution, and, for a refused disclosure by who keeps the subject's tag, in that of the subject.
 fn record_refusal<V: StateView + ?Sized>(
     layer: &mut Overlay<'_, V>,
     context: &BlockContext,
@@ -263,7 +263,10 @@ fn record_refusal<V: StateView + ?Sized>(
     }
     let mut streams = vec![StreamId::Institution(body.institution.clone())];
     if let Operation::RecordDisclosure(disclosure) = &body.operations[usize::from(operation)] {
-        streams.push(StreamId::Subject(disclosure.subject));
+        let custodian: Option<InstitutionId> = layer.read(&StateKey::Custodian(disclosure.subject))?;
+        if custodian.is_some_and(|custodian| custodian == body.institution) {
+            streams.push(StreamId::Subject(disclosure.subject));
+        }
     }
     stream::append(layer, streams, &entry)
 }

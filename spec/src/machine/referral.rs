@@ -8,7 +8,7 @@
 //!                                                                                               closed
 //! ```
 
-use super::access::{end_with_referral, is_useful, open_grant};
+use super::access::{end_with_referral, is_useful, keep_subject, open_grant};
 use super::{Call, Step, require};
 use crate::id::{Commitment, InstitutionId, ReferralId, ServiceCode, SubjectTag};
 use crate::limits;
@@ -48,6 +48,7 @@ pub(super) fn request<V: StateView + ?Sized>(
     let from = member(call, call.institution)?;
     let to = member(call, &operation.to)?;
     require(direction_fits(operation.direction, from.tier, to.tier), Refusal::DirectionMismatch)?;
+    keep_subject(call, operation.subject)?;
     let request = Request {
         to: operation.to.clone(),
         subject: operation.subject,
@@ -77,6 +78,7 @@ pub(super) fn return_downward<V: StateView + ?Sized>(
     require(first.direction == Direction::Up, Refusal::DirectionMismatch)?;
     require(first.returned_by.is_none(), Refusal::AlreadyReturned)?;
     require(is_useful(&operation.access), Refusal::EmptyScope)?;
+    keep_subject(call, operation.subject)?;
     let request = Request {
         to: first.requester.clone(),
         subject: operation.subject,

@@ -104,6 +104,8 @@ pub enum StateKey {
     Statement(AgreementId, u32),
     /// Plain: what a closed period has settled, [`crate::settlement::statement::SettledPeriod`].
     Settled(AgreementId, u32),
+    /// Plain: the institution that keeps records under this tag, [`InstitutionId`].
+    Custodian(SubjectTag),
     /// Plain: what operations on the agreement cost, [`crate::work::AgreementWork`].
     AgreementWork(AgreementId),
     /// Plain: the number of an institution's administrator keys that are not revoked, `u32`.
@@ -164,9 +166,10 @@ impl StateKey {
             Self::Accumulator(id, period) => numbered(out, 0x85, id, *period),
             Self::Statement(id, period) => numbered(out, 0x86, id, *period),
             Self::Settled(id, period) => numbered(out, 0x88, id, *period),
-            Self::AgreementWork(id) => tagged(out, 0x8a, &id.0),
+            Self::Custodian(subject) => tagged(out, 0x8a, &subject.0),
+            Self::AgreementWork(id) => tagged(out, 0x89, &id.0),
             Self::Administrators(id) => tagged(out, 0x87, &text(id.as_str())),
-            Self::NodeKeys(id) => tagged(out, 0x89, &text(id.as_str())),
+            Self::NodeKeys(id) => tagged(out, 0x8f, &text(id.as_str())),
             Self::GrantIndex(institution, id) => pair(out, 0x90, institution, &id.0),
             Self::ReferralIndex(institution, id) => pair(out, 0x91, institution, &id.0),
             Self::AgreementIndex(institution, id) => pair(out, 0x92, institution, &id.0),

@@ -6,6 +6,7 @@ use yilian_spec::operation::access::{
     AccessScope, Category, Decision, DenialReason, GrantAccess, GrantRevocationReason, Purpose,
     RecordDisclosure, RecordReceipt, RevokeGrant, Sensitivity,
 };
+use yilian_spec::operation::referral::{Direction, RequestReferral, Urgency};
 use yilian_spec::refusal::Refusal;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::record::Disclosure;
@@ -13,7 +14,7 @@ use yilian_spec::state::stream::EntryKind;
 use yilian_spec::time::Window;
 
 use crate::world::{
-    COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, subject,
+    COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code, subject,
 };
 
 fn grant(world: &World) -> GrantAccess {
@@ -85,8 +86,9 @@ fn every_term_of_a_grant_is_enforced_and_the_attempt_stays_on_record() {
         let before = world.stream(StreamId::Subject(about)).len();
         world.refuse_one(COUNTY, Operation::RecordDisclosure(attempt), reason);
         let entries = world.stream(StreamId::Subject(about));
-        assert_eq!(entries.len(), before + 1);
-        assert_eq!(entries[before].kind, EntryKind::Refused);
+        // Nobody keeps the other tag yet: what was refused does not begin its stream.
+        assert_eq!(entries.len(), before + usize::from(about == subject(1)));
+        assert!(entries[before..].iter().all(|entry| entry.kind == EntryKind::Refused));
     }
     let attempt = RecordDisclosure { recipient: institution(TOWNSHIP), ..good };
     world.refuse_one(TEACHING, Operation::RecordDisclosure(attempt), Refusal::NotTheGrantor);
@@ -129,6 +131,55 @@ fn a_denial_is_recorded_and_cannot_be_received() {
     world.refuse_one(TEACHING, Operation::RecordReceipt(receipt), Refusal::DisclosureDenied);
     assert_eq!(world.stream(StreamId::Subject(subject(1))).len(), 1);
     assert!(!world.contains(&StateKey::OpenDisclosureIndex(institution(TEACHING), id)));
+}
+
+/// The attack: an insurer that was refused the stream of a subject planted a denial on its tag, and so came to be one whom
+/// the stream concerns; it recorded a grant and a disclosure of its own under the tag, too.
+#[test]
+fn rule_o26_nobody_but_its_custodian_begins_anything_about_a_tag() {
+    let mut world = World::new();
+    granted(&mut world);
+    let before = world.stream(StreamId::Subject(subject(1)));
+    let denied = RecordDisclosure {
+        decision: Decision::Deny { reason: DenialReason::NoTreatmentRelation },
+        ..disclosure(GrantId([0; 32]))
+    };
+    world.refuse_one(INSURER, Operation::RecordDisclosure(denied.clone()), Refusal::NotTheCustodian);
+    let own = grant(&world);
+    world.refuse_one(INSURER, Operation::GrantAccess(own), Refusal::NotTheCustodian);
+    let request = RequestReferral {
+        subject: subject(1),
+        to: institution(TEACHING),
+        direction: Direction::Lateral,
+        service: service_code("cardiology"),
+        urgency: Urgency::Routine,
+        reason: commitment(1),
+        access: scope(),
+    };
+    world.refuse_one(INSURER, Operation::RequestReferral(request), Refusal::NotTheCustodian);
+    // A grant of its own under its own tag allows nothing under another's.
+    let own = Operation::GrantAccess(GrantAccess { subject: subject(3), ..grant(&world) });
+    let own = GrantId(world.apply_one(INSURER, own));
+    world.refuse_one(INSURER, Operation::RecordDisclosure(disclosure(own)), Refusal::OtherSubject);
+    assert_eq!(world.stream(StreamId::Subject(subject(1))), before, "no refused attempt stands in it either");
+    // Who keeps a tag that nobody has written about is whoever writes about it first, by a denial as well.
+    let denied = RecordDisclosure { subject: subject(4), ..denied };
+    world.apply_one(INSURER, Operation::RecordDisclosure(denied));
+    assert_eq!(world.read(&StateKey::Custodian(subject(4))), Some(institution(INSURER)));
+    assert_eq!(world.read(&StateKey::Custodian(subject(1))), Some(institution(COUNTY)));
+    let late = Operation::GrantAccess(GrantAccess { subject: subject(4), ..grant(&world) });
+    world.refuse_one(COUNTY, late, Refusal::NotTheCustodian);
+}
+
+#[test]
+fn rule_o26_a_refused_transaction_makes_nobody_a_custodian() {
+    let mut world = World::new();
+    let good = Operation::GrantAccess(grant(&world));
+    let bad = Operation::GrantAccess(GrantAccess { grantee: institution(INSURER), ..grant(&world) });
+    let (_, outcome) = world.submit(INSURER, vec![good, bad]);
+    assert_ne!(outcome, yilian_spec::receipt::Outcome::Applied);
+    assert!(!world.contains(&StateKey::Custodian(subject(1))));
+    granted(&mut world);
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Reading: what concerns whom, pages, finality, and proofs that hold against the genesis alone.
 
 use axum::http::StatusCode;
-use yilian_spec::id::object_id;
+use yilian_spec::id::{Commitment, SubjectTag, object_id};
 use yilian_spec::membership::Role;
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::access::{
+    Category, Decision, DenialReason, Purpose, RecordDisclosure, Sensitivity,
+};
 use yilian_spec::proof::{Proof, ProofDocument};
-use yilian_spec::state::key::StateKey;
+use yilian_spec::state::key::{StateKey, StreamId};
 
 use super::world::{Answer, CLINIC, HOSPITAL, INSURER, REGULATOR, World, institution};
 
@@ -32,13 +36,12 @@ async fn a_grant_is_read_by_its_parties_and_regulators_alone() {
     let grant = world.grant(1);
     let transaction = world.committed(vec![grant])[0];
     let id = hex::encode(object_id(transaction, 0));
-    let subject = hex::encode([1; 32]);
     let paths = [
         format!("/v1/grants/{id}"),
         format!("/v1/grants/{id}/proof"),
         format!("/v1/transactions/{transaction}"),
         format!("/v1/transactions/{transaction}/proof"),
-        format!("/v1/streams/subject/{subject}"),
+        format!("/v1/streams/grant/{id}"),
         format!("/v1/streams/grant/{id}/proof"),
     ];
     for path in &paths {
@@ -62,6 +65,53 @@ async fn a_grant_is_read_by_its_parties_and_regulators_alone() {
     assert_eq!(block.json["header"]["transaction_count"], 1);
     let block = world.ask(CLINIC_READS, "/v1/blocks/1").await;
     assert_eq!(block.json["transactions"][0]["operations"][0], "grant_access");
+}
+
+/// The attack: an insurer that got 403 planted a denial on the tag, and then got 200 with the whole stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_o26_a_subjects_stream_is_read_by_its_custodian_and_regulators_whatever_others_record() {
+    let mut world = World::new();
+    let grant = world.grant(1);
+    let grant = world.committed(vec![grant])[0];
+    let subject = hex::encode([1; 32]);
+    let head = hex::encode(StateKey::StreamHead(StreamId::Subject(SubjectTag([1; 32]))).bytes());
+    let paths = [
+        format!("/v1/streams/subject/{subject}"),
+        format!("/v1/streams/subject/{subject}/proof"),
+        format!("/v1/state/{head}/proof"),
+    ];
+    let denial = Operation::RecordDisclosure(RecordDisclosure {
+        subject: SubjectTag([1; 32]),
+        recipient: institution(HOSPITAL),
+        category: Category::Laboratory,
+        sensitivity: Sensitivity::N,
+        purpose: Purpose::Treat,
+        content: Commitment([2; 32]),
+        decision: Decision::Deny { reason: DenialReason::NoRecords },
+    });
+    for planted in [false, true] {
+        if planted {
+            let denial = world.transaction((INSURER, Role::AccessGateway), vec![denial.clone()]);
+            let id = world.committed(vec![denial])[0];
+            let said = world.ask(INSURER_READS, &format!("/v1/transactions/{id}")).await;
+            assert_eq!(said.json["receipt"]["outcome"]["refused"]["reason"], "not_the_custodian");
+        }
+        for path in &paths {
+            for caller in [HOSPITAL_READS, REGULATOR_READS] {
+                assert_eq!(world.ask(caller, path).await.status, StatusCode::OK, "{path} {caller:?}");
+            }
+            // Not even who has a grant: the length and the times of the stream tell of every visit.
+            for caller in [CLINIC_READS, INSURER_READS] {
+                let answer = world.ask(caller, path).await;
+                assert_eq!((answer.status, answer.code()), (StatusCode::FORBIDDEN, "not_yours"), "{path}");
+            }
+        }
+    }
+    let whole = world.ask(HOSPITAL_READS, &paths[0]).await;
+    assert_eq!(whole.json["length"], 1, "nothing of the insurer's stands in it");
+    let id = hex::encode(object_id(grant, 0));
+    let own = world.ask(CLINIC_READS, &format!("/v1/streams/grant/{id}")).await;
+    assert_eq!((own.status, &own.json["length"]), (StatusCode::OK, &1.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +162,7 @@ async fn answers_carry_proofs_that_hold_against_the_genesis() {
     world.commit();
     let subject = hex::encode([1; 32]);
     let Proof::Stream(stream) =
-        proof(&world, CLINIC_READS, &format!("/v1/streams/subject/{subject}/proof")).await
+        proof(&world, HOSPITAL_READS, &format!("/v1/streams/subject/{subject}/proof")).await
     else {
         panic!("not the proof of a stream");
     };

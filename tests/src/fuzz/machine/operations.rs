@@ -52,8 +52,11 @@ fn service(input: &mut Input<'_>) -> ServiceCode {
     ServiceCode::new(input.of(&SERVICES)).expect("the services' names are well-formed")
 }
 
-fn subject(input: &mut Input<'_>) -> SubjectTag {
-    SubjectTag([1 + input.byte() % 3; 32])
+/// A tag of the actor's own, now and then one that others may keep.
+fn subject(input: &mut Input<'_>, actor: &str) -> SubjectTag {
+    let byte = input.byte();
+    let place = ACTORS.iter().position(|one| *one == actor).unwrap_or_default() as u8;
+    SubjectTag([if byte < 224 { 1 + 3 * place + byte % 3 } else { 1 + byte % 18 }; 32])
 }
 
 fn commitment(input: &mut Input<'_>) -> Commitment {
@@ -182,8 +185,8 @@ impl Known {
         let kind = input.position(KINDS);
         match kind {
             0..3 => self.membership(kind, input, actor, time, chain_id),
-            3..7 => self.access(kind, input, time),
-            7..19 => self.referrals(kind, input),
+            3..7 => self.access(kind, input, actor, time),
+            7..19 => self.referrals(kind, input, actor),
             19 | 20 => self.services(kind, input, actor),
             21..25 => self.agreements(kind, input, actor, time),
             _ => {
@@ -222,10 +225,10 @@ impl Known {
         }
     }
 
-    fn access(&mut self, kind: usize, input: &mut Input<'_>, time: LedgerTime) -> Operation {
+    fn access(&mut self, kind: usize, input: &mut Input<'_>, actor: &str, time: LedgerTime) -> Operation {
         match kind {
             3 => Operation::GrantAccess(GrantAccess {
-                subject: subject(input),
+                subject: subject(input, actor),
                 grantee: partner(input),
                 scope: scope(input),
                 window: window(input, time),
@@ -236,7 +239,7 @@ impl Known {
                 reason: GrantRevocationReason::ConsentWithdrawn,
             }),
             5 => Operation::RecordDisclosure(RecordDisclosure {
-                subject: subject(input),
+                subject: subject(input, actor),
                 recipient: partner(input),
                 category: input.of(&[Category::Laboratory, Category::Imaging, Category::Genomic]),
                 sensitivity: input.of(&[Sensitivity::N, Sensitivity::R]),
@@ -255,14 +258,14 @@ impl Known {
         }
     }
 
-    fn referrals(&mut self, kind: usize, input: &mut Input<'_>) -> Operation {
+    fn referrals(&mut self, kind: usize, input: &mut Input<'_>, actor: &str) -> Operation {
         match kind {
             7 => {
                 let slots = if input.one_in(8) { input.word() as u32 } else { u32::from(input.byte() % 4) };
                 Operation::PublishCapacity(PublishCapacity { service: service(input), slots })
             }
             8 => Operation::RequestReferral(RequestReferral {
-                subject: subject(input),
+                subject: subject(input, actor),
                 to: partner(input),
                 direction: input.of(&[Direction::Up, Direction::Down, Direction::Lateral]),
                 service: service(input),
@@ -300,7 +303,7 @@ impl Known {
             17 => Operation::CloseAdministratively(CloseAdministratively { referral: self.referral(input) }),
             _ => Operation::ReturnDownward(ReturnDownward {
                 returns: self.referral(input),
-                subject: subject(input),
+                subject: subject(input, actor),
                 service: service(input),
                 urgency: urgency(input),
                 reason: commitment(input),

@@ -25,7 +25,7 @@ mod kind {
     pub const STREAM_ENTRY: u8 = 0x80;
     pub const STATEMENT: u8 = 0x86;
     pub const ADMINISTRATORS: u8 = 0x87;
-    pub const NODE_KEYS: u8 = 0x89;
+    pub const NODE_KEYS: u8 = 0x8f;
 }
 
 /// A refused transaction leaves entries in streams, and nothing else.

@@ -37,6 +37,9 @@ pub fn story(author: &mut Author<'_>, count: usize) {
                 use_grant(author, &granted);
             }
         }
+        if author.count() < count && author.random.chance(120) {
+            intrude(author, &granted);
+        }
         if author.count() < count && author.random.chance(350) {
             revoke(author, &granted);
         }
@@ -110,6 +113,26 @@ fn use_grant(author: &mut Author<'_>, granted: &Granted) {
         let place = author.place(place + 100, place + 250).min(END);
         author.sign(place, granted.grantee, vec![Operation::RecordReceipt(receipt)]);
     }
+}
+
+/// The grantee writes about a tag that it does not keep: a denial, or a grant of its own.
+fn intrude(author: &mut Author<'_>, granted: &Granted) {
+    let recipient = institution(granted.grantor);
+    let operation = if author.random.chance(500) {
+        let decision = Decision::Deny { reason: DenialReason::NoRecords };
+        let asked = disclosure(author, granted.subject, granted.grantor, granted.id);
+        Operation::RecordDisclosure(RecordDisclosure { subject: granted.subject, decision, ..asked })
+    } else {
+        Operation::GrantAccess(GrantAccess {
+            subject: granted.subject,
+            grantee: recipient,
+            scope: scope(),
+            window: Window { starts: LedgerTime(START_MS), expires: LedgerTime(START_MS + DAY_MS) },
+            consent: Commitment(author.random.bytes()),
+        })
+    };
+    let place = author.place(granted.place + 100, granted.place + 400).min(END);
+    author.sign(place, granted.grantee, vec![operation]);
 }
 
 fn revoke(author: &mut Author<'_>, granted: &Granted) {

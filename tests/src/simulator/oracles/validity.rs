@@ -25,6 +25,8 @@ const GRANT_DAYS_MAX: u64 = 3_660;
 const GROSS_MINOR_MAX: i64 = 1_000_000_000_000;
 const SLOTS_MAX: u32 = 1_000_000;
 const REDIRECTS_MAX: u8 = 8;
+/// What every operation that begins something under a subject's tag may lack.
+const ANOTHERS_TAG: &str = "another institution keeps the tag";
 
 /// Why an operation must not take effect; nothing if it must.
 type Objection = Option<&'static str>;
@@ -120,6 +122,7 @@ fn grant_objection(history: &History, act: &Act<'_>, grant: &GrantAccess) -> Obj
     unless(is_other_member(history, act, &grant.grantee), "the grantee is no other member")
         .or(unless(useful(&grant.scope), "the scope is empty"))
         .or(unless(fits, "the window is empty, too long or over"))
+        .or(unless(history.may_keep(grant.subject, act.institution), ANOTHERS_TAG))
 }
 
 /// A permitted disclosure is covered by a grant that is in force.
@@ -127,7 +130,9 @@ fn disclosure_objection(history: &History, act: &Act<'_>, disclosure: &RecordDis
     if !is_other_member(history, act, &disclosure.recipient) {
         return Some("the recipient is no other member");
     }
-    let Decision::Permit { grant } = disclosure.decision else { return None };
+    let Decision::Permit { grant } = disclosure.decision else {
+        return unless(history.may_keep(disclosure.subject, act.institution), ANOTHERS_TAG);
+    };
     let Some(grant) = history.grants.get(&grant) else { return Some("there is no such grant") };
     let between = grant.grantor == *act.institution
         && grant.grantee == disclosure.recipient
@@ -203,6 +208,7 @@ fn request_objection(history: &History, act: &Act<'_>, request: &RequestReferral
     unless(is_other_member(history, act, &request.to), "the receiver is no other member")
         .or(unless(useful(&request.access), "the scope is empty"))
         .or(unless(fits(history, request.direction, act.institution, &request.to), "it goes another way"))
+        .or(unless(history.may_keep(request.subject, act.institution), ANOTHERS_TAG))
 }
 
 fn slot_objection(history: &History, act: &Act<'_>, accept: &AcceptReferral) -> Objection {
@@ -228,6 +234,7 @@ fn return_objection(history: &History, act: &Act<'_>, back: &ReturnDownward) -> 
         .or(unless(first.direction == Direction::Up, "the patient did not come up"))
         .or(unless(!first.returned, "the patient was returned before"))
         .or(unless(useful(&back.access), "the scope is empty"))
+        .or(unless(history.may_keep(back.subject, act.institution), ANOTHERS_TAG))
 }
 
 fn delivery_objection(history: &History, act: &Act<'_>, service: &DeliverService) -> Objection {

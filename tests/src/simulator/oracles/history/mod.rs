@@ -160,6 +160,8 @@ pub struct History {
     pub keys: BTreeMap<PublicKey, Key>,
     /// Grants.
     pub grants: BTreeMap<GrantId, Grant>,
+    /// Who keeps a subject's tag: the first that granted, denied or referred under it.
+    pub custodians: BTreeMap<SubjectTag, InstitutionId>,
     /// Disclosures.
     pub disclosures: BTreeMap<DisclosureId, Disclosure>,
     /// Slots published.
@@ -193,6 +195,7 @@ impl History {
             institutions: institutions.collect(),
             parameters: genesis.parameters.clone(),
             grants: BTreeMap::new(),
+            custodians: BTreeMap::new(),
             disclosures: BTreeMap::new(),
             slots: BTreeMap::new(),
             referrals: BTreeMap::new(),
@@ -201,6 +204,11 @@ impl History {
             agreements: BTreeMap::new(),
             activated: Vec::new(),
         }
+    }
+
+    /// Whether an institution may begin something under a subject's tag: it keeps it, or nobody does.
+    pub fn may_keep(&self, subject: SubjectTag, institution: &InstitutionId) -> bool {
+        self.custodians.get(&subject).is_none_or(|custodian| custodian == institution)
     }
 
     /// The grant of an id.
