@@ -7,6 +7,7 @@ use yilian_spec::genesis::Parameters;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, InstitutionId, TransactionId};
 use yilian_spec::membership::ValidatorSet;
+use yilian_spec::operation::Operation;
 use yilian_spec::proof::CertifiedHeader;
 use yilian_spec::receipt::{Outcome, Receipt};
 use yilian_spec::state::stream::EntryKind;
@@ -86,10 +87,32 @@ pub struct Committed {
     pub index: u32,
     /// The block's time.
     pub time: LedgerTime,
-    /// The transaction.
-    pub transaction: Transaction,
+    /// The transaction; absent where some of its operations do not concern the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<Transaction>,
+    /// Where the transaction is absent, what of it concerns the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<TransactionPart>,
     /// What became of it.
     pub receipt: Receipt,
+}
+
+/// What of a transaction concerns a caller whom not all of it concerns. Nothing proves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionPart {
+    /// The author's institution.
+    pub institution: InstitutionId,
+    /// The operations.
+    pub operations: Vec<NumberedOperation>,
+}
+
+/// An operation of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberedOperation {
+    /// Its number in the transaction, from 0.
+    pub number: usize,
+    /// It.
+    pub operation: Operation,
 }
 
 /// The reason of an error.

@@ -184,7 +184,8 @@ impl Client {
         }
         let node = answer.node.clone();
         let committed: Committed = answer.json()?;
-        if committed.transaction.id() != id || committed.receipt.transaction_id != id {
+        let other = committed.transaction.as_ref().is_some_and(|transaction| transaction.id() != id);
+        if other || committed.receipt.transaction_id != id {
             return Err(ClientError::Answer { node, reason: "it is about another transaction".to_owned() });
         }
         Ok(Some(committed))

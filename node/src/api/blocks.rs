@@ -40,7 +40,7 @@ pub struct TransactionSummary {
     pub index: u32,
     /// The author's institution.
     pub institution: String,
-    /// The names of its operations.
+    /// The names of its operations that concern the caller.
     pub operations: Vec<String>,
     /// What became of it.
     #[schema(value_type = Object)]
@@ -114,12 +114,16 @@ pub(super) fn read_block(
     let Some((block, receipts)) = view.block(height)? else { return Ok(None) };
     let mut transactions = Vec::new();
     for (index, (transaction, receipt)) in block.transactions.iter().zip(&receipts).enumerate() {
-        if rights::concerns(view, caller, transaction)? {
+        let concerning = rights::concerning(view, caller, transaction)?;
+        if !concerning.is_empty() {
             transactions.push(TransactionSummary {
                 id: receipt.transaction_id.to_string(),
                 index: u32::try_from(index).expect("a block has at most 10,000 transactions"),
                 institution: transaction.body.institution.to_string(),
-                operations: transaction.body.operations.iter().map(|entry| entry.name().to_owned()).collect(),
+                operations: concerning
+                    .into_iter()
+                    .map(|number| transaction.body.operations[number].name().to_owned())
+                    .collect(),
                 outcome: receipt.outcome,
             });
         }

@@ -70,6 +70,12 @@ pub enum ApiError {
         /// What was asked for.
         what: &'static str,
     },
+    /// Some of the transaction concerns others alone, and its proof would show all of it.
+    #[error(
+        "the transaction has operations that do not concern the caller's institution, and its proof would show them: \
+         ask for the proof of the grant, referral or agreement, or of its stream, which say what became of it"
+    )]
+    PartlyYours,
     /// Only regulators.
     #[error("only a regulator's key may read {what}")]
     RegulatorsOnly {
@@ -147,6 +153,7 @@ impl ApiError {
             Self::RoleHasNoApi { .. }
             | Self::RoleCannotSubmit
             | Self::NotYours { .. }
+            | Self::PartlyYours
             | Self::RegulatorsOnly { .. } => StatusCode::FORBIDDEN,
             Self::NotFound { .. } | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -176,6 +183,7 @@ impl ApiError {
             Self::RoleHasNoApi { .. } => "role_has_no_api",
             Self::RoleCannotSubmit => "role_cannot_submit",
             Self::NotYours { .. } => "not_yours",
+            Self::PartlyYours => "partly_yours",
             Self::RegulatorsOnly { .. } => "regulators_only",
             Self::NotFound { .. } => "not_found",
             Self::NoSuchPath => "no_such_path",

@@ -38,10 +38,11 @@ pub async fn transaction(
     api.read(move |view| {
         let proof = view.proven_transaction(id)?;
         let proof = proof.ok_or(ApiError::NotFound { what: "transaction", height: view.height().0 })?;
-        if !rights::concerns(view, &caller, &proof.transaction)? {
-            return Err(ApiError::NotYours { what: "the transaction" });
+        match rights::concerning(view, &caller, &proof.transaction)?.len() {
+            0 => Err(ApiError::NotYours { what: "the transaction" }),
+            some if some < proof.transaction.body.operations.len() => Err(ApiError::PartlyYours),
+            _ => Ok(Json(proof.into())),
         }
-        Ok(Json(proof.into()))
     })
     .await
 }

@@ -54,20 +54,27 @@ pub fn of_agreement(agreement: &Agreement) -> impl Iterator<Item = &InstitutionI
     agreement.terms.parties.iter().map(|party| &party.institution)
 }
 
-/// Whether a transaction concerns the caller.
+/// Which operations of a transaction, by their numbers, concern the caller: all of them for its author's institution, else
+/// each by itself, since one transaction may have operations about many patients and partners.
 ///
 /// # Errors
 /// When the state cannot be read.
-pub fn concerns(view: &View<'_>, caller: &Caller, transaction: &Transaction) -> Result<bool, ApiError> {
+pub fn concerning(
+    view: &View<'_>,
+    caller: &Caller,
+    transaction: &Transaction,
+) -> Result<Vec<usize>, ApiError> {
+    let operations = &transaction.body.operations;
     if caller.may_read_of(&transaction.body.institution) {
-        return Ok(true);
+        return Ok((0..operations.len()).collect());
     }
-    for operation in &transaction.body.operations {
+    let mut concerning = Vec::new();
+    for (number, operation) in operations.iter().enumerate() {
         if operation_concerns(view, caller, operation)? {
-            return Ok(true);
+            concerning.push(number);
         }
     }
-    Ok(false)
+    Ok(concerning)
 }
 
 fn operation_concerns(view: &View<'_>, caller: &Caller, operation: &Operation) -> Result<bool, ApiError> {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 use yilian_spec::id::TransactionId;
+use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Receipt;
 use yilian_spec::transaction::Transaction;
 
@@ -83,15 +84,39 @@ pub enum TransactionAnswer {
         index: u32,
         /// The block's time in milliseconds since 1970-01-01 UTC.
         time: u64,
-        /// The transaction in the serde form of the protocol's `Transaction`.
-        #[schema(value_type = Object)]
-        transaction: Box<Transaction>,
+        /// The transaction in the serde form of the protocol's `Transaction`; absent where some of its operations do not
+        /// concern the caller.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
+        transaction: Option<Box<Transaction>>,
+        /// Where the transaction is absent, what of it concerns the caller.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<TransactionPart>,
         /// The receipt in the serde form of the protocol's `Receipt`.
         #[schema(value_type = Object)]
         receipt: Receipt,
     },
     /// The mempool has it.
     Pending,
+}
+
+/// What of a transaction concerns a caller whom not all of it concerns.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TransactionPart {
+    /// The author's institution.
+    pub institution: String,
+    /// The operations that concern the caller; how many others there are is not told.
+    pub operations: Vec<NumberedOperation>,
+}
+
+/// An operation of a transaction.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NumberedOperation {
+    /// Its number in the transaction, from 0.
+    pub number: usize,
+    /// It, in the serde form of the protocol's `Operation`.
+    #[schema(value_type = Object)]
+    pub operation: Operation,
 }
 
 /// Submits transactions.
@@ -196,16 +221,16 @@ pub async fn transaction(
             refusal::wait(&api, id, Duration::from_millis(query.wait_ms - first_ms)).await?;
         }
     }
-    let located = api.read(move |view| {
-        let located = view.located(id)?;
-        let may_read = match &located {
-            Some(found) => rights::concerns(view, &caller, &found.transaction)?,
-            None => true,
-        };
-        if may_read { Ok(located) } else { Err(ApiError::NotYours { what: "the transaction" }) }
+    let answer = api.read(move |view| {
+        let Some(found) = view.located(id)? else { return Ok(None) };
+        let concerning = rights::concerning(view, &caller, &found.transaction)?;
+        if concerning.is_empty() {
+            return Err(ApiError::NotYours { what: "the transaction" });
+        }
+        Ok(Some(committed(found, concerning)))
     });
-    match located.await? {
-        Some(found) => Ok(Json(committed(found)).into_response()),
+    match answer.await? {
+        Some(answer) => Ok(Json(answer).into_response()),
         None if api.mempool.checked(id).is_some() => {
             Ok((StatusCode::ACCEPTED, Json(TransactionAnswer::Pending)).into_response())
         }
@@ -213,14 +238,19 @@ pub async fn transaction(
     }
 }
 
-fn committed(located: Located) -> TransactionAnswer {
-    TransactionAnswer::Committed {
-        height: located.height.0,
-        index: located.index,
-        time: located.time.0,
-        transaction: Box::new(located.transaction),
-        receipt: located.receipt,
-    }
+fn committed(located: Located, concerning: Vec<usize>) -> TransactionAnswer {
+    let Located { height, index, time, transaction, receipt } = located;
+    let (transaction, part) = if concerning.len() == transaction.body.operations.len() {
+        (Some(Box::new(transaction)), None)
+    } else {
+        let body = transaction.body;
+        let operations = concerning
+            .into_iter()
+            .map(|number| NumberedOperation { number, operation: body.operations[number].clone() })
+            .collect();
+        (None, Some(TransactionPart { institution: body.institution.to_string(), operations }))
+    };
+    TransactionAnswer::Committed { height: height.0, index, time: time.0, transaction, part, receipt }
 }
 
 fn waiter(api: &Api) -> Result<OwnedSemaphorePermit, ApiError> {

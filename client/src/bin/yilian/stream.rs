@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use yilian_client::client::Client;
-use yilian_client::error::exit;
+use yilian_client::error::{ClientError, exit};
+use yilian_client::wire::TransactionPart;
 use yilian_spec::operation::Operation;
 use yilian_spec::proof::StreamProof;
 use yilian_spec::state::key::StreamId;
@@ -88,13 +89,34 @@ impl StreamCommand {
 
 /// Proves the entry's transaction, and that it has the operation that the entry points at.
 async fn resolve(client: &Client, entry: &Entry) -> Result<Resolved, Failure> {
-    let (proof, verified) = client.transaction_proof(entry.transaction_id).await?;
-    let body = &proof.transaction.body;
-    let operation = body.operations.get(usize::from(entry.operation)).map(Operation::name);
-    let operation = operation.filter(|_| proof.block.header.height == entry.height).ok_or_else(|| {
-        Failure::Verification(format!("transaction {} is not what its entry says", entry.transaction_id))
-    })?;
-    Ok(Resolved { institution: body.institution.to_string(), operation, verified })
+    let number = usize::from(entry.operation);
+    let (height, institution, operation, verified) = match client.transaction_proof(entry.transaction_id).await
+    {
+        Ok((proof, verified)) => {
+            let body = &proof.transaction.body;
+            let operation = body.operations.get(number).map(Operation::name);
+            (proof.block.header.height, Some(body.institution.to_string()), operation, verified)
+        }
+        // Operations that concern others stand beside it: the node tells of it, and nothing proves what it tells.
+        Err(ClientError::Rejected { code, .. }) if code == "partly_yours" => {
+            let found = client.poll(entry.transaction_id, 0).await?;
+            let height = found.as_ref().map_or(entry.height, |found| found.height);
+            let part = found.and_then(|found| found.part);
+            let institution = part.as_ref().map(|part| part.institution.to_string());
+            let of_number = |part: TransactionPart| {
+                part.operations.into_iter().find(|one| one.number == number).map(|one| one.operation.name())
+            };
+            (height, institution, part.and_then(of_number), false)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match institution.zip(operation).filter(|_| height == entry.height) {
+        Some((institution, operation)) => Ok(Resolved { institution, operation, verified }),
+        None => Err(Failure::Verification(format!(
+            "transaction {} is not what its entry says",
+            entry.transaction_id
+        ))),
+    }
 }
 
 fn print(context: &Context, proof: &StreamProof, verified: bool, resolved: &[Resolved]) {

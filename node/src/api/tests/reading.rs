@@ -114,6 +114,46 @@ async fn rule_o26_a_subjects_stream_is_read_by_its_custodian_and_regulators_what
     assert_eq!((own.status, &own.json["length"]), (StatusCode::OK, &1.into()));
 }
 
+/// The attack: a grantee read the other institutions' grants of the same transaction, among them one for mental health of
+/// another patient.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_n7_of_a_transaction_everybody_reads_the_operations_that_concern_it() {
+    let mut world = World::new();
+    let for_clinic = world.grant(1).body.operations.remove(0);
+    let Operation::GrantAccess(mut other) = for_clinic.clone() else { panic!("not a grant") };
+    other.subject = SubjectTag([2; 32]);
+    other.grantee = institution(INSURER);
+    other.scope.categories = [Category::MentalHealth].into();
+    let both = vec![Operation::GrantAccess(other), for_clinic.clone()];
+    let transaction = world.transaction((HOSPITAL, Role::AccessGateway), both);
+    let id = world.committed(vec![transaction])[0];
+    let path = format!("/v1/transactions/{id}");
+    for caller in [HOSPITAL_READS, REGULATOR_READS] {
+        let whole = world.ask(caller, &path).await.json;
+        assert_eq!(whole["transaction"]["body"]["operations"].as_array().unwrap().len(), 2);
+        assert!(whole["part"].is_null());
+        proof(&world, caller, &format!("{path}/proof")).await;
+    }
+    let part = world.ask(CLINIC_READS, &path).await.json;
+    assert!(part["transaction"].is_null());
+    assert_eq!(part["part"]["institution"], HOSPITAL);
+    assert_eq!(part["part"]["operations"].as_array().unwrap().len(), 1);
+    assert_eq!(part["part"]["operations"][0]["number"], 1);
+    assert_eq!(part["part"]["operations"][0]["operation"], serde_json::to_value(&for_clinic).unwrap());
+    let text = part.to_string();
+    assert!(!text.contains("mental_health") && !text.contains(&"02".repeat(32)) && !text.contains(INSURER));
+    let refused = world.ask(CLINIC_READS, &format!("{path}/proof")).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "partly_yours"));
+    let block = world.ask(CLINIC_READS, "/v1/blocks/1").await.json;
+    assert_eq!(block["transactions"][0]["operations"].as_array().unwrap().len(), 1);
+    // What remains proven to it: its grant, and all that happened under it.
+    let own = hex::encode(object_id(id, 1));
+    proof(&world, CLINIC_READS, &format!("/v1/grants/{own}/proof")).await;
+    proof(&world, CLINIC_READS, &format!("/v1/streams/grant/{own}/proof")).await;
+    let others = hex::encode(object_id(id, 0));
+    assert_eq!(world.ask(CLINIC_READS, &format!("/v1/grants/{others}")).await.code(), "not_yours");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_follow_each_other_without_gap_or_repeat() {
     let mut world = World::new();
