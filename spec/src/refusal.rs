@@ -135,6 +135,12 @@ pub enum Refusal {
     /// The referral is in another state.
     #[error("the referral is in another state than this needs")]
     WrongReferralState,
+    /// The deadline is over.
+    #[error("the request has lapsed: its deadline is over, ask anew")]
+    Lapsed,
+    /// Another institution than the one proposed.
+    #[error("the request was redirected to another institution than this names")]
+    OtherReceiver,
     /// The direction does not agree with the tiers.
     #[error("the direction does not agree with the tiers of the two institutions")]
     DirectionMismatch,

@@ -114,7 +114,8 @@ pub fn of<V: StateView + ?Sized>(
         | Operation::ReportOutcome(_)
         | Operation::CloseClinically(_)
         | Operation::CloseAdministratively(_)
-        | Operation::ReturnDownward(_) => Ok(1),
+        | Operation::ReturnDownward(_)
+        | Operation::ConfirmRedirect(_) => Ok(1),
         Operation::DeliverService(service) => {
             let mut work = 1 + service.parts.len() as u64 / STREAMS_PER_UNIT;
             let key =

@@ -103,9 +103,9 @@ fn operation_concerns(view: &View<'_>, caller: &Caller, operation: &Operation) -
             Ok(row.is_some_and(|found| of_disclosure(&found).into_iter().any(is_caller)))
         }
         Operation::RequestReferral(request) => Ok(is_caller(&request.to)),
-        Operation::RedirectReferral(redirect) => {
-            Ok(is_caller(&redirect.to) || in_referral(redirect.referral)?)
-        }
+        // Not the institution that it goes to: the requester must confirm that first.
+        Operation::RedirectReferral(redirect) => in_referral(redirect.referral),
+        Operation::ConfirmRedirect(confirm) => in_referral(confirm.referral),
         Operation::AcceptReferral(operation) => in_referral(operation.referral),
         Operation::DeclineReferral(operation) => in_referral(operation.referral),
         Operation::CancelReferral(operation) => in_referral(operation.referral),

@@ -285,6 +285,7 @@ fn dispatch<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &Opera
         Operation::AcceptReferral(operation) => referral::accept(call, operation),
         Operation::DeclineReferral(operation) => referral::decline(call, operation),
         Operation::RedirectReferral(operation) => referral::redirect(call, operation),
+        Operation::ConfirmRedirect(operation) => referral::confirm_redirect(call, operation),
         Operation::CancelReferral(operation) => referral::cancel(call, operation),
         Operation::HandOver(operation) => referral::hand_over(call, operation),
         Operation::AcknowledgeHandover(operation) => referral::acknowledge(call, operation),

@@ -1,9 +1,9 @@
-//! Referrals and capacity (rules O-8 to O-19).
+//! Referrals and capacity (rules O-8 to O-19, O-27).
 //!
 //! ```text
 //! requested ──accept──▶ accepted ──hand over──▶ handed_over ──acknowledge──▶ in_care ──report──▶ outcome_reported
 //!  │  ▲  │                 │                                                                      │ close clinically
-//!  │  └redirect            └──cancel──▶ cancelled                                       closed_clinically
+//!  │ redirect, confirm     └──cancel──▶ cancelled                                       closed_clinically
 //!  └──decline──▶ declined                                                                         │ close administratively
 //!                                                                                               closed
 //! ```
@@ -16,7 +16,7 @@ use crate::membership::{Institution, Tier};
 use crate::operation::access::AccessScope;
 use crate::operation::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    DeclineReferral, Direction, HandOver, PublishCapacity, RedirectReferral, ReportOutcome, RequestReferral,
+    ConfirmRedirect, DeclineReferral, Direction, HandOver, PublishCapacity, RedirectReferral, ReportOutcome, RequestReferral,
     ReturnDownward, Urgency,
 };
 use crate::refusal::Refusal;
@@ -99,6 +99,7 @@ pub(super) fn return_downward<V: StateView + ?Sized>(
 pub(super) fn accept<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &AcceptReferral) -> Step {
     let mut referral = find_in(call, operation.referral, ReferralState::Requested)?;
     require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
+    require_in_time(call, &referral)?;
     referral.holds_slot = reserve_slot(call, &referral.service)?;
     let grant = Grant {
         grantor: referral.requester.clone(),
@@ -135,23 +136,48 @@ pub(super) fn redirect<V: StateView + ?Sized>(
 ) -> Step {
     let mut referral = find_in(call, operation.referral, ReferralState::Requested)?;
     require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
+    require_in_time(call, &referral)?;
     let elsewhere = operation.to != *call.institution && operation.to != referral.requester;
     require(elsewhere, Refusal::SameInstitution)?;
     require(referral.redirects < limits::REDIRECTS_MAX, Refusal::TooManyRedirects)?;
     let from = member(call, &referral.requester)?;
     let to = member(call, &operation.to)?;
     require(direction_fits(referral.direction, from.tier, to.tier), Refusal::DirectionMismatch)?;
-    // The institution that passes it on keeps the referral in its own stream through the author's entry.
-    referral.receiver = operation.to.clone();
+    // Nothing of the case goes to that institution yet: the requester has not consented to it.
+    referral.redirect_to = Some(operation.to.clone());
     referral.redirects += 1;
+    advance(call, operation.referral, referral, ReferralState::Redirected)
+}
+
+/// Rule O-27.
+pub(super) fn confirm_redirect<V: StateView + ?Sized>(
+    call: &mut Call<'_, '_, V>,
+    operation: &ConfirmRedirect,
+) -> Step {
+    let mut referral = find_in(call, operation.referral, ReferralState::Redirected)?;
+    require(referral.requester == *call.institution, Refusal::NotThatParty)?;
+    require_in_time(call, &referral)?;
+    require(referral.redirect_to.as_ref() == Some(&operation.to), Refusal::OtherReceiver)?;
+    // Who passed it on has no more to do with it.
+    call.state.delete(&StateKey::ReferralIndex(referral.receiver.clone(), operation.referral));
     call.state.mark(&StateKey::ReferralIndex(operation.to.clone(), operation.referral));
+    referral.receiver = operation.to.clone();
+    referral.redirect_to = None;
     advance(call, operation.referral, referral, ReferralState::Requested)
+}
+
+/// Rule O-10: a request lapses at its deadline.
+fn require_in_time<V: StateView + ?Sized>(call: &Call<'_, '_, V>, referral: &Referral) -> Step {
+    require(referral.due.is_none_or(|due| call.time() <= due), Refusal::Lapsed)
 }
 
 /// Rule O-14.
 pub(super) fn cancel<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &CancelReferral) -> Step {
     let mut referral = find(call, operation.referral)?;
-    let early = matches!(referral.state, ReferralState::Requested | ReferralState::Accepted);
+    let early = matches!(
+        referral.state,
+        ReferralState::Requested | ReferralState::Redirected | ReferralState::Accepted
+    );
     require(early, Refusal::WrongReferralState)?;
     require(referral.requester == *call.institution, Refusal::NotThatParty)?;
     referral.ended_because = Some(operation.reason);
@@ -236,6 +262,7 @@ fn open<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, request: Request) -> 
         due: deadline(call, ReferralState::Requested, request.urgency),
         grant: None,
         holds_slot: false,
+        redirect_to: None,
         redirects: 0,
         package: None,
         outcome: None,
@@ -288,7 +315,7 @@ fn deadline<V: StateView + ?Sized>(
     urgency: Urgency,
 ) -> Option<LedgerTime> {
     let routine_ms = match state {
-        ReferralState::Requested => call.parameters.referral_answer_deadline_ms,
+        ReferralState::Requested | ReferralState::Redirected => call.parameters.referral_answer_deadline_ms,
         ReferralState::Accepted => call.parameters.referral_handover_deadline_ms,
         ReferralState::HandedOver => call.parameters.referral_acknowledge_deadline_ms,
         ReferralState::InCare => call.parameters.referral_outcome_deadline_ms,

@@ -66,6 +66,8 @@ pub enum Operation {
     TerminateAgreement(agreement::TerminateAgreement),
     /// See [`agreement::ClosePeriod`].
     ClosePeriod(agreement::ClosePeriod),
+    /// See [`referral::ConfirmRedirect`].
+    ConfirmRedirect(referral::ConfirmRedirect),
 }
 
 impl Operation {
@@ -88,7 +90,8 @@ impl Operation {
             | Self::ReportOutcome(_)
             | Self::CloseClinically(_)
             | Self::CloseAdministratively(_)
-            | Self::ReturnDownward(_) => Role::ReferralGateway,
+            | Self::ReturnDownward(_)
+            | Self::ConfirmRedirect(_) => Role::ReferralGateway,
             Self::DeliverService(_)
             | Self::ReverseService(_)
             | Self::ProposeAgreement(_)
@@ -126,6 +129,7 @@ impl Operation {
             Self::SignAgreement(_) => "sign_agreement",
             Self::TerminateAgreement(_) => "terminate_agreement",
             Self::ClosePeriod(_) => "close_period",
+            Self::ConfirmRedirect(_) => "confirm_redirect",
         }
     }
 }

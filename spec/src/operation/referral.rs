@@ -71,7 +71,7 @@ pub struct RequestReferral {
 
 /// Takes the case. By the institution that was asked.
 ///
-/// Needs: state `requested`, and a free slot where the institution has published capacity for the service. Reserves
+/// Needs: state `requested`, before the deadline, and a free slot where the institution has published capacity for the service. Reserves
 /// the slot and grants the access that the request names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
@@ -110,22 +110,35 @@ pub struct DeclineReferral {
     pub reason: ReferralReason,
 }
 
-/// Passes the request on to another institution. By the institution that was asked.
+/// Proposes another institution for the request. By the institution that was asked.
 ///
-/// Needs: state `requested`; a target that is neither the requester nor the author; at most
-/// [`crate::limits::REDIRECTS_MAX`] redirections. The answer deadline starts anew.
+/// Needs: state `requested`, before the deadline; a target that is neither the requester nor the author; at most
+/// [`crate::limits::REDIRECTS_MAX`] redirections. Nothing goes to the target before the requester confirms it, for the access
+/// that accepting gives is the requester's to give. The answer deadline starts anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
 pub struct RedirectReferral {
     /// The referral.
     pub referral: ReferralId,
-    /// Who is asked now.
+    /// Who should be asked instead.
     pub to: InstitutionId,
     /// Why.
     pub reason: ReferralReason,
 }
 
-/// Takes the request back. By the requester. Needs: state `requested` or `accepted`. Frees the slot, ends the access.
+/// Asks the institution to which the request was redirected. By the requester.
+///
+/// Needs: state `redirected`, before the deadline; the institution that was proposed. The answer deadline starts anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmRedirect {
+    /// The referral.
+    pub referral: ReferralId,
+    /// Who is asked now.
+    pub to: InstitutionId,
+}
+
+/// Takes the request back. By the requester. Needs: state `requested`, `redirected` or `accepted`. Frees the slot, ends the access.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
 pub struct CancelReferral {

@@ -79,6 +79,8 @@ pub struct Disclosure {
 pub enum ReferralState {
     /// Waits for an answer.
     Requested,
+    /// Waits for the requester to confirm another receiver.
+    Redirected,
     /// Waits for the hand-over.
     Accepted,
     /// Waits for the acknowledgement.
@@ -134,6 +136,8 @@ pub struct Referral {
     pub grant: Option<GrantId>,
     /// Whether it holds a slot of the receiver's capacity.
     pub holds_slot: bool,
+    /// The institution that the receiver proposes instead of itself, until the requester confirms it.
+    pub redirect_to: Option<InstitutionId>,
     /// How often it was redirected.
     pub redirects: u8,
     /// Commitment to the package that was handed over.

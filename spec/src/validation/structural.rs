@@ -136,6 +136,7 @@ fn check_names(operation: &Operation) -> Result<(), IdError> {
         Operation::PublishCapacity(capacity) => capacity.service.check(),
         Operation::RequestReferral(request) => request.to.check().and(request.service.check()),
         Operation::RedirectReferral(redirect) => redirect.to.check(),
+        Operation::ConfirmRedirect(confirm) => confirm.to.check(),
         Operation::ReturnDownward(back) => back.service.check(),
         Operation::DeliverService(service) => {
             service.parts.iter().try_for_each(|part| part.institution.check())?;

@@ -70,6 +70,7 @@ record! {
     AcceptReferral { referral }
     DeclineReferral { referral, reason }
     RedirectReferral { referral, to, reason }
+    ConfirmRedirect { referral, to }
     CancelReferral { referral, reason }
     HandOver { referral, package }
     AcknowledgeHandover { referral, package }
@@ -102,7 +103,7 @@ record! {
     Disclosure { source, recipient, subject, content, decision, transaction_id, receipt_due, received_at }
     Referral {
         requester, receiver, subject, direction, service, urgency, reason, access, state, since, due, grant,
-        holds_slot, redirects, package, outcome, ended_because, returns, returned_by,
+        holds_slot, redirect_to, redirects, package, outcome, ended_because, returns, returned_by,
     }
     Capacity { slots, reserved }
     Service { delivered, recorder, transaction_id, counted_in, reversed_at }
@@ -154,7 +155,8 @@ choice! {
     FigureValue { Single { value }, PerParty { values } }
     GrantEnd { Revoked, ReferralClosed }
     ReferralState {
-        Requested, Accepted, HandedOver, InCare, OutcomeReported, ClosedClinically, Closed, Declined, Cancelled,
+        Requested, Redirected, Accepted, HandedOver, InCare, OutcomeReported, ClosedClinically, Closed, Declined,
+        Cancelled,
     }
     AgreementState { Proposed, Active, Terminated }
     EntryKind { Applied, Refused }
@@ -179,6 +181,7 @@ choice! {
         ReportOutcome(operation), CloseClinically(operation), CloseAdministratively(operation),
         ReturnDownward(operation), DeliverService(operation), ReverseService(operation),
         ProposeAgreement(operation), SignAgreement(operation), TerminateAgreement(operation), ClosePeriod(operation),
+        ConfirmRedirect(operation),
     }
 }
 

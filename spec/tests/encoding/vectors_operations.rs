@@ -151,6 +151,10 @@ fn referral_steps() {
             Operation::RedirectReferral(RedirectReferral { referral: REFERRAL, to: institution(), reason }),
             "0b000000 44*32 0200000000000000 'ab' 06000000",
         ),
+        (
+            Operation::ConfirmRedirect(ConfirmRedirect { referral: REFERRAL, to: institution() }),
+            "19000000 44*32 0200000000000000 'ab'",
+        ),
         (Operation::CancelReferral(CancelReferral { referral: REFERRAL, reason }), "0c000000 44*32 06000000"),
         (Operation::HandOver(HandOver { referral: REFERRAL, package }), "0d000000 44*32 06*32"),
         (

@@ -5,12 +5,12 @@ use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::{Category, Decision, Purpose, RecordDisclosure, Sensitivity};
 use yilian_spec::operation::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral, ReferralReason,
+    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral, ReferralReason,
     ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::refusal::Refusal;
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::record::{Capacity, Referral, ReferralState};
+use yilian_spec::state::record::{Capacity, Grant, Referral, ReferralState};
 
 use crate::world::{
     COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code, subject,
@@ -55,6 +55,10 @@ fn close_clinically(referral: ReferralId) -> Operation {
 
 fn close_administratively(referral: ReferralId) -> Operation {
     Operation::CloseAdministratively(CloseAdministratively { referral })
+}
+
+fn confirm(referral: ReferralId, to: &str) -> Operation {
+    Operation::ConfirmRedirect(ConfirmRedirect { referral, to: institution(to) })
 }
 
 fn cancel(referral: ReferralId) -> Operation {
@@ -192,10 +196,81 @@ fn a_referral_is_declined_or_redirected_by_the_one_who_was_asked() {
     world.refuse_one(TEACHING, redirect(TOWNSHIP), Refusal::SameInstitution);
     world.refuse_one(TEACHING, redirect(INSURER), Refusal::DirectionMismatch);
     world.apply_one(TEACHING, redirect(COUNTY));
+    world.refuse_one(TEACHING, accept(id), Refusal::WrongReferralState);
+    world.apply_one(TOWNSHIP, confirm(id, COUNTY));
     world.refuse_one(TEACHING, accept(id), Refusal::NotThatParty);
     world.apply_one(COUNTY, decline);
     assert_eq!(read(&world, id).state, ReferralState::Declined);
     world.refuse_one(COUNTY, accept(id), Refusal::WrongReferralState);
+}
+
+/// The attack: who was asked redirected the request, the other accepted, and the requester had granted it access to records
+/// on mental health without having done anything.
+#[test]
+fn rule_o27_nobody_gets_access_by_a_redirection_that_the_requester_has_not_confirmed() {
+    let mut world = World::new();
+    let id = requested(&mut world);
+    let reason = ReferralReason::BetterElsewhere;
+    let redirect = RedirectReferral { referral: id, to: institution(COUNTY), reason };
+    let before = world.stream(StreamId::Institution(institution(COUNTY))).len();
+    world.apply_one(TEACHING, Operation::RedirectReferral(redirect.clone()));
+    let referral = read(&world, id);
+    assert_eq!((referral.state, referral.redirect_to), (ReferralState::Redirected, Some(institution(COUNTY))));
+    // The institution that is proposed can do nothing, and learns nothing.
+    world.refuse_one(COUNTY, accept(id), Refusal::WrongReferralState);
+    world.refuse_one(COUNTY, confirm(id, COUNTY), Refusal::NotThatParty);
+    world.refuse_one(TEACHING, confirm(id, COUNTY), Refusal::NotThatParty);
+    world.refuse_one(TEACHING, Operation::RedirectReferral(redirect), Refusal::WrongReferralState);
+    assert!(!world.contains(&StateKey::ReferralIndex(institution(COUNTY), id)));
+    // Its two refused attempts stand in its own stream, and nothing else.
+    assert_eq!(world.stream(StreamId::Institution(institution(COUNTY))).len(), before + 2);
+    assert_eq!(read(&world, id).grant, None);
+
+    world.refuse_one(TOWNSHIP, confirm(id, INSURER), Refusal::OtherReceiver);
+    world.apply_one(TOWNSHIP, confirm(id, COUNTY));
+    assert!(!world.contains(&StateKey::ReferralIndex(institution(TEACHING), id)), "it is asked no more");
+    world.refuse_one(TEACHING, accept(id), Refusal::NotThatParty);
+    world.apply_one(COUNTY, accept(id));
+    let referral = read(&world, id);
+    assert_eq!((referral.receiver, referral.redirect_to), (institution(COUNTY), None));
+    let grant: Grant = world.read(&StateKey::Grant(referral.grant.unwrap())).unwrap();
+    assert_eq!((grant.grantor, grant.grantee), (institution(TOWNSHIP), institution(COUNTY)));
+}
+
+#[test]
+fn rule_o27_a_redirection_can_be_answered_by_taking_the_request_back() {
+    let mut world = World::new();
+    let id = requested(&mut world);
+    let reason = ReferralReason::BetterElsewhere;
+    let redirect = RedirectReferral { referral: id, to: institution(COUNTY), reason };
+    world.apply_one(TEACHING, Operation::RedirectReferral(redirect));
+    world.apply_one(TOWNSHIP, cancel(id));
+    assert_eq!(read(&world, id).state, ReferralState::Cancelled);
+    world.refuse_one(TOWNSHIP, confirm(id, COUNTY), Refusal::WrongReferralState);
+}
+
+#[test]
+fn rule_o10_a_request_lapses_at_its_deadline() {
+    let mut world = World::new();
+    let (late, redirected) = (requested(&mut world), requested(&mut world));
+    let reason = ReferralReason::BetterElsewhere;
+    let redirect = |referral| {
+        Operation::RedirectReferral(RedirectReferral { referral, to: institution(COUNTY), reason })
+    };
+    world.apply_one(TEACHING, redirect(redirected));
+    // The time of the next block is a second later.
+    let due = read(&world, redirected).due.unwrap();
+    world.pass(due.0 - world.time().0 - 1_000);
+    let in_time = requested(&mut world);
+    world.refuse_one(TEACHING, accept(late), Refusal::Lapsed);
+    world.refuse_one(TEACHING, redirect(late), Refusal::Lapsed);
+    world.refuse_one(TOWNSHIP, confirm(redirected, COUNTY), Refusal::Lapsed);
+    assert_eq!(read(&world, late).grant, None);
+    world.apply_one(TEACHING, accept(in_time));
+    // Both sides can still tidy up.
+    let decline = DeclineReferral { referral: late, reason: ReferralReason::NoCapacity };
+    world.apply_one(TEACHING, Operation::DeclineReferral(decline));
+    world.apply_one(TOWNSHIP, cancel(redirected));
 }
 
 #[test]
@@ -208,6 +283,7 @@ fn a_referral_is_not_passed_around_for_ever() {
         let redirect =
             RedirectReferral { referral: id, to: institution(to), reason: ReferralReason::BetterElsewhere };
         world.apply_one(from, Operation::RedirectReferral(redirect));
+        world.apply_one(TOWNSHIP, confirm(id, to));
         from = to;
     }
     let once_more =

@@ -8,7 +8,7 @@ use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    DeclineReferral, Direction, HandOver, OutcomeCode, RedirectReferral, ReferralReason, ReportOutcome,
+    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, RedirectReferral, ReferralReason, ReportOutcome,
     RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::state::key::StateKey;
@@ -41,16 +41,27 @@ pub enum ReferralCommand {
         after_help = "Example:\n  yilian referral decline \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason no-capacity"
     )]
     Decline(Ended),
-    /// Pass the request on to another institution.
+    /// Propose another institution for the request; the requester confirms it.
     #[command(
         after_help = "Example:\n  yilian referral redirect \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --to qinghe-county-hospital --reason better-elsewhere"
     )]
     Redirect {
-        /// Who is asked now.
+        /// Who should be asked instead.
         #[arg(long, value_name = "INSTITUTION")]
         to: InstitutionId,
         #[command(flatten)]
         ended: Ended,
+    },
+    /// Ask the institution to which one's request was redirected.
+    #[command(
+        after_help = "Example:\n  yilian referral confirm-redirect \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --to qinghe-county-hospital"
+    )]
+    ConfirmRedirect {
+        /// The referral.
+        referral: ReferralId,
+        /// Who is asked now: the institution that was proposed.
+        #[arg(long, value_name = "INSTITUTION")]
+        to: InstitutionId,
     },
     /// Take one's request back.
     #[command(
@@ -202,6 +213,9 @@ impl ReferralCommand {
             Self::Redirect { to, ended: Ended { referral, reason } } => {
                 Operation::RedirectReferral(RedirectReferral { referral, to, reason })
             }
+            Self::ConfirmRedirect { referral, to } => {
+                Operation::ConfirmRedirect(ConfirmRedirect { referral, to })
+            }
             Self::Cancel(Ended { referral, reason }) => {
                 Operation::CancelReferral(CancelReferral { referral, reason })
             }
@@ -267,6 +281,7 @@ async fn show(context: &Context, id: ReferralId) -> Outcome {
             ("due", output::or_dash(referral.due.map(moment::show))),
             ("from", referral.requester.to_string()),
             ("to", referral.receiver.to_string()),
+            ("redirected to", output::or_dash(referral.redirect_to.as_ref())),
             ("subject", referral.subject.to_string()),
             ("direction", output::name(&referral.direction)),
             ("service", referral.service.to_string()),

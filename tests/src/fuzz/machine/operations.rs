@@ -29,8 +29,8 @@ use crate::fuzz::input::Input;
 const SERVICES: [&str; 3] = ["teleconsultation", "image-reading", "cardiology"];
 const PARTS: [PartRole; 3] = [PartRole::Primary, PartRole::Expert, PartRole::Reader];
 
-/// The kinds of operations, counted as a choice counts them; the twenty-sixth is one decoded from the input.
-const KINDS: usize = 26;
+/// The kinds of operations, counted as a choice counts them; the twenty-seventh is one decoded from the input.
+const KINDS: usize = 27;
 
 /// What earlier operations made, whether they were applied or not.
 #[derive(Default)]
@@ -189,6 +189,10 @@ impl Known {
             7..19 => self.referrals(kind, input, actor),
             19 | 20 => self.services(kind, input, actor),
             21..25 => self.agreements(kind, input, actor, time),
+            25 => Operation::ConfirmRedirect(ConfirmRedirect {
+                referral: self.referral(input),
+                to: partner(input),
+            }),
             _ => {
                 let length = 1 + usize::from(input.byte());
                 let bytes = input.bytes(length);

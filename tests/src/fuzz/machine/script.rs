@@ -31,7 +31,7 @@ fn access() -> Vec<u8> {
     play
 }
 
-/// Referrals: one to its end and back down, one declined, one redirected and cancelled.
+/// Referrals: one to its end and back down, one declined, one redirected, accepted and cancelled.
 fn referral() -> Vec<u8> {
     let mut play = Vec::new();
     act(&mut play, TEACHING, 7, &[0, 3, 2]);
@@ -51,6 +51,9 @@ fn referral() -> Vec<u8> {
     act(&mut play, COUNTY, 10, &[0, 0]);
     act(&mut play, TOWNSHIP, 8, &[1, COUNTY, 0, 2, 2, 1, 0]);
     act(&mut play, COUNTY, 11, &[0, TEACHING, 1]);
+    act(&mut play, TEACHING, 9, &[0]);
+    act(&mut play, TOWNSHIP, 25, &[0, TEACHING]);
+    act(&mut play, TEACHING, 9, &[0]);
     act(&mut play, TOWNSHIP, 12, &[0, 2]);
     play
 }

@@ -7,7 +7,7 @@ use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral, ReferralReason,
+    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral, ReferralReason,
     ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::operation::service::{DeliverService, PlayedPart};
@@ -119,6 +119,13 @@ fn redirect(author: &mut Author<'_>, case: &mut Case) {
     let reason = ReferralReason::BetterElsewhere;
     let redirect = RedirectReferral { referral: case.id, to: institution(elsewhere), reason };
     case.next(author, case.receiver, vec![Operation::RedirectReferral(redirect)]);
+    // Now and then the new receiver does not wait, or another one is confirmed than was proposed.
+    if !author.random.chance(150) {
+        let wrong = author.random.chance(100);
+        let to = institution(if wrong { INSURER } else { elsewhere });
+        let confirm = Operation::ConfirmRedirect(ConfirmRedirect { referral: case.id, to });
+        case.next(author, case.requester, vec![confirm]);
+    }
     case.receiver = elsewhere;
 }
 

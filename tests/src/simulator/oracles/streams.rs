@@ -265,9 +265,15 @@ fn of_referral_operation(history: &History, act: &Act<'_>) -> Result<Vec<StreamI
             Ok(streams)
         }
         Operation::RedirectReferral(redirect) => {
-            // Its author, who was asked first, has the entry as the author.
-            let mut streams = moved(redirect.referral)?;
-            streams.push(StreamId::Institution(redirect.to.clone()));
+            // Who should be asked instead learns nothing of it yet.
+            moved(redirect.referral)
+        }
+        Operation::ConfirmRedirect(confirm) => {
+            // Who was asked before has no more to do with it.
+            let before = history.referral(confirm.referral)?.receiver.clone();
+            let mut streams = moved(confirm.referral)?;
+            streams.retain(|stream| *stream != StreamId::Institution(before.clone()));
+            streams.push(StreamId::Institution(confirm.to.clone()));
             Ok(streams)
         }
         Operation::HandOver(hand_over) => moved(hand_over.referral),

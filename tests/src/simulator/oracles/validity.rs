@@ -159,7 +159,13 @@ fn receipt_objection(history: &History, act: &Act<'_>, receipt: &RecordReceipt) 
 }
 
 fn referral_objection(history: &History, act: &Act<'_>) -> Objection {
-    use ReferralState::{Accepted, ClosedClinically, HandedOver, InCare, OutcomeReported, Requested};
+    use ReferralState::{
+        Accepted, ClosedClinically, HandedOver, InCare, OutcomeReported, Redirected, Requested,
+    };
+    let in_time = |id: &ReferralId| {
+        let due = history.referrals.get(id).map(|referral| referral.answer_due);
+        unless(due.is_some_and(|due| act.time <= due), "the request has lapsed")
+    };
     let moves = |id: &ReferralId, from: &[ReferralState], party: fn(&Referral) -> &InstitutionId| {
         let may = |referral: &Referral| from.contains(&referral.state) && party(referral) == act.institution;
         unless(history.referrals.get(id).is_some_and(may), "no referral in that state of that party")
@@ -169,12 +175,23 @@ fn referral_objection(history: &History, act: &Act<'_>) -> Objection {
     match act.operation {
         Operation::RequestReferral(request) => request_objection(history, act, request),
         Operation::AcceptReferral(accept) => {
-            moves(&accept.referral, &[Requested], receiver).or_else(|| slot_objection(history, act, accept))
+            moves(&accept.referral, &[Requested], receiver)
+                .or_else(|| in_time(&accept.referral))
+                .or_else(|| slot_objection(history, act, accept))
         }
         Operation::DeclineReferral(decline) => moves(&decline.referral, &[Requested], receiver),
         Operation::RedirectReferral(redirect) => moves(&redirect.referral, &[Requested], receiver)
+            .or_else(|| in_time(&redirect.referral))
             .or_else(|| redirect_objection(history, act, redirect)),
-        Operation::CancelReferral(cancel) => moves(&cancel.referral, &[Requested, Accepted], requester),
+        Operation::ConfirmRedirect(confirm) => {
+            let proposed = history.referrals.get(&confirm.referral).and_then(|one| one.redirect_to.as_ref());
+            moves(&confirm.referral, &[Redirected], requester)
+                .or_else(|| in_time(&confirm.referral))
+                .or(unless(proposed == Some(&confirm.to), "another institution was proposed"))
+        }
+        Operation::CancelReferral(cancel) => {
+            moves(&cancel.referral, &[Requested, Redirected, Accepted], requester)
+        }
         Operation::HandOver(hand_over) => moves(&hand_over.referral, &[Accepted], requester),
         Operation::AcknowledgeHandover(acknowledge) => {
             let referral = history.referrals.get(&acknowledge.referral);

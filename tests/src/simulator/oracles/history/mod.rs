@@ -14,7 +14,7 @@ use yilian_spec::membership::{Institution, Role};
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::{AccessScope, RecordDisclosure};
 use yilian_spec::operation::agreement::ProposeAgreement;
-use yilian_spec::operation::referral::Direction;
+use yilian_spec::operation::referral::{Direction, Urgency};
 use yilian_spec::operation::service::DeliverService;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::terms::{Party, Terms};
@@ -108,6 +108,12 @@ pub struct Referral {
     pub grant: Option<GrantId>,
     /// Whether it holds a slot of the receiver's capacity.
     pub holds_slot: bool,
+    /// By when its state must be left, while it waits for an answer.
+    pub answer_due: LedgerTime,
+    /// What decides how long it may wait.
+    pub urgency: Urgency,
+    /// Who should be asked instead, until the requester confirms it.
+    pub redirect_to: Option<InstitutionId>,
     /// How often it was redirected.
     pub redirects: u8,
     /// What was handed over.
@@ -204,6 +210,16 @@ impl History {
             agreements: BTreeMap::new(),
             activated: Vec::new(),
         }
+    }
+
+    /// When a request of now lapses (rule O-10).
+    pub fn answer_due(&self, now: LedgerTime, urgency: Urgency) -> LedgerTime {
+        let parts = match urgency {
+            Urgency::Routine => 1,
+            Urgency::Urgent => 4,
+            Urgency::Emergency => 24,
+        };
+        now.plus_ms(self.parameters.referral_answer_deadline_ms / parts)
     }
 
     /// Whether an institution may begin something under a subject's tag: it keeps it, or nobody does.

@@ -137,6 +137,9 @@ impl History {
             state: ReferralState::Requested,
             grant: None,
             holds_slot: false,
+            answer_due: self.answer_due(act.time, request.urgency),
+            urgency: request.urgency,
+            redirect_to: None,
             redirects: 0,
             package: None,
             returned: false,
@@ -163,14 +166,29 @@ impl History {
     /// A referral moves on; one that comes to its end gives back its slot and its access.
     fn move_referral(&mut self, act: &Act<'_>) -> Result<(), Finding> {
         use ReferralState::{
-            Cancelled, Closed, ClosedClinically, Declined, HandedOver, InCare, OutcomeReported,
+            Cancelled, Closed, ClosedClinically, Declined, HandedOver, InCare, OutcomeReported, Redirected,
+            Requested,
         };
         match act.operation {
             Operation::AcceptReferral(accept) => self.accept(act, accept.referral),
             Operation::RedirectReferral(redirect) => {
+                let urgency = self.referral(redirect.referral)?.urgency;
+                let due = self.answer_due(act.time, urgency);
                 let referral = self.referral_mut(redirect.referral)?;
-                referral.receiver = redirect.to.clone();
+                referral.redirect_to = Some(redirect.to.clone());
                 referral.redirects += 1;
+                referral.answer_due = due;
+                referral.state = Redirected;
+                Ok(())
+            }
+            Operation::ConfirmRedirect(confirm) => {
+                let urgency = self.referral(confirm.referral)?.urgency;
+                let due = self.answer_due(act.time, urgency);
+                let referral = self.referral_mut(confirm.referral)?;
+                referral.receiver = confirm.to.clone();
+                referral.redirect_to = None;
+                referral.answer_due = due;
+                referral.state = Requested;
                 Ok(())
             }
             Operation::HandOver(hand_over) => {
