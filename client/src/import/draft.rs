@@ -188,8 +188,6 @@ pub enum Draft {
         gross: Amount,
         /// Commitment to the claim and its answer.
         evidence: Commitment,
-        /// What requested it.
-        referral: Option<Key>,
     },
     /// What payer and provider agree on.
     Propose {
@@ -315,7 +313,7 @@ impl Draft {
             Self::CloseAdministratively { referral: key } => {
                 Operation::CloseAdministratively(CloseAdministratively { referral: referral(&key)? })
             }
-            Self::Deliver { service, payer, gross, evidence, referral: key } => {
+            Self::Deliver { service, payer, gross, evidence } => {
                 Operation::DeliverService(DeliverService {
                     service: service.code(),
                     parts: vec![PlayedPart { role: service.part(), institution: author.clone() }],
@@ -323,8 +321,6 @@ impl Draft {
                     gross_minor: gross.minor,
                     currency: gross.currency,
                     evidence,
-                    // A service counts also where its referral could not be recorded.
-                    referral: key.as_ref().and_then(referral),
                 })
             }
             Self::Propose { consortium, terms } => Operation::ProposeAgreement(ProposeAgreement {

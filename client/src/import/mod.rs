@@ -22,7 +22,7 @@
 //!   recorded of the patient by then (purpose TREAT): one disclosure, and one receipt, for each category of
 //!   records, the categories by types of resources. Records belong to the encounter that they name.
 //! - **I-6** Every active claim is a delivered service of its provider: a coarse code by the claim's type and the
-//!   encounter's class, the payer by the coverage's label, and the referral that led to the encounter. The explanation
+//!   encounter's class, the payer by the coverage's label. The explanation
 //!   of benefit that answers the claim (the latest one) is part of the evidence.
 //! - **I-7** Amounts are read from their decimal text and rounded once, half up on the magnitude, to the currency's
 //!   minor unit (rule T-3). The gross amount of a service is what is claimed; or, where asked for

@@ -99,8 +99,8 @@ impl Plan {
             tags: BTreeMap::new(),
         };
         planner.organizations();
-        let arrivals = planner.encounters();
-        planner.claims(&arrivals);
+        planner.encounters();
+        planner.claims();
         planner.unused();
         planner.plan
     }
@@ -175,9 +175,8 @@ impl<'a> Planner<'a> {
         index
     }
 
-    /// All encounters, patient by patient in the order of their beginning. Gives, by encounter, the request of the
-    /// referral that led to it.
-    fn encounters(&mut self) -> BTreeMap<&'a str, Key> {
+    /// All encounters, patient by patient in the order of their beginning.
+    fn encounters(&mut self) {
         let mut by_patient: BTreeMap<&str, Vec<Visit<'a>>> = BTreeMap::new();
         for (id, encounter) in &self.collected.encounters {
             match self.mapping.institution(self.collected, &encounter.organization) {
@@ -189,7 +188,6 @@ impl<'a> Planner<'a> {
             }
         }
         let payers = self.payers_of_encounters();
-        let mut arrivals = BTreeMap::new();
         for (patient, mut visits) in by_patient {
             visits.sort_by_key(|visit| (visit.encounter.start, visit.id));
             let mut held: BTreeMap<&InstitutionId, Held> = BTreeMap::new();
@@ -201,7 +199,7 @@ impl<'a> Planner<'a> {
                 self.payment(patient, visit, payer, &mut granted);
                 if let Some(before) = before.filter(|before| before.institution != visit.institution) {
                     let records = held.get(before.institution).cloned().unwrap_or_default();
-                    arrivals.insert(visit.id, self.referral(patient, before, visit, &records));
+                    self.referral(patient, before, visit, &records);
                 } else if before
                     .is_some_and(|before| before.encounter.organization != visit.encounter.organization)
                 {
@@ -211,7 +209,6 @@ impl<'a> Planner<'a> {
                 before = Some(visit);
             }
         }
-        arrivals
     }
 
     /// Who pays for an encounter: the payer of the first claim that bills it.
@@ -270,7 +267,7 @@ impl<'a> Planner<'a> {
 
     /// Rules I-4 and I-5: a patient went on to another institution. All steps of the referral, and the disclosures
     /// under its grant.
-    fn referral(&mut self, patient: &str, from: &Visit<'_>, to: &Visit<'_>, records: &Held) -> Key {
+    fn referral(&mut self, patient: &str, from: &Visit<'_>, to: &Visit<'_>, records: &Held) {
         let secret = self.secret;
         let parts = [from.id, to.id];
         let (requester, receiver) = (from.institution, to.institution);
@@ -317,11 +314,10 @@ impl<'a> Planner<'a> {
         let step = self.step(key("close-clinically"), step, Wave::CloseClinically, requester, draft);
         let draft = Draft::CloseAdministratively { referral };
         self.step(key("close-administratively"), step, Wave::CloseAdministratively, receiver, draft);
-        referral
     }
 
     /// Rule I-6: every claim is a delivered service.
-    fn claims(&mut self, arrivals: &BTreeMap<&str, Key>) {
+    fn claims(&mut self) {
         let collected = self.collected;
         for (id, claim) in &collected.claims {
             let encounter = claim.encounter.as_ref().and_then(|id| collected.encounters.get(id));
@@ -338,10 +334,9 @@ impl<'a> Planner<'a> {
                 self.skips.add("Claim", Reason::NotMapped, &claim.place);
                 continue;
             };
-            let arrival = claim.encounter.as_deref().and_then(|id| arrivals.get(id)).copied();
             let service =
                 claim.service.or(encounter.map(|encounter| encounter.service)).unwrap_or(Service::Other);
-            self.service(id, claim, provider, service, arrival);
+            self.service(id, claim, provider, service);
         }
     }
 
@@ -351,7 +346,6 @@ impl<'a> Planner<'a> {
         claim: &Claim,
         provider: &InstitutionId,
         service: Service,
-        referral: Option<Key>,
     ) {
         let benefit = self.collected.benefits.get(id);
         let gross = self.amounts(claim, benefit);
@@ -366,7 +360,6 @@ impl<'a> Planner<'a> {
             payer: self.mapping.payer(claim.coverage.as_deref()).clone(),
             gross,
             evidence: self.secret.commit("claim", &[id], &evidence),
-            referral,
         };
         self.share(provider).services += 1;
         self.push(self.secret.key("claim", &[id]), Wave::HandOver, provider, draft);

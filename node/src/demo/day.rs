@@ -304,7 +304,6 @@ async fn refer(desks: &Desks, subjects: &[SubjectTag], tally: &mut Tally) -> Res
     up.record(reports, tally).await?;
     let back = ReturnDownward {
         returns: accepted[0],
-        subject: SubjectTag(random()?),
         service: code("rehabilitation"),
         urgency: Urgency::Routine,
         reason: document("reason")?,
@@ -336,7 +335,6 @@ async fn consult(desks: &Desks, tally: &mut Tally) -> Result<()> {
                 gross_minor: AmountMinor(CONSULTATION_FEN),
                 currency: Currency::CNY,
                 evidence: document("claim")?,
-                referral: None,
             }))
         })
         .collect::<Result<Vec<_>>>()?;

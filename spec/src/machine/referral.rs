@@ -78,10 +78,10 @@ pub(super) fn return_downward<V: StateView + ?Sized>(
     require(first.direction == Direction::Up, Refusal::DirectionMismatch)?;
     require(first.returned_by.is_none(), Refusal::AlreadyReturned)?;
     require(is_useful(&operation.access), Refusal::EmptyScope)?;
-    keep_subject(call, operation.subject)?;
     let request = Request {
         to: first.requester.clone(),
-        subject: operation.subject,
+        // The tag of the one who asked first, who keeps it: a tag of the author's own beside it would join the two.
+        subject: first.subject,
         direction: Direction::Down,
         service: operation.service.clone(),
         urgency: operation.urgency,

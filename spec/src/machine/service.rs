@@ -19,9 +19,6 @@ pub(super) fn deliver<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operati
     require((0..=limits::AMOUNT_MINOR_MAX).contains(&operation.gross_minor.0), Refusal::AmountOutOfBounds)?;
     call.require_member(&operation.payer)?;
     operation.parts.iter().try_for_each(|part| call.require_member(&part.institution))?;
-    if let Some(referral) = operation.referral {
-        require(call.state.contains(&StateKey::Referral(referral))?, Refusal::NoSuchReferral)?;
-    }
     let evidence = StateKey::Evidence(operation.evidence);
     require(!call.state.contains(&evidence)?, Refusal::EvidenceRepeated)?;
     let id = ServiceId(call.object_id());
@@ -54,11 +51,8 @@ pub(super) fn reverse<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operati
     Ok(())
 }
 
-/// A service and its reversal belong to the payer, those who played a part, and the referral.
+/// A service and its reversal belong to the payer and those who played a part.
 fn concerns_parties<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, service: &DeliverService) {
-    if let Some(referral) = service.referral {
-        call.concerns(StreamId::Referral(referral));
-    }
     call.concerns(StreamId::Institution(service.payer.clone()));
     for part in &service.parts {
         call.concerns(StreamId::Institution(part.institution.clone()));

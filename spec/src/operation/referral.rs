@@ -215,14 +215,13 @@ pub struct CloseAdministratively {
 /// Returns the patient downward for continued care: a new referral, linked to the one it returns.
 ///
 /// By the receiver of the first referral, to its requester. Needs: the first in state `outcome_reported`,
-/// `closed_clinically` or `closed`; no earlier return of it. The new referral's subject is the receiver's own tag.
+/// `closed_clinically` or `closed`; no earlier return of it. The new referral's subject is that of the first, so that no
+/// tag of the returning institution's own is ever seen beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
 pub struct ReturnDownward {
     /// The referral that is returned.
     pub returns: ReferralId,
-    /// The patient, by the returning institution's tag.
-    pub subject: SubjectTag,
     /// The service that is asked for.
     pub service: ServiceCode,
     /// How soon.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::id::{Commitment, InstitutionId, ReferralId, ServiceCode, ServiceId};
+use crate::id::{Commitment, InstitutionId, ServiceCode, ServiceId};
 use crate::money::{AmountMinor, Currency};
 use crate::settlement::PartRole;
 
@@ -21,8 +21,7 @@ pub struct PlayedPart {
 ///
 /// By a finance key of an institution that played a part. Needs: 1 to [`crate::limits::PARTS_PER_SERVICE_MAX`] parts,
 /// ascending by role, one of each; a registered payer; a gross amount from 0 to
-/// [`crate::limits::AMOUNT_MINOR_MAX`]; evidence that no other service carries (an event settles once); a known
-/// referral where one is named. Every active agreement that covers it counts it in its open period.
+/// [`crate::limits::AMOUNT_MINOR_MAX`]; evidence that no other service carries (an event settles once). Every active agreement that covers it counts it in its open period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
 pub struct DeliverService {
@@ -36,10 +35,9 @@ pub struct DeliverService {
     pub gross_minor: AmountMinor,
     /// The currency.
     pub currency: Currency,
-    /// Commitment to the evidence (claim, report).
+    /// Commitment to the evidence (claim, report). What referral the service belongs to stands there and nowhere on the
+    /// ledger: a payer knows its patient, and would learn the tag that the referral names.
     pub evidence: Commitment,
-    /// The referral it belongs to, if any.
-    pub referral: Option<ReferralId>,
 }
 
 /// Why a service is reversed.

@@ -77,9 +77,9 @@ record! {
     ReportOutcome { referral, outcome, report }
     CloseClinically { referral }
     CloseAdministratively { referral }
-    ReturnDownward { returns, subject, service, urgency, reason, access }
+    ReturnDownward { returns, service, urgency, reason, access }
     PlayedPart { role, institution }
-    DeliverService { service, parts, payer, gross_minor, currency, evidence, referral }
+    DeliverService { service, parts, payer, gross_minor, currency, evidence }
     ReverseService { service, reason }
     ProposeAgreement { consortium, terms, window, schedule }
     SignAgreement { agreement, terms_hash }

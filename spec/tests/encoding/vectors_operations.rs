@@ -124,7 +124,6 @@ fn referral_requests() {
     );
     let back = ReturnDownward {
         returns: REFERRAL,
-        subject: SubjectTag([5; 32]),
         service: service(),
         urgency: Urgency::Urgent,
         reason: Commitment([6; 32]),
@@ -133,7 +132,7 @@ fn referral_requests() {
     check(
         "return_downward",
         &Operation::ReturnDownward(back),
-        &format!("12000000 44*32 05*32 0200000000000000 'cd' 01000000 06*32 {scope_text}"),
+        &format!("12000000 44*32 0200000000000000 'cd' 01000000 06*32 {scope_text}"),
     );
 }
 
@@ -186,13 +185,12 @@ fn services() {
         gross_minor: AmountMinor(-2),
         currency: Currency::CNY,
         evidence: Commitment([6; 32]),
-        referral: Some(REFERRAL),
     };
     check(
         "deliver_service",
         &Operation::DeliverService(deliver),
         "13000000 0200000000000000 'cd' 0100000000000000 05000000 0200000000000000 'ab' 0200000000000000 'ab'
-         feffffffffffffff 'CNY' 06*32 01 44*32",
+         feffffffffffffff 'CNY' 06*32",
     );
     let reverse = ReverseService { service: ServiceId([9; 32]), reason: ReversalReason::ClaimRejected };
     check("reverse_service", &Operation::ReverseService(reverse), "14000000 09*32 03000000");

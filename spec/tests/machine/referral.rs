@@ -106,7 +106,6 @@ fn a_referral_goes_up_is_treated_and_comes_back_down() {
     world.apply_one(TEACHING, report(up));
     let back = ReturnDownward {
         returns: up,
-        subject: subject(2),
         service: service_code("rehabilitation"),
         urgency: Urgency::Routine,
         reason: commitment(5),
@@ -122,6 +121,24 @@ fn a_referral_goes_up_is_treated_and_comes_back_down() {
     assert_eq!((first.state, first.returned_by, first.due), (ReferralState::Closed, Some(down), None));
     assert_eq!((second.returns, second.direction), (Some(up), Direction::Down));
     assert_eq!(second.receiver, institution(TOWNSHIP));
+    // No second tag: who has a copy of the ledger cannot join the tags of two custodians.
+    assert_eq!(second.subject, first.subject);
+    // Accepting the return opens the way back: the returning institution discloses under the tag that it was given.
+    world.apply_one(TOWNSHIP, accept(down));
+    let grant = read(&world, down).grant.unwrap();
+    let disclosed = |subject_number| {
+        Operation::RecordDisclosure(RecordDisclosure {
+            subject: subject(subject_number),
+            recipient: institution(TOWNSHIP),
+            category: Category::Laboratory,
+            sensitivity: Sensitivity::N,
+            purpose: Purpose::Treat,
+            content: commitment(6),
+            decision: Decision::Permit { grant },
+        })
+    };
+    world.apply_one(TEACHING, disclosed(1));
+    world.refuse_one(TEACHING, disclosed(2), Refusal::OtherSubject);
     // request, accept, hand over, acknowledge, report, return, both closures
     assert_eq!(world.stream(StreamId::Referral(up)).len(), 8);
 }

@@ -75,7 +75,6 @@ fn delivery(evidence: u8, parts: &[(PartRole, &str)]) -> DeliverService {
         gross_minor: AmountMinor(20_000),
         currency: Currency::CNY,
         evidence: commitment(evidence),
-        referral: None,
     }
 }
 
@@ -128,7 +127,6 @@ fn rules_o9_and_o19_a_referral_needs_a_scope_and_a_case_to_return() {
     let back = |returns, access| {
         Operation::ReturnDownward(ReturnDownward {
             returns,
-            subject: subject(2),
             service: service_code("rehabilitation"),
             urgency: Urgency::Routine,
             reason: commitment(2),
@@ -169,16 +167,12 @@ fn rule_o20_only_a_party_records_what_an_agreement_counts() {
 }
 
 #[test]
-fn rule_o21_a_reversal_needs_a_service_and_enters_the_referral() {
+fn rule_o21_a_reversal_needs_a_service_and_leaves_its_evidence_taken() {
     let mut world = World::new();
     world.refuse_one(TEACHING, reverse([9; 32]), Refusal::NoSuchService);
-    let referral = ReferralId(world.apply_one(TOWNSHIP, Operation::RequestReferral(request(scope()))));
-    let delivered =
-        DeliverService { referral: Some(referral), ..delivery(1, &[(PartRole::Expert, TEACHING)]) };
+    let delivered = delivery(1, &[(PartRole::Expert, TEACHING)]);
     let service = world.apply_one(TEACHING, Operation::DeliverService(delivered.clone()));
-    assert_eq!(world.stream(StreamId::Referral(referral)).len(), 2);
     world.apply_one(TEACHING, reverse(service));
-    assert_eq!(world.stream(StreamId::Referral(referral)).len(), 3);
     let again = Operation::DeliverService(delivered);
     world.refuse_one(TEACHING, again, Refusal::EvidenceRepeated);
 }

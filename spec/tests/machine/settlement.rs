@@ -75,7 +75,6 @@ fn delivery(gross_minor: i64, evidence: u8) -> DeliverService {
         gross_minor: AmountMinor(gross_minor),
         currency: Currency::CNY,
         evidence: commitment(evidence),
-        referral: None,
     }
 }
 
@@ -189,8 +188,6 @@ fn an_event_settles_once_and_within_bounds() {
     let most = yilian_spec::limits::AMOUNT_MINOR_MAX;
     world.refuse_one(TOWNSHIP, Operation::DeliverService(delivery(most + 1, 2)), Refusal::AmountOutOfBounds);
     world.refuse_one(INSURER, Operation::DeliverService(delivery(100, 2)), Refusal::NoPartPlayed);
-    let unknown = DeliverService { referral: Some(yilian_spec::id::ReferralId([8; 32])), ..delivery(100, 2) };
-    world.refuse_one(TOWNSHIP, Operation::DeliverService(unknown), Refusal::NoSuchReferral);
 }
 
 #[test]

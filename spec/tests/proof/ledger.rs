@@ -323,7 +323,6 @@ fn service(number: u8) -> Operation {
         gross_minor: AmountMinor(18_000),
         currency: Currency::CNY,
         evidence: Commitment([number; 32]),
-        referral: None,
     })
 }
 

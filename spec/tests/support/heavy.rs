@@ -194,6 +194,5 @@ pub fn delivery(player: &InstitutionId, service: ServiceCode, number: u64) -> Op
         gross_minor: AmountMinor(10_001),
         currency: Currency::CNY,
         evidence: yilian_spec::id::Commitment(evidence),
-        referral: None,
     })
 }

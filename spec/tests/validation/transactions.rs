@@ -74,7 +74,6 @@ fn delivery() -> DeliverService {
         gross_minor: AmountMinor(1),
         currency: Currency::CNY,
         evidence: commitment(1),
-        referral: None,
     }
 }
 

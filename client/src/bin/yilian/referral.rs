@@ -101,7 +101,7 @@ pub enum ReferralCommand {
     CloseAdministratively(Which),
     /// Return the patient downward: a new referral, linked to the one it returns.
     #[command(
-        after_help = "Example:\n  yilian referral return \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --record 88-1 --service rehabilitation --category care-plan \\\n    --document plan.pdf"
+        after_help = "Example:\n  yilian referral return \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --service rehabilitation --category care-plan \\\n    --document plan.pdf"
     )]
     Return(Return),
     /// Show a referral.
@@ -184,8 +184,6 @@ pub struct Return {
     /// The referral that is returned.
     referral: ReferralId,
     #[command(flatten)]
-    subject: SubjectArguments,
-    #[command(flatten)]
     case: Case,
 }
 
@@ -236,7 +234,7 @@ impl ReferralCommand {
             Self::CloseAdministratively(Which { referral }) => {
                 Operation::CloseAdministratively(CloseAdministratively { referral })
             }
-            Self::Return(request) => request.operation(context)?,
+            Self::Return(request) => request.operation()?,
             Self::Show(_) | Self::List { .. } => {
                 return Err(Failure::Usage("this command submits nothing".to_owned()));
             }
@@ -259,10 +257,9 @@ impl Request {
 }
 
 impl Return {
-    fn operation(self, context: &Context) -> Result<Operation, Failure> {
+    fn operation(self) -> Result<Operation, Failure> {
         Ok(Operation::ReturnDownward(ReturnDownward {
             returns: self.referral,
-            subject: self.subject.tag(context)?,
             service: self.case.service,
             urgency: self.case.urgency,
             reason: self.case.reason.commitment()?,

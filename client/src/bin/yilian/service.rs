@@ -71,9 +71,6 @@ pub struct Deliver {
     /// The currency.
     #[arg(long, default_value = "CNY")]
     currency: Currency,
-    /// The referral it belongs to.
-    #[arg(long, value_name = "ID")]
-    referral: Option<ReferralId>,
     #[command(flatten)]
     evidence: CommitmentArguments,
 }
@@ -90,7 +87,6 @@ impl Deliver {
             gross_minor: parse::amount(&self.amount, self.currency).map_err(Failure::Usage)?,
             currency: self.currency,
             evidence: self.evidence.commitment()?,
-            referral: self.referral,
         }))
     }
 }
@@ -128,7 +124,6 @@ async fn show(context: &Context, id: ServiceId) -> Outcome {
         ("payer", delivered.payer.to_string()),
         ("gross", describe::amount(delivered.gross_minor.0, delivered.currency)),
         ("evidence", delivered.evidence.to_string()),
-        ("referral", output::or_dash(delivered.referral)),
         ("recorded by", recorder.to_string()),
         ("transaction", transaction_id.to_string()),
         ("counted in", counted_in.iter().map(period).collect::<Vec<_>>().join(", ")),

@@ -135,7 +135,6 @@ fn the_same_input_gives_the_same_plan_and_every_operation_its_own_key() {
             Draft::Disclose { grant, .. } => Some(*grant),
             Draft::Receive { disclosure, .. } => Some(*disclosure),
             Draft::Accept { referral } => Some(*referral),
-            Draft::Deliver { referral, .. } => *referral,
             _ => None,
         };
         for key in needs.into_iter().chain(item.after) {

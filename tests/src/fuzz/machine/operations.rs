@@ -307,7 +307,6 @@ impl Known {
             17 => Operation::CloseAdministratively(CloseAdministratively { referral: self.referral(input) }),
             _ => Operation::ReturnDownward(ReturnDownward {
                 returns: self.referral(input),
-                subject: subject(input, actor),
                 service: service(input),
                 urgency: urgency(input),
                 reason: commitment(input),
@@ -335,7 +334,6 @@ impl Known {
             gross_minor: amount(input),
             currency: Currency::CNY,
             evidence: Commitment(std::array::from_fn(|place| if place < 2 { input.byte() } else { 0 })),
-            referral: if input.one_in(4) { Some(self.referral(input)) } else { None },
         })
     }
 

@@ -41,7 +41,7 @@ fn referral() -> Vec<u8> {
     act(&mut play, TEACHING, 14, &[0, 5]);
     act(&mut play, TEACHING, 15, &[0, 6]);
     act(&mut play, TOWNSHIP, 7, &[0, 3, 2]);
-    act(&mut play, TEACHING, 18, &[0, 0, 2, 0, 3, 0]);
+    act(&mut play, TEACHING, 18, &[0, 2, 0, 3, 0]);
     act(&mut play, TOWNSHIP, 9, &[0]);
     act(&mut play, TOWNSHIP, 16, &[1]);
     act(&mut play, TEACHING, 16, &[1]);

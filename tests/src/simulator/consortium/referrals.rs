@@ -152,7 +152,6 @@ fn treat(author: &mut Author<'_>, case: &mut Case) {
     if author.random.chance(500) {
         operations.push(Operation::ReturnDownward(ReturnDownward {
             returns: referral,
-            subject: SubjectTag(author.random.bytes()),
             service: service(author),
             urgency: Urgency::Routine,
             reason: Commitment(author.random.bytes()),
@@ -162,7 +161,7 @@ fn treat(author: &mut Author<'_>, case: &mut Case) {
     case.next(author, receiver, operations);
 }
 
-/// A service under the referral, which no agreement covers.
+/// A service to the referred patient, which no agreement covers.
 fn treatment(author: &mut Author<'_>, case: &Case) -> DeliverService {
     DeliverService {
         service: service(author),
@@ -171,6 +170,5 @@ fn treatment(author: &mut Author<'_>, case: &Case) -> DeliverService {
         gross_minor: AmountMinor(author.place(1, 90_000) as i64),
         currency: Currency::CNY,
         evidence: Commitment(author.random.bytes()),
-        referral: Some(case.id),
     }
 }

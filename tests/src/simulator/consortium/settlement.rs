@@ -187,7 +187,6 @@ fn one_service(
         gross_minor: AmountMinor(gross_minor),
         currency: if author.random.chance(20) { Currency::USD } else { Currency::CNY },
         evidence: delivered.first().filter(|_| repeated).map_or(fresh, |first| first.evidence),
-        referral: None,
     }
 }
 

@@ -217,7 +217,7 @@ fn of_grant(id: GrantId, grant: &Grant) -> [StreamId; 4] {
 fn of_service(service: &DeliverService) -> Vec<StreamId> {
     let players = service.parts.iter().map(|part| &part.institution);
     let institutions = players.chain([&service.payer]).cloned().map(StreamId::Institution);
-    institutions.chain(service.referral.map(StreamId::Referral)).collect()
+    institutions.collect()
 }
 
 fn of_parties(agreement: &Agreement) -> Vec<StreamId> {
@@ -256,7 +256,7 @@ fn of_referral_operation(history: &History, act: &Act<'_>) -> Result<Vec<StreamI
         ]),
         Operation::ReturnDownward(back) => {
             let mut streams = moved(back.returns)?;
-            streams.extend([StreamId::Referral(created), StreamId::Subject(back.subject)]);
+            streams.push(StreamId::Referral(created));
             Ok(streams)
         }
         Operation::AcceptReferral(accept) => {

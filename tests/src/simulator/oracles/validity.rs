@@ -251,7 +251,6 @@ fn return_objection(history: &History, act: &Act<'_>, back: &ReturnDownward) -> 
         .or(unless(first.direction == Direction::Up, "the patient did not come up"))
         .or(unless(!first.returned, "the patient was returned before"))
         .or(unless(useful(&back.access), "the scope is empty"))
-        .or(unless(history.may_keep(back.subject, act.institution), ANOTHERS_TAG))
 }
 
 fn delivery_objection(history: &History, act: &Act<'_>, service: &DeliverService) -> Objection {
@@ -259,11 +258,9 @@ fn delivery_objection(history: &History, act: &Act<'_>, service: &DeliverService
     let bounded = (0..=GROSS_MINOR_MAX).contains(&service.gross_minor.0);
     let mut named = service.parts.iter().map(|part| &part.institution).chain([&service.payer]);
     let members = named.all(|one| history.institutions.contains_key(one));
-    let known = service.referral.is_none_or(|referral| history.referrals.contains_key(&referral));
     unless(played, "the author played no part")
         .or(unless(bounded, "the amount is out of bounds"))
         .or(unless(members, "somebody is no member"))
-        .or(unless(known, "there is no such referral"))
         .or(unless(!history.evidence.contains(&service.evidence), "another service has this evidence"))
 }
 

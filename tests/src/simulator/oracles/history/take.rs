@@ -151,7 +151,8 @@ impl History {
         let first = self.referral_mut(back.returns)?;
         first.returned = true;
         let request = RequestReferral {
-            subject: back.subject,
+            // The tag of the one who asked first, who keeps it and gets the patient back.
+            subject: first.subject,
             to: first.requester.clone(),
             direction: Direction::Down,
             service: back.service.clone(),
