@@ -13,7 +13,7 @@ use yilian_spec::membership::{Institution, InstitutionKind, KeyRecord, Role};
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::time::LedgerTime;
-use yilian_spec::token::{self, VerifiedToken};
+use yilian_spec::token::{self, TokenError, VerifiedToken};
 
 use super::Api;
 use super::error::ApiError;
@@ -43,6 +43,26 @@ impl Caller {
     /// [`ApiError::RoleCannotSubmit`].
     pub fn require_submitter(&self) -> Result<(), ApiError> {
         if self.role == Role::Auditor { Err(ApiError::RoleCannotSubmit) } else { Ok(()) }
+    }
+}
+
+/// An authenticated caller whose right to call is asked for again later: it holds a connection for longer than one answer.
+#[derive(Debug, Clone)]
+pub struct Session {
+    token: VerifiedToken,
+}
+
+impl Session {
+    /// Who calls, if it still may (rules J-9 and N-2 to N-5).
+    ///
+    /// # Errors
+    /// The rule by which it may no longer.
+    pub fn caller(&self, view: &View<'_>, now: LedgerTime) -> Result<Caller, ApiError> {
+        let (now_s, expires_s) = (now.0 / 1_000, self.token.claims.expires_s);
+        if now_s >= expires_s {
+            return Err(TokenError::Expired { ago_s: now_s - expires_s }.into());
+        }
+        identify(view, &self.token, now)
     }
 }
 
@@ -123,6 +143,18 @@ pub fn authenticate(api: &Api, headers: &HeaderMap) -> Result<(Caller, PublicKey
     let view = api.view()?;
     let caller = identify(&view, &token, LedgerTime(now_ms))?;
     Ok((caller, token.key))
+}
+
+impl FromRequestParts<Api> for Session {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let now_ms = api.clock.now_ms();
+        let token = api.tokens.check(bearer(&parts.headers)?, now_ms / 1_000, api.reader.chain_id())?;
+        let session = Self { token };
+        session.caller(&api.view()?, LedgerTime(now_ms))?;
+        Ok(session)
+    }
 }
 
 impl FromRequestParts<Api> for Caller {

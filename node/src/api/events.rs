@@ -2,7 +2,7 @@
 //!
 //! A block's transactions come first and its `block` event last, with the height as its id: whoever reconnects with
 //! `Last-Event-ID` gets everything after the last block that it has seen whole. Blocks are read from storage one by one,
-//! so a slow reader costs no memory.
+//! so a slow reader costs no memory. Before each block it is asked anew whether the caller may read.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,9 +17,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use yilian_spec::height::Height;
 use yilian_spec::receipt::Outcome;
+use yilian_spec::time::LedgerTime;
 
 use super::Api;
-use super::auth::Caller;
+use super::auth::Session;
 use super::blocks;
 use super::error::{ApiError, ErrorBody};
 use super::limits::API_EVENT_KEEP_ALIVE_MS;
@@ -54,13 +55,13 @@ pub struct TransactionEvent {
     get, path = "/v1/events", tag = "events",
     params(("Last-Event-ID" = Option<u64>, Header, description = "the last block seen; events after it follow")),
     responses(
-        (status = 200, content_type = "text/event-stream", body = BlockEvent, description = "events `block` and `transaction`"),
+        (status = 200, content_type = "text/event-stream", body = BlockEvent, description = "events `block` and `transaction`, and `end` when the caller may no longer read"),
         (status = 400, body = ErrorBody), (status = 429, body = ErrorBody)
     )
 )]
 pub async fn events(
     State(api): State<Api>,
-    caller: Caller,
+    session: Session,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     let last = last_event(&headers)?.unwrap_or(api.height());
@@ -73,7 +74,7 @@ pub async fn events(
         retry_after_s: 5,
     })?;
     let keep_alive = KeepAlive::new().interval(Duration::from_millis(API_EVENT_KEEP_ALIVE_MS));
-    Ok(Sse::new(follow(api, caller, last, permit)).keep_alive(keep_alive))
+    Ok(Sse::new(follow(api, session, last, permit)).keep_alive(keep_alive))
 }
 
 fn last_event(headers: &HeaderMap) -> Result<Option<Height>, ApiError> {
@@ -88,18 +89,20 @@ fn last_event(headers: &HeaderMap) -> Result<Option<Height>, ApiError> {
 /// What a stream of events carries from one block to the next.
 struct Follower {
     api: Api,
-    caller: Caller,
+    session: Session,
     last: Height,
+    /// Whether the stream has said its last word.
+    ended: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 fn follow(
     api: Api,
-    caller: Caller,
+    session: Session,
     last: Height,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let follower = Follower { api, caller, last, _permit: permit };
+    let follower = Follower { api, session, last, ended: false, _permit: permit };
     stream::unfold(follower, |mut follower| async move {
         let events = follower.next_block().await?;
         Some((stream::iter(events.into_iter().map(Ok)), follower))
@@ -110,6 +113,9 @@ fn follow(
 impl Follower {
     /// The events of the next block, once there is one; `None` ends the stream, and the reader connects again.
     async fn next_block(&mut self) -> Option<Vec<Event>> {
+        if self.ended {
+            return None;
+        }
         let mut tip = self.api.tip_changes();
         loop {
             if self.api.height() > self.last {
@@ -122,10 +128,18 @@ impl Follower {
             }
         }
         let height = self.last.next();
-        let caller = self.caller.clone();
-        let found = self.api.read(move |view| blocks::read_block(view, &caller, height)).await;
-        let block = match found {
-            Ok(block) => block?,
+        let (session, now) = (self.session.clone(), LedgerTime(self.api.clock.now_ms()));
+        // The caller's right is asked for anew: its key may have been revoked, its token has an end.
+        let found = self.api.read(move |view| match session.caller(view, now) {
+            Ok(caller) => Ok(Ok(blocks::read_block(view, &caller, height)?)),
+            Err(error) => Ok(Err(error)),
+        });
+        let block = match found.await {
+            Ok(Ok(block)) => block?,
+            Ok(Err(refused)) => {
+                self.ended = true;
+                return Some(vec![event("end", &refused.body())]);
+            }
             Err(error) => {
                 tracing::warn!(%error, %height, "an event stream ends: the block cannot be read");
                 return None;

@@ -137,6 +137,7 @@ fn contextual(error: &ContextualError) -> ApiError {
         ContextualError::Expired => "expired",
         ContextualError::Repeated => "repeated",
         ContextualError::UnknownAuthor => "unknown_author",
+        ContextualError::RevokedAuthor => "revoked_author",
         ContextualError::View(error) => return ApiError::Internal(error.to_string()),
     };
     ApiError::Transaction { code, message: error.to_string() }

@@ -256,9 +256,10 @@ fn record_refusal<V: StateView + ?Sized>(
 ) -> Result<(), ViewError> {
     let body = transaction.body();
     let entry = entry(context, transaction.id(), operation, EntryKind::Refused);
-    // Only for a member's own key: a stranger must not be able to write into an institution's stream.
+    // Only for a member's own key that was not revoked: neither a stranger nor whoever has found a key that is no longer in use
+    // must be able to write into an institution's stream.
     let record: Option<KeyRecord> = layer.read(&StateKey::Key(body.author))?;
-    if record.is_none_or(|key| key.institution != body.institution) {
+    if record.is_none_or(|key| key.institution != body.institution || key.revoked_at.is_some()) {
         return Ok(());
     }
     let mut streams = vec![StreamId::Institution(body.institution.clone())];

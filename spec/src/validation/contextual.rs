@@ -1,10 +1,12 @@
-//! Contextual validity: whether a block at this place of the ledger may carry a transaction (rules C-1 to C-4).
+//! Contextual validity: whether a block at this place of the ledger may carry a transaction (rules C-1 to C-5).
 //!
 //! What passes here is recorded; whether the rules then apply or refuse it is the state machine's to say.
 
 use thiserror::Error;
 
+use crate::codec;
 use crate::limits;
+use crate::membership::KeyRecord;
 use crate::state::key::StateKey;
 use crate::state::{StateView, ViewError};
 use crate::time::LedgerTime;
@@ -25,6 +27,9 @@ pub enum ContextualError {
     /// Rule C-4.
     #[error("the author's key is not registered on this ledger")]
     UnknownAuthor,
+    /// Rule C-5.
+    #[error("the author's key was revoked: sign anew with a key that is in force")]
+    RevokedAuthor,
     /// Storage failed.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -49,8 +54,11 @@ pub fn check<V: StateView + ?Sized>(
     if view.contains_transaction(transaction.id())? {
         return Err(ContextualError::Repeated);
     }
-    if view.get(&StateKey::Key(body.author).bytes())?.is_none() {
-        return Err(ContextualError::UnknownAuthor);
+    let row = view.get(&StateKey::Key(body.author).bytes())?.ok_or(ContextualError::UnknownAuthor)?;
+    let key: KeyRecord =
+        codec::decode_own(&row).map_err(|error| ViewError(format!("the author's key: {error}")))?;
+    if key.revoked_at.is_some() {
+        return Err(ContextualError::RevokedAuthor);
     }
     Ok(())
 }

@@ -1,17 +1,20 @@
-//! Rules C-1 to C-4: where a transaction may stand.
+//! Rules C-1 to C-5: where a transaction may stand.
 
 use yilian_spec::limits;
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::membership::{RevocationReason, RevokeKey};
 use yilian_spec::operation::referral::PublishCapacity;
+use yilian_spec::receipt::Outcome;
+use yilian_spec::refusal::Refusal;
 use yilian_spec::signature::SecretKey;
+use yilian_spec::state::key::StreamId;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::CheckedTransaction;
 use yilian_spec::validation::contextual::{self, ContextualError};
 use yilian_spec::validation::semantic;
 
-use crate::world::{COUNTY, Unreadable, World, secret, service_code};
+use crate::world::{COUNTY, Unreadable, World, institution, secret, service_code};
 
 fn publish() -> Operation {
     Operation::PublishCapacity(PublishCapacity { service: service_code("cardiology"), slots: 1 })
@@ -50,7 +53,7 @@ fn rule_c3_a_ledger_holds_a_transaction_once() {
 }
 
 #[test]
-fn rule_c4_a_stranger_leaves_no_trace_but_a_revoked_key_does() {
+fn rules_c4_and_c5_neither_a_stranger_nor_a_revoked_key_leaves_a_trace() {
     let mut world = World::new();
     let stranger = checked(&mut world, &SecretKey::from_seed(&[77; 32]));
     let time = world.time();
@@ -59,7 +62,14 @@ fn rule_c4_a_stranger_leaves_no_trace_but_a_revoked_key_does() {
     let revoke = RevokeKey { key, reason: RevocationReason::Retired };
     world.apply_one(COUNTY, Operation::RevokeKey(revoke));
     let revoked = checked(&mut world, &gateway());
-    assert_eq!(contextual::check(&revoked, &world.rows, world.time()), Ok(()));
+    let found = contextual::check(&revoked, &world.rows, world.time());
+    assert_eq!(found, Err(ContextualError::RevokedAuthor));
+    // In the block of the revocation itself, behind it, it is refused, and its owner's stream does not grow.
+    let stream = StreamId::Institution(institution(COUNTY));
+    let before = world.stream(stream.clone()).len();
+    let (_, outcome) = world.execute(revoked.transaction().clone());
+    assert_eq!(outcome, Outcome::Refused { operation: 0, reason: Refusal::KeyRevoked });
+    assert_eq!(world.stream(stream).len(), before);
 }
 
 #[test]

@@ -26,7 +26,10 @@ use yilian_spec::block::CommitCertificate;
 use yilian_spec::codec;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, TransactionId};
+use yilian_spec::operation::Operation;
+use yilian_spec::receipt::Outcome;
 use yilian_spec::signature::PublicKey;
+use yilian_spec::transaction::Transaction;
 
 use super::oracles::Finding;
 use super::replay::Difference;
@@ -179,6 +182,7 @@ pub struct Checker {
     chain: BTreeMap<Height, Committed>,
     tips: BTreeMap<usize, Height>,
     transactions: BTreeMap<TransactionId, Height>,
+    revoked: BTreeSet<PublicKey>,
     signed: BTreeMap<(PublicKey, Position), Option<BlockId>>,
 }
 
@@ -214,8 +218,15 @@ impl Checker {
         }
         let certificate = block.certificate.clone();
         self.chain.insert(height, Committed { node, block_id, digest, certificate });
-        for transaction in &block.transactions {
+        for (transaction, receipt) in block.transactions.iter().zip(&block.receipts) {
             let id = transaction.id();
+            if receipt.outcome == Outcome::Applied {
+                self.revoked.extend(transaction.body.operations.iter().filter_map(|operation| match operation {
+                    Operation::RevokeKey(revoke) => Some(revoke.key),
+                    Operation::RotateKey(rotate) => Some(rotate.old_key),
+                    _ => None,
+                }));
+            }
             if let Some(first) = self.transactions.insert(id, height) {
                 return Err(Violation::Repeated { id, first, again: height });
             }
@@ -287,6 +298,11 @@ impl Checker {
     /// Whether a transaction is committed.
     pub fn holds(&self, id: &TransactionId) -> bool {
         self.transactions.contains_key(id)
+    }
+
+    /// Whether nothing more is to be expected of a transaction: it is committed, or its author's key was revoked.
+    pub fn is_settled(&self, transaction: &Transaction) -> bool {
+        self.holds(&transaction.id()) || self.revoked.contains(&transaction.body.author)
     }
 
     /// The ids of all blocks, from the first.

@@ -4,8 +4,10 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::{Method, StatusCode};
 use futures::StreamExt;
 use yilian_spec::membership::Role;
+use yilian_spec::operation::Operation;
+use yilian_spec::operation::membership::{RevocationReason, RevokeKey};
 
-use super::world::{HOSPITAL, INSURER, World};
+use super::world::{HOSPITAL, INSURER, World, secret};
 
 /// Reads events until `count` blocks have been told of.
 async fn blocks(stream: &mut BodyDataStream, count: usize) -> String {
@@ -52,6 +54,49 @@ async fn new_blocks_come_as_they_are_committed_and_a_resume_gets_those_in_betwee
     while let Some(part) = resumed.next().await {
         part.unwrap();
     }
+}
+
+/// Reads a stream to its end.
+async fn rest(mut stream: BodyDataStream) -> String {
+    let mut text = String::new();
+    while let Some(part) = stream.next().await {
+        text.push_str(std::str::from_utf8(&part.unwrap()).unwrap());
+    }
+    text
+}
+
+/// The attack: a stream that was open when its key was revoked went on telling everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_its_key_is_revoked() {
+    let mut world = World::new();
+    let mut stream = open(&world, HOSPITAL, None).await.into_body().into_data_stream();
+    let grant = world.grant(1);
+    world.committed(vec![grant]);
+    assert!(blocks(&mut stream, 1).await.contains("event: transaction\n"));
+    let key = secret(HOSPITAL, Role::Auditor).public_key();
+    let revoke = Operation::RevokeKey(RevokeKey { key, reason: RevocationReason::Compromised });
+    let (revoke, grant) = (world.transaction((HOSPITAL, Role::Administrator), vec![revoke]), world.grant(2));
+    world.committed(vec![revoke]);
+    world.committed(vec![grant]);
+    let text = rest(stream).await;
+    assert!(text.contains("event: end\n") && text.contains("key_revoked"), "{text}");
+    assert!(!text.contains("event: transaction") && !text.contains("event: block"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_token() {
+    let mut world = World::new();
+    let mut stream = open(&world, HOSPITAL, None).await.into_body().into_data_stream();
+    world.commit();
+    blocks(&mut stream, 1).await;
+    world.clock.advance(121_000);
+    world.commit();
+    let text = rest(stream).await;
+    assert!(text.contains("event: end\n") && text.contains("token_expired"), "{text}");
+    assert!(!text.contains("event: block"), "{text}");
+    // Who comes with another one goes on where it was.
+    let mut resumed = open(&world, HOSPITAL, Some("1")).await.into_body().into_data_stream();
+    assert!(blocks(&mut resumed, 1).await.contains("id: 2\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -255,6 +255,14 @@ impl Oracles {
         if block.transactions.len() != block.receipts.len() {
             return Err(Finding::Receipts { height });
         }
+        // The block is the first word on each of its keys: what was revoked before it is not carried at all.
+        let revoked = |transaction: &&Transaction| {
+            self.history.keys.get(&transaction.body.author).is_some_and(|key| key.revoked)
+        };
+        if let Some(transaction) = block.transactions.iter().find(revoked) {
+            let reason = "its author's key was revoked before the block".to_owned();
+            return Err(Finding::Invalid { id: transaction.id(), operation: 0, became: "was recorded", reason });
+        }
         for (transaction, receipt) in block.transactions.iter().zip(&block.receipts) {
             if transaction.id() != receipt.transaction_id {
                 return Err(Finding::Receipts { height });
@@ -365,7 +373,7 @@ impl Oracles {
                 return Err(invalid(act, "was refused", &format!("not because {reason}")));
             }
         }
-        let owner = self.history.keys.get(&key).map(|key| &key.institution);
+        let owner = self.history.keys.get(&key).filter(|key| !key.revoked).map(|key| &key.institution);
         if owner == Some(act.institution) {
             let entry = self.entry(act, EntryKind::Refused);
             self.streams.append(streams::of_refused(&self.history, act), &entry);

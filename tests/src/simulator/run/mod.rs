@@ -420,7 +420,7 @@ impl Run {
     fn is_over(&self) -> bool {
         let top = self.checker.top();
         self.now_ms > FAULTS_END_MS
-            && self.checker.transactions() == TRANSACTIONS
+            && self.transactions.iter().all(|transaction| self.checker.is_settled(transaction))
             && self
                 .honest()
                 .into_iter()

@@ -1,5 +1,8 @@
 //! What a run does with what nodes and clients say: sent, lost, doubled, delayed, and replaced by lies.
 
+use yilian_node::mempool::Rejection;
+use yilian_spec::validation::contextual::ContextualError;
+
 use super::super::checker::Violation;
 use super::super::frame::{Frame, Output};
 use super::super::plan::{Conditions, FAULTS_END_MS, NODES};
@@ -99,7 +102,7 @@ impl Run {
     /// submit it once more.
     pub(super) fn submit(&mut self, number: usize, attempt: u32) -> Result<(), Violation> {
         let transaction = self.transactions[number].clone();
-        let committed = self.checker.holds(&transaction.id());
+        let committed = self.checker.is_settled(&transaction);
         let index = self.clients.position(NODES);
         let repeats = self.clients.chance(300);
         if !committed || (repeats && attempt < 100) {
@@ -114,15 +117,16 @@ impl Run {
             |machine| {
                 let verdict = machine.host.mempool.submit_now(vec![transaction]).pop();
                 if let Some(Err(rejection)) = verdict {
-                    refusal = Some(rejection.to_string());
+                    refusal = Some(rejection);
                 }
                 machine.settle()
             },
         )?;
         match refusal {
             // A node that comes upon damage says so to the client, and to its operator.
+            Some(Rejection::Contextual(ContextualError::RevokedAuthor)) if committed => Ok(()),
             Some(reason) if self.is_honest(index) && !self.nodes[index].disk.is_damaged() => {
-                Err(Violation::Refused { node: index, reason })
+                Err(Violation::Refused { node: index, reason: reason.to_string() })
             }
             Some(_) | None => Ok(()),
         }
