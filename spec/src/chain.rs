@@ -266,7 +266,10 @@ pub enum BlockError {
         reason: ContextualError,
     },
     /// Rule B-16.
-    #[error("the first {executed} transactions cost {work} units of work, and the next one more than is left of the {} of one block", limits::BLOCK_WORK_MAX)]
+    #[error(
+        "the first {executed} transactions cost {work} units of work, and the next one more than is left of the {} of one block",
+        limits::BLOCK_WORK_MAX
+    )]
     TooMuchWork {
         /// Transactions that were executed.
         executed: usize,

@@ -88,7 +88,7 @@ pub const EXPRESSION_STEPS_MAX: usize = 128;
 /// Marginal tiers of one step.
 pub const TIERS_MAX: usize = 16;
 /// Scalar operations that closing a period may cost.
-pub const EXPRESSION_WORK_MAX: usize = 4_096;
+pub const EXPRESSION_WORK_MAX: usize = 1_024;
 /// Scalar operations that one event may cost where a split rounds per event.
 pub const EXPRESSION_WORK_PER_EVENT_MAX: usize = 256;
 /// Closed periods that late events may adjust within one open period.

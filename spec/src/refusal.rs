@@ -34,7 +34,10 @@ pub enum Refusal {
     KeyRevoked,
 
     ///
-    #[error("the transaction costs more than {} units of work: split it", crate::limits::TRANSACTION_WORK_MAX)]
+    #[error(
+        "the transaction costs more than {} units of work: split it",
+        crate::limits::TRANSACTION_WORK_MAX
+    )]
     TooMuchWork,
 
     // Membership (rules O-1…).

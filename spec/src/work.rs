@@ -21,11 +21,11 @@ use crate::state::{StateView, ViewError};
 use crate::transaction::TransactionBody;
 
 /// Scalar operations of an expression (rule T-11) in one unit.
-const EXPRESSION_PER_UNIT: u64 = 8;
+const EXPRESSION_PER_UNIT: u64 = 2;
 /// Rows of a period's sums that are searched in one unit.
-const SEARCHED_ROWS_PER_UNIT: u64 = 4_096;
+const SEARCHED_ROWS_PER_UNIT: u64 = 8_192;
 /// Rows of a period's sums that are read and written in one unit.
-const COUNTED_ROWS_PER_UNIT: u64 = 32;
+const COUNTED_ROWS_PER_UNIT: u64 = 128;
 /// Bytes of terms that are read and written in one unit.
 const TERMS_BYTES_PER_UNIT: u64 = 4_096;
 /// Streams of institutions that an entry is appended to in one unit.
@@ -60,8 +60,8 @@ impl AgreementWork {
             Step::Events { .. } => services,
             _ => 0,
         });
-        let expression = check::work(terms) as u64 / EXPRESSION_PER_UNIT
-            + searched.sum::<u64>() / SEARCHED_ROWS_PER_UNIT;
+        let expression =
+            check::work(terms) as u64 / EXPRESSION_PER_UNIT + searched.sum::<u64>() / SEARCHED_ROWS_PER_UNIT;
         let (each_event, each_period) = match terms.rounding {
             Rounding::PerEvent => (expression, 0),
             Rounding::PerPeriod => (0, expression),
@@ -118,8 +118,7 @@ pub fn of<V: StateView + ?Sized>(
         | Operation::ConfirmRedirect(_) => Ok(1),
         Operation::DeliverService(service) => {
             let mut work = 1 + service.parts.len() as u64 / STREAMS_PER_UNIT;
-            let key =
-                StateKey::Coverage(service.payer.clone(), institution.clone(), service.service.clone());
+            let key = StateKey::Coverage(service.payer.clone(), institution.clone(), service.service.clone());
             let agreements: Vec<AgreementId> = record(view, &key)?.unwrap_or_default();
             for id in agreements {
                 work += agreement(view, id)?.map_or(0, |work| u64::from(work.event));
@@ -185,8 +184,7 @@ fn agreement<V: StateView + ?Sized>(view: &V, id: AgreementId) -> Result<Option<
 }
 
 fn record<T: Canonical, V: StateView + ?Sized>(view: &V, key: &StateKey) -> Result<Option<T>, ViewError> {
-    let decode = |row: Vec<u8>| {
-        codec::decode_own(&row).map_err(|error| ViewError(format!("row {key:?}: {error}")))
-    };
+    let decode =
+        |row: Vec<u8>| codec::decode_own(&row).map_err(|error| ViewError(format!("row {key:?}: {error}")));
     view.get(&key.bytes())?.map(decode).transpose()
 }

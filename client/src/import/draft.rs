@@ -313,16 +313,14 @@ impl Draft {
             Self::CloseAdministratively { referral: key } => {
                 Operation::CloseAdministratively(CloseAdministratively { referral: referral(&key)? })
             }
-            Self::Deliver { service, payer, gross, evidence } => {
-                Operation::DeliverService(DeliverService {
-                    service: service.code(),
-                    parts: vec![PlayedPart { role: service.part(), institution: author.clone() }],
-                    payer,
-                    gross_minor: gross.minor,
-                    currency: gross.currency,
-                    evidence,
-                })
-            }
+            Self::Deliver { service, payer, gross, evidence } => Operation::DeliverService(DeliverService {
+                service: service.code(),
+                parts: vec![PlayedPart { role: service.part(), institution: author.clone() }],
+                payer,
+                gross_minor: gross.minor,
+                currency: gross.currency,
+                evidence,
+            }),
             Self::Propose { consortium, terms } => Operation::ProposeAgreement(ProposeAgreement {
                 consortium,
                 terms: *terms,

@@ -340,13 +340,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn service(
-        &mut self,
-        id: &str,
-        claim: &Claim,
-        provider: &InstitutionId,
-        service: Service,
-    ) {
+    fn service(&mut self, id: &str, claim: &Claim, provider: &InstitutionId, service: Service) {
         let benefit = self.collected.benefits.get(id);
         let gross = self.amounts(claim, benefit);
         // The evidence is the claim and the answer to it.

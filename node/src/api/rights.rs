@@ -160,9 +160,11 @@ pub fn require_stream(view: &View<'_>, caller: &Caller, stream: &StreamId) -> Re
             }
         }
         StreamId::Subject(tag) => match view.row::<InstitutionId>(&StateKey::Custodian(*tag))? {
-            Some(custodian) => {
-                require_party(caller, "the stream of this subject, which another institution keeps,", [&custodian])
-            }
+            Some(custodian) => require_party(
+                caller,
+                "the stream of this subject, which another institution keeps,",
+                [&custodian],
+            ),
             None => Ok(()),
         },
     }

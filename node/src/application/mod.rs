@@ -31,9 +31,9 @@ mod rotation;
 pub mod state_root;
 #[cfg(test)]
 mod tests;
+pub mod timings;
 #[cfg(test)]
 mod work_tests;
-pub mod timings;
 
 use std::ops::RangeInclusive;
 

@@ -21,8 +21,7 @@ const KEYS: u64 = 100;
 /// New keys of a member: the operations that cost most by themselves.
 fn keys(number_of_member: u8, number: u8) -> Transaction {
     let administrator = secret(number_of_member, Role::Administrator);
-    let window =
-        Window { starts: LedgerTime(GENESIS_MS), expires: LedgerTime(GENESIS_MS + 1_000_000_000) };
+    let window = Window { starts: LedgerTime(GENESIS_MS), expires: LedgerTime(GENESIS_MS + 1_000_000_000) };
     let register = |one: u8| {
         let mut seed = [9; 32];
         (seed[0], seed[1], seed[2]) = (number_of_member, number, one);

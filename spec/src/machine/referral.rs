@@ -16,8 +16,8 @@ use crate::membership::{Institution, Tier};
 use crate::operation::access::AccessScope;
 use crate::operation::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    ConfirmRedirect, DeclineReferral, Direction, HandOver, PublishCapacity, RedirectReferral, ReportOutcome, RequestReferral,
-    ReturnDownward, Urgency,
+    ConfirmRedirect, DeclineReferral, Direction, HandOver, PublishCapacity, RedirectReferral, ReportOutcome,
+    RequestReferral, ReturnDownward, Urgency,
 };
 use crate::refusal::Refusal;
 use crate::state::StateView;

@@ -299,12 +299,13 @@ impl Checker<'_> {
         }
     }
 
-    /// One unit per scalar operation: a vector costs one per party, tiers cost one per tier, a sum and an allotment
+    /// One unit per scalar operation: a vector costs one per party, tiers cost four per tier, a sum and an allotment
     /// read a vector (rule T-11).
     fn count_work(&mut self, step: &Step, of_step: StepType) {
         let reads_vector = of_step.shape == Shape::Vector || matches!(step, Step::Sum { .. });
         let width = if reads_vector { self.terms.parties.len() } else { 1 };
-        let depth = if let Step::Tiers { tiers, .. } = step { tiers.len() + 1 } else { 1 };
+        // Of each tier the value inside it is cut out, rated and added.
+        let depth = if let Step::Tiers { tiers, .. } = step { 4 * (tiers.len() + 1) } else { 1 };
         self.work += width * depth;
     }
 

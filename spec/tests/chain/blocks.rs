@@ -66,7 +66,8 @@ fn rule_b11_a_clock_that_is_behind_the_ledger_does_not_stop_it() {
     let time = world.tip.next_time_min();
     let root_of = |writes: &_| world.rows.root_after(writes);
     let made = Made { time, proposer: proposer() };
-    let next = chain::execute(&world.tip, &world.rows, made, vec![], limits::BLOCK_WORK_MAX, root_of).unwrap();
+    let next =
+        chain::execute(&world.tip, &world.rows, made, vec![], limits::BLOCK_WORK_MAX, root_of).unwrap();
     let expectation = Expectation { proposer: None, clock: Some(LedgerTime(0)) };
     assert!(validate(&world, travelling(&next), expectation).is_ok());
 }

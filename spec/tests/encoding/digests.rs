@@ -23,6 +23,7 @@ use yilian_spec::state::record::{
 };
 use yilian_spec::state::stream::Entry;
 use yilian_spec::transaction::Transaction;
+use yilian_spec::work::AgreementWork;
 
 use crate::bincode_bytes;
 use crate::generate::{Arbitrary, Gen};
@@ -74,6 +75,7 @@ fn generated_encodings_equal_bincode_and_are_frozen() {
         digest::<SettledPeriod>("settled period"),
         digest::<Entry>("stream entry"),
         digest::<Frontier>("frontier"),
+        digest::<AgreementWork>("agreement work"),
     ];
     assert_eq!(found, FROZEN);
 }
@@ -88,13 +90,13 @@ fn generated_writes_equal_bincode() {
 }
 
 /// A change here is a change of what is signed, sent or stored: it needs a new protocol or format version.
-const FROZEN: [&str; 24] = [
-    "transaction fabb03429b1ed122",
-    "operation 3b847c9e9b2738b1",
+const FROZEN: [&str; 25] = [
+    "transaction ad833e5466b078f9",
+    "operation e46d1d2812b50840",
     "header ca6a89f16755e6e5",
-    "block 9baa77def78016ee",
+    "block f53299b9773f5ec3",
     "certificate a38f6bc290879dc6",
-    "receipt 23f3a571dbe78562",
+    "receipt 3416808168e50696",
     "genesis 69fc6acd057d36e5",
     "parameters 44a97bdf5ac0f1f4",
     "validators 0ccf979b9b976541",
@@ -102,9 +104,9 @@ const FROZEN: [&str; 24] = [
     "key 83132d4339bb7041",
     "grant 05c6a6d2d795f07a",
     "disclosure 9db85e9866fde6ce",
-    "referral 85ec144d5854854f",
+    "referral c8142a94fe19469b",
     "capacity 2fd908748e1f2e3d",
-    "service b92511288064da88",
+    "service df4dd2568871449e",
     "terms 3f9ccb47ef49a0fd",
     "agreement c0a1289531fff92b",
     "closed period c868bb8fb8039244",
@@ -113,4 +115,5 @@ const FROZEN: [&str; 24] = [
     "settled period 25af405456c5ae1b",
     "stream entry 8c20a022b5ed733d",
     "frontier 793ff45458192a72",
+    "agreement work 597dbdd63d5c013c",
 ];

@@ -24,6 +24,7 @@ use yilian_spec::state::record::*;
 use yilian_spec::state::stream::{Entry, EntryKind};
 use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::work::AgreementWork;
 
 use crate::generate::{Arbitrary, Gen};
 use crate::{choice, record, wrap};
@@ -113,6 +114,7 @@ record! {
     ClosedPeriod { began, closed, events, events_root, statement_hash }
     PeriodStatement { agreement, period, began, closed, statement }
     Entry { height, transaction_id, operation, kind }
+    AgreementWork { event, close, change }
 }
 
 choice! {
@@ -163,12 +165,12 @@ choice! {
     Outcome { Applied, Refused { operation, reason } }
     Refusal {
         KeyUnknown, KeyOfAnotherInstitution, WrongRole, KeyNotYetValid, KeyExpired, KeyRevoked,
-        KeyAlreadyRegistered, BadPossession, KeyNotRegistrable, ValidatorKeyNeedsBallot, BadWindow, NoSuchKey,
+        TooMuchWork, KeyAlreadyRegistered, BadPossession, KeyNotRegistrable, ValidatorKeyNeedsBallot, BadWindow, NoSuchKey,
         KeyAlreadyRevoked, LastAdministrator, NoSuchInstitution, SameInstitution, EmptyScope, NoSuchGrant,
-        NotTheGrantor, OtherGrantee, OtherSubject, GrantNotYetValid, GrantExpired, GrantRevoked, GrantEnded,
+        NotTheCustodian, NotTheGrantor, OtherGrantee, OtherSubject, GrantNotYetValid, GrantExpired, GrantRevoked, GrantEnded,
         CategoryNotGranted, SensitivityNotGranted, PurposeNotGranted, NoSuchDisclosure, OtherRecipient,
         DisclosureDenied, AlreadyReceived, CommitmentMismatch, NoSuchReferral, NotThatParty, WrongReferralState,
-        DirectionMismatch, NoCapacity, CapacityInUse, TooManySlots, TooManyRedirects, AlreadyReturned,
+        Lapsed, OtherReceiver, DirectionMismatch, NoCapacity, CapacityInUse, TooManySlots, TooManyRedirects, AlreadyReturned,
         AmountOutOfBounds, NoPartPlayed, EvidenceRepeated, NoSuchService, NotTheRecorder, AlreadyReversed, Overflow,
         NoSuchAgreement, NotAParty, WrongAgreementState, AlreadySigned, TermsMismatch, NotInConsortium,
         TooManyAgreements, NotTheOpenPeriod, PeriodNotOver, TermsNotEvaluable, TooManyNodeKeys,

@@ -5,8 +5,8 @@ use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::{Category, Decision, Purpose, RecordDisclosure, Sensitivity};
 use yilian_spec::operation::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral, ReferralReason,
-    ReportOutcome, RequestReferral, ReturnDownward, Urgency,
+    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral,
+    ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::refusal::Refusal;
 use yilian_spec::state::key::{StateKey, StreamId};
@@ -232,7 +232,10 @@ fn rule_o27_nobody_gets_access_by_a_redirection_that_the_requester_has_not_confi
     let before = world.stream(StreamId::Institution(institution(COUNTY))).len();
     world.apply_one(TEACHING, Operation::RedirectReferral(redirect.clone()));
     let referral = read(&world, id);
-    assert_eq!((referral.state, referral.redirect_to), (ReferralState::Redirected, Some(institution(COUNTY))));
+    assert_eq!(
+        (referral.state, referral.redirect_to),
+        (ReferralState::Redirected, Some(institution(COUNTY)))
+    );
     // The institution that is proposed can do nothing, and learns nothing.
     world.refuse_one(COUNTY, accept(id), Refusal::WrongReferralState);
     world.refuse_one(COUNTY, confirm(id, COUNTY), Refusal::NotThatParty);

@@ -24,7 +24,7 @@ use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::templates::{Frame, fixed_price};
 use yilian_spec::settlement::terms::{Rounding, Terms};
 use yilian_spec::signature::SecretKey;
-use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::key::StateKey;
 use yilian_spec::state::record::Service;
 use yilian_spec::time::Window;
 

@@ -125,8 +125,9 @@ fn evaluation_costs_no_more_than_the_bound() {
         institution: institution(&format!("party-{index}")),
         roles: BTreeSet::from([PartRole::Primary]),
     };
+    let parties = 8;
     let mut terms = split(Rounding::PerPeriod);
-    terms.parties = (0..limits::PARTIES_MAX).map(party).collect();
+    terms.parties = (0..parties).map(party).collect();
     terms.payer = PartyIndex(0);
     let tiers: Vec<Tier> = (1..=limits::TIERS_MAX)
         .map(|end| Tier { up_to: Ratio::whole(end as i64), rate: Ratio::whole(1) })
@@ -137,14 +138,14 @@ fn evaluation_costs_no_more_than_the_bound() {
         steps.push(Step::Tiers { value: at(index), tiers: tiers.clone(), beyond: Ratio::whole(1) });
     }
     terms.expression = expression(steps);
-    let work = limits::PARTIES_MAX * (1 + 8 * (limits::TIERS_MAX + 1));
+    let work = parties * (1 + 8 * 4 * (limits::TIERS_MAX + 1));
     let error = ExpressionError::Work { work, limit: limits::EXPRESSION_WORK_MAX };
     assert_eq!(terms.check(), Err(TermsError::Expression(error)));
     terms.expression.steps.truncate(2);
     assert_eq!(terms.check(), Ok(()));
     terms.rounding = Rounding::PerEvent;
     let error = ExpressionError::Work {
-        work: limits::PARTIES_MAX * (2 + limits::TIERS_MAX),
+        work: parties * (1 + 4 * (limits::TIERS_MAX + 1)),
         limit: limits::EXPRESSION_WORK_PER_EVENT_MAX,
     };
     assert_eq!(terms.check(), Err(TermsError::Expression(error)));

@@ -177,9 +177,7 @@ pub fn agree(world: &mut World, terms: &Terms) -> AgreementId {
 
 /// The closing of one period after the other, from `first` on.
 pub fn closings(agreement: AgreementId, first: u32, count: u32) -> Vec<Operation> {
-    (first..first + count)
-        .map(|period| Operation::ClosePeriod(ClosePeriod { agreement, period }))
-        .collect()
+    (first..first + count).map(|period| Operation::ClosePeriod(ClosePeriod { agreement, period })).collect()
 }
 
 /// A service in which one member plays every part.

@@ -226,7 +226,8 @@ impl World {
         let made = Made { time, proposer: secret(TEACHING, Role::Validator).public_key() };
         let before = self.rows.rows.clone();
         let root_of = |_: &Writes| Ok(Hash::default());
-        let block = chain::execute(&self.tip, &self.rows, made, vec![checked], BLOCK_WORK_MAX, root_of).unwrap();
+        let block =
+            chain::execute(&self.tip, &self.rows, made, vec![checked], BLOCK_WORK_MAX, root_of).unwrap();
         let outcome = block.receipts[0].outcome;
         self.commit(block);
         if let Outcome::Refused { .. } = outcome {

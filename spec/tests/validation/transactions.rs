@@ -185,7 +185,6 @@ fn rule_s1_every_name_that_came_from_bytes_is_a_slug() {
     let redirect = RedirectReferral { referral, to: bad.clone(), reason: ReferralReason::NoCapacity };
     let back = ReturnDownward {
         returns: referral,
-        subject: subject(1),
         service: code.clone(),
         urgency: Urgency::Routine,
         reason: consent,

@@ -221,11 +221,13 @@ impl Checker {
         for (transaction, receipt) in block.transactions.iter().zip(&block.receipts) {
             let id = transaction.id();
             if receipt.outcome == Outcome::Applied {
-                self.revoked.extend(transaction.body.operations.iter().filter_map(|operation| match operation {
-                    Operation::RevokeKey(revoke) => Some(revoke.key),
-                    Operation::RotateKey(rotate) => Some(rotate.old_key),
-                    _ => None,
-                }));
+                self.revoked.extend(transaction.body.operations.iter().filter_map(
+                    |operation| match operation {
+                        Operation::RevokeKey(revoke) => Some(revoke.key),
+                        Operation::RotateKey(rotate) => Some(rotate.old_key),
+                        _ => None,
+                    },
+                ));
             }
             if let Some(first) = self.transactions.insert(id, height) {
                 return Err(Violation::Repeated { id, first, again: height });

@@ -52,8 +52,7 @@ impl Maker {
     pub fn block_at(&mut self, transactions: &[Transaction], after_ms: u64, wrong_root: bool) {
         let checked = semantic::check_many(transactions.to_vec(), self.tip.chain_id);
         let checked: Vec<CheckedTransaction> = checked.into_iter().map(Result::unwrap).collect();
-        let made =
-            Made { time: LedgerTime(START_MS + after_ms), proposer: validator_key(0).public_key() };
+        let made = Made { time: LedgerTime(START_MS + after_ms), proposer: validator_key(0).public_key() };
         let state = &self.state;
         let executed = chain::execute(&self.tip, state, made, checked, BLOCK_WORK_MAX, |writes| {
             let mut after = state.clone();

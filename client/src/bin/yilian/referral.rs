@@ -8,8 +8,8 @@ use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, RedirectReferral, ReferralReason, ReportOutcome,
-    RequestReferral, ReturnDownward, Urgency,
+    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, RedirectReferral, ReferralReason,
+    ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::record::Referral;

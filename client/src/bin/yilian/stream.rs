@@ -90,7 +90,9 @@ impl StreamCommand {
 /// Proves the entry's transaction, and that it has the operation that the entry points at.
 async fn resolve(client: &Client, entry: &Entry) -> Result<Resolved, Failure> {
     let number = usize::from(entry.operation);
-    let (height, institution, operation, verified) = match client.transaction_proof(entry.transaction_id).await
+    let (height, institution, operation, verified) = match client
+        .transaction_proof(entry.transaction_id)
+        .await
     {
         Ok((proof, verified)) => {
             let body = &proof.transaction.body;

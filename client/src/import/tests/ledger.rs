@@ -152,7 +152,8 @@ impl Ledger {
         self.transactions.extend(codec::encode(&transaction.body.operations));
         let checked = semantic::check(transaction, genesis.chain_id()).unwrap();
         let context = BlockContext { chain_id: genesis.chain_id(), height: Height(self.height), time };
-        let executed = machine::execute(&*self, &context, std::slice::from_ref(&checked), BLOCK_WORK_MAX).unwrap();
+        let executed =
+            machine::execute(&*self, &context, std::slice::from_ref(&checked), BLOCK_WORK_MAX).unwrap();
         let first = items[0].draft.name();
         assert_eq!(executed.receipts[0].outcome, Outcome::Applied, "{first} by {author}");
         self.apply(executed.writes);

@@ -128,8 +128,10 @@ impl Play {
         let proposer = secret(world::TEACHING, Role::Validator).public_key();
         let made = Made { time, proposer };
         let build = || {
-            chain::execute(tip, rows, made, transactions.clone(), limits::BLOCK_WORK_MAX, |_| Ok(Hash::default()))
-                .expect("rows in memory can be read, and the machine finds in them what it wrote")
+            chain::execute(tip, rows, made, transactions.clone(), limits::BLOCK_WORK_MAX, |_| {
+                Ok(Hash::default())
+            })
+            .expect("rows in memory can be read, and the machine finds in them what it wrote")
         };
         let (first, second) = (build(), build());
         assert!(first.header == second.header && first.writes == second.writes, "two executions differ");

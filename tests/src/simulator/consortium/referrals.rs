@@ -7,8 +7,8 @@ use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral, ReferralReason,
-    ReportOutcome, RequestReferral, ReturnDownward, Urgency,
+    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral,
+    ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::operation::service::{DeliverService, PlayedPart};
 use yilian_spec::settlement::PartRole;

@@ -261,7 +261,12 @@ impl Oracles {
         };
         if let Some(transaction) = block.transactions.iter().find(revoked) {
             let reason = "its author's key was revoked before the block".to_owned();
-            return Err(Finding::Invalid { id: transaction.id(), operation: 0, became: "was recorded", reason });
+            return Err(Finding::Invalid {
+                id: transaction.id(),
+                operation: 0,
+                became: "was recorded",
+                reason,
+            });
         }
         for (transaction, receipt) in block.transactions.iter().zip(&block.receipts) {
             if transaction.id() != receipt.transaction_id {

@@ -174,11 +174,9 @@ fn referral_objection(history: &History, act: &Act<'_>) -> Objection {
     let receiver: fn(&Referral) -> &InstitutionId = |referral| &referral.receiver;
     match act.operation {
         Operation::RequestReferral(request) => request_objection(history, act, request),
-        Operation::AcceptReferral(accept) => {
-            moves(&accept.referral, &[Requested], receiver)
-                .or_else(|| in_time(&accept.referral))
-                .or_else(|| slot_objection(history, act, accept))
-        }
+        Operation::AcceptReferral(accept) => moves(&accept.referral, &[Requested], receiver)
+            .or_else(|| in_time(&accept.referral))
+            .or_else(|| slot_objection(history, act, accept)),
         Operation::DeclineReferral(decline) => moves(&decline.referral, &[Requested], receiver),
         Operation::RedirectReferral(redirect) => moves(&redirect.referral, &[Requested], receiver)
             .or_else(|| in_time(&redirect.referral))
