@@ -96,7 +96,7 @@ impl Mempool {
                 Ok(_) | Err(Rejection::Pool(_) | Rejection::Storage(_)) => continue,
                 Err(Rejection::Semantic(_)) => Offence::InvalidTransaction,
                 Err(Rejection::Contextual(error)) => match error {
-                    ContextualError::UnknownAuthor => Offence::UnknownAuthor,
+                    ContextualError::UnknownAuthor | ContextualError::RevokedAuthor => Offence::UnknownAuthor,
                     ContextualError::FromTheFuture => Offence::ExpiredTransaction,
                     // Counted by its own bound below.
                     ContextualError::Expired => continue,

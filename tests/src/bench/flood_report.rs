@@ -84,7 +84,7 @@ pub struct FloodFigures {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FloodReport {
     /// The flooder's quota in operations per second, which it exceeded [`TIMES_QUOTA`] times.
-    pub quota_per_second: usize,
+    pub quota_per_second: u64,
     /// Transactions per second of each of the members that work on.
     pub member_rate: f64,
     /// The members' latency while the fourth does nothing.
@@ -106,7 +106,7 @@ impl FloodReport {
     pub fn new(
         plan: &FloodPlan,
         machine: Machine,
-        quota: usize,
+        quota: u64,
         turns: Vec<Turn>,
         memory_bytes: (u64, u64),
     ) -> Option<Self> {

@@ -5,7 +5,7 @@ use yilian_client::describe;
 use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_client::wire::Listed;
-use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode, ServiceId};
+use yilian_spec::id::{InstitutionId, ServiceCode, ServiceId};
 use yilian_spec::money::Currency;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
