@@ -24,6 +24,8 @@ pub enum Offence {
     InvalidBlock,
     /// Two different signed votes or proposals for one place.
     Equivocation,
+    /// A vote that verifies under this node's own validator key.
+    OwnKey,
     /// A frame that cannot be decoded, or that is on the wrong lane.
     MalformedFrame,
     /// A frame that announces more bytes than its lane allows.
@@ -52,7 +54,7 @@ pub enum Offence {
 
 impl Offence {
     /// All, in their order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ForgedVote,
         Self::ForeignVote,
         Self::ForgedProposal,
@@ -62,6 +64,7 @@ impl Offence {
         Self::TooManyProposals,
         Self::InvalidBlock,
         Self::Equivocation,
+        Self::OwnKey,
         Self::MalformedFrame,
         Self::OversizedFrame,
         Self::InvalidTransaction,
@@ -88,6 +91,7 @@ impl Offence {
             Self::TooManyProposals => "too_many_proposals",
             Self::InvalidBlock => "invalid_block",
             Self::Equivocation => "equivocation",
+            Self::OwnKey => "own_key",
             Self::MalformedFrame => "malformed_frame",
             Self::OversizedFrame => "oversized_frame",
             Self::InvalidTransaction => "invalid_transaction",
@@ -115,6 +119,7 @@ impl Offence {
             Self::TooManyProposals => "more proposals for one height than rounds need",
             Self::InvalidBlock => "proposed blocks that break a rule",
             Self::Equivocation => "two different signed messages for one place",
+            Self::OwnKey => "votes signed with this node's own validator key",
             Self::MalformedFrame => "frames that cannot be decoded",
             Self::OversizedFrame => "frames over the bound",
             Self::InvalidTransaction => "transactions that are invalid on any state",
@@ -141,6 +146,10 @@ impl Offence {
             }
             Self::ShutOut => format!(
                 "nothing while it was shut out on purpose; `yilian-node peers disconnect {who} --reconnect` lets it in again"
+            ),
+            Self::OwnKey => format!(
+                "another node of {who} runs with this validator's key, and together they can sign two different blocks: \
+                 stop one of them now"
             ),
             Self::ExpiredTransaction
             | Self::UnknownAuthor

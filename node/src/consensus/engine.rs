@@ -231,7 +231,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         stop: stop_driver_receiver,
     };
     let heartbeat_ms = setup.consensus.heartbeat_ms;
-    let (application, key) = (setup.application, setup.validator_key);
+    let (application, key) = (setup.application, setup.validator_key.clone());
     let driver = spawn_driver(move || Driver::new(application, chain_id, key, heartbeat_ms, links))?;
     let pump = EventPump {
         port,
@@ -240,6 +240,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         heard,
         conduct: setup.conduct,
         network: network.handle.clone(),
+        own: setup.validator_key.as_ref().map(SecretKey::public_key),
         verified,
         is_block: setup.is_block,
     };

@@ -17,13 +17,14 @@ use arc_malachitebft_sync::{InboundRequestId, OutboundRequestId};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use yilian_spec::id::{BlockId, ChainId, InstitutionId};
+use yilian_spec::signature::PublicKey;
 
 use super::assembler::{Assembler, Window};
 use super::bridge::{Port, engine_peer};
 use super::codec::{LedgerCodec, decode_status, decode_work};
 use super::context::LedgerContext;
 use super::heights::{Heard, PeerHeights};
-use super::intake::{Intake, Refusal};
+use super::intake::{Intake, Refusal, Taken};
 use super::proposal::CompleteProposal;
 use super::signing::VerifiedSignatures;
 use crate::conduct::{Conduct, Offence};
@@ -47,6 +48,8 @@ pub struct EventPump {
     pub conduct: Conduct,
     /// To shut out who forges.
     pub network: NetworkHandle,
+    /// This node's own validator key.
+    pub own: Option<PublicKey>,
     /// What was verified here is not verified again by the engine.
     pub verified: VerifiedSignatures,
     /// Tells whether a synced block is the one that its certificate names.
@@ -74,7 +77,7 @@ impl EventPump {
         let mut state = State {
             window: first.clone(),
             assembler: Assembler::new(self.chain_id, first.clone()),
-            intake: Intake::new(self.chain_id, first, is_signed),
+            intake: Intake::new(self.chain_id, self.own, first, is_signed),
             heights: PeerHeights::default(),
             started: Instant::now(),
         };
@@ -175,9 +178,12 @@ impl EventPump {
     ) -> Result<(), Refusal> {
         let message: SignedConsensusMsg<LedgerContext> = LedgerCodec.decode(payload).map_err(malformed)?;
         let (height, now_ms) = (message.height().ledger(), state.now_ms());
-        match &message {
+        let taken = match &message {
             SignedConsensusMsg::Vote(vote) => state.intake.vote(institution, vote, now_ms)?,
             SignedConsensusMsg::Proposal(proposal) => state.intake.proposal(institution, proposal)?,
+        };
+        if taken == Taken::Conflicting {
+            self.conduct.refused(from, Offence::Equivocation);
         }
         state.heights.signed(&from, height);
         let peer = engine_peer(from);

@@ -238,7 +238,7 @@ impl Host {
             log,
             resting_since_ms: None,
             heights: PeerHeights::default(),
-            intake: Intake::new(chain_id, window, Box::new(is_signed)),
+            intake: Intake::new(chain_id, own, window, Box::new(is_signed)),
             recovering: false,
             timers: Vec::new(),
             pending: VecDeque::new(),

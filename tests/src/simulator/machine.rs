@@ -285,7 +285,7 @@ impl Machine {
         match &message {
             SignedConsensusMsg::Vote(vote) => host.intake.vote(&from.institution, vote, host.now_ms)?,
             SignedConsensusMsg::Proposal(proposal) => host.intake.proposal(&from.institution, proposal)?,
-        }
+        };
         host.heights.signed(&from.peer, height);
         host.later(match message {
             SignedConsensusMsg::Vote(vote) => Input::Vote(vote),

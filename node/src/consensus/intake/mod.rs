@@ -54,9 +54,20 @@ impl From<&PartError> for Refusal {
     }
 }
 
+/// What goes on to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The only message of its place, or the same again.
+    Alone,
+    /// Its signer has signed another one for the same place: the engine keeps both as evidence.
+    Conflicting,
+}
+
 /// What has been taken in of the present height and the next.
 pub struct Intake {
     chain_id: ChainId,
+    /// This node's own validator key, which signs nothing elsewhere.
+    own: Option<PublicKey>,
     is_signed: CheckSignature,
     window: Window,
     votes: BTreeMap<VotePlace, Vec<Cast>>,
@@ -84,9 +95,15 @@ struct Cast {
 
 impl Intake {
     /// Nothing taken in yet.
-    pub fn new(chain_id: ChainId, window: Window, is_signed: CheckSignature) -> Self {
+    pub fn new(
+        chain_id: ChainId,
+        own: Option<PublicKey>,
+        window: Window,
+        is_signed: CheckSignature,
+    ) -> Self {
         Self {
             chain_id,
+            own,
             is_signed,
             window,
             votes: BTreeMap::new(),
@@ -115,11 +132,15 @@ impl Intake {
         from: &InstitutionId,
         vote: &SignedVote<LedgerContext>,
         now_ms: u64,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Taken, Refusal> {
         let Vote { height, round, voter: Address(voter), .. } = &vote.message;
         let round = self.position(*height, *round, limits::VOTE_ROUNDS_AHEAD_MAX)?;
         self.own_nodes_sent(from, height.ledger(), voter, Offence::ForeignVote)?;
-        self.take_vote(round, vote, Some(now_ms))
+        let taken = self.take_vote(round, vote, Some(now_ms))?;
+        if self.own == Some(*voter) {
+            return Err(Refusal::Offence(Offence::OwnKey));
+        }
+        Ok(taken)
     }
 
     /// A proposal from a node of `from`.
@@ -130,7 +151,7 @@ impl Intake {
         &mut self,
         from: &InstitutionId,
         proposal: &SignedProposal<LedgerContext>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Taken, Refusal> {
         let (signed, signature) = (&proposal.message, proposal.signature);
         let proposer = signed.proposer.0;
         let round = self.position(signed.height, signed.round, limits::PROPOSAL_ROUNDS_AHEAD_MAX)?;
@@ -151,7 +172,7 @@ impl Intake {
             return Err(Refusal::Offence(Offence::ForgedProposal));
         }
         taken.push(signature);
-        Ok(())
+        Ok(if taken.len() == 1 { Taken::Alone } else { Taken::Conflicting })
     }
 
     /// A certificate of two thirds of the prevotes of a round, from a node of `from`.
@@ -254,7 +275,7 @@ impl Intake {
         round: u32,
         vote: &SignedVote<LedgerContext>,
         passes_ms: Option<u64>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Taken, Refusal> {
         let Vote { kind, height, value, voter: Address(voter), .. } = &vote.message;
         let place = VotePlace {
             height: height.ledger(),
@@ -275,7 +296,7 @@ impl Intake {
             return Err(Refusal::Offence(Offence::ForgedVote));
         }
         casts.push(Cast { value: *value, signature: vote.signature, passed_ms: passes_ms });
-        Ok(())
+        Ok(if casts.len() == 1 { Taken::Alone } else { Taken::Conflicting })
     }
 
     fn certificate(
@@ -308,7 +329,7 @@ impl Intake {
             }
             match self.take_vote(round, vote, None) {
                 // Votes that are known, or one more of a voter who lies; the engine looks at them itself.
-                Ok(()) | Err(Refusal::Idle | Refusal::Offence(Offence::Equivocation)) => {}
+                Ok(_) | Err(Refusal::Idle | Refusal::Offence(Offence::Equivocation)) => {}
                 Err(Refusal::Offence(_)) => return Err(forged),
             }
         }
@@ -318,15 +339,15 @@ impl Intake {
 
 impl Cast {
     /// Whether it goes on again: the engine may have lost it, but not so often.
-    fn repeated(&mut self, passes_ms: Option<u64>) -> Result<(), Refusal> {
-        let Some(now_ms) = passes_ms else { return Ok(()) };
+    fn repeated(&mut self, passes_ms: Option<u64>) -> Result<Taken, Refusal> {
+        let Some(now_ms) = passes_ms else { return Ok(Taken::Alone) };
         let is_too_soon =
             self.passed_ms.is_some_and(|passed| now_ms.saturating_sub(passed) < limits::VOTE_REPEAT_MS_MIN);
         if is_too_soon {
             return Err(Refusal::Idle);
         }
         self.passed_ms = Some(now_ms);
-        Ok(())
+        Ok(Taken::Alone)
     }
 }
 

@@ -47,7 +47,7 @@ fn intake() -> (Intake, Arc<Mutex<usize>>) {
         *count.lock().unwrap() += 1;
         verify(key, message, signature).is_ok()
     };
-    (Intake::new(CHAIN, window(8, 0), Box::new(is_signed)), verified)
+    (Intake::new(CHAIN, Some(key(3).public_key()), window(8, 0), Box::new(is_signed)), verified)
 }
 
 fn vote(voter: u8, height: u64, round: u32, value: NilOrVal<BlockId>) -> SignedVote<LedgerContext> {
@@ -78,7 +78,7 @@ fn proposal(proposer: u8, height: u64, round: u32) -> SignedProposal<LedgerConte
     SignedMessage::new(proposal, signature)
 }
 
-fn offence(offence: Offence) -> Result<(), Refusal> {
+fn offence<T>(offence: Offence) -> Result<T, Refusal> {
     Err(Refusal::Offence(offence))
 }
 
@@ -94,13 +94,21 @@ fn a_vote_passes_from_its_voters_own_nodes_alone() {
     );
     assert_eq!(intake.vote(&institution(9), &vote(9, 8, 0, for_block(1)), 0), offence(Offence::ForeignVote));
     assert_eq!(*verified.lock().unwrap(), 0, "none of them costs a verification");
-    assert_eq!(intake.vote(&institution(1), &good, 0), Ok(()));
+    assert_eq!(intake.vote(&institution(1), &good, 0), Ok(Taken::Alone));
     assert_eq!(
         intake.vote(&institution(1), &forged(vote(1, 8, 1, for_block(1))), 0),
         offence(Offence::ForgedVote)
     );
     let next = vote(9, 9, 0, for_block(1));
     assert_eq!(intake.vote(&institution(9), &next, 0), Err(Refusal::Idle), "it may vote from then on");
+}
+
+/// Two nodes with one validator's key can fork the ledger, and neither can tell from what it signs itself.
+#[test]
+fn a_vote_by_this_nodes_own_key_is_told_and_a_forged_one_is_a_forgery() {
+    let (mut intake, _) = intake();
+    assert_eq!(intake.vote(&institution(3), &vote(3, 8, 0, for_block(1)), 0), offence(Offence::OwnKey));
+    assert_eq!(intake.vote(&institution(3), &forged(vote(3, 8, 1, for_block(1))), 0), offence(Offence::ForgedVote));
 }
 
 #[test]
@@ -111,26 +119,26 @@ fn votes_of_other_heights_and_far_rounds_are_idle_and_cost_nothing() {
         assert_eq!(refused, Err(Refusal::Idle), "{height} {round}");
     }
     assert_eq!(*verified.lock().unwrap(), 0);
-    assert_eq!(intake.vote(&institution(1), &vote(1, 8, 10, for_block(1)), 0), Ok(()));
-    assert_eq!(intake.vote(&institution(1), &vote(1, 9, 2, for_block(1)), 0), Ok(()));
+    assert_eq!(intake.vote(&institution(1), &vote(1, 8, 10, for_block(1)), 0), Ok(Taken::Alone));
+    assert_eq!(intake.vote(&institution(1), &vote(1, 9, 2, for_block(1)), 0), Ok(Taken::Alone));
     intake.advance(window(8, 4));
-    assert_eq!(intake.vote(&institution(1), &vote(1, 8, 14, for_block(1)), 0), Ok(()));
+    assert_eq!(intake.vote(&institution(1), &vote(1, 8, 14, for_block(1)), 0), Ok(Taken::Alone));
 }
 
 #[test]
 fn a_validator_fills_only_two_places_a_round_and_a_repetition_costs_nothing() {
     let (mut intake, verified) = intake();
     let first = vote(1, 8, 0, for_block(1));
-    assert_eq!(intake.vote(&institution(1), &first, 1_000), Ok(()));
+    assert_eq!(intake.vote(&institution(1), &first, 1_000), Ok(Taken::Alone));
     assert_eq!(intake.vote(&institution(1), &first, 1_099), Err(Refusal::Idle));
-    assert_eq!(intake.vote(&institution(1), &first, 1_100), Ok(()), "the engine may have lost it");
-    assert_eq!(intake.vote(&institution(1), &vote(1, 8, 0, NilOrVal::Nil), 0), Ok(()), "evidence");
+    assert_eq!(intake.vote(&institution(1), &first, 1_100), Ok(Taken::Alone), "the engine may have lost it");
+    assert_eq!(intake.vote(&institution(1), &vote(1, 8, 0, NilOrVal::Nil), 0), Ok(Taken::Conflicting), "evidence");
     for number in 2..50 {
         let more = intake.vote(&institution(1), &vote(1, 8, 0, for_block(number)), 0);
         assert_eq!(more, offence(Offence::Equivocation));
     }
     assert_eq!(*verified.lock().unwrap(), 2);
-    assert_eq!(intake.vote(&institution(2), &vote(2, 8, 0, for_block(1)), 0), Ok(()), "the others have room");
+    assert_eq!(intake.vote(&institution(2), &vote(2, 8, 0, for_block(1)), 0), Ok(Taken::Alone), "the others have room");
     intake.advance(window(9, 0));
     assert_eq!(intake.votes.len(), 0, "what is decided is dropped");
 }
@@ -146,7 +154,7 @@ fn a_proposal_passes_from_the_proposer_whose_turn_it_is() {
     let mut forged = proposal(0, 8, 0);
     forged.signature.0[3] ^= 1;
     assert_eq!(intake.proposal(&institution(0), &forged), offence(Offence::ForgedProposal));
-    assert_eq!(intake.proposal(&institution(0), &proposal(0, 8, 0)), Ok(()));
+    assert_eq!(intake.proposal(&institution(0), &proposal(0, 8, 0)), Ok(Taken::Alone));
     assert_eq!(intake.proposal(&institution(0), &proposal(0, 8, 0)), Err(Refusal::Idle), "known");
     assert_eq!(
         intake.proposal(&institution(2), &proposal(2, 9, 0)),
@@ -194,9 +202,9 @@ fn a_vote_that_came_in_a_certificate_still_passes_by_itself() {
     let (mut intake, verified) = intake();
     let votes: Vec<_> = (1..4).map(|voter| vote(voter, 8, 0, NilOrVal::Val(BLOCK))).collect();
     assert_eq!(intake.polka(&institution(1), &polka(0, votes.clone()), 50), Ok(()));
-    assert_eq!(intake.vote(&institution(2), &votes[1], 51), Ok(()));
+    assert_eq!(intake.vote(&institution(2), &votes[1], 51), Ok(Taken::Alone));
     assert_eq!(intake.polka(&institution(1), &polka(0, votes.clone()), 150), Ok(()));
-    assert_eq!(intake.vote(&institution(2), &votes[1], 151), Ok(()), "also when the certificate is repeated");
+    assert_eq!(intake.vote(&institution(2), &votes[1], 151), Ok(Taken::Alone), "also when the certificate is repeated");
     assert_eq!(intake.vote(&institution(2), &votes[1], 152), Err(Refusal::Idle));
     assert_eq!(*verified.lock().unwrap(), 3);
 }
@@ -238,7 +246,7 @@ fn a_block_proposed_again_is_attested_by_the_votes_of_more_than_a_third() {
     intake.vote(&institution(1), &vote(1, 8, 1, NilOrVal::Val(BLOCK)), 0).unwrap();
     intake.vote(&institution(2), &vote(2, 8, 0, for_block(1)), 0).unwrap();
     assert_eq!(intake.newly_attested(), [], "one voter, however often, is not more than a third of four");
-    intake.vote(&institution(3), &vote(3, 8, 1, NilOrVal::Val(BLOCK)), 0).unwrap();
+    intake.vote(&institution(0), &vote(0, 8, 1, NilOrVal::Val(BLOCK)), 0).unwrap();
     let attested = CompleteProposal { is_attested: true, ..again(Some(0)) };
     assert_eq!(intake.newly_attested(), [attested], "in whatever round");
     assert_eq!(intake.newly_attested(), [], "once");
