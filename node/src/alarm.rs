@@ -14,11 +14,24 @@ pub enum AlarmKind {
     KeyExpiry,
     /// No node of a validator is connected.
     Missing,
+    /// The API's certificate has expired or soon will.
+    Certificate,
+    /// A clock differs from the others.
+    Clock,
 }
 
 impl AlarmKind {
     /// All, for metrics.
-    pub const ALL: [Self; 3] = [Self::Conduct, Self::KeyExpiry, Self::Missing];
+    pub const ALL: [Self; 5] =
+        [Self::Conduct, Self::KeyExpiry, Self::Missing, Self::Certificate, Self::Clock];
+
+    /// Whether the log says it already where it arises, in more words; the others are told when they come and go.
+    pub const fn is_logged_where_it_arises(self) -> bool {
+        match self {
+            Self::Conduct | Self::KeyExpiry | Self::Missing => true,
+            Self::Certificate | Self::Clock => false,
+        }
+    }
 
     /// The name in JSON and metrics.
     pub const fn name(self) -> &'static str {
@@ -26,6 +39,8 @@ impl AlarmKind {
             Self::Conduct => "conduct",
             Self::KeyExpiry => "key_expiry",
             Self::Missing => "missing",
+            Self::Certificate => "certificate",
+            Self::Clock => "clock",
         }
     }
 }

@@ -228,7 +228,12 @@ pub struct HealthMonitor {
     is_stopping: AtomicBool,
     damage: OnceLock<String>,
     abstains: Mutex<Option<String>>,
+    /// Further alarms, asked for at this moment.
+    alarms: Vec<AlarmSource>,
 }
+
+/// Gives the alarms of a moment, in milliseconds since 1970-01-01 UTC.
+type AlarmSource = Box<dyn Fn(u64) -> Vec<Alarm> + Send + Sync>;
 
 /// What the ledger, the network and consensus say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -272,7 +277,15 @@ impl HealthMonitor {
             is_stopping: AtomicBool::new(false),
             damage: OnceLock::new(),
             abstains: Mutex::new(None),
+            alarms: Vec::new(),
         }
+    }
+
+    /// The same, with the alarms of one more source.
+    #[must_use]
+    pub fn with_alarms(mut self, source: impl Fn(u64) -> Vec<Alarm> + Send + Sync + 'static) -> Self {
+        self.alarms.push(Box::new(source));
+        self
     }
 
     /// Notes that a file of the ledger is damaged; the first note stays.
@@ -354,7 +367,10 @@ impl HealthMonitor {
             last_block_age_ms_max: self.last_block_age_ms_max,
             running_for_ms: now_ms.saturating_sub(self.started_ms),
             missing: gathered.missing,
-            alarms: gathered.alarms,
+            alarms: self.alarms.iter().fold(gathered.alarms, |mut all, source| {
+                all.extend(source(now_ms));
+                all
+            }),
         }
         .judge()
     }

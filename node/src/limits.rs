@@ -11,6 +11,8 @@ pub const WRITE_BUFFERS_BYTES: usize = 64 << 20;
 pub const DATABASE_LOG_BYTES_MAX: u64 = 128 << 20;
 /// Database files that are open at a time.
 pub const DATABASE_FILES_MAX: i32 = 512;
+/// Files that must be allowed to be open for a node to start: it opens a hundred before anybody calls.
+pub const DESCRIPTORS_MIN: u64 = 256;
 /// Longest row of the database that is decoded: an undecided block with what is kept beside it.
 pub const ROW_BYTES_MAX: usize = BLOCK_DECODE_BYTES_MAX + 1_024;
 

@@ -39,7 +39,8 @@ use tokio::task::JoinSet;
 use yilian_spec::signature::PublicKey;
 
 use crate::abstaining::Abstaining;
-use crate::api::server::{ApiServer, ListenOptions};
+use crate::api::server::{ApiListener, ApiServer, ListenOptions};
+use crate::api::tls::Certificate;
 use crate::api::{self, Api, ApiOptions, ApiParts};
 use crate::application::ledger::{Ledger, LedgerOptions};
 use crate::application::reader::LedgerReader;
@@ -48,6 +49,7 @@ use crate::conduct::{Conduct, disconnected};
 use crate::config::Config;
 use crate::consensus::{self, Consensus, ConsensusSetup, ConsensusStatus, Phase};
 use crate::control::{self, Controlled};
+use crate::descriptors;
 use crate::health::{self, Gathered, HealthMonitor};
 use crate::home::{Home, HomeLock, private};
 use crate::limits;
@@ -74,6 +76,7 @@ pub struct Node {
     pub peer_id: PeerId,
     consensus: Consensus,
     server: ApiServer,
+    certificate: Option<Arc<Certificate>>,
     mempool: Mempool,
     health: Arc<HealthMonitor>,
     /// Ends when a validator that abstains may vote.
@@ -121,6 +124,9 @@ impl Node {
         let lock = home.lock()?;
         home.close_to_others()?;
         let config = &home.config;
+        // Whatever the operator must mend shows before the ledger is opened and votes are cast.
+        descriptors::require(config)?;
+        let listener = ApiListener::bind(&listen_options(home)).await?;
         let validator_key = home.validator_key()?;
         let holder = validator_key.as_ref().map(|key| key.public_key());
         let network_key = home.network_key()?.secret;
@@ -167,8 +173,11 @@ impl Node {
         })
         .await?;
 
-        let health =
-            Arc::new(monitor(config, &stage.clock, &stage.reader, &consensus, &members, &conduct, own));
+        let certificate = listener.certificate();
+        let alarming = certificate.clone();
+        let health = monitor(config, &stage.clock, &stage.reader, &consensus, &members, &conduct, own)
+            .with_alarms(move |now_ms| alarming.iter().filter_map(|one| one.alarm(now_ms)).collect());
+        let health = Arc::new(health);
         let sources = measures::Sources {
             reader: stage.reader.clone(),
             mempool: stage.mempool.clone(),
@@ -189,7 +198,7 @@ impl Node {
             options: api_options(config),
             stopping: stops,
         };
-        let server = ApiServer::start(api::router(Api::new(parts)), &listen_options(home)).await?;
+        let server = listener.serve(api::router(Api::new(parts)));
 
         let mut tasks = JoinSet::new();
         let incoming = std::mem::replace(&mut consensus.transactions, mpsc::channel(1).1);
@@ -239,6 +248,7 @@ impl Node {
             peer_id: identity.peer_id(),
             consensus,
             server,
+            certificate,
             mempool: stage.mempool,
             health,
             votes_again,
@@ -263,6 +273,11 @@ impl Node {
             () = start_again.notified() => Ok(Ended::HasNewKey),
             damage = damage(health), if until_damaged => Ok(Ended::Damaged { damage }),
         }
+    }
+
+    /// What its API speaks TLS with, if it does.
+    pub fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.certificate.clone()
     }
 
     /// Stops the node in order; what was acknowledged is on the disk.

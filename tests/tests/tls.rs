@@ -1,7 +1,8 @@
 //! The API over TLS, from the node's configuration to the `yilian` command's.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use yilian_client::config::Config as ClientConfig;
@@ -12,11 +13,19 @@ use yilian_tests::command_line::{Shell, exit};
 const CERTIFICATE: &str = "api.pem";
 const KEY: &str = "api.key";
 
-/// Gives a node a certificate of its own for 127.0.0.1.
+/// Gives a node a certificate of its own for 127.0.0.1 that expires in so many days.
+fn certify(home: &Path, days: u64) -> Result<()> {
+    let mut parameters = rcgen::CertificateParams::new(["127.0.0.1".to_owned()])?;
+    // A little more, so that it is still so many days when it is looked at.
+    parameters.not_after = (SystemTime::now() + Duration::from_secs(days * 86_400 + 3_600)).into();
+    let key = rcgen::KeyPair::generate()?;
+    std::fs::write(home.join(CERTIFICATE), parameters.self_signed(&key)?.pem())?;
+    std::fs::write(home.join(KEY), key.serialize_pem())?;
+    Ok(())
+}
+
 fn speak_tls(home: &Path) -> Result<()> {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
-    std::fs::write(home.join(CERTIFICATE), made.cert.pem())?;
-    std::fs::write(home.join(KEY), made.key_pair.serialize_pem())?;
+    certify(home, 100)?;
     let mut config = Config::load(home)?;
     config.api.tls_certificate = CERTIFICATE.into();
     config.api.tls_key = KEY.into();
@@ -55,8 +64,50 @@ async fn a_node_with_a_certificate_answers_those_who_trust_it_and_nobody_else() 
     let published = shell.json("capacity publish --service cardiology --slots 3")?;
     ensure!(published["status"] == "applied" && published["verified"] == true, "{published}");
 
+    renew(&cluster, &home)?;
+    let mut renewed = shell.run("node health")?;
+    ensure!(renewed.code == Some(exit::OK), "the renewed certificate is not in use: {renewed:?}");
+    // One that does not fit its key changes nothing but the log.
+    let key = std::fs::read(home.join(KEY))?;
+    certify(&home, 100)?;
+    std::fs::write(home.join(KEY), key)?;
+    hang_up(&cluster, "cannot be used")?;
+    std::fs::copy(home.join("in-use.pem"), home.join(CERTIFICATE))?;
+    renewed = shell.run("node health")?;
+    ensure!(renewed.code == Some(exit::OK), "the certificate in use has gone: {renewed:?}");
+
     let said = shell.with_config(&stranger).ends_with(exit::UNREACHABLE, "node health")?;
     ensure!(said.contains("certificate"), "the refusal says why: {said}");
     ensure!(reqwest::get(format!("{plain}/health")).await.is_err(), "plain HTTP is not answered");
+    Ok(())
+}
+
+/// Renews the certificate of a running node, for too short a time, and has it read.
+fn renew(cluster: &Cluster, home: &Path) -> Result<()> {
+    certify(home, 3)?;
+    std::fs::copy(home.join(CERTIFICATE), home.join("in-use.pem"))?;
+    hang_up(cluster, "the API uses the certificate")?;
+    let status = Command::new(cluster.program()).arg("status").arg("--home").arg(home).output()?;
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    ensure!(status.contains("in 3 days") && status.contains("SIGHUP"), "the expiry is told: {status}");
+    let began = Instant::now();
+    while !cluster.log(TEACHING).contains("in 3 days") {
+        ensure!(began.elapsed() < PATIENCE, "the log does not tell: {}", cluster.log_tail(TEACHING));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Sends SIGHUP and waits until the log says what came of it.
+fn hang_up(cluster: &Cluster, outcome: &str) -> Result<()> {
+    let process = cluster.process_id(TEACHING).context("it runs")?;
+    let sent = Command::new("kill").arg("-HUP").arg(process.to_string()).status()?;
+    ensure!(sent.success());
+    let began = Instant::now();
+    let told = |line: &str| line.contains("SIGHUP") && line.contains(outcome);
+    while !cluster.log(TEACHING).lines().any(told) {
+        ensure!(began.elapsed() < PATIENCE, "SIGHUP: {}", cluster.log_tail(TEACHING));
+        std::thread::sleep(Duration::from_millis(50));
+    }
     Ok(())
 }

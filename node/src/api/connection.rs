@@ -11,15 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::limits::{API_REFUSAL_LOG_INTERVAL_MS, API_WRITE_STALL_MS_MAX};
 
-/// The places for connections: some in all, fewer for one address, so that no caller takes them from the others.
-struct Places {
+/// The places for requests under way: some in all, fewer for one address, so that no caller takes them from the others. A
+/// connection holds one, since it may have one request under way; each further stream of HTTP/2 takes one of its own.
+pub(super) struct Places {
     connections_max: usize,
     per_address_max: usize,
     taken: Mutex<Taken>,
@@ -34,8 +34,8 @@ struct Taken {
     logged_at: Option<Instant>,
 }
 
-/// One connection's place, until it is dropped.
-struct Place {
+/// A place that is taken, until it is dropped.
+pub(super) struct Place {
     places: Arc<Places>,
     address: IpAddr,
 }
@@ -49,13 +49,18 @@ fn caller(address: IpAddr) -> IpAddr {
 }
 
 impl Places {
+    /// Places for `connections_max` at a time, `per_address_max` of them from one address.
+    pub(super) fn new(connections_max: usize, per_address_max: usize) -> Self {
+        Self { connections_max, per_address_max, taken: Mutex::default() }
+    }
+
     /// Counts are changed as a whole under this lock, so a panic elsewhere cannot leave them half-changed.
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for a caller, unless all are taken, or all that this caller may have.
-    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let address = caller(address);
         let mut taken = self.taken();
         let own = taken.by_address.get(&address).copied().unwrap_or(0);
@@ -80,7 +85,7 @@ impl Taken {
         let pause = Duration::from_millis(API_REFUSAL_LOG_INTERVAL_MS);
         if self.logged_at.is_none_or(|at| at.elapsed() >= pause) {
             let connections = std::mem::take(&mut self.refused_since);
-            tracing::warn!(connections, last_from = %address, "connections were closed: {bound}");
+            tracing::warn!(connections, last_from = %address, "connections or requests were refused: {bound}");
             self.logged_at = Some(Instant::now());
         }
     }
@@ -99,37 +104,8 @@ impl Drop for Place {
     }
 }
 
-/// Accepts connections as long as there are places; beyond that it closes them at once.
-#[derive(Clone)]
-pub struct BoundedAcceptor {
-    places: Arc<Places>,
-}
-
-impl BoundedAcceptor {
-    /// An acceptor for `connections_max` connections at a time, `per_address_max` of them from one address.
-    pub fn new(connections_max: usize, per_address_max: usize) -> Self {
-        Self { places: Arc::new(Places { connections_max, per_address_max, taken: Mutex::default() }) }
-    }
-}
-
-impl<S> Accept<TcpStream, S> for BoundedAcceptor {
-    type Stream = BoundedStream;
-    type Service = S;
-    type Future = std::future::Ready<io::Result<(BoundedStream, S)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let accept = || {
-            let place = self.places.take(stream.peer_addr()?.ip());
-            let place = place.ok_or_else(|| io::Error::other("all places are taken"))?;
-            stream.set_nodelay(true)?;
-            Ok(place)
-        };
-        std::future::ready(accept().map(|place| (BoundedStream::new(stream, place), service)))
-    }
-}
-
 /// A connection that holds its place, and whose writes may stall for a bounded time.
-pub struct BoundedStream {
+pub(super) struct BoundedStream {
     stream: TcpStream,
     stall: Pin<Box<Sleep>>,
     is_stalled: bool,
@@ -139,7 +115,7 @@ pub struct BoundedStream {
 impl BoundedStream {
     const STALL_MAX: Duration = Duration::from_millis(API_WRITE_STALL_MS_MAX);
 
-    fn new(stream: TcpStream, place: Place) -> Self {
+    pub(super) fn new(stream: TcpStream, place: Place) -> Self {
         Self { stream, stall: Box::pin(sleep(Self::STALL_MAX)), is_stalled: false, _place: place }
     }
 
@@ -206,7 +182,7 @@ mod tests {
 
     #[test]
     fn places_are_bounded_for_one_address_and_for_all_and_come_back() {
-        let places = Arc::new(Places { connections_max: 3, per_address_max: 2, taken: Mutex::default() });
+        let places = Arc::new(Places::new(3, 2));
         let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse::<IpAddr>().unwrap());
         let (first, _second) = (places.take(one).unwrap(), places.take(one).unwrap());
         assert!(places.take(one).is_none(), "one address has its two places");

@@ -35,15 +35,44 @@ pub const API_WAIT_UNKNOWN_MS_MAX: u64 = 2_000;
 pub const API_HEADER_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a body that is too long which are read and dropped before the refusal.
 pub const API_DRAINED_BYTES_MAX: usize = 32 << 20;
+/// Requests of one HTTP/2 connection under way at a time: a browser's page has fewer.
+pub const API_HTTP2_STREAMS_MAX: u32 = 32;
+/// Requests that an HTTP/2 connection may give up before they are answered, over its whole life; then it is closed.
+pub const API_HTTP2_ABANDONED_MAX: u32 = 256;
+/// Streams that are reset before they were looked at, or reset by this node for being malformed; then the connection is
+/// closed.
+pub const API_HTTP2_RESETS_MAX: usize = 32;
+/// Bytes of a body that an HTTP/2 caller may send ahead: for one request, and for all of a connection.
+pub const API_HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// See above.
+pub const API_HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// Bytes of an answer that lie ready to be sent for one HTTP/2 stream; the rest waits where it is seen to stall.
+pub const API_HTTP2_SEND_BYTES_MAX: usize = 64 << 10;
+/// Bytes of an answer that HTTP/2 takes at once.
+pub const API_HTTP2_PORTION_BYTES: usize = 16 << 10;
+/// How often an HTTP/2 caller is asked whether it still lives, and how long it may take to say so.
+pub const API_HTTP2_PING_INTERVAL_MS: u64 = 20_000;
+/// See above.
+pub const API_HTTP2_PING_TIMEOUT_MS: u64 = 20_000;
+/// How often an HTTP/2 connection is looked at for being idle or stalled.
+pub const API_HTTP2_LOOK_INTERVAL_MS: u64 = 500;
+/// How often the files of the certificate are looked at for a renewed one.
+pub const API_CERTIFICATE_LOOK_INTERVAL_MS: u64 = 60_000;
+/// So many days before it expires the operator is told.
+pub const API_CERTIFICATE_ALARM_DAYS: u64 = 30;
 /// How long a TLS handshake may take.
 pub const API_HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// How long a write to a caller that does not read may stall before its connection is closed.
 pub const API_WRITE_STALL_MS_MAX: u64 = 30_000;
 /// How often an idle event stream says that it lives.
 pub const API_EVENT_KEEP_ALIVE_MS: u64 = 15_000;
+/// The pause after a connection could not be accepted.
+pub const API_ACCEPT_PAUSE_MS: u64 = 50;
 /// How long requests in flight may take to finish when the node stops.
 pub const API_SHUTDOWN_GRACE_MS: u64 = 3_000;
 
+const _: () = assert!(API_HTTP2_STREAM_WINDOW_BYTES <= API_HTTP2_CONNECTION_WINDOW_BYTES);
+const _: () = assert!(API_HTTP2_PORTION_BYTES <= API_HTTP2_SEND_BYTES_MAX);
 const _: () = assert!(API_WAIT_UNKNOWN_MS_MAX <= API_WAIT_MS_MAX);
 const _: () = assert!(API_PAGE_ITEMS_DEFAULT <= API_PAGE_ITEMS_MAX);
 const _: () = assert!(API_PAGE_ITEMS_MAX <= API_ROWS_PER_REQUEST_MAX);

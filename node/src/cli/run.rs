@@ -1,10 +1,11 @@
-//! `yilian-node run`: runs the node, and stops it in order on SIGTERM or SIGINT.
+//! `yilian-node run`: runs the node, and stops it in order on SIGTERM or SIGINT. SIGHUP reads the certificate again.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::HomeArgument;
 use crate::home::Home;
@@ -24,6 +25,38 @@ pub(super) struct Arguments {
     /// When a file of the ledger or the log of votes is damaged, do what `yilian-node repair` does and go on.
     #[arg(long)]
     repair: bool,
+    /// Stop when standard input ends: for a program that starts nodes and must not leave them behind when it is killed.
+    #[arg(long)]
+    until_stdin_ends: bool,
+}
+
+/// What the node listens to beside its callers.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind, name| signal(kind).with_context(|| format!("listening for {name}"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate(), "SIGTERM")?,
+            interrupt: listen(SignalKind::interrupt(), "SIGINT")?,
+            hang_up: listen(SignalKind::hangup(), "SIGHUP")?,
+        })
+    }
+
+    /// Waits until the node shall stop; says why.
+    async fn stop(&mut self, mut hang_up: impl FnMut()) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hang_up.recv() => hang_up(),
+            }
+        }
+    }
 }
 
 /// Why a node that ran was stopped.
@@ -37,10 +70,12 @@ enum Stop {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let home = Home::open(&arguments.home.home)?;
     logging::start(&home.config.log);
+    let mut stdin =
+        arguments.until_stdin_ends.then(stdin_end).transpose().context("watching standard input")?;
     loop {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
-        let ended = runtime.block_on(until_stopped(&home, arguments.repair));
+        let ended = runtime.block_on(until_stopped(&home, arguments.repair, &mut stdin));
         runtime.shutdown_timeout(RUNTIME_GRACE);
         // The log is where an operator looks; it goes to standard error as well.
         match ended {
@@ -54,6 +89,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             }
         }
     }
+}
+
+/// Becomes ready when standard input ends. The thread that waits for it goes with the process.
+fn stdin_end() -> std::io::Result<oneshot::Receiver<()>> {
+    let (ended, ends) = oneshot::channel();
+    let wait = move || {
+        // However it ends, whoever held it is gone; what was written into it means nothing.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = ended.send(());
+    };
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(wait)?;
+    Ok(ends)
 }
 
 /// Sets aside what is damaged; whether that gives a reason to start again.
@@ -78,12 +125,14 @@ fn repaired(home: &Home) -> bool {
     }
 }
 
-async fn until_stopped(home: &Home, repairs: bool) -> Result<Stop> {
-    let listen = |kind, name| signal(kind).with_context(|| format!("listening for {name}"));
-    let mut signals =
-        (listen(SignalKind::terminate(), "SIGTERM")?, listen(SignalKind::interrupt(), "SIGINT")?);
+async fn until_stopped(
+    home: &Home,
+    repairs: bool,
+    stdin: &mut Option<oneshot::Receiver<()>>,
+) -> Result<Stop> {
+    let mut signals = Signals::listen()?;
     let mut node = Node::start(home).await?;
-    let ended = until_it_ends(&mut node, &mut signals, repairs).await;
+    let ended = until_it_ends(&mut node, &mut signals, stdin, repairs).await;
     let stopped = node.shutdown().await;
     match ended {
         Ok(stop) => stopped.map(|()| stop),
@@ -97,8 +146,17 @@ async fn until_stopped(home: &Home, repairs: bool) -> Result<Stop> {
     }
 }
 
-async fn until_it_ends(node: &mut Node, signals: &mut (Signal, Signal), repairs: bool) -> Result<Stop> {
-    let (terminate, interrupt) = signals;
+async fn until_it_ends(
+    node: &mut Node,
+    signals: &mut Signals,
+    stdin: &mut Option<oneshot::Receiver<()>>,
+    repairs: bool,
+) -> Result<Stop> {
+    let certificate = node.certificate();
+    let hang_up = || match &certificate {
+        Some(certificate) => certificate.reload("SIGHUP"),
+        None => tracing::info!("SIGHUP: there is no certificate to read again"),
+    };
     // A damaged row is served to nobody; without leave to repair, the node goes on with the others.
     tokio::select! {
         ended = node.ended(repairs) => match ended? {
@@ -106,7 +164,16 @@ async fn until_it_ends(node: &mut Node, signals: &mut (Signal, Signal), repairs:
             Ended::MayVote | Ended::HasNewKey => Ok(Stop::StartAgain),
             Ended::Damaged { damage } => Err(anyhow!("{damage}")),
         },
-        _ = terminate.recv() => { tracing::info!("SIGTERM: the node stops"); Ok(Stop::Asked) }
-        _ = interrupt.recv() => { tracing::info!("SIGINT: the node stops"); Ok(Stop::Asked) }
+        why = signals.stop(hang_up) => { tracing::info!("{why}: the node stops"); Ok(Stop::Asked) }
+        () = ended(stdin) => { tracing::info!("standard input has ended: the node stops"); Ok(Stop::Asked) }
+    }
+}
+
+/// Waits until standard input ends, if that means anything.
+async fn ended(stdin: &mut Option<oneshot::Receiver<()>>) {
+    match stdin {
+        // An error says that the thread is gone, and with it standard input.
+        Some(ends) => drop(ends.await),
+        None => std::future::pending().await,
     }
 }

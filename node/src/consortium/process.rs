@@ -47,7 +47,8 @@ pub struct NodeProcess {
 }
 
 impl NodeProcess {
-    /// Starts `yilian-node run` in a home. Its log goes to `node.log` there, after what stands in it already.
+    /// Starts `yilian-node run` in a home. Its log goes to `node.log` there, after what stands in it already. It stops when
+    /// this process ends, however that comes about: then nobody holds its standard input open any more.
     ///
     /// # Errors
     /// When the program cannot be started.
@@ -64,10 +65,11 @@ impl NodeProcess {
         let output = File::options().create(true).append(true).open(&log)?;
         let child = Command::new(program)
             .arg("run")
+            .arg("--until-stdin-ends")
             .arg("--home")
             .arg(home)
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()

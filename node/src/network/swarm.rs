@@ -33,7 +33,7 @@ pub enum NetworkError {
         reason: String,
     },
     /// The listen address could not be used.
-    #[error("cannot listen on {address}: {reason}; choose a free port or stop what holds it")]
+    #[error("cannot listen on {address}{}: {reason}; choose a free port or stop what holds it", crate::holder::of(*address))]
     Listen {
         /// The configured address.
         address: SocketAddr,

@@ -3,6 +3,7 @@
 mod bodies;
 mod callers;
 mod events;
+mod http2;
 mod listening;
 mod reading;
 mod world;
