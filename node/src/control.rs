@@ -1,7 +1,7 @@
 //! The control socket in the node's home: what an operator asks of the running node without a key of the ledger.
 //!
 //! A Unix socket that only its owner can open. One JSON object a line in, one out: `{"command":"status"}`,
-//! `{"command":"backup","directory":"…","keep":3}`.
+//! `{"command":"backup","directory":"…","keep":3}`, `{"command":"checkpoint","directory":"…"}`.
 
 use std::fs::{File, Permissions};
 use std::os::fd::AsRawFd;
@@ -29,8 +29,7 @@ use crate::conduct::{Conduct, InstitutionConduct, disconnected};
 use crate::health::HealthMonitor;
 use crate::home::Home;
 use crate::mempool::{Mempool, WaitOutcome};
-use crate::storage::backup;
-use crate::storage::{StorageError, Store};
+use crate::storage::{StorageError, Store, backup};
 
 /// The socket's name in the home.
 const SOCKET: &str = "control.sock";
@@ -81,6 +80,11 @@ pub enum Command {
         /// Copies to keep there.
         keep: usize,
     },
+    /// The ledger of this moment, for reading; whoever asks removes it.
+    Checkpoint {
+        /// Where to; absolute, and not there yet.
+        directory: PathBuf,
+    },
 }
 
 /// What is answered.
@@ -123,6 +127,8 @@ pub enum Answer {
         /// What was made, in one sentence.
         done: String,
     },
+    /// To [`Command::Checkpoint`]: it is there.
+    Checkpoint,
     /// It did not work.
     Failed {
         /// Why.
@@ -273,20 +279,17 @@ async fn run(command: Command, controlled: &Arc<Controlled>) -> Answer {
             use_next_network_key(controlled).unwrap_or_else(|reason| Answer::Failed { reason })
         }
         Command::Backup { directory, keep } => {
-            let controlled = Arc::clone(controlled);
-            let made =
-                tokio::task::spawn_blocking(move || backup::backup(&controlled.store, &directory, keep))
-                    .await;
-            match made {
-                Ok(Ok(info)) => Answer::Backup {
-                    done: format!(
-                        "backup {} in {} files, {} bytes, verified",
-                        info.number, info.files, info.bytes
-                    ),
-                },
-                Ok(Err(error)) => Answer::Failed { reason: error.to_string() },
-                Err(_) => Answer::Failed { reason: "the backup broke; the node's log says more".to_owned() },
-            }
+            let made = blocking(controlled, move |store| backup::backup(store, &directory, keep)).await;
+            made.map_or_else(Answer::failed, |info| Answer::Backup {
+                done: format!(
+                    "backup {} in {} files, {} bytes, verified",
+                    info.number, info.files, info.bytes
+                ),
+            })
+        }
+        Command::Checkpoint { directory } => {
+            let made = blocking(controlled, move |store| backup::checkpoint(store, &directory)).await;
+            made.map_or_else(Answer::failed, |()| Answer::Checkpoint)
         }
     }
 }
@@ -370,6 +373,22 @@ fn disconnect(
         (false, false) => format!("{institution} was not disconnected"),
     };
     Ok(Answer::Done { done })
+}
+
+impl Answer {
+    fn failed(reason: String) -> Self {
+        Self::Failed { reason }
+    }
+}
+
+/// Does something with the store on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    controlled: &Arc<Controlled>,
+    work: impl FnOnce(&Store) -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, String> {
+    let controlled = Arc::clone(controlled);
+    let done = tokio::task::spawn_blocking(move || work(&controlled.store)).await;
+    done.map_err(|_| "it broke; the node's log says more".to_owned())?.map_err(|error| error.to_string())
 }
 
 /// Asks the node that runs in a home.

@@ -1,4 +1,4 @@
-//! Everything that a stopped node's home holds, read in full: what `yilian-node check` says and `repair` acts on.
+//! Everything that a node's home holds, read in full: what `yilian-node check` says and `repair` acts on.
 //!
 //! | file | read how |
 //! |---|---|
@@ -12,6 +12,8 @@
 //! The validator's key is sealed with authentication: an altered file does not open, so the node does not start. What
 //! carries no truth is not looked at: RocksDB's `LOG` and `LOG.old` (text for people), `LOCK` (empty), `IDENTITY` (a name
 //! that nothing reads), `OPTIONS-*` (written, never read by this program); the node's own `lock` and log.
+
+use std::path::PathBuf;
 
 use yilian_spec::height::Height;
 use yilian_spec::membership::{KeyRecord, Role};
@@ -62,13 +64,34 @@ impl Inspection {
 /// # Errors
 /// When the system refuses to read something.
 pub fn inspect(home: &Home, progress: impl FnMut(Height, Height)) -> Result<Inspection, HomeError> {
+    inspect_at(home, || Ok(home.ledger_directory()), progress)
+}
+
+/// [`inspect`] with the ledger in another directory than the home's: a copy of a moment that `ledger` makes while the node
+/// goes on. It is asked for after the log of votes has been read, which runs ahead of the ledger.
+///
+/// # Errors
+/// As [`inspect`], or that of `ledger`.
+pub fn inspect_at(
+    home: &Home,
+    ledger: impl FnOnce() -> Result<PathBuf, HomeError>,
+    progress: impl FnMut(Height, Height),
+) -> Result<Inspection, HomeError> {
     let mut files = Vec::new();
     let mut notes = Vec::new();
-    let directory = home.ledger_directory();
+    let path = home.vote_log();
+    let votes = match vote_log::read(&path).map_err(HomeError::File)? {
+        VoteLog::Damaged { reason } => {
+            Err(format!("the log of votes {} is damaged: {reason}", path.display()))
+        }
+        whole => Ok(whole),
+    };
+    let directory = ledger()?;
     let (ledger, findings) = match audit::check(&directory, progress) {
         Ok(report) if report.is_clean() => (Ok(Some(report)), Vec::new()),
         Ok(report) => {
-            let reason = format!("the ledger in {} is damaged: {}", directory.display(), report.findings[0]);
+            let own = home.ledger_directory();
+            let reason = format!("the ledger in {} is damaged: {}", own.display(), report.findings[0]);
             (Err(reason), report.findings)
         }
         Err(StorageError::NoLedger { .. }) => (Ok(None), Vec::new()),
@@ -88,16 +111,10 @@ pub fn inspect(home: &Home, progress: impl FnMut(Height, Height)) -> Result<Insp
             }
         }
     }
-    if let Err(reason) = network_key(home, ledger.as_ref().is_ok_and(Option::is_some)) {
+    let has_ledger = ledger.as_ref().is_ok_and(Option::is_some);
+    if let Err(reason) = network_key(home, has_ledger.then_some(&directory)) {
         files.push(reason);
     }
-    let path = home.vote_log();
-    let votes = match vote_log::read(&path).map_err(HomeError::File)? {
-        VoteLog::Damaged { reason } => {
-            Err(format!("the log of votes {} is damaged: {reason}", path.display()))
-        }
-        whole => Ok(whole),
-    };
     if let (Ok(Some(report)), Ok(VoteLog::Intact { height, .. })) = (&ledger, &votes)
         && *height > report.height.next()
     {
@@ -114,12 +131,10 @@ pub fn inspect(home: &Home, progress: impl FnMut(Height, Height)) -> Result<Insp
 }
 
 /// Whether the network key can be read, and is one of those that the ledger names.
-fn network_key(home: &Home, has_ledger: bool) -> Result<(), String> {
+fn network_key(home: &Home, ledger: Option<&PathBuf>) -> Result<(), String> {
     let key = home.network_key().map_err(|error| error.to_string())?.secret.public_key();
-    if !has_ledger {
-        return Ok(());
-    }
-    let named = Store::open_read_only(&home.ledger_directory(), StorageOptions::default())
+    let Some(directory) = ledger else { return Ok(()) };
+    let named = Store::open_read_only(directory, StorageOptions::default())
         .and_then(|store| store.state_record::<KeyRecord>(&StateKey::Key(key)));
     let path = home.path.join(&home.config.node.network_key);
     let unknown = || {

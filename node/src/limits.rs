@@ -16,6 +16,15 @@ pub const DESCRIPTORS_MIN: u64 = 256;
 /// Longest row of the database that is decoded: an undecided block with what is kept beside it.
 pub const ROW_BYTES_MAX: usize = BLOCK_DECODE_BYTES_MAX + 1_024;
 
+/// An audit checks the signatures of several blocks in one batch: until it has so many transactions,
+pub const AUDIT_BATCH_TRANSACTIONS: usize = 1_024;
+/// or so many blocks,
+pub const AUDIT_BATCH_BLOCKS_MAX: usize = 128;
+/// or so many bytes of them and their receipts.
+pub const AUDIT_BATCH_BYTES: usize = 8 << 20;
+/// Batches that may wait between two stages of an audit.
+pub const AUDIT_BATCHES_AHEAD: usize = 2;
+
 /// Longest log of votes that is read: votes of hundreds of validators over thousands of rounds.
 pub const VOTE_LOG_BYTES_MAX: u64 = 1 << 30;
 /// No timer of a round of consensus runs longer, whatever was configured and however many rounds have passed.

@@ -55,7 +55,7 @@ enum Command {
     Backup(backup::Arguments),
     /// Restore the newest backup of a directory into a stopped node's home.
     Restore(backup::RestoreArguments),
-    /// Read the files of a stopped node in full: recompute ids, roots, certificates and state.
+    /// Read the files of a node in full, also while it runs: recompute ids, roots, certificates and state.
     Check(check::Arguments),
     /// Set what is damaged of a stopped node aside, so that the next start rebuilds it from the peers.
     Repair(repair::Arguments),

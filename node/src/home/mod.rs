@@ -81,6 +81,14 @@ pub enum HomeError {
     /// The ledger or what belongs to it cannot be read.
     #[error("{0}")]
     Ledger(String),
+    /// The node that runs there did not hand out its ledger.
+    #[error("the node that runs in {} does not hand out its ledger: {reason}", home.display())]
+    Running {
+        /// The home.
+        home: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The genesis breaks a rule.
     #[error("the genesis {}: {source}", path.display())]
     Genesis {

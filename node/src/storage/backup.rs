@@ -8,10 +8,11 @@ use std::path::Path;
 
 use rocksdb::Env;
 use rocksdb::backup::{BackupEngine, BackupEngineOptions, RestoreOptions};
+use rocksdb::checkpoint::Checkpoint;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId};
 
-use super::database::StorageOptions;
+use super::database::{Database, StorageOptions};
 use super::error::StorageError;
 use super::store::Store;
 
@@ -44,10 +45,7 @@ pub struct RestoredLedger {
 /// When the directory cannot be written, or the copy does not verify.
 pub fn backup(store: &Store, dir: &Path, keep: usize) -> Result<BackupInfo, StorageError> {
     let failed = |action| move |source| StorageError::Backup { dir: dir.to_owned(), action, source };
-    let database = store.disk().database().ok_or_else(|| StorageError::Disk {
-        action: "copying the ledger's files",
-        source: std::io::ErrorKind::Unsupported.into(),
-    })?;
+    let database = database(store)?;
     let mut engine = open(dir)?;
     engine.create_new_backup_flush(database.rocksdb(), true).map_err(failed("copying the ledger's files"))?;
     drop(engine);
@@ -55,6 +53,25 @@ pub fn backup(store: &Store, dir: &Path, keep: usize) -> Result<BackupInfo, Stor
     // Old ones go only after the new one is known to be good.
     open(dir)?.purge_old_backups(keep.max(1)).map_err(failed("removing old backups"))?;
     Ok(info)
+}
+
+fn database(store: &Store) -> Result<&Database, StorageError> {
+    store.disk().database().ok_or_else(|| StorageError::Disk {
+        action: "copying the ledger's files",
+        source: std::io::ErrorKind::Unsupported.into(),
+    })
+}
+
+/// Makes the ledger of this moment in `dir`, which must not exist: files that do not change any more are linked, not
+/// copied, where `dir` is on the same disk. It blocks nobody, and costs space only for what the node deletes meanwhile.
+///
+/// # Errors
+/// When the directory cannot be made.
+pub fn checkpoint(store: &Store, dir: &Path) -> Result<(), StorageError> {
+    let failed =
+        |source| StorageError::Backup { dir: dir.to_owned(), action: "linking the ledger's files", source };
+    let maker = Checkpoint::new(database(store)?.rocksdb()).map_err(failed)?;
+    maker.create_checkpoint(dir).map_err(failed)
 }
 
 /// Verifies the newest backup in the directory by restoring it beside the backups, for which it needs as much free
