@@ -288,6 +288,11 @@ impl HealthMonitor {
         self
     }
 
+    /// For how long the present height has been under way without a decision.
+    pub fn undecided_ms(&self) -> u64 {
+        (self.source)().undecided_ms
+    }
+
     /// Notes that a file of the ledger is damaged; the first note stays.
     pub fn set_damage(&self, reason: &str) {
         if self.damage.set(reason.to_owned()).is_ok() {

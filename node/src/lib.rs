@@ -5,7 +5,7 @@ mod abstaining;
 pub mod alarm;
 pub mod api;
 pub mod application;
-pub mod cli;
+mod chronicle;
 pub mod clock;
 pub mod conduct;
 pub mod config;
@@ -14,7 +14,6 @@ mod config_tests;
 pub mod consensus;
 pub mod consortium;
 pub mod control;
-pub mod demo;
 pub mod descriptors;
 pub mod health;
 pub mod holder;
@@ -31,6 +30,12 @@ pub mod repair;
 pub mod storage;
 pub mod voting;
 pub mod wiring;
+
+// Behind it, its macros take the place of the standard ones.
+#[macro_use]
+mod output;
+pub mod cli;
+pub mod demo;
 
 #[cfg(test)]
 mod test_world;

@@ -75,6 +75,11 @@ pub const VERIFY_BATCH_MAX: usize = 1_024;
 pub const VERIFY_GATHER_MS: u64 = 2;
 /// Transactions in one submission.
 pub const SUBMISSION_TRANSACTIONS_MAX: usize = 256;
+/// A block that is under way for so long is told in the log as slow.
+pub const SLOW_BLOCK_MS: u64 = 5_000;
+/// Blocks of a second whose turns are looked at; more are those of a node that catches up.
+pub const CHRONICLE_BLOCKS_MAX: u64 = 64;
+
 /// Callers that wait for a transaction to be committed.
 pub const WAITERS_MAX: usize = 20_000;
 

@@ -6,8 +6,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// The engine reports every vote at level `info`; ours says what matters. The configured level can name it to see more.
-const ENGINE_QUIET: &str = "arc_malachitebft=warn";
+/// The engine reports every vote at level `info`; ours says what matters. That its parts end is no trouble of its own: the
+/// supervisor says so where it is. The configured level can name them to see more.
+const ENGINE_QUIET: &str = "arc_malachitebft=warn,arc_malachitebft_engine::node=error,libp2p_swarm=warn";
 
 /// Starts the log of this process; `RUST_LOG` overrides the configured level. Later calls change nothing.
 pub fn start(config: &LogConfig) {
@@ -16,6 +17,8 @@ pub fn start(config: &LogConfig) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would be said on standard error, and panic there, which is what cannot be written.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // An error means that a log runs already, as in tests.
     let _ = match config.format {

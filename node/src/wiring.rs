@@ -13,6 +13,7 @@
 //! | maintenance | tokio | expires and repeats transactions, once a second |
 //! | greeting | tokio | sends what waits to peers that connect |
 //! | disk watch | tokio | measures free space; below the bound no transactions are accepted |
+//! | chronicle | tokio | says in the log what changes: peers, slow blocks, missed turns, alarms |
 //! | API | tokio, blocking threads for storage | answers callers |
 //! | control | tokio | answers the operator through a socket in the home |
 //! | abstaining | tokio | on a validator that must not vote yet: waits until it may |
@@ -44,6 +45,7 @@ use crate::api::tls::Certificate;
 use crate::api::{self, Api, ApiOptions, ApiParts};
 use crate::application::ledger::{Ledger, LedgerOptions};
 use crate::application::reader::LedgerReader;
+use crate::chronicle::Chronicle;
 use crate::clock::{Clock, SystemClock};
 use crate::conduct::{Conduct, disconnected};
 use crate::config::Config;
@@ -211,6 +213,13 @@ impl Node {
         let arrivals = std::mem::replace(&mut consensus.arrivals, mpsc::channel(1).1);
         tasks.spawn(greet(arrivals, stage.mempool.clone(), consensus.network.clone()));
         tasks.spawn(watch_disk(home.ledger_directory(), config.clone(), Arc::clone(&health)));
+        let chronicle = Chronicle {
+            reader: stage.reader.clone(),
+            members: members.clone(),
+            connected: consensus.network.connected(),
+            health: Arc::clone(&health),
+        };
+        tasks.spawn(chronicle.run());
         let start_again = Arc::new(Notify::new());
         let controlled = Controlled {
             health: Arc::clone(&health),

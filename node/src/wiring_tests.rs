@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use yilian_client::keyfile::Key;
 use yilian_client::passphrase::SecretString;
 use yilian_client::sealed::WorkFactor;
@@ -16,6 +18,7 @@ use yilian_spec::time::{LedgerTime, Window};
 use crate::config::Config;
 use crate::control::{self, Answer, Command};
 use crate::home::{Home, HomeError};
+use crate::metrics::lint;
 use crate::storage::{audit, backup};
 use crate::wiring::Node;
 
@@ -77,6 +80,17 @@ async fn status(home: &Path) -> serde_json::Value {
     }
 }
 
+/// `/metrics` as `curl` gets it.
+async fn metrics(address: std::net::SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: node\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+    body.to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_runs_is_copied_stops_and_goes_on_from_its_files() {
     let directory = tempfile::tempdir().unwrap();
@@ -92,6 +106,9 @@ async fn a_node_runs_is_copied_stops_and_goes_on_from_its_files() {
         tokio::task::yield_now().await;
     }
     assert_eq!(status(&home.path).await["status"], "healthy");
+    let text = metrics(node.api_address).await;
+    assert!(text.contains("yilian_ledger_height") && text.contains("malachitebft_core"), "{text}");
+    assert_eq!(lint::complaints(&text), [""; 0]);
     let copies = directory.path().join("copies");
     let command = Command::Backup { directory: copies.clone(), keep: 2 };
     let answer = control::ask(&home.path, &command).await.unwrap();

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use yilian_node::config::Config;
 use yilian_node::consortium::Options;
 use yilian_tests::cluster::{COUNTY, Cluster, TEACHING, TOWNSHIP, VALIDATORS};
@@ -28,6 +28,13 @@ async fn a_stopped_node_ends_in_good_order_and_starts_where_it_was() -> Result<(
     let status = cluster.stop(TOWNSHIP)?;
     ensure!(status.code() == Some(0), "it ended with {status}:\n{}", cluster.log_tail(TOWNSHIP));
     ensure!(!cluster.log(TOWNSHIP).contains("panicked"), "{}", cluster.log(TOWNSHIP));
+    let log = cluster.log(TOWNSHIP);
+    let (_, stopping) = log.split_once("SIGTERM").context("it says why it stops")?;
+    ensure!(
+        !stopping.contains("WARN") && !stopping.contains("ERROR"),
+        "a tidy stop is no trouble: {stopping}"
+    );
+    ensure!(stopping.contains("the node has stopped"), "{stopping}");
     cluster.start_nodes(&[TOWNSHIP]).await?;
     ensure!(cluster.height(TOWNSHIP).await? >= recorded.height);
     let (_, verified) = township.client.transaction_proof(recorded.transaction_id()).await?;
@@ -61,6 +68,8 @@ async fn a_taken_port_is_named() -> Result<()> {
         let said = format!("{}{}", ended.stdout, ended.stderr);
         ensure!(ended.code.is_some_and(|code| code != 0), "{what} port is taken: {ended:?}");
         ensure!(said.contains(&address.port().to_string()), "{what} port {address} is not named: {said}");
+        let own = format!("process {} (", std::process::id());
+        ensure!(said.contains(&own), "who holds {what} port is not named: {said}");
         drop(holder);
     }
     Ok(())

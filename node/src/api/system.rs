@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
 use crate::health::{HealthReport, HealthStatus};
+use crate::metrics::Format;
 
 /// Whether the node does its work; if not, why and what to do.
 #[utoipa::path(
@@ -22,14 +23,15 @@ pub async fn health(State(api): State<Api>) -> (StatusCode, Json<HealthReport>) 
     (status, Json(report))
 }
 
-/// The node's measurements in the text format of Prometheus.
+/// The node's measurements in the text format of Prometheus, or as OpenMetrics to whoever asks for that.
 #[utoipa::path(
     get, path = "/metrics", tag = "system", security(()),
     responses((status = 200, body = String, content_type = "text/plain"))
 )]
-pub async fn metrics(State(api): State<Api>) -> Response {
-    const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, FORMAT)], api.metrics.encode()).into_response()
+pub async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    ([(header::CONTENT_TYPE, format.content_type())], api.metrics.encode(format)).into_response()
 }
 
 /// This description.

@@ -109,7 +109,9 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             runtime.block_on(crate::demo::run(keep)).map(|()| ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "yilian-node", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "yilian-node", &mut script);
+            print!("{}", String::from_utf8(script)?);
             Ok(ExitCode::SUCCESS)
         }
     }

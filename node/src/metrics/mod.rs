@@ -3,6 +3,10 @@
 //! One registry of our own, with values that are asked for when somebody reads; the consensus engine's own registry
 //! follows in the same text.
 
+mod exposition;
+#[cfg(test)]
+pub mod lint;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -15,6 +19,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+pub use exposition::Format;
 
 /// Labels of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -130,24 +136,21 @@ impl Metrics {
         self.durations.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// All measurements as text (OpenMetrics).
-    pub fn encode(&self) -> String {
-        const END: &str = "# EOF\n";
+    /// All measurements as text.
+    pub fn encode(&self, format: Format) -> String {
+        let mut families = Vec::new();
         let mut text = String::new();
         // Writing to a string fails only when a metric refuses to be written; then it is missing, and the log says so.
         if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry) {
             tracing::error!(%error, "the metrics could not be written");
         }
+        exposition::read(&text, &mut families);
         if let Some(others) = self.others {
-            if let Some(ours) = text.strip_suffix(END) {
-                text.truncate(ours.len());
-            }
+            text.clear();
             others(&mut text);
-            if !text.ends_with(END) {
-                text.push_str(END);
-            }
+            exposition::read(&text, &mut families);
         }
-        text
+        exposition::write(&families, format)
     }
 }
 
@@ -179,7 +182,7 @@ mod tests {
         let metrics = Metrics::new(source, Some(|text| text.push_str("other_metric 1\n# EOF\n")));
         metrics.request("/v1/chain", "GET", 200, Duration::from_millis(3));
         metrics.request("/v1/chain", "BREW", 405, Duration::from_millis(3));
-        let text = metrics.encode();
+        let text = metrics.encode(Format::OpenMetrics);
         for line in [
             "yilian_api_requests_total{route=\"/v1/chain\",method=\"GET\",status=\"200\"} 1",
             "yilian_api_requests_total{route=\"/v1/chain\",method=\"other\",status=\"405\"} 1",
