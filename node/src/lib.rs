@@ -7,6 +7,7 @@ pub mod api;
 pub mod application;
 mod chronicle;
 pub mod clock;
+pub mod clocks;
 pub mod conduct;
 pub mod config;
 #[cfg(test)]

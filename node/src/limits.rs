@@ -75,6 +75,12 @@ pub const VERIFY_BATCH_MAX: usize = 1_024;
 pub const VERIFY_GATHER_MS: u64 = 2;
 /// Transactions in one submission.
 pub const SUBMISSION_TRANSACTIONS_MAX: usize = 256;
+/// A clock that differs from the others' by more is told.
+pub const CLOCK_DIFFERENCE_MS_MAX: u64 = 1_000;
+/// What a peer's clock said the last so many times.
+pub const CLOCK_SAMPLES: usize = 4;
+/// Peers whose clocks are compared.
+pub const CLOCKS_MAX: usize = 4_096;
 /// A block that is under way for so long is told in the log as slow.
 pub const SLOW_BLOCK_MS: u64 = 5_000;
 /// Blocks of a second whose turns are looked at; more are those of a node that catches up.

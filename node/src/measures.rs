@@ -30,6 +30,8 @@ pub struct Sources {
     pub conduct: Conduct,
     /// Who is a member, and whose keys expire.
     pub members: watch::Receiver<Arc<Members>>,
+    /// Compares the clocks.
+    pub clocks: Box<dyn Fn() -> Vec<Reading> + Send + Sync>,
 }
 
 impl Sources {
@@ -41,6 +43,7 @@ impl Sources {
         readings.extend(self.health());
         readings.extend(self.conduct.readings());
         readings.extend(expiry::readings(&Arc::clone(&self.members.borrow())));
+        readings.extend((self.clocks)());
         readings.extend(process());
         readings
     }

@@ -47,6 +47,7 @@ use crate::application::ledger::{Ledger, LedgerOptions};
 use crate::application::reader::LedgerReader;
 use crate::chronicle::Chronicle;
 use crate::clock::{Clock, SystemClock};
+use crate::clocks::Clocks;
 use crate::conduct::{Conduct, disconnected};
 use crate::config::Config;
 use crate::consensus::{self, Consensus, ConsensusSetup, ConsensusStatus, Phase};
@@ -158,6 +159,7 @@ impl Node {
         let conduct = Conduct::new(members.clone(), Arc::clone(&stage.clock));
         stage.mempool.set_conduct(conduct.clone());
         conduct.set_disconnected(disconnected::read(&home.path)?);
+        let clocks = Clocks::new(Arc::clone(&stage.clock));
         let timings = stage.ledger.timings();
         let mut consensus = consensus::start(ConsensusSetup {
             name: identity.peer_id().to_string(),
@@ -166,6 +168,7 @@ impl Node {
             identity: identity.clone(),
             members: members.clone(),
             conduct: conduct.clone(),
+            clocks: clocks.clone(),
             vote_log: home.vote_log(),
             network: config.network.clone(),
             consensus: config.consensus.clone(),
@@ -179,7 +182,13 @@ impl Node {
         let alarming = certificate.clone();
         let health = monitor(config, &stage.clock, &stage.reader, &consensus, &members, &conduct, own)
             .with_alarms(move |now_ms| alarming.iter().filter_map(|one| one.alarm(now_ms)).collect());
-        let health = Arc::new(health);
+        let comparing = {
+            let (connected, members) = (consensus.network.connected(), members.clone());
+            move || clocks.compare(&connected.borrow(), &members.borrow())
+        };
+        let (compare, reader) = (comparing.clone(), stage.reader.clone());
+        let health =
+            Arc::new(health.with_alarms(move |now_ms| compare().alarms(now_ms, reader.tip().tip.time.0)));
         let sources = measures::Sources {
             reader: stage.reader.clone(),
             mempool: stage.mempool.clone(),
@@ -188,6 +197,7 @@ impl Node {
             health: Arc::clone(&health),
             conduct: conduct.clone(),
             members: members.clone(),
+            clocks: Box::new(move || comparing().readings()),
         };
         let metrics = Arc::new(Metrics::new(move || sources.read(), Some(consensus::export_metrics)));
         let (stopping, stops) = watch::channel(false);

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::codec::{LedgerCodec, StatusMessage, encode_status};
 use super::context::LedgerContext;
+use crate::clocks::Clocks;
 use crate::network::limits::STATUS_DELAY;
 use crate::network::{Multiaddr, NetworkHandle, PeerId, Topic};
 
@@ -97,20 +98,25 @@ pub struct EngineNetwork {
 
 impl EngineNetwork {
     /// The actor, over our network; events go to `port`.
-    pub fn new(network: NetworkHandle, port: Arc<Port>) -> Self {
+    pub fn new(network: NetworkHandle, port: Arc<Port>, clocks: Clocks) -> Self {
         let (status, told) = watch::channel(None);
-        tokio::spawn(tell_status(told, network.clone()));
+        tokio::spawn(tell_status(told, network.clone(), clocks));
         Self { network, port, status }
     }
 }
 
 /// Tells the peers this node's last status, a moment after it changed. They decide within milliseconds of each other, and
 /// whoever hears of a height that it is about to decide itself asks for the whole block.
-async fn tell_status(mut told: watch::Receiver<Option<StatusMessage>>, network: NetworkHandle) {
+async fn tell_status(
+    mut told: watch::Receiver<Option<StatusMessage>>,
+    network: NetworkHandle,
+    clocks: Clocks,
+) {
     while told.changed().await.is_ok() {
         tokio::time::sleep(STATUS_DELAY).await;
         let Some(status) = *told.borrow_and_update() else { continue };
-        if network.broadcast(Topic::Status, encode_status(status)).await.is_err() {
+        let frame = encode_status(status, clocks.now_ms());
+        if network.broadcast(Topic::Status, frame).await.is_err() {
             return;
         }
     }

@@ -54,18 +54,18 @@ pub struct StatusMessage {
     pub lowest: EngineHeight,
 }
 
-/// Encodes a status for peers; the sender is known by its connection.
-pub fn encode_status(status: StatusMessage) -> Bytes {
-    encode(&StatusWire { tip: status.tip.ledger(), lowest: status.lowest.ledger() }).into()
+/// Encodes a status for peers, with what this node's clock says now; the sender is known by its connection.
+pub fn encode_status(status: StatusMessage, clock_ms: u64) -> Bytes {
+    encode(&StatusWire { tip: status.tip.ledger(), lowest: status.lowest.ledger(), clock_ms }).into()
 }
 
-/// Decodes a peer's status.
+/// Decodes a peer's status, and what its clock said.
 ///
 /// # Errors
 /// When the bytes are no status.
-pub fn decode_status(bytes: &[u8]) -> Result<StatusMessage, CodecError> {
-    let StatusWire { tip, lowest } = decode(bytes, 64)?;
-    Ok(StatusMessage { tip: tip.into(), lowest: lowest.into() })
+pub fn decode_status(bytes: &[u8]) -> Result<(StatusMessage, u64), CodecError> {
+    let StatusWire { tip, lowest, clock_ms } = decode(bytes, 64)?;
+    Ok((StatusMessage { tip: tip.into(), lowest: lowest.into() }, clock_ms))
 }
 
 /// Encodes "work is waiting for this height".
@@ -137,8 +137,8 @@ impl Codec<sync::Status<LedgerContext>> for LedgerCodec {
         Err(CodecError::Rule("a status is told by its connection, see decode_status"))
     }
 
-    fn encode(&self, status: &sync::Status<LedgerContext>) -> Result<Bytes, CodecError> {
-        Ok(encode_status(StatusMessage { tip: status.tip_height, lowest: status.history_min_height }))
+    fn encode(&self, _status: &sync::Status<LedgerContext>) -> Result<Bytes, CodecError> {
+        Err(CodecError::Rule("a status is told with a clock, see encode_status"))
     }
 }
 

@@ -26,6 +26,7 @@ use super::pump::{EventPump, IsBlock};
 use super::signing::{LedgerSigner, LedgerVerifier, VerifiedSignatures};
 use super::status::ConsensusStatus;
 use crate::application::{Application, ApplicationError};
+use crate::clocks::Clocks;
 use crate::conduct::Conduct;
 use crate::members::Members;
 use crate::network::limits::{
@@ -82,6 +83,8 @@ pub struct ConsensusSetup<A> {
     pub members: watch::Receiver<Arc<Members>>,
     /// Where what peers do wrong is kept account of.
     pub conduct: Conduct,
+    /// Where what the peers' clocks say is noted.
+    pub clocks: Clocks,
     /// The file of the engine's log. On the same kind of durable disk as the ledger.
     pub vote_log: PathBuf,
     /// The network's settings.
@@ -212,7 +215,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     let (status, status_receiver) = watch::channel(ConsensusStatus::starting());
     let (stop_driver, stop_driver_receiver) = oneshot::channel();
 
-    let bridge = EngineNetwork::new(network.handle.clone(), Arc::clone(&port));
+    let bridge = EngineNetwork::new(network.handle.clone(), Arc::clone(&port), setup.clocks.clone());
     let (channels, engine) = start_engine(
         setup.name.clone(),
         LedgerVerifier { chain_id, verified: verified.clone() },
@@ -243,6 +246,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         own: setup.validator_key.as_ref().map(SecretKey::public_key),
         verified,
         is_block: setup.is_block,
+        clocks: setup.clocks,
     };
     tokio::spawn(pump.run(network.events));
 

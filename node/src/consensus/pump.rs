@@ -27,6 +27,7 @@ use super::heights::{Heard, PeerHeights};
 use super::intake::{Intake, Refusal, Taken};
 use super::proposal::CompleteProposal;
 use super::signing::VerifiedSignatures;
+use crate::clocks::Clocks;
 use crate::conduct::{Conduct, Offence};
 use crate::limits;
 use crate::network::{NetworkEvent, NetworkHandle, PeerId, Topic};
@@ -54,6 +55,8 @@ pub struct EventPump {
     pub verified: VerifiedSignatures,
     /// Tells whether a synced block is the one that its certificate names.
     pub is_block: IsBlock,
+    /// Where what the peers' clocks say is noted.
+    pub clocks: Clocks,
 }
 
 /// What the task keeps while it runs.
@@ -147,7 +150,8 @@ impl EventPump {
             Topic::Consensus => self.on_consensus(from, institution, payload, state)?,
             Topic::Liveness => self.on_liveness(from, institution, payload, state)?,
             Topic::Status => {
-                let status = decode_status(&payload).map_err(malformed)?;
+                let (status, clock_ms) = decode_status(&payload).map_err(malformed)?;
+                self.clocks.note(from, clock_ms);
                 state.heights.status(&from, status.tip.ledger());
                 self.port
                     .send(EngineEvent::Status(engine_peer(from), Status::new(status.tip, status.lowest)));

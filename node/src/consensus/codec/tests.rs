@@ -136,7 +136,7 @@ fn sync_messages_round_trip_and_their_length_is_known() {
     let bytes = round_trip(std::slice::from_ref(&response));
     assert_eq!(LedgerCodec.encoded_len(&response).unwrap(), bytes.len());
     let status = StatusMessage { tip: EngineHeight(4), lowest: EngineHeight(2) };
-    assert_eq!(decode_status(&encode_status(status)).unwrap(), status);
+    assert_eq!(decode_status(&encode_status(status, 7)).unwrap(), (status, 7));
     assert_eq!(decode_work(&encode_work(Height(3))).unwrap(), Height(3));
 }
 

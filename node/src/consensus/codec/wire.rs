@@ -16,6 +16,7 @@ use crate::consensus::context::{Address, LedgerContext, Proposal, Value, Vote};
 pub struct StatusWire {
     pub tip: Height,
     pub lowest: Height,
+    pub clock_ms: u64,
 }
 
 #[derive(SchemaRead, SchemaWrite)]

@@ -12,6 +12,7 @@ use yilian_spec::signature::{SecretKey, verify};
 
 use super::ledger::{Fields, SharedDisk, TestLedger};
 use crate::clock::SystemClock;
+use crate::clocks::Clocks;
 use crate::conduct::Conduct;
 use crate::consensus::{Consensus, ConsensusConfig, ConsensusError, ConsensusSetup, Phase, start};
 use crate::members::Members;
@@ -119,6 +120,7 @@ impl Cluster {
             members: self.members.subscribe(),
             is_block: super::ledger::is_block,
             conduct: Conduct::new(self.members.subscribe(), Arc::new(SystemClock)),
+            clocks: Clocks::new(Arc::new(SystemClock)),
             vote_log: node.directory.path().join("consensus.wal"),
             network: NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers },
             consensus: ConsensusConfig { heartbeat_ms: 3_600_000 },
