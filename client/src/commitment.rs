@@ -1,5 +1,8 @@
 //! Commitments to documents: the document stays where it is, its salt in a file beside it, and only the hash of both
 //! goes to the ledger. Destroying salt and document leaves a hash that says nothing.
+//!
+//! Whoever receives the document needs its salt to come to the same commitment. The salt travels with the document: both
+//! files are handed over together, over the same protected way, and lie beside each other again where they arrive.
 
 use std::path::{Path, PathBuf};
 
@@ -58,6 +61,23 @@ pub fn commit_to_file(document: &Path) -> Result<Commitment, ClientError> {
     }
 }
 
+/// The commitment of a document that somebody else has committed to, with the salt that came with it. Never makes one: a
+/// commitment under another salt is another commitment.
+///
+/// # Errors
+/// [`ClientError::NoSalt`] where the salt is not beside the document, and as [`commit_to_file`].
+pub fn commitment_of_received(document: &Path) -> Result<Commitment, ClientError> {
+    let bytes = durable::read(document, limits::DOCUMENT_BYTES_MAX)?;
+    let path = salt_path(document);
+    match durable::read(&path, limits::INPUT_BYTES_MAX) {
+        Ok(json) => recompute(&path, &json, &bytes),
+        Err(durable::FileError::Absent { .. }) => {
+            Err(ClientError::NoSalt { document: document.to_owned(), salt: path })
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
 /// The commitment under a salt that exists, checked against what the salt file says.
 fn recompute(path: &Path, json: &[u8], document: &[u8]) -> Result<Commitment, ClientError> {
     let wrong = |reason: String| ClientError::FileContent {
@@ -93,6 +113,21 @@ mod tests {
         assert_eq!(commit(&salt.salt, b"consent"), first);
         std::fs::remove_file(salt_path(&document)).unwrap();
         assert_ne!(commit_to_file(&document).unwrap(), first);
+    }
+
+    #[test]
+    fn who_receives_a_document_needs_the_salt_that_came_with_it_and_never_makes_one() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (sent, received) = (here.path().join("bundle.json"), there.path().join("bundle.json"));
+        std::fs::write(&sent, b"records").unwrap();
+        let commitment = commit_to_file(&sent).unwrap();
+        std::fs::copy(&sent, &received).unwrap();
+        let error = commitment_of_received(&received).unwrap_err();
+        assert!(matches!(&error, ClientError::NoSalt { .. }), "{error}");
+        assert!(error.to_string().contains("bundle.json.salt.json"), "{error}");
+        assert!(!salt_path(&received).exists(), "a salt was made up");
+        std::fs::copy(salt_path(&sent), salt_path(&received)).unwrap();
+        assert_eq!(commitment_of_received(&received).unwrap(), commitment);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! default_profile = "renhe"
 //!
 //! [profiles.renhe]
-//! nodes = ["https://ledger.renhe.example:8440", "https://ledger.other.example:8440"]
+//! nodes = ["https://ledger.renhe.example:8600", "https://ledger.other.example:8600"]
 //! institution = "renhe-hospital"
 //! key = "keys/gateway.key"             # for everything that `keys` does not name
 //! passphrase = "file:keys/passphrase"  # or env:NAME, or prompt
@@ -12,9 +12,14 @@
 //! chain_id = "…64 hexadecimal digits…"
 //! ca = "consortium-ca.pem"             # certificates to trust beside those of the system
 //! subjects = "subjects.age"            # the link table of subject tags
+//! compare = ["https://ledger.anping.example:8600"] # optional; every command sees that none of these is ahead
+//! memory = "memory/renhe"              # what is remembered of nodes and ledger; this is the default
 //!
 //! [profiles.renhe.keys]
 //! finance = "keys/finance.key"
+//!
+//! [profiles.renhe.node_keys]           # optional; else the first key that a node names is remembered
+//! "https://ledger.renhe.example:8600" = "…64 hexadecimal digits…"
 //! ```
 //!
 //! Paths are relative to the file's directory. A field that is not known is an error.
@@ -26,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use yilian_spec::id::{ChainId, InstitutionId};
 use yilian_spec::membership::Role;
+use yilian_spec::signature::PublicKey;
 
 use crate::durable::{self, FileError};
 use crate::limits;
@@ -71,6 +77,15 @@ pub struct Profile {
     /// The encrypted link table from record numbers to subject tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subjects: Option<PathBuf>,
+    /// The directory in which commands keep what they remember: the keys of nodes, and the highest block verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<PathBuf>,
+    /// Nodes of others that every command compares its nodes with: none may be ahead of the answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compare: Vec<String>,
+    /// The keys that nodes must have, by address; of others the first one that they name is remembered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_keys: BTreeMap<String, PublicKey>,
     /// Key files by role, such as `access_gateway`, `referral_gateway`, `finance`, `administrator`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<Role, PathBuf>,
@@ -197,6 +212,12 @@ impl Profile {
         for node in &self.nodes {
             check_node(node).map_err(|reason| wrong("nodes", reason))?;
         }
+        for node in &self.compare {
+            check_node(node).map_err(|reason| wrong("compare", reason))?;
+        }
+        for node in self.node_keys.keys() {
+            check_node(node).map_err(|reason| wrong("node_keys", reason))?;
+        }
         if let Some(source) = &self.passphrase {
             source.parse::<PassphraseSource>().map_err(|error| wrong("passphrase", error.to_string()))?;
         }
@@ -216,6 +237,7 @@ impl Profile {
             checkpoint: self.checkpoint.as_ref().map(join),
             ca: self.ca.as_ref().map(join),
             subjects: self.subjects.as_ref().map(join),
+            memory: self.memory.as_ref().map(join),
             keys: self.keys.iter().map(|(role, path)| (*role, base.join(path))).collect(),
             passphrase,
             ..self.clone()
@@ -223,12 +245,24 @@ impl Profile {
     }
 }
 
+/// Where a profile's memory lies unless it says otherwise: beside the configuration, under the profile's name.
+pub fn memory_directory(config: &Path, profile: &str) -> PathBuf {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    // Any text can be a profile's name; only a plain one becomes a name of a directory as it is.
+    let name = if !profile.is_empty() && profile.bytes().all(is_plain) {
+        profile.to_owned()
+    } else {
+        format!("={}", hex::encode(profile))
+    };
+    durable::directory(config).join("memory").join(name)
+}
+
 /// Checks the form of a node's address.
 ///
 /// # Errors
 /// A sentence that says what is expected.
 pub fn check_node(text: &str) -> Result<(), String> {
-    let expected = |why: &str| format!("{text:?} {why}: write http://127.0.0.1:8440 or https://host:8440");
+    let expected = |why: &str| format!("{text:?} {why}: write http://127.0.0.1:8600 or https://host:8600");
     let url: reqwest::Url = text.parse().map_err(|_| expected("is no address"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(expected("is no address"));
@@ -255,9 +289,9 @@ mod tests {
         let text = r#"
             default_profile = "b"
             [profiles.a]
-            nodes = ["http://127.0.0.1:8440"]
+            nodes = ["http://127.0.0.1:8600"]
             [profiles.b]
-            nodes = ["https://node.example:8440/", "http://[::1]:1"]
+            nodes = ["https://node.example:8600/", "http://[::1]:1"]
             institution = "renhe-hospital"
             key = "keys/gateway.key"
             passphrase = "file:keys/passphrase"
@@ -289,6 +323,7 @@ mod tests {
             ("[profiles.a]\nnodes = [\"ftp://x\"]", "nodes"),
             ("[profiles.a]\nnodes = [\"http://x/v1\"]", "nodes"),
             ("[profiles.a]\nnodes = [\"x:80\"]", "nodes"),
+            ("[profiles.a]\nnode_keys = { \"x:80\" = \"00\" }", "node_keys"),
             ("[profiles.a]\npassphrase = \"secret\"", "passphrase"),
             ("[profiles.a]\ninstitution = \"Not A Slug\"", "institution"),
             ("[profiles.a.keys]\nboss = \"x\"", "boss"),

@@ -14,7 +14,7 @@
 //! kind = "hospital"                    # as on the ledger
 //! tier = "province"                    # as on the ledger; left out where it has none
 //! consortia = ["renhe-group"]          # as on the ledger
-//! api = "http://127.0.0.1:8440"        # its node; left out where it has none and uses the others'
+//! api = "http://127.0.0.1:8600"        # its node; left out where it has none and uses the others'
 //! keys = { access_gateway = "keys/access.key", referral_gateway = "keys/referral.key", finance = "keys/finance.key" }
 //! ```
 //!
@@ -201,6 +201,7 @@ impl Consortium {
                 checkpoint: checkpoint.clone(),
                 chain_id,
                 ca_pem: ca_pem.clone(),
+                ..Settings::default()
             };
             let client = Client::connect(settings).await?;
             // All of them speak of one ledger, that of the first answer.
@@ -273,12 +274,12 @@ mod tests {
         kind = "hospital"
         tier = "province"
         consortia = ["renhe-group"]
-        api = "http://127.0.0.1:8440"
+        api = "http://127.0.0.1:8600"
         keys = { finance = "keys/finance.key" }
         [[institution]]
         id = "people-fund"
         kind = "insurer"
-        api = "http://127.0.0.1:8441"
+        api = "http://127.0.0.1:8601"
     "#;
 
     #[test]
@@ -289,7 +290,7 @@ mod tests {
         assert!(renhe.keys[&Role::Finance].is_absolute());
         assert!(consortium.passphrase.as_ref().unwrap().starts_with("file:/"));
         let nodes = consortium.nodes_of(&"people-fund".parse().unwrap());
-        assert_eq!(nodes, ["http://127.0.0.1:8441", "http://127.0.0.1:8440"]);
+        assert_eq!(nodes, ["http://127.0.0.1:8601", "http://127.0.0.1:8600"]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn verified(document: &ProofDocument, checkpoint: &Checkpoint) -> Result<Str
             let shown = proof.verify(checkpoint)?;
             let name = &proof.stream;
             match (shown.length, shown.first) {
-                (0, _) => format!("The stream {name} had no entries"),
+                (0, _) => format!("The ledger knew no stream {name}: it had no entries"),
                 (length, 0) => {
                     format!("The stream {name} had exactly these {length} entries; none was left out")
                 }

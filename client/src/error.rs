@@ -3,14 +3,19 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
-use yilian_spec::id::{ChainId, TransactionId};
+use yilian_spec::height::Height;
+use yilian_spec::id::{BlockId, ChainId, TransactionId};
 use yilian_spec::proof::ProofError;
 use yilian_spec::refusal::Refusal;
+use yilian_spec::signature::PublicKey;
+use yilian_spec::time::LedgerTime;
 use yilian_spec::token::TokenError;
 
 use crate::durable::FileError;
 use crate::keyfile::KeyFileError;
 use crate::limits;
+use crate::memory::Mark;
+use crate::moment;
 use crate::passphrase::PassphraseError;
 
 /// Exit codes of the command line.
@@ -27,6 +32,8 @@ pub mod exit {
     pub const VERIFICATION: u8 = 4;
     /// A local file, passphrase or the configuration.
     pub const LOCAL: u8 = 5;
+    /// The ledger knows nothing under that name; that it does not is proven where answers are verified.
+    pub const UNKNOWN: u8 = 6;
 }
 
 /// Why a request had no result.
@@ -112,6 +119,64 @@ pub enum ClientError {
         /// What the profile or the checkpoint says.
         expected: ChainId,
     },
+    /// The node at an address is not the one it was.
+    #[error(
+        "{node} names node key {found}, and named {known} before: another node answers there, or its key was replaced. \
+         Ask its operator; if the new key is right: `yilian node trust {node} --node-key {found}`"
+    )]
+    NodeChanged {
+        /// The address.
+        node: String,
+        /// The key that is remembered or configured.
+        known: PublicKey,
+        /// The key that it names now.
+        found: PublicKey,
+    },
+    /// The answer is proven against an earlier block than one that was verified before.
+    #[error(
+        "the answer is proven as of block {height} ({}), but block {} ({}) was verified before: the node is behind, was \
+         restored from a backup, or hides what came since. Ask another node with --node, wait until it has caught up, or \
+         accept it with --max-lag {}",
+        moment::show(*time), mark.height, moment::show(mark.time), mark.height.0 - height.0
+    )]
+    Stale {
+        /// The block of the answer.
+        height: Height,
+        /// Its time.
+        time: LedgerTime,
+        /// The highest block that was verified.
+        mark: Mark,
+    },
+    /// The answer is proven against a block that is older than the caller allows.
+    #[error(
+        "the answer is proven as of block {height} ({}), {} s before this machine's clock ({}), more than --max-age {} s: \
+         the node is behind, the ledger stands still, or one of the clocks is wrong",
+        moment::show(*time), now.0.saturating_sub(time.0) / 1_000, moment::show(*now), bound_ms / 1_000
+    )]
+    TooOld {
+        /// The block of the answer.
+        height: Height,
+        /// Its time.
+        time: LedgerTime,
+        /// This machine's clock.
+        now: LedgerTime,
+        /// What the caller allows.
+        bound_ms: u64,
+    },
+    /// Two final headers of one height.
+    #[error(
+        "two final headers of height {height} were seen, {} and {}: a third of the validators signed both. The evidence is \
+         in {}; show it to the regulator, and believe neither history until it is cleared up",
+        ids[0], ids[1], evidence.display()
+    )]
+    Conflict {
+        /// The height.
+        height: Height,
+        /// The two blocks.
+        ids: [BlockId; 2],
+        /// The file that holds both headers with their certificates.
+        evidence: PathBuf,
+    },
     /// There is no key to sign with.
     #[error("no key for {purpose}: give --key FILE, or set `key` or `[profiles.NAME.keys]` in the profile")]
     NoKey {
@@ -136,6 +201,18 @@ pub enum ClientError {
         expected: &'static str,
         /// Why it is not.
         reason: String,
+    },
+    /// The salt of a received document is missing.
+    #[error(
+        "{} has no salt beside it: {} must come with the document. Who sent the document has it beside the document; without \
+         it nobody comes to the commitment that is on the ledger. Send both over the same protected way",
+        document.display(), salt.display()
+    )]
+    NoSalt {
+        /// The document.
+        document: PathBuf,
+        /// Where its salt should be.
+        salt: PathBuf,
     },
     /// A key file.
     #[error(transparent)]
@@ -162,12 +239,19 @@ impl ClientError {
             | Self::NotFinal { .. }
             | Self::Answer { .. }
             | Self::AnswerTooLong { .. } => exit::UNREACHABLE,
-            Self::Verification(_) | Self::OtherProof { .. } | Self::OtherChain { .. } => exit::VERIFICATION,
+            Self::Verification(_)
+            | Self::OtherProof { .. }
+            | Self::OtherChain { .. }
+            | Self::NodeChanged { .. }
+            | Self::Stale { .. }
+            | Self::TooOld { .. }
+            | Self::Conflict { .. } => exit::VERIFICATION,
             Self::NoKey { .. }
             | Self::Token(_)
             | Self::Setup(_)
             | Self::File(_)
             | Self::FileContent { .. }
+            | Self::NoSalt { .. }
             | Self::KeyFile(_)
             | Self::Passphrase(_)
             | Self::Randomness(_)
@@ -189,11 +273,16 @@ impl ClientError {
             Self::Verification(_) => "verification_failed",
             Self::OtherProof { .. } => "other_proof",
             Self::OtherChain { .. } => "other_chain",
+            Self::NodeChanged { .. } => "node_changed",
+            Self::Stale { .. } => "stale",
+            Self::TooOld { .. } => "too_old",
+            Self::Conflict { .. } => "conflicting_headers",
             Self::NoKey { .. } => "no_key",
             Self::Token(_) => "token",
             Self::Setup(_) => "setup",
             Self::File(_) => "file",
             Self::FileContent { .. } => "file_content",
+            Self::NoSalt { .. } => "no_salt",
             Self::KeyFile(_) => "key_file",
             Self::Passphrase(_) => "passphrase",
             Self::Randomness(_) => "randomness",

@@ -97,6 +97,14 @@ impl Drop for Content {
     }
 }
 
+/// Reads a key file as it is, sealed.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_sealed(path: &Path) -> Result<Vec<u8>, KeyFileError> {
+    Ok(durable::read(path, FILE_BYTES_MAX)?)
+}
+
 impl Key {
     /// A new key from the operating system's randomness.
     ///
@@ -183,8 +191,19 @@ impl Key {
     /// # Errors
     /// [`SealError::WrongPassphrase`] and the others of [`KeyFileError`], each naming the file.
     pub fn open(path: &Path, passphrase: &SecretString) -> Result<Opened, KeyFileError> {
-        let sealed = durable::read(path, FILE_BYTES_MAX)?;
-        let json = sealed::open(&sealed, passphrase)
+        Self::open_sealed(path, &read_sealed(path)?, passphrase)
+    }
+
+    /// Opens the content of a key file that was read from `path`.
+    ///
+    /// # Errors
+    /// As [`Key::open`].
+    pub fn open_sealed(
+        path: &Path,
+        sealed: &[u8],
+        passphrase: &SecretString,
+    ) -> Result<Opened, KeyFileError> {
+        let json = sealed::open(sealed, passphrase)
             .map_err(|source| KeyFileError::Seal { path: path.to_owned(), source })?;
         Ok(Opened { key: Self::parse(path, &json)?, warning: durable::open_to_others(path) })
     }

@@ -2,7 +2,9 @@
 //! answer. Depends on the protocol alone, never on a node's code.
 //!
 //! - [`client`]: a ledger over several nodes. [`wire`]: what they answer. [`error`]: what can go wrong.
-//! - [`config`]: profiles. [`keyfile`], [`passphrase`], [`sealed`], [`durable`]: secrets and small files at rest.
+//! - [`memory`]: what is remembered of nodes and ledger between commands.
+//! - [`config`]: profiles. [`keyfile`], [`passphrase`], [`sealed`], [`durable`]: secrets and small files at rest;
+//!   [`session`]: keys that stay open for a while.
 //! - [`subject`]: the link table from record numbers to subject tags. [`commitment`]: commitments to documents.
 //! - [`import`]: FHIR onto the ledger. [`consortium`]: nodes and keys of several institutions at once.
 //! - [`describe`]: what a proof shows, in words. [`moment`]: times. [`limits`]: every bound.
@@ -18,8 +20,10 @@ pub mod error;
 pub mod import;
 pub mod keyfile;
 pub mod limits;
+pub mod memory;
 pub mod moment;
 pub mod passphrase;
 pub mod sealed;
+pub mod session;
 pub mod subject;
 pub mod wire;

@@ -16,18 +16,32 @@ pub const CONNECT_TIMEOUT_MS: u64 = 3_000;
 pub const ANSWER_TIMEOUT_MS: u64 = 10_000;
 /// How long one long poll asks a node to wait.
 pub const LONG_POLL_MS: u64 = 10_000;
+/// How long a node may say nothing in the middle of an answer; an idle stream of events says every 15 s that it lives.
+pub const SILENCE_MS_MAX: u64 = 45_000;
+/// How often a broken stream of events is opened again in a row before it is given up.
+pub const WATCH_FAILURES_MAX: u32 = 10;
+/// The longest pause before it is opened again; about half a minute in all.
+pub const WATCH_PAUSE_MS_MAX: u64 = 5_000;
+/// How far a node's clock may be from this machine's without a word.
+pub const CLOCK_DIFFERENCE_MS_MAX: u64 = 1_000;
 /// How often a request goes round all nodes before it is given up.
 pub const ROUNDS_MAX: u32 = 4;
 /// The pause before the second round; each next one is twice as long.
 pub const ROUND_PAUSE_MS: u64 = 200;
 /// The longest pause that a node may ask for (`Retry-After`).
 pub const RETRY_AFTER_S_MAX: u64 = 5;
+/// How often an answer that is behind what was verified before is asked for again, before it is refused.
+pub const CATCH_UP_PAUSES_MAX: u32 = 15;
+/// The pause before it is asked for again.
+pub const CATCH_UP_PAUSE_MS: u64 = 200;
 /// How long finality is waited for unless the caller says otherwise.
 pub const FINALITY_TIMEOUT_MS: u64 = 60_000;
 /// How long a transaction may be included after it was made, unless the caller says otherwise.
 pub const TRANSACTION_LIFETIME_MS: u64 = 10 * 60 * 1_000;
 /// Life of a token; each request signs its own.
 pub const TOKEN_LIFETIME_S: u64 = 60;
+/// How long an opened key may stay open.
+pub const SESSION_MS_MAX: u64 = 12 * 3_600_000;
 /// Transactions in one request.
 pub const TRANSACTIONS_PER_REQUEST_MAX: usize = 256;
 /// Items asked for in one page of a list.
@@ -38,3 +52,4 @@ pub const LIST_ITEMS_MAX: usize = 1_000_000;
 const _: () = assert!(TOKEN_LIFETIME_S <= yilian_spec::limits::TOKEN_LIFETIME_S_MAX);
 const _: () = assert!(TRANSACTION_LIFETIME_MS <= yilian_spec::limits::TRANSACTION_LIFETIME_MS_MAX);
 const _: () = assert!(LONG_POLL_MS <= 30_000);
+const _: () = assert!(ANSWER_TIMEOUT_MS + LONG_POLL_MS < SILENCE_MS_MAX);

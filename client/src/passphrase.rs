@@ -15,7 +15,7 @@ pub const PASSPHRASE_CHARACTERS_MIN: usize = 12;
 /// Where to take a passphrase from. As text: `file:PATH`, `env:NAME`, or `prompt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PassphraseSource {
-    /// The only line of a file; the line's end does not belong to it.
+    /// The only line of a file; neither the line's end nor a byte order mark before it belongs to it.
     File(PathBuf),
     /// The value of an environment variable.
     Environment(String),
@@ -93,9 +93,11 @@ impl FromStr for PassphraseSource {
 pub fn passphrase(source: &PassphraseSource) -> Result<SecretString, PassphraseError> {
     let text = match source {
         PassphraseSource::File(path) => {
-            // Room for a line's end above the bound.
-            let bytes = Zeroizing::new(durable::read(path, PASSPHRASE_BYTES_MAX as u64 + 2)?);
+            // Room for a line's end and a byte order mark above the bound.
+            let bytes = Zeroizing::new(durable::read(path, PASSPHRASE_BYTES_MAX as u64 + 5)?);
             let text = std::str::from_utf8(&bytes).map_err(|_| PassphraseError::NotText)?;
+            // Editors on Windows begin a text with a byte order mark, which nobody sees and nobody means.
+            let text = text.strip_prefix('\u{feff}').unwrap_or(text);
             let line = text.strip_suffix('\n').unwrap_or(text);
             Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_owned())
         }

@@ -203,6 +203,11 @@ impl SubjectTable {
         Ok(record_numbers.iter().map(|number| self.entries.tags[*number]).collect())
     }
 
+    /// The tag of a record number, if it has one.
+    pub fn tag_of(&self, record_number: &str) -> Option<SubjectTag> {
+        self.entries.tags.get(record_number).copied()
+    }
+
     /// The record number that a tag stands for, if it is one of this table's.
     pub fn find(&self, tag: &SubjectTag) -> Option<&str> {
         self.entries.records.get(tag).map(String::as_str)

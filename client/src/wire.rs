@@ -10,6 +10,7 @@ use yilian_spec::membership::ValidatorSet;
 use yilian_spec::operation::Operation;
 use yilian_spec::proof::CertifiedHeader;
 use yilian_spec::receipt::{Outcome, Receipt};
+use yilian_spec::signature::PublicKey;
 use yilian_spec::state::stream::EntryKind;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::Transaction;
@@ -19,7 +20,9 @@ use yilian_spec::transaction::Transaction;
 pub struct Chain {
     /// The ledger.
     pub chain_id: ChainId,
-    /// Its name for people.
+    /// The public key of the node that answers.
+    pub node: PublicKey,
+    /// The ledger's name for people.
     pub network: String,
     /// The last block.
     pub height: Height,
@@ -76,6 +79,15 @@ pub struct SubmitAnswer {
     /// Why nothing of it will be final soon.
     #[serde(default)]
     pub notice: Option<String>,
+}
+
+/// What would become of a transaction, `POST /v1/transactions/check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// The block on whose state it was tried.
+    pub height: Height,
+    /// What the rules said.
+    pub outcome: Outcome,
 }
 
 /// A final transaction, `GET /v1/transactions/{id}`.

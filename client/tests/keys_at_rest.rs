@@ -186,6 +186,8 @@ fn a_passphrase_comes_from_a_file_or_the_environment() {
     assert_eq!(read(b" kept \n").unwrap(), " kept ");
     assert_eq!(read("口令\r\n".as_bytes()).unwrap(), "口令");
     assert_eq!(read(&[b'p'; PASSPHRASE_BYTES_MAX]).unwrap().len(), PASSPHRASE_BYTES_MAX);
+    assert_eq!(read("\u{feff}from a Windows editor\r\n".as_bytes()).unwrap(), "from a Windows editor");
+    assert!(matches!(read("\u{feff}".as_bytes()), Err(PassphraseError::Empty)));
     assert!(matches!(read(b""), Err(PassphraseError::Empty)));
     assert!(matches!(read(b"\n"), Err(PassphraseError::Empty)));
     assert!(matches!(read(b"a\nb\n"), Err(PassphraseError::Lines)));

@@ -7,7 +7,8 @@
 //! - [`signature`], [`token`], [`merkle`]: Ed25519 under one rule, API tokens, logs and the state tree.
 //! - [`membership`], [`operation`], [`transaction`], [`block`], [`genesis`]: what the ledger holds.
 //! - [`validation`], [`state`], [`machine`], [`work`], [`settlement`], [`refusal`], [`receipt`]: what the rules make of it.
-//! - [`chain`]: from one block to the next. [`proof`]: answers that carry their proof.
+//! - [`chain`]: from one block to the next. [`trial`]: what would become of a transaction in it. [`proof`]: answers that carry
+//!   their proof.
 #![forbid(unsafe_code)]
 
 pub mod block;
@@ -32,5 +33,6 @@ pub mod state;
 pub mod time;
 pub mod token;
 pub mod transaction;
+pub mod trial;
 pub mod validation;
 pub mod work;

@@ -2,10 +2,11 @@
 //!
 //! JWS compact form (RFC 7515, RFC 7519) with EdDSA over Ed25519 (RFC 8037), reduced to one algorithm and one
 //! header, so that there is nothing to negotiate. The written rules are J-1 to J-9 in
-//! `spec/protocol/02-signatures.md`. This module decides whether a token is genuine, for this ledger, and in time;
+//! `spec/protocol/02-signatures.md`. This module decides whether a token is genuine, for this ledger and node, and in time;
 //! whether its key is registered, for which institution and in which role, is read from the ledger's state by
 //! whoever serves the request.
 
+use crate::id::ChainId;
 use crate::limits::{
     TOKEN_BYTES_MAX, TOKEN_CLOCK_AHEAD_S_MAX, TOKEN_ISSUER_BYTES_MAX, TOKEN_LIFETIME_S_MAX,
     TOKEN_NONCE_BYTES_MAX,
@@ -18,6 +19,21 @@ use serde::{Deserialize, Serialize};
 const ALGORITHM: &str = "EdDSA";
 const TYPE: &str = "JWT";
 
+/// Whom a token is for: one node of one ledger, so that a node cannot use at another what a caller showed to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audience {
+    /// The ledger.
+    pub chain_id: ChainId,
+    /// The node, by the public half of its node key.
+    pub node: PublicKey,
+}
+
+impl std::fmt::Display for Audience {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.chain_id, self.node)
+    }
+}
+
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +41,8 @@ pub struct Claims {
     /// The institution that the caller speaks for, as the ledger names it.
     #[serde(rename = "iss")]
     pub issuer: String,
-    /// The ledger that the token is for: its chain id, 64 lower-case hexadecimal digits.
+    /// Whom the token is for: the text of an [`Audience`], chain id and node key in 64 lower-case hexadecimal digits
+    /// each, joined by a slash.
     #[serde(rename = "aud")]
     pub audience: String,
     /// When the token was made, in seconds since 1970-01-01 UTC.
@@ -41,10 +58,10 @@ pub struct Claims {
 
 impl Claims {
     /// Claims for a token that is valid from `now_s` for `lifetime_s` seconds.
-    pub fn new(issuer: &str, chain_id: &[u8; 32], now_s: u64, lifetime_s: u64) -> Self {
+    pub fn new(issuer: &str, audience: &Audience, now_s: u64, lifetime_s: u64) -> Self {
         Self {
             issuer: issuer.to_owned(),
-            audience: hex::encode(chain_id),
+            audience: audience.to_string(),
             issued_s: now_s,
             expires_s: now_s.saturating_add(lifetime_s),
             nonce: None,
@@ -153,8 +170,15 @@ pub enum TokenError {
     #[error("the token's nonce must have 1 to {TOKEN_NONCE_BYTES_MAX} printable ASCII characters (rule J-6)")]
     Nonce,
     /// Rule J-7.
-    #[error("the token is for another ledger: its audience must be this chain id (rule J-7)")]
+    #[error(
+        "the token is for another ledger: its audience must be this chain id and this node's key (rule J-7)"
+    )]
     Audience,
+    /// Rule J-7.
+    #[error(
+        "the token is for another node of this ledger: sign one for the key that this node names at /v1/chain (rule J-7)"
+    )]
+    OtherNode,
     /// Rule J-8.
     #[error(
         "the token lives {lifetime_s} s; it must expire after its issue, at most {TOKEN_LIFETIME_S_MAX} s (rule J-8)"
@@ -204,7 +228,7 @@ pub fn sign(claims: &Claims, key: &SecretKey) -> Result<String, TokenError> {
 ///
 /// # Errors
 /// The first rule that fails.
-pub fn parse_and_verify(token: &str, now_s: u64, chain_id: &[u8; 32]) -> Result<VerifiedToken, TokenError> {
+pub fn parse_and_verify(token: &str, now_s: u64, audience: &Audience) -> Result<VerifiedToken, TokenError> {
     check_size(token)?;
     let (header, payload, signature) = split(token)?;
     let key = read_header(&decode(Part::Header, header)?)?;
@@ -218,9 +242,7 @@ pub fn parse_and_verify(token: &str, now_s: u64, chain_id: &[u8; 32]) -> Result<
     let claims: Claims =
         serde_json::from_slice(&claims).map_err(|error| TokenError::Claims { reason: error.to_string() })?;
     check_form(&claims)?;
-    if claims.audience != hex::encode(chain_id) {
-        return Err(TokenError::Audience);
-    }
+    check_audience(&claims, audience)?;
     check_time(&claims, now_s)?;
     Ok(VerifiedToken { key, claims })
 }
@@ -270,6 +292,16 @@ fn check_form(claims: &Claims) -> Result<(), TokenError> {
 
 fn is_printable(text: &str, bytes_max: usize) -> bool {
     (1..=bytes_max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Rule J-7.
+fn check_audience(claims: &Claims, audience: &Audience) -> Result<(), TokenError> {
+    if claims.audience == audience.to_string() {
+        return Ok(());
+    }
+    let is_of_this_ledger =
+        claims.audience.split_once('/').is_some_and(|(chain, _)| chain == audience.chain_id.to_string());
+    Err(if is_of_this_ledger { TokenError::OtherNode } else { TokenError::Audience })
 }
 
 /// Rule J-9.

@@ -3,23 +3,29 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
+use yilian_spec::id::ChainId;
 use yilian_spec::limits::{TOKEN_BYTES_MAX, TOKEN_CLOCK_AHEAD_S_MAX, TOKEN_LIFETIME_S_MAX};
 use yilian_spec::signature::{SecretKey, SignatureError};
-use yilian_spec::token::{Claims, Part, TokenError, VerifiedToken, parse_and_verify, sign};
+use yilian_spec::token::{Audience, Claims, Part, TokenError, VerifiedToken, parse_and_verify, sign};
 
-const CHAIN: [u8; 32] = [0xc4; 32];
+const CHAIN: ChainId = ChainId([0xc4; 32]);
 const NOW_S: u64 = 1_800_000_000;
 
 fn key() -> SecretKey {
     SecretKey::from_seed(&[17; 32])
 }
 
+/// The node that reads the tokens here.
+fn here() -> Audience {
+    Audience { chain_id: CHAIN, node: SecretKey::from_seed(&[21; 32]).public_key() }
+}
+
 fn claims() -> Claims {
-    Claims::new("county-hospital", &CHAIN, NOW_S, 120)
+    Claims::new("county-hospital", &here(), NOW_S, 120)
 }
 
 fn check(token: &str) -> Result<VerifiedToken, TokenError> {
-    parse_and_verify(token, NOW_S, &CHAIN)
+    parse_and_verify(token, NOW_S, &here())
 }
 
 /// Signs any header and payload, also ones that [`sign`] would not make.
@@ -34,11 +40,7 @@ fn header() -> String {
 }
 
 fn payload() -> String {
-    format!(
-        r#"{{"iss":"county-hospital","aud":"{}","iat":{NOW_S},"exp":{}}}"#,
-        hex::encode(CHAIN),
-        NOW_S + 120
-    )
+    format!(r#"{{"iss":"county-hospital","aud":"{}","iat":{NOW_S},"exp":{}}}"#, here(), NOW_S + 120)
 }
 
 fn json(claims: &Claims) -> String {
@@ -149,7 +151,7 @@ fn j4_the_signature_covers_header_and_claims_and_is_of_the_named_key() {
 
 #[test]
 fn j5_the_claims_are_exactly_those_of_the_rule() {
-    let aud = hex::encode(CHAIN);
+    let aud = here();
     for payload in [
         String::new(),
         "null".to_owned(),
@@ -186,9 +188,26 @@ fn j6_issuer_and_nonce_are_short_and_printable() {
 #[test]
 fn j7_a_token_for_another_ledger_is_refused() {
     let token = sign(&claims(), &key()).unwrap();
-    assert_eq!(parse_and_verify(&token, NOW_S, &[0; 32]), Err(TokenError::Audience));
-    let upper = Claims { audience: hex::encode_upper(CHAIN), ..claims() };
-    assert_eq!(check(&sign(&upper, &key()).unwrap()), Err(TokenError::Audience));
+    let elsewhere = Audience { chain_id: ChainId([0; 32]), ..here() };
+    assert_eq!(parse_and_verify(&token, NOW_S, &elsewhere), Err(TokenError::Audience));
+    let upper = here().to_string().to_uppercase();
+    for audience in
+        [upper, CHAIN.to_string(), here().node.to_string(), format!("{}/", here().node), String::new()]
+    {
+        let token = sign(&Claims { audience: audience.clone(), ..claims() }, &key()).unwrap();
+        assert_eq!(check(&token), Err(TokenError::Audience), "{audience}");
+    }
+}
+
+#[test]
+fn j7_a_token_shown_to_one_node_is_of_no_use_at_another() {
+    let token = sign(&claims(), &key()).unwrap();
+    let other = Audience { node: SecretKey::from_seed(&[22; 32]).public_key(), ..here() };
+    assert_eq!(parse_and_verify(&token, NOW_S, &other), Err(TokenError::OtherNode));
+    for audience in [format!("{CHAIN}/"), format!("{}/x", here()), format!("{CHAIN}/{}", here())] {
+        let token = sign(&Claims { audience: audience.clone(), ..claims() }, &key()).unwrap();
+        assert_eq!(check(&token), Err(TokenError::OtherNode), "{audience}");
+    }
 }
 
 #[test]
@@ -210,7 +229,7 @@ fn j8_a_lifetime_is_positive_and_bounded() {
 #[test]
 fn j9_a_token_is_valid_from_its_issue_to_its_expiry() {
     let token = sign(&claims(), &key()).unwrap();
-    let at = |now_s| parse_and_verify(&token, now_s, &CHAIN).map(|_| ());
+    let at = |now_s| parse_and_verify(&token, now_s, &here()).map(|_| ());
     assert_eq!(at(NOW_S - TOKEN_CLOCK_AHEAD_S_MAX - 1), Err(TokenError::IssuedInFuture { ahead_s: 31 }));
     assert_eq!(at(NOW_S - TOKEN_CLOCK_AHEAD_S_MAX), Ok(()));
     assert_eq!(at(NOW_S + 119), Ok(()));

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use reqwest::StatusCode;
 use serde_json::Value;
-use yilian_spec::id::{ChainId, InstitutionId};
+use yilian_spec::id::InstitutionId;
 use yilian_spec::signature::SecretKey;
-use yilian_spec::token::{self, Claims};
+use yilian_spec::token::{self, Audience, Claims};
 
 use crate::work;
 
@@ -45,19 +45,19 @@ impl Answer {
     }
 }
 
-/// A token for `institution`, signed with `key`, for the ledger `chain_id`, made `issued_ago_s` seconds ago.
+/// A token for `institution`, signed with `key`, for the node `audience`, made `issued_ago_s` seconds ago.
 ///
 /// # Errors
 /// When the claims break a rule that the signer sees.
 pub fn token(
     institution: &InstitutionId,
-    chain_id: ChainId,
+    audience: &Audience,
     key: &SecretKey,
     issued_ago_s: u64,
 ) -> Result<String> {
     let now_s = work::now()?.0 / 1_000;
     let issued_s = now_s.saturating_sub(issued_ago_s);
-    let claims = Claims::new(institution.as_str(), &chain_id.0, issued_s, TOKEN_LIFETIME_S);
+    let claims = Claims::new(institution.as_str(), audience, issued_s, TOKEN_LIFETIME_S);
     Ok(token::sign(&claims, key)?)
 }
 

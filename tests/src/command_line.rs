@@ -1,7 +1,8 @@
 //! The real `yilian` command in a directory of its own, with the configuration of a cluster's members.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -27,6 +28,8 @@ pub mod exit {
     pub const VERIFICATION: i32 = 4;
     /// A local file or a passphrase.
     pub const LOCAL: i32 = 5;
+    /// The ledger knows no such stream.
+    pub const UNKNOWN: i32 = 6;
 }
 
 /// A shell of one person: the command, a directory, a configuration and a profile in it.
@@ -36,6 +39,8 @@ pub struct Shell {
     directory: PathBuf,
     config: PathBuf,
     profile: String,
+    /// What the system would keep for the person alone, in memory.
+    runtime: PathBuf,
 }
 
 impl Shell {
@@ -44,7 +49,10 @@ impl Shell {
     /// # Errors
     /// When `yilian` is not built.
     pub fn of(cluster: &Cluster, institution: usize, directory: &Path) -> Result<Self> {
+        let runtime = cluster.files.directory.join("run");
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&runtime)?;
         Ok(Self {
+            runtime,
             program: programs::program("yilian")?,
             directory: directory.to_owned(),
             config: cluster.files.client_config.clone(),
@@ -80,8 +88,25 @@ impl Shell {
         let mut command = Command::new(&self.program);
         command.args(words).current_dir(&self.directory);
         // Through the environment, so that the words are exactly those that a person types.
-        command.env("YILIAN_CONFIG", &self.config).env("YILIAN_PROFILE", &self.profile);
+        self.set_environment(&mut command);
         run_to_end(&mut command, LIMIT)
+    }
+
+    fn set_environment(&self, command: &mut Command) {
+        command.env("YILIAN_CONFIG", &self.config).env("YILIAN_PROFILE", &self.profile);
+        command.env("XDG_RUNTIME_DIR", &self.runtime);
+    }
+
+    /// Starts a command that goes on by itself; what it prints goes to a file in the directory.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn start(&self, line: &str, output: &str) -> Result<Child> {
+        let file = std::fs::File::create(self.directory.join(output))?;
+        let mut command = Command::new(&self.program);
+        command.args(line.split_whitespace()).current_dir(&self.directory).stdin(Stdio::null()).stdout(file);
+        self.set_environment(&mut command);
+        command.spawn().with_context(|| format!("cannot start yilian {line}"))
     }
 
     /// Runs a command that must succeed, and returns the JSON that it prints.

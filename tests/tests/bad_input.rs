@@ -22,6 +22,7 @@ use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::record::Grant;
 use yilian_spec::time::Window;
+use yilian_spec::token::Audience;
 use yilian_spec::transaction::{Transaction, TransactionBody};
 use yilian_tests::caller::{self, Answer, Caller};
 use yilian_tests::cluster::{COUNTY, Cluster, TEACHING, TOWNSHIP, VALIDATORS};
@@ -46,7 +47,7 @@ impl Scene {
         let cluster = Cluster::start(&VALIDATORS).await?;
         let (institution, chain_id) = (cluster.institution(TOWNSHIP), cluster.files.genesis.chain_id());
         let gateway = cluster.member(TOWNSHIP).secrets[&Role::AccessGateway].clone();
-        let token = caller::token(&institution, chain_id, &gateway, 0)?;
+        let token = caller::token(&institution, &cluster.audience(TOWNSHIP), &gateway, 0)?;
         let caller = Caller::new(&cluster.url(TOWNSHIP), Some(token))?;
         let scene = Self { cluster, caller, gateway, institution, chain_id };
         // One block with one transaction, so that there is a header whose log can be compared.
@@ -189,7 +190,8 @@ async fn a_transaction_that_is_sent_again_counts_once_and_has_one_answer() -> Re
     for node in VALIDATORS {
         let elsewhere = Caller::new(&scene.cluster.url(node), None)?;
         scene.cluster.wait_for_height(&[node], recorded.height).await?;
-        let token = caller::token(&scene.institution, scene.chain_id, &scene.gateway, 0)?;
+        let audience = scene.cluster.audience(node);
+        let token = caller::token(&scene.institution, &audience, &scene.gateway, 0)?;
         let again = elsewhere.with_token(Some(token)).submit(BYTES, codec::encode(&transaction)).await?;
         ensure!(again.body == first.body, "node {node} answers {again:?}, not {first:?}");
     }
@@ -199,18 +201,25 @@ async fn a_transaction_that_is_sent_again_counts_once_and_has_one_answer() -> Re
 #[tokio::test]
 async fn callers_without_the_right_to_call_are_turned_away_by_name() -> Result<()> {
     let scene = Scene::open().await?;
-    let Scene { cluster, institution, chain_id, gateway, .. } = &scene;
+    let Scene { cluster, institution, gateway, .. } = &scene;
     let member = cluster.member(TOWNSHIP);
     let body = codec::encode(&scene.body()?.sign(gateway));
-    let sign = |key: &SecretKey| caller::token(institution, *chain_id, key, 0);
+    let here = cluster.audience(TOWNSHIP);
+    let sign = |key: &SecretKey| caller::token(institution, &here, key, 0);
+    let other_chain = Audience { chain_id: ChainId([9; 32]), ..here };
     let county = cluster.institution(COUNTY);
     let cases = [
         (401, "no_token", None),
         (401, "bad_token", Some("a.b.c".to_owned())),
-        (401, "token_expired", Some(caller::token(institution, *chain_id, gateway, 600)?)),
-        (401, "token_for_another_chain", Some(caller::token(institution, ChainId([9; 32]), gateway, 0)?)),
+        (401, "token_expired", Some(caller::token(institution, &here, gateway, 600)?)),
+        (401, "token_for_another_chain", Some(caller::token(institution, &other_chain, gateway, 0)?)),
+        (
+            401,
+            "token_for_another_node",
+            Some(caller::token(institution, &cluster.audience(COUNTY), gateway, 0)?),
+        ),
         (401, "key_unknown", Some(sign(&SecretKey::from_seed(&work::random()?))?)),
-        (401, "issuer_mismatch", Some(caller::token(&county, *chain_id, gateway, 0)?)),
+        (401, "issuer_mismatch", Some(caller::token(&county, &here, gateway, 0)?)),
         (403, "role_has_no_api", Some(sign(&member.validator)?)),
         (403, "role_has_no_api", Some(sign(&member.network)?)),
         (403, "role_cannot_submit", Some(sign(&member.secrets[&Role::Auditor])?)),
@@ -283,7 +292,8 @@ async fn what_a_key_may_not_do_is_recorded_as_refused_and_changes_nothing() -> R
     let answer = scene.caller.submit("application/octet-stream", bytes).await?;
     ensure!(answer.error_code() == "revoked_author", "{answer:?}");
     for (code, key) in [("key_expired", brief), ("key_revoked", revoked)] {
-        let token = caller::token(&scene.institution, scene.chain_id, &key, 0)?;
+        let audience = scene.cluster.audience(TOWNSHIP);
+        let token = caller::token(&scene.institution, &audience, &key, 0)?;
         let answer = scene.caller.with_token(Some(token)).get("/v1/institutions").await?;
         ensure!(answer.status == StatusCode::UNAUTHORIZED && answer.error_code() == code, "{answer:?}");
     }
@@ -341,7 +351,8 @@ async fn a_stranger_as_a_peer_gets_nothing_through() -> Result<()> {
     }
     stranger.handle.shutdown().await;
     for node in VALIDATORS {
-        let token = caller::token(&scene.institution, scene.chain_id, &scene.gateway, 0)?;
+        let audience = scene.cluster.audience(node);
+        let token = caller::token(&scene.institution, &audience, &scene.gateway, 0)?;
         let asking = Caller::new(&scene.cluster.url(node), Some(token))?;
         let known = asking.get(&format!("/v1/transactions/{}", transaction.id())).await?;
         ensure!(known.status == StatusCode::NOT_FOUND, "node {node} took it from a stranger: {known:?}");

@@ -1,11 +1,14 @@
 //! The `yilian` command from end to end: what people at the institutions type, against real nodes.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use yilian_node::consortium::CONSORTIUM;
-use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS};
+use yilian_tests::cluster::{
+    ALL, COUNTY, Cluster, INSURER, PATIENCE, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS,
+};
 use yilian_tests::command_line::{Shell, exit};
 
 /// A document and the salt beside it travel together, so that the other side comes to the same commitment.
@@ -28,7 +31,8 @@ async fn a_grant_a_disclosure_its_receipt_and_a_complete_account_of_it() -> Resu
     std::fs::write(here.path().join("bundle.json"), "records")?;
 
     township.ends_with(exit::OK, "subject create")?;
-    let tag = township.json("subject tag 104-2231")?["tag"].as_str().context("a tag")?.to_owned();
+    let drawn = township.json("subject create 104-2231")?;
+    let tag = drawn[0]["tag"].as_str().context("a tag")?.to_owned();
     let to_county = format!("--to {} --record 104-2231", cluster.institution(COUNTY));
     let scope = "--category laboratory,imaging --purpose TREAT --expires +30d --document consent.pdf";
     let grant = township.create("grant", &format!("grant create {to_county} {scope}"))?;
@@ -36,10 +40,17 @@ async fn a_grant_a_disclosure_its_receipt_and_a_complete_account_of_it() -> Resu
     let disclosure =
         township.create("disclosure", &format!("access disclose --grant {grant} {to_county} {what}"))?;
     let beyond = "--category genomic --document bundle.json";
-    let said = township
-        .ends_with(exit::REFUSED, &format!("access disclose --grant {grant} {to_county} {beyond}"))?;
+    let beyond = format!("access disclose --grant {grant} {to_county} {beyond}");
+    let said = township.ends_with(exit::REFUSED, &beyond)?;
     ensure!(said.contains("does not cover this category"), "the refusal says why: {said}");
+    ensure!(said.contains("nothing is on record"), "a mistake stays off the ledger: {said}");
+    let said = township.ends_with(exit::REFUSED, &format!("{beyond} --force"))?;
+    ensure!(said.contains("the refusal is on record"), "unless it is to be on it: {said}");
 
+    std::fs::copy(here.path().join("bundle.json"), there.path().join("bundle.json"))?;
+    let said =
+        county.ends_with(exit::LOCAL, &format!("access receive {disclosure} --document bundle.json"))?;
+    ensure!(said.contains("bundle.json.salt.json must come with the document"), "{said}");
     hand_over(here.path(), there.path(), "bundle.json")?;
     let open = county.json("access open")?;
     ensure!(open.as_array().is_some_and(|open| open.len() == 1 && open[0]["id"] == *disclosure), "{open}");
@@ -53,6 +64,17 @@ async fn a_grant_a_disclosure_its_receipt_and_a_complete_account_of_it() -> Resu
     let names: Vec<&str> = entries(&account).filter_map(|entry| entry["operation_name"].as_str()).collect();
     let expected = ["grant_access", "record_disclosure", "record_disclosure", "record_receipt"];
     ensure!(names == expected, "{names:?}");
+    // A mistyped tag proves nothing about anybody, and says so.
+    let typo = "7f".repeat(32);
+    let said = regulator.ends_with(exit::UNKNOWN, &format!("stream show subject/{typo}"))?;
+    ensure!(said.contains("knows no stream") && said.contains("proven: it has no entries"), "{said}");
+    let said = regulator.ends_with(exit::UNKNOWN, &format!("stream save subject/{typo} absent.json"))?;
+    ensure!(said.contains("knows no stream"), "{said}");
+    let trust = cluster.files.checkpoint.display();
+    let said = regulator.ends_with(exit::OK, &format!("verify absent.json --trust {trust}"))?;
+    ensure!(said.contains("knew no stream"), "{said}");
+    township.ends_with(exit::LOCAL, "subject tag 104-2213")?;
+    ensure!(township.json("subject list")?.as_array().is_some_and(|list| list.len() == 1));
     let shown = township.json(&format!("grant show {grant}"))?;
     ensure!(shown["verified"] == true && shown["record"]["grantee"] == cluster.institution(COUNTY).as_str());
     cluster.check_all_nodes().await?;
@@ -162,6 +184,47 @@ fn owed(shown: &Value) -> Vec<i64> {
     amounts.retain(|amount| *amount != 0);
     amounts.sort_unstable();
     amounts
+}
+
+#[tokio::test]
+async fn a_watch_shows_every_block_from_its_beginning_over_a_broken_connection() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    let directory = tempfile::tempdir()?;
+    let township = Shell::of(&cluster, TOWNSHIP, directory.path())?;
+    let watching = Shell::of(&cluster, INSURER, directory.path())?;
+    let began: u64 = watching.json("node status")?["height"].as_u64().context("a height")?;
+    let mut watch = watching.start("watch --json", "watched.jsonl")?;
+    // It has asked where the ledger stands once the node has an open stream of events.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    cluster.kill(INSURER)?;
+    // Nothing was seen yet when the connection broke; these blocks are made while nobody tells of them.
+    township.json("capacity publish --service cardiology --slots 1")?;
+    township.json("capacity publish --service cardiology --slots 2")?;
+    cluster.start_nodes(&[INSURER]).await?;
+    let last = township.json("capacity publish --service cardiology --slots 3")?;
+    let last = last["height"].as_u64().context("a height")?;
+    let path = directory.path().join("watched.jsonl");
+    let seen = || -> Vec<u64> {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events
+            .filter(|event| event["event"] == "block")
+            .filter_map(|event| event["data"]["height"].as_u64())
+            .collect()
+    };
+    let patience = Instant::now() + PATIENCE;
+    while !seen().contains(&last) && Instant::now() < patience {
+        ensure!(watch.try_wait()?.is_none(), "the watch gave up: {:?}", seen());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    watch.kill()?;
+    watch.wait()?;
+    let seen = seen();
+    ensure!(seen.first().is_some_and(|first| *first <= began + 1), "began at {began}, seen {seen:?}");
+    ensure!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "a block is missing or repeated: {seen:?}");
+    ensure!(seen.contains(&last), "block {last} is not among {seen:?}");
+    cluster.check_all_nodes().await?;
+    Ok(())
 }
 
 #[tokio::test]

@@ -125,7 +125,8 @@ impl Stage {
         std::fs::copy(&cluster.files.checkpoint, files.path().join("checkpoint.json"))?;
 
         township.ends_with(exit::OK, "subject create")?;
-        let tag = township.json("subject tag 104-2231")?["tag"].as_str().context("a tag")?.to_owned();
+        let drawn = township.json("subject create 104-2231")?;
+        let tag = drawn[0]["tag"].as_str().context("a tag")?.to_owned();
         for name in ["gateway.key", "next.key"] {
             township.ends_with(exit::OK, &format!("key generate --role access-gateway --out {name}"))?;
         }
@@ -164,7 +165,7 @@ impl Stage {
             ("anping-insurer", insurer_id.to_string()),
             ("qinghe-community", CONSORTIUM.to_owned()),
             ("image-platform", county_id.to_string()),
-            ("http://127.0.0.1:8440", cluster.url(TEACHING)),
+            ("http://127.0.0.1:8600", cluster.url(TEACHING)),
         ];
         let ids = BTreeMap::from([
             ("access", disclosure),
@@ -175,6 +176,7 @@ impl Stage {
             ("service", service),
             ("transaction", transaction),
             ("key", key),
+            ("node", cluster.member(TEACHING).network.public_key().to_string()),
         ]);
         Ok(Self { files, config, ids, tag, grant, names })
     }
@@ -264,11 +266,12 @@ fn runs(cluster: &Cluster, stage: &Stage, shell: &Shell, example: &str) -> Resul
     std::fs::copy(source, &config)?;
     let table = cluster.files.directory.join(format!("subjects-{}.age", cluster.institution(TOWNSHIP)));
     let kept = cluster.files.directory.join("subjects-kept.age");
-    let makes_table = example.starts_with("yilian subject create");
+    let makes_table = example == "yilian subject create";
     if makes_table {
         std::fs::rename(&table, &kept)?;
     }
-    let ended = shell.in_directory(directory.path()).with_config(&config).run(&stage.fill(example))?;
+    let line = stage.fill(example);
+    let ended = shell.in_directory(directory.path()).with_config(&config).run(&line)?;
     if makes_table {
         std::fs::rename(&kept, &table)?;
     }

@@ -20,40 +20,45 @@ pub enum Event {
 }
 
 impl Client {
-    /// Hands events to `each` until it returns false. After a break it goes on behind the last block that was seen,
-    /// so that none is missed.
+    /// Hands events to `each` until it returns false: those behind block `after`, or behind the last block that there
+    /// is now. After a break it goes on behind the last block that was seen, so that none is missed, nor any between now
+    /// and the first event.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`] when the connection cannot be had again for [`limits::ROUNDS_MAX`] tries, or the
-    /// node's refusal.
+    /// [`ClientError::Unreachable`] when the connection cannot be had again for [`limits::WATCH_FAILURES_MAX`] tries, or
+    /// the node's refusal.
     pub async fn watch(
         &self,
         after: Option<u64>,
         mut each: impl FnMut(Event) -> bool,
     ) -> Result<(), ClientError> {
-        let mut last = after;
+        let mut last = match after {
+            Some(height) => height,
+            None => self.chain().await?.height.0,
+        };
         let mut failures = 0;
         loop {
             match self.watch_once(&mut last, &mut each).await {
                 Ok(Watched::Enough) => return Ok(()),
                 Ok(Watched::Broken { events }) => failures = if events > 0 { 0 } else { failures + 1 },
-                Err(ClientError::Unreachable { .. }) if failures < limits::ROUNDS_MAX => failures += 1,
+                Err(error) if is_passing(&error) && failures < limits::WATCH_FAILURES_MAX => failures += 1,
                 Err(error) => return Err(error),
             }
-            if failures > limits::ROUNDS_MAX {
+            if failures > limits::WATCH_FAILURES_MAX {
                 let attempts = vec!["the connection breaks before the first event".to_owned()];
                 return Err(ClientError::Unreachable { attempts });
             }
-            tokio::time::sleep(Duration::from_millis(limits::ROUND_PAUSE_MS << failures)).await;
+            let pause_ms = (limits::ROUND_PAUSE_MS << failures).min(limits::WATCH_PAUSE_MS_MAX);
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         }
     }
 
     async fn watch_once(
         &self,
-        last: &mut Option<u64>,
+        last: &mut u64,
         each: &mut impl FnMut(Event) -> bool,
     ) -> Result<Watched, ClientError> {
-        let response = self.transport.open_events(*last, Some(self.token()?)).await?;
+        let response = self.transport.open_events(*last, self.asker()?).await?;
         let node = response.url().to_string();
         let mut events = 0;
         let mut stream = response.bytes_stream().eventsource();
@@ -70,7 +75,7 @@ impl Client {
             };
             events += 1;
             if let Event::Block(block) = &parsed {
-                *last = Some(block.height.0);
+                *last = block.height.0;
             }
             if !each(parsed) {
                 return Ok(Watched::Enough);
@@ -78,6 +83,11 @@ impl Client {
         }
         Ok(Watched::Broken { events })
     }
+}
+
+/// Whether it helps to try again: nobody answers, or a node that is not ready yet.
+fn is_passing(error: &ClientError) -> bool {
+    matches!(error, ClientError::Unreachable { .. } | ClientError::Rejected { status: 429 | 503, .. })
 }
 
 /// How a connection ended.

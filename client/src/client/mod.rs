@@ -1,26 +1,36 @@
 //! The client: submits and asks over several nodes, and verifies what they answer.
 //!
-//! - [`transport`]: one request over several nodes, with failover and bounded answers.
+//! - [`transport`]: one request over several nodes, with failover and bounded answers; [`http`] below it knows proxies,
+//!   [`clock`] notices clocks that differ.
 //! - [`submit`]: signing, submitting the same signed bytes until a node takes them, waiting for finality.
 //! - [`query`]: rows with their proofs, lists, streams.
+//! - [`freshness`]: whether an answer is of the present, and the comparison of nodes.
 //! - [`events`]: new blocks as they come.
 
+pub mod clock;
 pub mod events;
+pub mod freshness;
+mod http;
 pub mod query;
 pub mod submit;
 pub mod transport;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use yilian_spec::block::Header;
 use yilian_spec::id::{ChainId, InstitutionId};
 use yilian_spec::membership::Role;
-use yilian_spec::proof::{Checkpoint, ProofDocument};
-use yilian_spec::signature::SecretKey;
+use yilian_spec::proof::{Checkpoint, Proof, ProofDocument};
+use yilian_spec::signature::{PublicKey, SecretKey};
 
 use crate::error::ClientError;
+use crate::memory::Memory;
 use crate::wire::{Chain, Health};
-use transport::{Request, Transport};
+use clock::ClockWatch;
+use freshness::Freshness;
+use transport::{Asker, Request, Transport};
 
 /// The keys that a client signs with: one for each role, and one for all others.
 #[derive(Debug, Clone, Default)]
@@ -63,13 +73,24 @@ pub struct Settings {
     pub chain_id: Option<ChainId>,
     /// Certificates of authorities in PEM, trusted beside the system's.
     pub ca_pem: Option<Vec<u8>>,
+    /// The directory in which what is remembered of the ledger is kept; without it, it is forgotten at the end.
+    pub memory: Option<PathBuf>,
+    /// The keys that nodes must have, by address; of others the first one that they name is remembered.
+    pub node_keys: BTreeMap<String, PublicKey>,
+    /// Nodes that [`Client::compare`] asks beside `nodes`.
+    pub witnesses: Vec<String>,
+    /// How old answers about the present may be.
+    pub freshness: Freshness,
+    /// Where it is noted that a node's clock differs from this machine's.
+    pub clock: Arc<ClockWatch>,
 }
 
 /// Speaks to a ledger for one institution.
 #[derive(Debug)]
 pub struct Client {
     transport: Transport,
-    chain_id: ChainId,
+    memory: Memory,
+    freshness: Freshness,
     institution: Option<InstitutionId>,
     signers: Signers,
     checkpoint: Option<Checkpoint>,
@@ -82,8 +103,20 @@ impl Client {
     /// [`ClientError::Setup`] when the settings cannot be used, [`ClientError::OtherChain`] when they disagree, or
     /// what asking a node gives.
     pub async fn connect(settings: Settings) -> Result<Self, ClientError> {
-        let Settings { nodes, institution, signers, checkpoint, chain_id, ca_pem } = settings;
-        let transport = Transport::new(&nodes, ca_pem.as_deref())?;
+        let Settings {
+            nodes,
+            institution,
+            signers,
+            checkpoint,
+            chain_id,
+            ca_pem,
+            memory,
+            node_keys,
+            witnesses,
+            freshness,
+            clock,
+        } = settings;
+        let transport = Transport::new(&nodes, &witnesses, ca_pem.as_deref(), clock)?;
         let trusted = checkpoint.as_ref().map(|checkpoint| checkpoint.chain_id);
         let chain_id = match (chain_id, trusted) {
             (Some(expected), Some(found)) if expected != found => {
@@ -92,12 +125,14 @@ impl Client {
             (Some(chain_id), _) | (None, Some(chain_id)) => chain_id,
             (None, None) => chain(&transport).await?.chain_id,
         };
-        Ok(Self { transport, chain_id, institution, signers, checkpoint })
+        let node_keys = node_keys.into_iter().map(|(node, key)| (node.trim_end_matches('/').to_owned(), key));
+        let memory = Memory::open(memory.as_deref(), chain_id, node_keys.collect())?;
+        Ok(Self { transport, memory, freshness, institution, signers, checkpoint })
     }
 
     /// The ledger.
     pub fn chain_id(&self) -> ChainId {
-        self.chain_id
+        self.memory.chain_id()
     }
 
     /// The institution it acts for.
@@ -116,38 +151,51 @@ impl Client {
     /// [`ClientError::OtherChain`] when the node serves another ledger, or what asking gives.
     pub async fn chain(&self) -> Result<Chain, ClientError> {
         let chain = chain(&self.transport).await?;
-        if chain.chain_id != self.chain_id {
-            return Err(ClientError::OtherChain { found: chain.chain_id, expected: self.chain_id });
-        }
+        self.require_chain(chain.chain_id)?;
         Ok(chain)
     }
 
-    /// A token for one request.
-    fn token(&self) -> Result<String, ClientError> {
+    fn require_chain(&self, found: ChainId) -> Result<(), ClientError> {
+        let expected = self.chain_id();
+        if found == expected { Ok(()) } else { Err(ClientError::OtherChain { found, expected }) }
+    }
+
+    /// What is remembered of the ledger.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Who asks.
+    fn asker(&self) -> Result<Asker<'_>, ClientError> {
         let no_key = || ClientError::NoKey { purpose: "asking a node".to_owned() };
         let key = self.signers.any().ok_or_else(no_key)?;
         let institution = self.institution.as_ref().ok_or_else(no_key)?;
-        transport::token(institution, &self.chain_id, key)
+        Ok(Asker { memory: &self.memory, institution, key })
     }
 
     /// Sends a request with a token.
     async fn send(&self, request: Request<'_>) -> Result<transport::Answer, ClientError> {
-        self.transport.send(request, || self.token().map(Some)).await
+        self.transport.send(request, Some(self.asker()?)).await
     }
 
-    /// Checks that a proof is of this ledger, and verifies it where there is a checkpoint. Returns whether it did.
+    /// Checks that a proof is of this ledger, and where there is a checkpoint, that it verifies and, unless it is about
+    /// a transaction, that it is of the present. Returns whether it was verified.
     ///
     /// # Errors
-    /// [`ClientError::OtherChain`], [`ClientError::Verification`].
+    /// [`ClientError::OtherChain`], [`ClientError::Verification`], [`ClientError::Conflict`], [`ClientError::Stale`],
+    /// [`ClientError::TooOld`].
     pub fn verify(&self, document: &ProofDocument) -> Result<bool, ClientError> {
         let header: &Header = &document.block().header;
-        if header.chain_id != self.chain_id {
-            return Err(ClientError::OtherChain { found: header.chain_id, expected: self.chain_id });
+        self.require_chain(header.chain_id)?;
+        let Some(checkpoint) = &self.checkpoint else { return Ok(false) };
+        document.verify(checkpoint)?;
+        self.memory.saw(document.block())?;
+        match &document.proof {
+            // It stands in its block for ever, whatever came since.
+            Proof::Transaction(_) => {}
+            Proof::State(_) | Proof::Stream(_) | Proof::Statement(_) => self.require_present(header)?,
         }
-        match &self.checkpoint {
-            Some(checkpoint) => Ok(document.verify(checkpoint).map(|_| true)?),
-            None => Ok(false),
-        }
+        Ok(true)
     }
 }
 
@@ -156,10 +204,10 @@ impl Client {
 /// # Errors
 /// [`ClientError::Setup`], [`ClientError::Unreachable`], [`ClientError::Answer`].
 pub async fn health(settings: Settings) -> Result<Health, ClientError> {
-    let transport = Transport::new(&settings.nodes, settings.ca_pem.as_deref())?;
-    transport.send(Request::get("/health").even_unhealthy(), || Ok(None)).await?.any_json()
+    let transport = Transport::new(&settings.nodes, &[], settings.ca_pem.as_deref(), settings.clock)?;
+    transport.send(Request::get("/health").even_unhealthy(), None).await?.any_json()
 }
 
 async fn chain(transport: &Transport) -> Result<Chain, ClientError> {
-    transport.send(Request::get("/v1/chain"), || Ok(None)).await?.json()
+    transport.send(Request::get("/v1/chain"), None).await?.json()
 }

@@ -53,13 +53,19 @@ impl Client {
         request: Request<'_>,
         what: String,
     ) -> Result<(ProofDocument, bool), ClientError> {
-        let answer = self.send(request).await?;
-        if answer.status == reqwest::StatusCode::NOT_FOUND {
-            return Err(ClientError::NotFound { what });
+        let mut pauses = 0;
+        loop {
+            let answer = self.send(request.clone()).await?;
+            if answer.status == reqwest::StatusCode::NOT_FOUND {
+                return Err(ClientError::NotFound { what });
+            }
+            let document = ProofDocument::from_json(&answer.bytes()?)?;
+            match self.verify(&document) {
+                Ok(verified) => return Ok((document, verified)),
+                Err(error) if self.asks_again(&error, &mut pauses).await => {}
+                Err(error) => return Err(error),
+            }
         }
-        let document = ProofDocument::from_json(&answer.bytes()?)?;
-        let verified = self.verify(&document)?;
-        Ok((document, verified))
     }
 
     /// The proof of a row of the state, or of its absence.
@@ -243,18 +249,31 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotFound`], [`ClientError::OtherChain`], [`ClientError::Verification`], or what asking gives.
     pub async fn block(&self, height: &str) -> Result<(Block, bool), ClientError> {
+        let mut pauses = 0;
+        loop {
+            match self.block_once(height).await {
+                Err(error) if self.asks_again(&error, &mut pauses).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn block_once(&self, height: &str) -> Result<(Block, bool), ClientError> {
         let block: Block =
             self.plain(&format!("/v1/blocks/{height}"), format!("block of height {height}")).await?;
         let header = &block.certified.header;
-        if header.chain_id != self.chain_id {
-            return Err(ClientError::OtherChain { found: header.chain_id, expected: self.chain_id });
-        }
-        if height.parse().is_ok_and(|asked: u64| asked != header.height.0) {
+        self.require_chain(header.chain_id)?;
+        let asked: Option<u64> = height.parse().ok();
+        if asked.is_some_and(|asked| asked != header.height.0) {
             return Err(ClientError::OtherProof { what: format!("block {height}") });
         }
-        let verified = self.checkpoint.as_ref().map(|trusted| block.certified.verify(trusted)).transpose()?;
-        let verified = verified.is_some();
-        Ok((block, verified))
+        let Some(checkpoint) = &self.checkpoint else { return Ok((block, false)) };
+        block.certified.verify(checkpoint)?;
+        self.memory.saw(&block.certified)?;
+        if asked.is_none() {
+            self.require_present(header)?;
+        }
+        Ok((block, true))
     }
 
     /// The checkpoint of the tip. Verified only in that a node of this ledger gives it: whoever saves it trusts the
@@ -264,10 +283,8 @@ impl Client {
     /// [`ClientError::OtherChain`], or what asking gives.
     pub async fn tip_checkpoint(&self) -> Result<Checkpoint, ClientError> {
         let checkpoint: Checkpoint =
-            self.transport.send(Request::get("/v1/checkpoint"), || Ok(None)).await?.json()?;
-        if checkpoint.chain_id != self.chain_id {
-            return Err(ClientError::OtherChain { found: checkpoint.chain_id, expected: self.chain_id });
-        }
+            self.transport.send(Request::get("/v1/checkpoint"), None).await?.json()?;
+        self.require_chain(checkpoint.chain_id)?;
         Ok(checkpoint)
     }
 

@@ -17,7 +17,7 @@ use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
 use crate::moment;
-use crate::wire::{Committed, ErrorBody, Status, SubmitAnswer, SubmitResult};
+use crate::wire::{Checked, Committed, ErrorBody, Status, SubmitAnswer, SubmitResult};
 
 /// A transaction that a node has taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Client {
         rand::rngs::SysRng.try_fill_bytes(&mut nonce)?;
         let created = moment::now()?;
         let expires = created.plus_ms(lifetime_ms);
-        let chain_id = self.chain_id;
+        let chain_id = self.chain_id();
         let author = key.public_key();
         let body = TransactionBody { chain_id, author, institution, created, expires, nonce, operations };
         Ok(body.sign(key))
@@ -97,6 +97,17 @@ impl Client {
     /// As [`Client::sign`] and [`Client::submit_signed`].
     pub async fn submit(&self, operations: Vec<Operation>) -> Result<Submitted, ClientError> {
         self.submit_signed(self.sign(operations)?).await
+    }
+
+    /// What the rules would say to a transaction in the next block. It is shown to a node without its signature, so that
+    /// nothing can be recorded.
+    ///
+    /// # Errors
+    /// [`ClientError::Rejected`] when no block could carry it, [`ClientError::Unreachable`] when no node answers.
+    pub async fn check(&self, transaction: &TransactionBody) -> Result<Checked, ClientError> {
+        let body = codec::encode(transaction);
+        let request = Request::post("/v1/transactions/check", "application/octet-stream", body);
+        self.send(request).await?.json()
     }
 
     /// Submits a signed transaction until a node takes it; always the same bytes, so that it counts once.

@@ -1,10 +1,13 @@
 //! One request over several nodes.
 //!
+//! A request with a token is signed for the node that it goes to: for the key that the node's address named first, at
+//! `/v1/chain`. An address that names another key later is told and gets nothing signed.
+//!
 //! The node that answered last is asked first. A node that cannot be reached, is overloaded or not ready is passed
 //! over; after a round over all nodes comes a pause, after [`limits::ROUNDS_MAX`] rounds the error. Only requests that
 //! may be repeated are sent: reads, and signed transactions, which the ledger recognises by their id.
 
-use std::sync::Once;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -12,22 +15,53 @@ use futures::StreamExt as _;
 use rand::TryRng as _;
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
-use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::signature::SecretKey;
-use yilian_spec::token::{self, Claims};
+use yilian_spec::id::InstitutionId;
+use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::time::LedgerTime;
+use yilian_spec::token::{self, Audience, Claims};
 
+use super::clock::{CLOCK_HEADER, ClockWatch, Difference};
+use super::http::Http;
 use crate::error::ClientError;
 use crate::limits;
+use crate::memory::Memory;
 use crate::moment;
-use crate::wire::ErrorAnswer;
+use crate::wire::{Chain, ErrorAnswer};
 
 /// The nodes and the connections to them.
 #[derive(Debug)]
 pub struct Transport {
-    http: reqwest::Client,
+    http: Http,
     nodes: Vec<Url>,
+    /// Nodes that are only compared with.
+    witnesses: Vec<Url>,
     /// The node that answered last.
     preferred: AtomicUsize,
+    clock: Arc<ClockWatch>,
+}
+
+/// Who asks, where a node wants to know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// The ledger that is asked, and what is remembered of its nodes.
+    pub memory: &'a Memory,
+    /// The institution.
+    pub institution: &'a InstitutionId,
+    /// Its key.
+    pub key: &'a SecretKey,
+}
+
+impl Asker<'_> {
+    /// A token for one request to the node with this key.
+    fn token(&self, node: PublicKey) -> Result<String, ClientError> {
+        let now_s = moment::now()?.0 / 1_000;
+        let mut nonce = [0; 16];
+        rand::rngs::SysRng.try_fill_bytes(&mut nonce)?;
+        let audience = Audience { chain_id: self.memory.chain_id(), node };
+        let mut claims = Claims::new(self.institution.as_str(), &audience, now_s, limits::TOKEN_LIFETIME_S);
+        claims.nonce = Some(hex::encode(nonce));
+        Ok(token::sign(&claims, self.key)?)
+    }
 }
 
 /// A request that may be sent to any node, more than once.
@@ -84,6 +118,8 @@ pub struct Answer {
     pub status: StatusCode,
     body: Vec<u8>,
     retry_after_s: u64,
+    /// How far the node's clock is from this machine's, where that is worth a word.
+    difference: Option<Difference>,
 }
 
 impl Answer {
@@ -123,11 +159,22 @@ impl Answer {
             Ok(ErrorAnswer { error }) => ClientError::Rejected {
                 node: self.node.clone(),
                 status: self.status.as_u16(),
+                message: match &self.difference {
+                    Some(difference) if is_about_time(&error.code) => {
+                        format!("{}; {difference}", error.message)
+                    }
+                    Some(_) | None => error.message,
+                },
                 code: error.code,
-                message: error.message,
             },
             Err(unreadable) => unreadable,
         }
+    }
+
+    /// The name of the node's error, where the answer is one.
+    fn error_code(&self) -> Option<String> {
+        let is_error = self.status.is_client_error() || self.status.is_server_error();
+        is_error.then(|| self.any_json::<ErrorAnswer>().ok()).flatten().map(|answer| answer.error.code)
     }
 
     /// Whether another node, or the same one later, may do better.
@@ -143,11 +190,16 @@ impl Answer {
 }
 
 impl Transport {
-    /// Connections to these nodes; none is made yet.
+    /// Connections to these nodes, and to `witnesses` where nodes are compared; none is made yet.
     ///
     /// # Errors
     /// [`ClientError::Setup`] when there is no node, an address is malformed, or the certificates cannot be read.
-    pub fn new(nodes: &[String], ca_pem: Option<&[u8]>) -> Result<Self, ClientError> {
+    pub fn new(
+        nodes: &[String],
+        witnesses: &[String],
+        ca_pem: Option<&[u8]>,
+        clock: Arc<ClockWatch>,
+    ) -> Result<Self, ClientError> {
         if nodes.is_empty() {
             return Err(ClientError::Setup(
                 "no node is named: give --node URL, or set `nodes` in the profile".to_owned(),
@@ -157,28 +209,57 @@ impl Transport {
             crate::config::check_node(node)?;
             node.parse::<Url>().map_err(|error| error.to_string())
         };
-        let nodes = nodes.iter().map(parse).collect::<Result<_, _>>().map_err(ClientError::Setup)?;
-        let setup = |error: reqwest::Error| ClientError::Setup(chain_of(&error));
-        install_tls();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("yilian/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_millis(limits::CONNECT_TIMEOUT_MS))
-            .redirect(reqwest::redirect::Policy::none());
-        if let Some(pem) = ca_pem {
-            builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem).map_err(setup)?);
-        }
-        Ok(Self { http: builder.build().map_err(setup)?, nodes, preferred: AtomicUsize::new(0) })
+        let parse_all = |nodes: &[String]| {
+            nodes.iter().map(parse).collect::<Result<Vec<_>, _>>().map_err(ClientError::Setup)
+        };
+        let (nodes, witnesses) = (parse_all(nodes)?, parse_all(witnesses)?);
+        let http = Http::new(ca_pem)?;
+        Ok(Self { http, nodes, witnesses, preferred: AtomicUsize::new(0), clock })
     }
 
-    /// Sends a request until a node answers it. `token` makes a fresh token for each try.
+    /// All nodes, also those that are only compared with; each once.
+    pub fn all(&self) -> Vec<Url> {
+        let mut all = self.nodes.clone();
+        for witness in &self.witnesses {
+            if !all.contains(witness) {
+                all.push(witness.clone());
+            }
+        }
+        all
+    }
+
+    /// Asks the next node first from now on.
+    pub fn turn_to_next(&self) {
+        self.preferred.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Asks one node, and no other.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`] after the last round, [`ClientError::AnswerTooLong`], or what `token` gives.
-    pub async fn send(
+    /// [`ClientError::Unreachable`] when it does not answer or is not ready, or as [`Transport::send`].
+    pub async fn ask_one(
         &self,
-        request: Request<'_>,
-        token: impl Fn() -> Result<Option<String>, ClientError>,
+        node: &Url,
+        request: &Request<'_>,
+        asker: Asker<'_>,
     ) -> Result<Answer, ClientError> {
+        let unreachable = |reason| Err(ClientError::Unreachable { attempts: vec![reason] });
+        match self.attempt(node, request, Some(asker)).await {
+            Ok(answer) if answer.is_temporary() => {
+                unreachable(format!("{}: {}", answer.node, answer.rejection()))
+            }
+            Ok(answer) => Ok(answer),
+            Err(Attempt::Fatal(error)) => Err(error),
+            Err(Attempt::Next(reason)) => unreachable(reason),
+        }
+    }
+
+    /// Sends a request until a node answers it, with a fresh token for each try where somebody asks by name.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] after the last round, [`ClientError::AnswerTooLong`],
+    /// [`ClientError::NodeChanged`], or why no token could be made.
+    pub async fn send(&self, request: Request<'_>, asker: Option<Asker<'_>>) -> Result<Answer, ClientError> {
         let mut attempts = Vec::new();
         let mut last = None;
         for round in 0..limits::ROUNDS_MAX {
@@ -191,7 +272,7 @@ impl Transport {
             let first = self.preferred.load(Ordering::Relaxed);
             for offset in 0..self.nodes.len() {
                 let position = (first + offset) % self.nodes.len();
-                match self.attempt(&self.nodes[position], &request, token()?).await {
+                match self.attempt(&self.nodes[position], &request, asker).await {
                     Ok(answer) if answer.is_temporary() && !request.any_status => {
                         attempts.push(format!("{}: {}", answer.node, answer.rejection()));
                         last = Some(answer);
@@ -212,21 +293,70 @@ impl Transport {
         }
     }
 
+    /// Asks one node, once.
     async fn attempt(
+        &self,
+        node: &Url,
+        request: &Request<'_>,
+        asker: Option<Asker<'_>>,
+    ) -> Result<Answer, Attempt> {
+        let Some(asker) = asker else { return self.exchange(node, request, None).await };
+        let key = self.node_key(node, asker.memory).await?;
+        let answer = self.exchange(node, request, Some(asker.token(key)?)).await?;
+        if answer.error_code().as_deref() == Some("token_for_another_node") {
+            // It has another key than the one it was known by; say which.
+            let found = self.ask_node_key(node, asker.memory).await?;
+            asker.memory.learn_node_key(&name_of(node), found)?;
+        }
+        Ok(answer)
+    }
+
+    /// The key of a node: the one that is remembered, or, at first use, the one it names.
+    async fn node_key(&self, node: &Url, memory: &Memory) -> Result<PublicKey, Attempt> {
+        let name = name_of(node);
+        if let Some(known) = memory.node_key(&name) {
+            return Ok(known);
+        }
+        let found = self.ask_node_key(node, memory).await?;
+        memory.learn_node_key(&name, found)?;
+        Ok(found)
+    }
+
+    async fn ask_node_key(&self, node: &Url, memory: &Memory) -> Result<PublicKey, Attempt> {
+        let answer = self.exchange(node, &Request::get("/v1/chain"), None).await?;
+        if answer.is_temporary() {
+            return Err(Attempt::Next(format!("{}: {}", answer.node, answer.rejection())));
+        }
+        let chain: Chain = answer.json()?;
+        let (found, expected) = (chain.chain_id, memory.chain_id());
+        if found == expected {
+            Ok(chain.node)
+        } else {
+            Err(ClientError::OtherChain { found, expected }.into())
+        }
+    }
+
+    async fn exchange(
         &self,
         node: &Url,
         request: &Request<'_>,
         token: Option<String>,
     ) -> Result<Answer, Attempt> {
-        let name = node.as_str().trim_end_matches('/').to_owned();
-        let next = |error: &reqwest::Error| Attempt::Next(format!("{name}: {}", chain_of(error)));
+        let name = name_of(node);
+        let next =
+            |error: &reqwest::Error| Attempt::Next(format!("{name}: {}", self.http.explain(node, error)));
         let timeout_ms = limits::ANSWER_TIMEOUT_MS + request.wait_ms;
         let mut http = self.request(node, request, token)?.timeout(Duration::from_millis(timeout_ms));
         if let Some((content_type, body)) = &request.body {
             http = http.header(reqwest::header::CONTENT_TYPE, *content_type).body(body.clone());
         }
+        let sent = moment::now()?;
         let response = http.send().await.map_err(|error| next(&error))?;
         let status = response.status();
+        let difference = clock_difference(&name, &response, sent)?;
+        if let Some(difference) = &difference {
+            self.clock.note(difference);
+        }
         let retry_after = response.headers().get(reqwest::header::RETRY_AFTER);
         let retry_after_s = retry_after
             .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
@@ -240,7 +370,7 @@ impl Transport {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { node: name, status, body, retry_after_s })
+        Ok(Answer { node: name, status, body, retry_after_s, difference })
     }
 
     fn request(
@@ -252,7 +382,7 @@ impl Transport {
         let url = node
             .join(request.path)
             .map_err(|error| Attempt::Fatal(ClientError::Setup(format!("{}: {error}", request.path))))?;
-        let mut http = self.http.request(request.method.clone(), url).query(&request.query);
+        let mut http = self.http.of(node).request(request.method.clone(), url).query(&request.query);
         if let Some(token) = token {
             http = http.bearer_auth(token);
         }
@@ -262,31 +392,37 @@ impl Transport {
     /// Opens a stream of events at the preferred node, and moves on to the next node where it cannot be had.
     pub(super) async fn open_events(
         &self,
-        last_event_id: Option<u64>,
-        token: Option<String>,
+        last_event_id: u64,
+        asker: Asker<'_>,
     ) -> Result<reqwest::Response, ClientError> {
         let position = self.preferred.load(Ordering::Relaxed) % self.nodes.len();
         let node = &self.nodes[position];
-        let name = node.as_str().trim_end_matches('/').to_owned();
-        let request = match self.request(node, &Request::get("/v1/events"), token) {
+        let name = name_of(node);
+        let next_node = || self.preferred.store(position + 1, Ordering::Relaxed);
+        let unreachable = |reason| ClientError::Unreachable { attempts: vec![reason] };
+        let key = match self.node_key(node, asker.memory).await {
+            Ok(key) => key,
+            Err(Attempt::Fatal(error)) => return Err(error),
+            Err(Attempt::Next(reason)) => {
+                next_node();
+                return Err(unreachable(reason));
+            }
+        };
+        let request = match self.request(node, &Request::get("/v1/events"), Some(asker.token(key)?)) {
             Ok(request) => request.header(reqwest::header::ACCEPT, "text/event-stream"),
             Err(Attempt::Fatal(error)) => return Err(error),
-            Err(Attempt::Next(reason)) => return Err(ClientError::Unreachable { attempts: vec![reason] }),
+            Err(Attempt::Next(reason)) => return Err(unreachable(reason)),
         };
-        let request = match last_event_id {
-            Some(id) => request.header("Last-Event-ID", id.to_string()),
-            None => request,
-        };
-        match request.send().await {
+        match request.header("Last-Event-ID", last_event_id.to_string()).send().await {
             Ok(response) if response.status().is_success() => Ok(response),
             Ok(response) => {
                 let status = response.status();
                 let body = response.bytes().await.map(|bytes| bytes.to_vec()).unwrap_or_default();
-                Err(Answer { node: name, status, body, retry_after_s: 0 }.rejection())
+                Err(Answer { node: name, status, body, retry_after_s: 0, difference: None }.rejection())
             }
             Err(error) => {
-                self.preferred.store(position + 1, Ordering::Relaxed);
-                Err(ClientError::Unreachable { attempts: vec![format!("{name}: {}", chain_of(&error))] })
+                next_node();
+                Err(unreachable(format!("{name}: {}", self.http.explain(node, &error))))
             }
         }
     }
@@ -300,42 +436,36 @@ enum Attempt {
     Fatal(ClientError),
 }
 
-/// A token for one request by `institution`.
-///
-/// # Errors
-/// [`ClientError::Token`], [`ClientError::Clock`], [`ClientError::Randomness`].
-pub fn token(
-    institution: &InstitutionId,
-    chain_id: &ChainId,
-    key: &SecretKey,
-) -> Result<String, ClientError> {
-    let now_s = moment::now()?.0 / 1_000;
-    let mut nonce = [0; 16];
-    rand::rngs::SysRng.try_fill_bytes(&mut nonce)?;
-    let mut claims = Claims::new(institution.as_str(), &chain_id.0, now_s, limits::TOKEN_LIFETIME_S);
-    claims.nonce = Some(hex::encode(nonce));
-    Ok(token::sign(&claims, key)?)
-}
-
-/// The cryptography behind TLS, once for the process; one that the program installed before stays.
-fn install_tls() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // An error says that the program has installed one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-}
-
-/// An error with its causes: the first of them alone says only that sending failed.
-fn chain_of(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
+impl From<ClientError> for Attempt {
+    fn from(error: ClientError) -> Self {
+        Self::Fatal(error)
     }
-    text
+}
+
+/// Whether an error can come from a clock that is wrong.
+fn is_about_time(code: &str) -> bool {
+    [
+        "token_expired",
+        "token_from_the_future",
+        "expired",
+        "from_the_future",
+        "key_expired",
+        "key_not_yet_valid",
+    ]
+    .contains(&code)
+}
+
+fn clock_difference(
+    node: &str,
+    response: &reqwest::Response,
+    sent: LedgerTime,
+) -> Result<Option<Difference>, ClientError> {
+    let received = moment::now()?;
+    let said = response.headers().get(CLOCK_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Ok(said.and_then(|node_ms| Difference::of(node, node_ms, sent.0, received.0)))
+}
+
+/// A node's address as it is shown and remembered.
+pub fn name_of(node: &Url) -> String {
+    node.as_str().trim_end_matches('/').to_owned()
 }

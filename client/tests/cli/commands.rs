@@ -22,10 +22,10 @@ use crate::node::{Fault, Node};
 use crate::yilian::{Run, Yilian};
 
 /// A user with profile, keys and checkpoint, and a node to talk to.
-struct Setting {
-    yilian: Yilian,
-    node: Node,
-    day: Arc<Mutex<Day>>,
+pub struct Setting {
+    pub yilian: Yilian,
+    pub node: Node,
+    pub day: Arc<Mutex<Day>>,
 }
 
 fn write_key(path: &Path, role: Role) {
@@ -36,7 +36,7 @@ fn write_key(path: &Path, role: Role) {
 }
 
 impl Setting {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let day = Arc::new(Mutex::new(Day::play()));
         let node = Node::start(Arc::clone(&day));
         let yilian = Yilian::new();
@@ -65,15 +65,15 @@ impl Setting {
         Self { yilian, node, day }
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub fn run(&self, arguments: &[&str]) -> Run {
         self.yilian.run(arguments)
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub fn json(&self, arguments: &[&str]) -> Value {
         self.run(&[arguments, &["--json"]].concat()).exits(0).json()
     }
 
-    fn grant(&self) -> String {
+    pub fn grant(&self) -> String {
         self.day.lock().unwrap().grant.to_string()
     }
 
@@ -82,7 +82,7 @@ impl Setting {
     }
 }
 
-const CREATE: [&str; 12] = [
+pub const CREATE: [&str; 12] = [
     "grant",
     "create",
     "--to",
@@ -140,7 +140,16 @@ fn a_refusal_by_the_rules_is_on_record_and_exits_with_1() {
         CREATE[5],
         "--json",
     ];
-    let refused = setting.run(&disclose).exits(1).json();
+    let told = setting.run(&disclose).exits(1).json();
+    assert_eq!(
+        (&told["status"], &told["transaction_id"], &told["refusal"]["reason"]),
+        (&json!("not_submitted"), &Value::Null, &json!("category_not_granted"))
+    );
+    assert!(setting.node.submitted().is_empty(), "what would be refused was submitted");
+    let text = setting.run(&disclose[..12]).exits(1).out;
+    assert!(text.contains("nothing is on record") && text.contains("--force"), "{text}");
+    assert!(setting.node.submitted().is_empty());
+    let refused = setting.run(&[&disclose[..], &["--force"]].concat()).exits(1).json();
     assert_eq!((&refused["status"], &refused["created"]), (&json!("refused"), &json!([])));
     assert_eq!(refused["refusal"]["reason"], "category_not_granted");
     assert_eq!(refused["verified"], true);
@@ -185,7 +194,8 @@ fn the_key_of_the_operations_role_signs() {
         .yilian
         .write("capacity.json", r#"[{"publish_capacity": {"service": "cardiology", "slots": 12}}]"#);
     // There is no referral gateway's key in the profile: the other key signs, and the ledger refuses its role.
-    let refused = setting.run(&["transaction", "submit", "capacity.json", "--json"]).exits(1).json();
+    let refused =
+        setting.run(&["transaction", "submit", "capacity.json", "--force", "--json"]).exits(1).json();
     assert_eq!(refused["refusal"]["reason"], "wrong_role");
 }
 

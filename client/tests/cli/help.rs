@@ -33,7 +33,15 @@ fn every_command_explains_itself_with_an_example() {
 #[test]
 fn the_exit_codes_are_in_the_help() {
     let help = Yilian::new().run(&["--help"]).exits(0).out;
-    for line in ["0  done", "1  refused", "2  the command", "3  no node", "4  a proof", "5  a local file"] {
+    for line in [
+        "0  done",
+        "1  refused",
+        "2  the command",
+        "3  no node",
+        "4  a proof",
+        "5  a local file",
+        "6  the ledger knows no",
+    ] {
         assert!(help.contains(line), "{line}");
     }
 }

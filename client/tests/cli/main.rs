@@ -8,4 +8,5 @@ mod help;
 mod ledger;
 mod node;
 mod offline;
+mod trust;
 mod yilian;

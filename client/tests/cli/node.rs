@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,9 +13,11 @@ use yilian_spec::codec;
 use yilian_spec::id::TransactionId;
 use yilian_spec::limits::TRANSACTION_BYTES_MAX;
 use yilian_spec::proof::ProofDocument;
+use yilian_spec::signature::{PublicKey, SecretKey};
 use yilian_spec::state::key::StreamId;
-use yilian_spec::token;
+use yilian_spec::token::{self, Audience, TokenError};
 use yilian_spec::transaction::Transaction;
+use yilian_spec::trial::decode_body;
 
 use crate::ledger::{Day, Ledger};
 
@@ -36,6 +39,8 @@ pub enum Fault {
     Forgets,
     /// Proves something else than was asked for.
     OtherProof,
+    /// Says that the token has expired.
+    LateToken,
 }
 
 #[derive(Default)]
@@ -43,12 +48,22 @@ struct Shared {
     faults: VecDeque<Fault>,
     submitted: Vec<Vec<u8>>,
     requests: usize,
+    tokens: Vec<String>,
+    /// How far its clock is ahead, in milliseconds.
+    clock_ahead_ms: i64,
 }
 
 /// A running node.
 pub struct Node {
     pub url: String,
+    key: PublicKey,
     shared: Arc<Mutex<Shared>>,
+}
+
+/// Every node of a test has a key of its own.
+fn new_key() -> PublicKey {
+    static NUMBER: AtomicU8 = AtomicU8::new(1);
+    SecretKey::from_seed(&[NUMBER.fetch_add(1, Ordering::Relaxed); 32]).public_key()
 }
 
 impl Node {
@@ -56,20 +71,45 @@ impl Node {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let state = Arc::clone(&shared);
+        let (state, key) = (Arc::clone(&shared), new_key());
         // Ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (day, state) = (Arc::clone(&day), Arc::clone(&state));
-                std::thread::spawn(move || serve(stream, &day, &state));
+                std::thread::spawn(move || serve(stream, key, &day, &state));
             }
         });
-        Self { url, shared }
+        Self { url, key, shared }
     }
 
     /// Makes the next requests fail, one each.
     pub fn fail(&self, faults: &[Fault]) {
         self.shared.lock().unwrap().faults.extend(faults);
+    }
+
+    /// Its key.
+    pub fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// Sets its clock.
+    pub fn set_clock_ahead(&self, ahead_ms: i64) {
+        self.shared.lock().unwrap().clock_ahead_ms = ahead_ms;
+    }
+
+    /// Every token it was shown.
+    pub fn tokens(&self) -> Vec<String> {
+        self.shared.lock().unwrap().tokens.clone()
+    }
+
+    /// What it answers to a request with this token.
+    pub fn status_for(&self, token: &str) -> u16 {
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
+        let request = format!("GET /v1/grants HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        line.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// The bytes of every transaction it was sent.
@@ -111,26 +151,35 @@ fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
     Some(asked)
 }
 
-fn serve(stream: TcpStream, day: &Mutex<Day>, shared: &Mutex<Shared>) {
+fn serve(stream: TcpStream, key: PublicKey, day: &Mutex<Day>, shared: &Mutex<Shared>) {
     let mut out = stream.try_clone().unwrap();
     let mut stream = BufReader::new(stream);
     while let Some(asked) = read(&mut stream) {
-        let fault = {
+        let (fault, clock_ahead_ms) = {
             let mut shared = shared.lock().unwrap();
             shared.requests += 1;
+            shared.tokens.extend(asked.token.clone());
             if asked.path == "/v1/transactions" {
                 shared.submitted.push(asked.body.clone());
             }
-            shared.faults.pop_front()
+            // What a request needs before it can be made is not what fails.
+            let is_before = ["/v1/chain", "/v1/transactions/check"].contains(&asked.path.as_str());
+            let fault = if is_before { None } else { shared.faults.pop_front() };
+            (fault, shared.clock_ahead_ms)
         };
         let (status, body) = match fault {
             Some(Fault::Hangs) => return,
             Some(Fault::NotReady) => error(503, "syncing", "the node is catching up"),
             Some(Fault::Garbage) => (200, "<html>".to_owned()),
             Some(Fault::Endless) => return endless(&mut out),
-            _ => answer(&asked, &mut day.lock().unwrap(), fault),
+            Some(Fault::LateToken) => error(401, "token_expired", "the token expired 40 s ago (rule J-9)"),
+            _ => answer(&asked, &mut day.lock().unwrap(), key, fault),
         };
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
+        let clock_ms = now_ms().checked_add_signed(clock_ahead_ms).unwrap();
+        let head = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nX-Yilian-Time-Ms: {clock_ms}\r\n\r\n",
+            body.len()
+        );
         if out.write_all(head.as_bytes()).and_then(|()| out.write_all(body.as_bytes())).is_err() {
             return;
         }
@@ -147,23 +196,36 @@ fn error(status: u16, code: &str, message: &str) -> (u16, String) {
     (status, json!({"error": {"code": code, "message": message}}).to_string())
 }
 
-fn answer(asked: &Asked, day: &mut Day, fault: Option<Fault>) -> (u16, String) {
+fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+fn answer(asked: &Asked, day: &mut Day, key: PublicKey, fault: Option<Fault>) -> (u16, String) {
     let open = matches!(asked.path.as_str(), "/health" | "/v1/chain" | "/v1/checkpoint");
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let chain_id = day.ledger.checkpoint().chain_id.0;
-    let verified = |token: &String| token::parse_and_verify(token, now_s, &chain_id).is_ok();
-    if !open && !asked.token.as_ref().is_some_and(verified) {
-        return error(401, "no_token", "sign the request");
+    let audience = Audience { chain_id: day.ledger.checkpoint().chain_id, node: key };
+    let verified = |token: &String| token::parse_and_verify(token, now_ms() / 1_000, &audience);
+    if !open {
+        match asked.token.as_ref().map(verified) {
+            Some(Ok(_)) => {}
+            Some(Err(TokenError::OtherNode)) => {
+                return error(401, "token_for_another_node", "sign for this node");
+            }
+            Some(Err(_)) | None => return error(401, "no_token", "sign the request"),
+        }
     }
     let path: Vec<&str> = asked.path.trim_start_matches('/').split('/').collect();
     let document: Option<ProofDocument> = match path.as_slice() {
         ["health"] => return (503, json!({"status": "syncing", "reason": "7 blocks behind"}).to_string()),
-        ["v1", "chain"] => return (200, chain(&day.ledger).to_string()),
+        ["v1", "chain"] => return (200, chain(&day.ledger, key).to_string()),
         ["v1", "checkpoint"] => {
             return (200, serde_json::to_string(&day.ledger.checkpoint()).unwrap());
         }
-        ["v1", "blocks", "latest"] => {
-            let mut block = serde_json::to_value(day.ledger.tip_block()).unwrap();
+        ["v1", "blocks", height] => {
+            let height = height.parse().unwrap_or(day.ledger.tip().height.0);
+            let Some(found) = day.ledger.block_at(height) else {
+                return error(404, "not_found", "there is no such block");
+            };
+            let mut block = serde_json::to_value(found).unwrap();
             block["transactions"] = json!([]);
             return (200, block.to_string());
         }
@@ -173,6 +235,10 @@ fn answer(asked: &Asked, day: &mut Day, fault: Option<Fault>) -> (u16, String) {
             return (200, entries(&day.ledger, stream, &asked.query).to_string());
         }
         ["v1", "transactions"] => return (202, submit(asked, &mut day.ledger, fault).to_string()),
+        ["v1", "transactions", "check"] => {
+            let outcome = day.ledger.trial(decode_body(&asked.body).unwrap());
+            return (200, json!({"height": day.ledger.tip().height, "outcome": outcome}).to_string());
+        }
         ["v1", "transactions", id] => return transaction(&day.ledger, id),
         _ if fault == Some(Fault::OtherProof) => Some(day.ledger.transaction_proof(1, 0).into()),
         ["v1", "transactions", id, "proof"] => {
@@ -201,10 +267,10 @@ fn answer(asked: &Asked, day: &mut Day, fault: Option<Fault>) -> (u16, String) {
     }
 }
 
-fn chain(ledger: &Ledger) -> Value {
+fn chain(ledger: &Ledger, node: PublicKey) -> Value {
     let tip = ledger.tip();
     json!({
-        "chain_id": tip.chain_id, "network": "proofs", "height": tip.height, "block_id": tip.block_id,
+        "chain_id": tip.chain_id, "node": node, "network": "proofs", "height": tip.height, "block_id": tip.block_id,
         "time": tip.time, "validators": tip.validators, "protocol_version": 1, "parameters": tip.parameters,
     })
 }

@@ -1,5 +1,7 @@
 //! What needs no node: usage errors, profiles, keys, subject tags, commitments, verification.
 
+use std::os::unix::fs::DirBuilderExt as _;
+
 use serde_json::{Value, json};
 use yilian_spec::id::BlockId;
 
@@ -63,13 +65,13 @@ fn local_trouble_exits_with_5_and_names_the_remedy() {
 fn profiles_are_added_used_and_shown() {
     let yilian = Yilian::new();
     assert_eq!(yilian.run(&["profile", "list"]).exits(0).out, "none\n");
-    let add = ["profile", "add", "one", "--node", "http://127.0.0.1:8440", "--as", "renhe-hospital"];
+    let add = ["profile", "add", "one", "--node", "http://127.0.0.1:8600", "--as", "renhe-hospital"];
     yilian.run(&add).exits(0);
     yilian.run(&add).exits(2);
     yilian
         .run(&[&add[..], &["--replace", "--key", "keys/a.key", "--key-for", "finance=f.key"]].concat())
         .exits(0);
-    yilian.run(&["profile", "add", "two", "--node", "http://127.0.0.1:8441"]).exits(0);
+    yilian.run(&["profile", "add", "two", "--node", "http://127.0.0.1:8601"]).exits(0);
     yilian.run(&["profile", "use", "two"]).exits(0);
     yilian.run(&["profile", "use", "three"]).exits(5);
     let shown = yilian.run(&["profile", "show", "one", "--json"]).exits(0).json();
@@ -93,8 +95,13 @@ fn keys_and_subject_tags_are_kept_encrypted() {
     assert_eq!(made.exits(0).json(), shown);
     assert_eq!(shown["role"], "access_gateway");
     yilian.run(&["subject", "tag", "104-2231"]).exits(5);
+    yilian.run(&["subject", "create", "104-2231"]).exits(5);
     yilian.run(&["subject", "create"]).exits(0);
-    let tag = yilian.run(&["subject", "tag", "104-2231", "--json"]).exits(0).json()["tag"].clone();
+    let drawn = yilian.run(&["subject", "create", "104-2231", "--json"]).exits(0).json();
+    let tag = drawn[0]["tag"].clone();
+    assert_eq!(drawn[0]["new"], true);
+    let again = yilian.run(&["subject", "create", "104-2231", "--json"]).exits(0).json();
+    assert_eq!(again, json!([{"record": "104-2231", "tag": tag, "new": false}]));
     assert_eq!(yilian.run(&["subject", "tag", "104-2231", "--json"]).json()["tag"], tag);
     let tag = tag.as_str().unwrap().to_owned();
     assert_eq!(yilian.run(&["subject", "show", &tag, "--json"]).exits(0).json()["record"], "104-2231");
@@ -103,6 +110,96 @@ fn keys_and_subject_tags_are_kept_encrypted() {
     assert_eq!(list, json!([{"record": "104-2231", "tag": tag}]));
     let sealed = std::fs::read(yilian.home.path().join("s.age")).unwrap();
     assert!(!sealed.windows(8).any(|bytes| bytes == b"104-2231"));
+}
+
+#[test]
+fn a_mistyped_record_number_is_told_and_never_becomes_a_patient() {
+    let yilian = Yilian::new();
+    let add = [
+        "profile",
+        "add",
+        "p",
+        "--as",
+        "renhe-hospital",
+        "--subjects",
+        "s.age",
+        "--node",
+        "http://127.0.0.1:9",
+    ];
+    yilian.run(&[&add[..], &PASSPHRASE].concat()).exits(0);
+    yilian.run(&["subject", "create"]).exits(0);
+    yilian.run(&["subject", "create", "104-2231"]).exits(0);
+    let run = yilian.run(&["subject", "tag", "TYPO-999"]).exits(5);
+    assert!(run.err.contains("TYPO-999") && run.err.contains("subject create"), "{}", run.err);
+    yilian.write("consent.pdf", "consent");
+    let grant = ["grant", "create", "--to", "renhe-hospital", "--category", "laboratory", "--expires", "+1d"];
+    let of_typo = ["--record", "TYPO-999", "--document", "consent.pdf"];
+    let run = yilian.run(&[&grant[..], &of_typo].concat()).exits(5);
+    assert!(run.err.contains("TYPO-999"), "{}", run.err);
+    let list = yilian.run(&["subject", "list", "--json"]).exits(0).json();
+    assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
+}
+
+#[test]
+fn what_was_received_without_its_salt_is_told_and_no_salt_is_made_up() {
+    let yilian = Yilian::new();
+    yilian.write("bundle.json", "records");
+    let run = yilian.run(&["access", "receive", ID, "--document", "bundle.json"]).exits(5);
+    assert!(run.err.contains("bundle.json.salt.json must come with the document"), "{}", run.err);
+    let run = yilian.run(&["referral", "acknowledge", ID, "--document", "bundle.json"]).exits(5);
+    assert!(run.err.contains("bundle.json.salt.json"), "{}", run.err);
+    assert!(!yilian.home.path().join("bundle.json.salt.json").exists());
+}
+
+#[test]
+fn a_key_stays_open_until_it_is_locked_or_its_time_is_over() {
+    let yilian = Yilian::new();
+    let generate = ["key", "generate", "--role", "finance", "--out", "f.key", "--as", "renhe-hospital"];
+    yilian.run(&[&generate[..], &PASSPHRASE].concat()).exits(0);
+    let add = ["profile", "add", "p", "--as", "renhe-hospital", "--key", "f.key"];
+    yilian.run(&[&add[..], &PASSPHRASE].concat()).exits(0);
+    let runtime = yilian.home.path().join("run");
+    std::fs::DirBuilder::new().mode(0o700).create(&runtime).unwrap();
+    let right = [("XDG_RUNTIME_DIR", runtime.to_str().unwrap())];
+    let wrong = [right[0], ("YILIAN_PASSPHRASE", "wrong")];
+    let show = ["key", "show", "f.key", "--json"];
+    let run = yilian.run(&["key", "unlock"]).exits(5);
+    assert!(run.err.contains("XDG_RUNTIME_DIR"), "{}", run.err);
+    yilian.run_with(&wrong, &show).exits(5);
+    yilian.run_with(&wrong, &["key", "unlock"]).exits(5);
+    yilian.run_with(&right, &["key", "unlock", "--for", "13h"]).exits(5);
+    let run = yilian.run_with(&right, &["key", "unlock", "--for", "2h"]).exits(0);
+    assert!(run.out.starts_with("1 keys stay open until"), "{}", run.out);
+    let shown = yilian.run_with(&wrong, &show).exits(0).json();
+    assert_eq!(shown, yilian.run_with(&right, &show).exits(0).json());
+    let run = yilian.run_with(&wrong, &["key", "lock"]).exits(0);
+    assert!(run.out.starts_with("1 open keys forgotten"), "{}", run.out);
+    yilian.run_with(&wrong, &show).exits(5);
+    yilian.run_with(&right, &["key", "unlock", "f.key", "--for", "1ms"]).exits(0);
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    yilian.run_with(&wrong, &show).exits(5);
+    assert_eq!(std::fs::read_dir(runtime.join("yilian")).unwrap().count(), 0, "an open key was left behind");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    let yilian = Yilian::new();
+    let program = env!("CARGO_BIN_EXE_yilian");
+    for command in ["completions bash", "profile list", "--help", "no-such-command"] {
+        // The script waits for the reader to be gone before the command begins to write.
+        let script =
+            format!("exec 3> >(exec true); sleep 0.2; {program} {command} >&3 2>&3; echo \"code $?\"");
+        let output = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .env_clear()
+            .env("HOME", yilian.home.path())
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let code = if command == "no-such-command" { 2 } else { 0 };
+        assert_eq!((out.trim(), err.trim()), (format!("code {code}").as_str(), ""), "{command}");
+    }
 }
 
 /// Changes one digit of the first signature in a saved proof.

@@ -44,7 +44,14 @@ impl Yilian {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Run {
-        let Output { status, stdout, stderr } = command(self.home.path()).args(arguments).output().unwrap();
+        self.run_with(&[], arguments)
+    }
+
+    /// As [`Yilian::run`], with more variables in the environment.
+    pub fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Run {
+        let mut command = command(self.home.path());
+        command.envs(environment.iter().copied()).args(arguments);
+        let Output { status, stdout, stderr } = command.output().unwrap();
         Run {
             code: status.code().unwrap_or(-1),
             out: String::from_utf8(stdout).unwrap(),

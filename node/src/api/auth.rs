@@ -8,12 +8,12 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
-use yilian_spec::id::{ChainId, InstitutionId};
+use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::{Institution, InstitutionKind, KeyRecord, Role};
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::time::LedgerTime;
-use yilian_spec::token::{self, TokenError, VerifiedToken};
+use yilian_spec::token::{self, Audience, TokenError, VerifiedToken};
 
 use super::Api;
 use super::error::ApiError;
@@ -71,11 +71,11 @@ impl Session {
 pub struct TokenCache(Mutex<BTreeMap<String, VerifiedToken>>);
 
 impl TokenCache {
-    /// Checks a token; rules T-1 to T-9.
+    /// Checks a token; rules J-1 to J-9.
     ///
     /// # Errors
     /// The first rule that fails.
-    pub fn check(&self, text: &str, now_s: u64, chain_id: ChainId) -> Result<VerifiedToken, ApiError> {
+    pub fn check(&self, text: &str, now_s: u64, audience: &Audience) -> Result<VerifiedToken, ApiError> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(text) {
             if now_s < found.claims.expires_s {
@@ -84,7 +84,7 @@ impl TokenCache {
             known.remove(text);
         }
         drop(known);
-        let verified = token::parse_and_verify(text, now_s, &chain_id.0)?;
+        let verified = token::parse_and_verify(text, now_s, audience)?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= API_TOKENS_REMEMBERED_MAX {
             known.retain(|_, token| now_s < token.claims.expires_s);
@@ -139,7 +139,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
 /// The first rule that fails.
 pub fn authenticate(api: &Api, headers: &HeaderMap) -> Result<(Caller, PublicKey), ApiError> {
     let now_ms = api.clock.now_ms();
-    let token = api.tokens.check(bearer(headers)?, now_ms / 1_000, api.reader.chain_id())?;
+    let token = api.tokens.check(bearer(headers)?, now_ms / 1_000, &api.audience())?;
     let view = api.view()?;
     let caller = identify(&view, &token, LedgerTime(now_ms))?;
     Ok((caller, token.key))

@@ -47,7 +47,11 @@ pub fn read(headers: &HeaderMap, bytes: &[u8]) -> Result<Submission, ApiError> {
     }
 }
 
-fn media_type(headers: &HeaderMap) -> Result<String, ApiError> {
+/// The content type without its parameters, in lower case.
+///
+/// # Errors
+/// [`ApiError::ContentType`] where there is none.
+pub fn media_type(headers: &HeaderMap) -> Result<String, ApiError> {
     let value = headers.get(header::CONTENT_TYPE).ok_or(ApiError::ContentType)?;
     let text = value.to_str().map_err(|_| ApiError::ContentType)?;
     let essence = text.split(';').next().unwrap_or_default();

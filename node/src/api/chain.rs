@@ -15,7 +15,9 @@ use super::Api;
 pub struct ChainAnswer {
     /// The ledger: the hash of its genesis, 64 hexadecimal digits.
     pub chain_id: String,
-    /// Its name for people.
+    /// This node's public key, 64 hexadecimal digits: whom a token for this node must be for.
+    pub node: String,
+    /// The ledger's name for people.
     pub network: String,
     /// The last block's height; 0 before the first.
     pub height: u64,
@@ -55,6 +57,7 @@ pub async fn chain(State(api): State<Api>) -> Json<ChainAnswer> {
     });
     Json(ChainAnswer {
         chain_id: tip.chain_id.to_string(),
+        node: api.node.to_string(),
         network: api.network.clone(),
         height: tip.height.0,
         block_id: tip.block_id.to_string(),

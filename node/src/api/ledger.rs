@@ -10,12 +10,16 @@ use yilian_spec::height::Height;
 use yilian_spec::id::{ChainId, TransactionId};
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::proof::{CertifiedHeader, ProvenRow, TransactionProof};
-use yilian_spec::receipt::Receipt;
+use yilian_spec::receipt::{Outcome, Receipt};
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::Entry;
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::TransactionBody;
+use yilian_spec::trial::{self, TrialError};
 
 use super::error::ApiError;
 use super::limits::{API_FRONTIER_ENTRIES_MAX, API_ROW_BYTES_MAX};
+use super::refusal;
 use crate::application::reader::StoredTransaction;
 use crate::storage::StorageError;
 
@@ -66,6 +70,17 @@ impl<'a> View<'a> {
     /// [`ApiError::NotFound`], or when storage fails.
     pub fn require<T: Canonical>(&self, key: &StateKey, what: &'static str) -> Result<T, ApiError> {
         self.row(key)?.ok_or(ApiError::NotFound { what, height: self.height().0 })
+    }
+
+    /// What the rules say to a transaction in the block after this one.
+    ///
+    /// # Errors
+    /// Why no block could carry it, or when storage fails.
+    pub fn trial(&self, now: LedgerTime, body: TransactionBody) -> Result<Outcome, ApiError> {
+        trial::trial(self.tip(), &self.0.tables(), now, body).map_err(|error| match error {
+            TrialError::Semantic(error) => refusal::semantic(&error),
+            TrialError::Contextual(error) => refusal::contextual(&error),
+        })
     }
 
     /// Decodes a row that [`Self::rows`] gave.

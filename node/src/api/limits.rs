@@ -22,6 +22,8 @@ pub const API_ROW_BYTES_MAX: usize = 1 << 20;
 pub const API_TOKENS_REMEMBERED_MAX: usize = 4_096;
 /// Transactions in one request.
 pub const API_TRANSACTIONS_PER_REQUEST_MAX: usize = 256;
+/// Transactions that are checked at a time without being recorded: each may cost as much as one of a block.
+pub const API_CHECKS_MAX: usize = 2;
 /// Transactions that an institution may submit in vain (not valid, known already, beyond a bound) before its submissions
 /// are refused undecoded: what all its gateways repeat after a node's failure is far below.
 pub const API_VAIN_MAX: i64 = 1_024;

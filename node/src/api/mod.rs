@@ -9,6 +9,7 @@
 //! | [`chain`], [`blocks`], [`members`], [`access`], [`referrals`], [`agreements`], [`streams`] | reading |
 //! | [`proofs`] | reading with proof |
 //! | [`transactions`], [`refusal`], [`vain`] | submitting, and following to finality |
+//! | [`check`] | what the rules would say, without recording it |
 //! | [`events`], [`system`] | server-sent events; health, metrics, description |
 //!
 //! Handlers read storage on blocking threads. Bodies, headers, pages, waiters, event streams and connections are bounded
@@ -20,6 +21,7 @@ pub mod auth;
 pub mod blocks;
 pub mod body;
 pub mod chain;
+pub mod check;
 mod connection;
 pub mod error;
 pub mod events;
@@ -52,6 +54,8 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 use yilian_spec::height::Height;
+use yilian_spec::signature::PublicKey;
+use yilian_spec::token::Audience;
 
 pub use router::{openapi, router};
 
@@ -85,6 +89,8 @@ pub struct ApiParts {
     pub reader: LedgerReader,
     /// Takes transactions.
     pub mempool: Mempool,
+    /// The node's own key: whom tokens must be for.
+    pub node: PublicKey,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Judges the node.
@@ -112,6 +118,8 @@ pub struct Shared {
     pub in_vain: InVain,
     /// Bounds requests that wait.
     pub waiters: Arc<Semaphore>,
+    /// Bounds transactions that are being checked.
+    pub checks: Arc<Semaphore>,
     /// Bounds event streams.
     pub event_streams: Arc<Semaphore>,
     /// The description, as JSON.
@@ -142,6 +150,7 @@ impl Api {
             tokens: TokenCache::default(),
             in_vain: InVain::default(),
             waiters: Arc::new(Semaphore::new(parts.options.waiters_max)),
+            checks: Arc::new(Semaphore::new(limits::API_CHECKS_MAX)),
             event_streams: Arc::new(Semaphore::new(parts.options.event_streams_max)),
             openapi: openapi().to_json().expect("a description is plain data"),
             parts,
@@ -151,6 +160,11 @@ impl Api {
     /// The last committed height.
     pub fn height(&self) -> Height {
         self.reader.tip().tip.height
+    }
+
+    /// Whom a token must be for.
+    pub fn audience(&self) -> Audience {
+        Audience { chain_id: self.reader.chain_id(), node: self.node }
     }
 
     /// Tells of every new tip.

@@ -122,7 +122,8 @@ fn structural(error: &StructuralError) -> ApiError {
     ApiError::Transaction { code, message: error.to_string() }
 }
 
-fn semantic(error: &SemanticError) -> ApiError {
+/// A transaction that is valid on no state of this ledger.
+pub fn semantic(error: &SemanticError) -> ApiError {
     let code = match error {
         SemanticError::Structural(error) => return structural(error),
         SemanticError::WrongChain { .. } => "wrong_chain",
@@ -131,7 +132,8 @@ fn semantic(error: &SemanticError) -> ApiError {
     ApiError::Transaction { code, message: error.to_string() }
 }
 
-fn contextual(error: &ContextualError) -> ApiError {
+/// A transaction that no block may carry now.
+pub fn contextual(error: &ContextualError) -> ApiError {
     let code = match error {
         ContextualError::FromTheFuture => "from_the_future",
         ContextualError::Expired => "expired",

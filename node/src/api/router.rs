@@ -18,7 +18,8 @@ use utoipa_axum::routes;
 use super::error::{ApiError, LedgerDamage, panic_response};
 use super::limits::{API_DRAINED_BYTES_MAX, API_WAIT_MS_MAX};
 use super::{
-    Api, access, agreements, blocks, chain, events, members, proofs, referrals, streams, system, transactions,
+    Api, access, agreements, blocks, chain, check, events, members, proofs, referrals, streams, system,
+    transactions,
 };
 
 fn routes() -> OpenApiRouter<Api> {
@@ -29,6 +30,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(chain::chain))
         .routes(routes!(chain::checkpoint))
         .routes(routes!(transactions::submit))
+        .routes(routes!(check::check))
         .routes(routes!(transactions::transaction))
         .routes(routes!(blocks::blocks))
         .routes(routes!(blocks::block))
@@ -132,6 +134,8 @@ async fn watch_request(State(api): State<Api>, request: Request, next: Next) -> 
     }
     api.metrics.request(&route, method.as_str(), response.status().as_u16(), started.elapsed());
     tracing::debug!(%route, %method, status = response.status().as_u16(), "request");
+    // So that a caller can tell a clock that differs from its own by how much.
+    response.headers_mut().insert("x-yilian-time-ms", HeaderValue::from(api.clock.now_ms()));
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store"));
     response

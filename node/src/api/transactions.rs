@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -136,7 +137,7 @@ pub async fn submit(
     State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
-    bytes: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    bytes: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
     caller.require_submitter()?;
     api.in_vain.check(&caller.institution, api.clock.now_ms())?;
@@ -144,10 +145,7 @@ pub async fn submit(
         let message = format!("{}: {}", report.reason, report.remedy);
         return Err(ApiError::Unavailable { code: report.status.name(), message });
     }
-    let bytes = bytes.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { limit_bytes: api.options.body_bytes_max },
-        _ => ApiError::Malformed(format!("the body cannot be read: {rejection}")),
-    })?;
+    let bytes = whole(&api, bytes)?;
     let note_in_vain = |count| api.in_vain.note(&caller.institution, count, api.clock.now_ms());
     let Submission { entries, is_single } = body::read(&headers, &bytes).inspect_err(|_| note_in_vain(1))?;
     let mut results = refusal::admit(&api, &caller.institution, entries).await?;
@@ -163,6 +161,17 @@ pub async fn submit(
     }
     let results = results.into_iter().map(|result| result.unwrap_or_else(rejected)).collect();
     Ok((StatusCode::ACCEPTED, Json(SubmitAnswer { results, notice })).into_response())
+}
+
+/// A request's body, or why it is not there as a whole.
+///
+/// # Errors
+/// [`ApiError::TooLarge`] and [`ApiError::Malformed`].
+pub fn whole(api: &Api, bytes: Result<Bytes, BytesRejection>) -> Result<Bytes, ApiError> {
+    bytes.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { limit_bytes: api.options.body_bytes_max },
+        _ => ApiError::Malformed(format!("the body cannot be read: {rejection}")),
+    })
 }
 
 /// Whether a submission was of use: repeats and refusals only cost time.

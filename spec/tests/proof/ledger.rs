@@ -25,7 +25,7 @@ use yilian_spec::proof::{
     CertifiedHeader, Checkpoint, ProofDocument, ProvenRow, StateProof, StatementProof, StreamProof,
     TransactionProof,
 };
-use yilian_spec::receipt::Receipt;
+use yilian_spec::receipt::{Outcome, Receipt};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::templates::{Frame, fixed_price};
 use yilian_spec::settlement::terms::Terms;
@@ -36,6 +36,7 @@ use yilian_spec::state::stream::Entry;
 use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::trial::trial;
 use yilian_spec::validation::semantic;
 
 const START_MS: u64 = 1_790_000_000_000;
@@ -201,6 +202,20 @@ impl Ledger {
             receipts: block.receipts,
         });
         self.tip = block.tip;
+    }
+
+    /// What the rules would say to a transaction in the next block, made in the time of this ledger.
+    #[allow(dead_code, reason = "the client's tests try transactions out, those of proofs do not")]
+    pub fn trial(&self, body: TransactionBody) -> Outcome {
+        let (created, expires) = (self.tip.time, self.tip.time.plus_ms(600_000));
+        let body = TransactionBody { created, expires, ..body };
+        trial(&self.tip, &self.rows, self.tip.next_time_min(), body).unwrap()
+    }
+
+    #[allow(dead_code, reason = "the client's tests ask for blocks by height, those of proofs do not")]
+    pub fn block_at(&self, height: u64) -> Option<CertifiedHeader> {
+        let position = usize::try_from(height).ok()?.checked_sub(1)?;
+        self.blocks.get(position).map(|stored| stored.block.clone())
     }
 
     pub fn tip_block(&self) -> CertifiedHeader {

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use yilian_spec::id::TransactionId;
 use yilian_spec::membership::Role;
+use yilian_spec::token::Audience;
 
 use super::follow::Follower;
 use super::plan::Plan;
@@ -71,16 +72,18 @@ impl Driver {
         let cluster = &scene.cluster;
         let follower = Follower::start(cluster.client(REGULATOR, &[VALIDATORS[0]]).await?).await?;
         // The regulator may carry other people's transactions and read all of them.
-        let (institution, chain_id) = (cluster.institution(REGULATOR), cluster.files.genesis.chain_id());
+        let institution = cluster.institution(REGULATOR);
         let key = cluster.member(REGULATOR).secrets[&Role::Administrator].clone();
-        let callers = VALIDATORS
+        let made = VALIDATORS
             .iter()
-            .map(|node| Caller::new(&cluster.url(*node), None))
+            .map(|node| Ok((Caller::new(&cluster.url(*node), None)?, cluster.audience(*node))))
             .collect::<Result<Vec<_>>>()?;
-        let made = callers.clone();
+        let callers = made.iter().map(|(caller, _)| caller.clone()).collect();
         let fresh = move || {
-            let token = caller::token(&institution, chain_id, &key, 0)?;
-            Ok(made.iter().map(|caller| caller.with_token(Some(token.clone()))).collect())
+            let with_token = |(caller, audience): &(Caller, Audience)| {
+                Ok(caller.with_token(Some(caller::token(&institution, audience, &key, 0)?)))
+            };
+            made.iter().map(with_token).collect()
         };
         Ok(Self { callers, follower, fresh: Box::new(fresh) })
     }

@@ -142,8 +142,8 @@ impl Scene {
     /// When the caller cannot be set up.
     pub fn caller(&self, institution: usize, node: usize) -> Result<Caller> {
         let member = self.cluster.member(institution);
-        let chain_id = self.cluster.files.genesis.chain_id();
-        let token = caller::token(&member.id, chain_id, &member.secrets[&Role::AccessGateway], 0)?;
+        let audience = self.cluster.audience(node);
+        let token = caller::token(&member.id, &audience, &member.secrets[&Role::AccessGateway], 0)?;
         Caller::new(&self.cluster.url(node), Some(token))
     }
 }

@@ -24,6 +24,7 @@ use yilian_node::network::NodeIdentity;
 use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::proof::Checkpoint;
+use yilian_spec::token::Audience;
 
 use crate::programs;
 use crate::proxy::Network;
@@ -307,6 +308,12 @@ impl Cluster {
         let client = self.client(institution, nodes).await?;
         let (id, acknowledged) = (self.institution(institution), self.acknowledged.clone());
         Ok(Desk { id, client, acknowledged })
+    }
+
+    /// Whom a token for a node must be for.
+    pub fn audience(&self, node: usize) -> Audience {
+        let node = self.files.members[node].network.public_key();
+        Audience { chain_id: self.files.genesis.chain_id(), node }
     }
 
     /// What a node says of itself.

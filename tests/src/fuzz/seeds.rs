@@ -28,7 +28,7 @@ use yilian_spec::settlement::period::{PartPlayed, ServiceEvent};
 use yilian_spec::settlement::{PartRole, PartyIndex};
 use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::token::{self, Claims};
+use yilian_spec::token::{self, Audience, Claims};
 use yilian_spec::transaction::Transaction;
 
 use super::machine::{self, script};
@@ -157,10 +157,15 @@ pub fn genesis_documents() -> Vec<Vec<u8>> {
     vec![serde_json::to_vec(&genesis()).expect("a genesis has a JSON form")]
 }
 
+/// Whom the tokens are for.
+pub fn token_audience() -> Audience {
+    Audience { chain_id: CHAIN_ID, node: SecretKey::from_seed(&[8; 32]).public_key() }
+}
+
 /// Tokens.
 pub fn tokens() -> Vec<Vec<u8>> {
     let key = SecretKey::from_seed(&[6; 32]);
-    let plain = Claims::new("renhe-hospital", &CHAIN_ID.0, TOKEN_TIME_S, 60);
+    let plain = Claims::new("renhe-hospital", &token_audience(), TOKEN_TIME_S, 60);
     let mut with_nonce = plain.clone();
     with_nonce.nonce = Some("n-1".to_owned());
     let sign = |claims: &Claims| token::sign(claims, &key).expect("the claims are in order").into_bytes();

@@ -49,7 +49,7 @@ pub fn genesis(bytes: &[u8]) {
 /// A token: one that passes is one that its key signed, so no change of a seed passes.
 pub fn token(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let verified = tokens::parse_and_verify(text, seeds::TOKEN_TIME_S, &seeds::CHAIN_ID.0);
+    let verified = tokens::parse_and_verify(text, seeds::TOKEN_TIME_S, &seeds::token_audience());
     if verified.is_ok() {
         assert!(seeds::tokens().iter().any(|seed| seed == bytes), "a made-up token passes: {text}");
     }

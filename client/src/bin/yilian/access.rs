@@ -11,7 +11,7 @@ use yilian_spec::operation::access::{
 };
 use yilian_spec::state::record::Disclosure;
 
-use crate::arguments::{CommitmentArguments, SubjectArguments};
+use crate::arguments::{CommitmentArguments, ReceivedArguments, SubjectArguments};
 use crate::command::Outcome;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -46,6 +46,9 @@ pub enum AccessCommand {
         request: Request,
     },
     /// Record that what was disclosed has arrived. By the recipient.
+    ///
+    /// The document must have come with its salt, the file FILE.salt.json that the source's `access disclose` made beside
+    /// it: only with both comes the recipient to the commitment that the source recorded.
     #[command(
         after_help = "Example:\n  yilian access receive \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document bundle.json"
     )]
@@ -53,7 +56,7 @@ pub enum AccessCommand {
         /// The disclosure.
         disclosure: DisclosureId,
         #[command(flatten)]
-        content: CommitmentArguments,
+        content: ReceivedArguments,
     },
     /// List the disclosures that have no receipt yet.
     #[command(after_help = "Example:\n  yilian access open --institution renhe-hospital")]
@@ -101,7 +104,10 @@ impl Request {
             category: self.category,
             sensitivity: self.sensitivity,
             purpose: self.purpose,
-            content: self.content.commitment()?,
+            content: match decision {
+                Decision::Permit { .. } => self.content.commitment_to_send(context)?,
+                Decision::Deny { .. } => self.content.commitment()?,
+            },
             decision,
         }))
     }

@@ -11,6 +11,7 @@ use yilian_spec::time::{LedgerTime, Window};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::output;
 use crate::parse;
 
 /// Whose records.
@@ -20,7 +21,7 @@ pub struct SubjectArguments {
     /// The subject's tag.
     #[arg(long, value_name = "TAG")]
     subject: Option<SubjectTag>,
-    /// The subject's record number; its tag is looked up in the profile's table, and drawn where it has none.
+    /// The subject's record number; its tag is looked up in the profile's table, where `subject create` has put it.
     #[arg(long, value_name = "NUMBER")]
     record: Option<String>,
 }
@@ -29,11 +30,11 @@ impl SubjectArguments {
     /// The tag.
     ///
     /// # Errors
-    /// When the table cannot be opened or the record number is none.
+    /// When the table cannot be opened or has no such record number.
     pub fn tag(&self, context: &Context) -> Result<SubjectTag, Failure> {
         match (&self.subject, &self.record) {
             (Some(tag), _) => Ok(*tag),
-            (None, Some(number)) => Ok(context.subjects()?.tag_for(number)?),
+            (None, Some(number)) => context.tag_of(number),
             (None, None) => Err(Failure::Usage("give --subject TAG or --record NUMBER".to_owned())),
         }
     }
@@ -43,7 +44,8 @@ impl SubjectArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct CommitmentArguments {
-    /// The document. Its commitment is computed with the salt in FILE.salt.json, which is made where there is none.
+    /// The document. Its commitment is computed with the salt in FILE.salt.json, which is made where there is none;
+    /// whoever gets the document needs that file with it.
     #[arg(long, value_name = "FILE")]
     document: Option<PathBuf>,
     /// The commitment itself, where something else computed it.
@@ -60,6 +62,50 @@ impl CommitmentArguments {
         match (&self.commitment, &self.document) {
             (Some(commitment), _) => Ok(*commitment),
             (None, Some(document)) => Ok(commitment::commit_to_file(document)?),
+            (None, None) => Err(Failure::Usage("give --document FILE or --commitment HEX".to_owned())),
+        }
+    }
+}
+
+impl CommitmentArguments {
+    /// The commitment of a document that goes to somebody else, who is to get its salt with it; says so.
+    ///
+    /// # Errors
+    /// As [`CommitmentArguments::commitment`].
+    pub fn commitment_to_send(&self, context: &Context) -> Result<Commitment, Failure> {
+        let commitment = self.commitment()?;
+        if let (None, Some(document), false) = (&self.commitment, &self.document, context.json()) {
+            let (salt, document) = (commitment::salt_path(document), document.display());
+            output::note(&format!(
+                "send {} together with {document}: the recipient needs both",
+                salt.display()
+            ));
+        }
+        Ok(commitment)
+    }
+}
+
+/// What stands for a document that somebody else sent.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct ReceivedArguments {
+    /// The document as it came, with its salt FILE.salt.json beside it, which must come with it.
+    #[arg(long, value_name = "FILE")]
+    document: Option<PathBuf>,
+    /// The commitment itself, where something else computed it.
+    #[arg(long, value_name = "HEX")]
+    commitment: Option<Commitment>,
+}
+
+impl ReceivedArguments {
+    /// The commitment.
+    ///
+    /// # Errors
+    /// When the document or its salt cannot be read, or the salt is not there.
+    pub fn commitment(&self) -> Result<Commitment, Failure> {
+        match (&self.commitment, &self.document) {
+            (Some(commitment), _) => Ok(*commitment),
+            (None, Some(document)) => Ok(commitment::commitment_of_received(document)?),
             (None, None) => Err(Failure::Usage("give --document FILE or --commitment HEX".to_owned())),
         }
     }

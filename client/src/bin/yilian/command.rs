@@ -9,8 +9,8 @@ use yilian_spec::id::{ChainId, InstitutionId};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::{
-    access, agreement, block, capacity, checkpoint, grant, import, institution, key, node, parse, period,
-    profile, referral, service, statement, stream, subject, transaction, verify, watch,
+    access, agreement, block, capacity, checkpoint, grant, import, institution, key, node, output, parse,
+    period, profile, referral, service, statement, stream, subject, transaction, verify, watch,
 };
 
 /// What every `run` of a command gives: an exit code, or why there is none.
@@ -22,11 +22,12 @@ Exit codes:
   1  refused: by the rules of the ledger, or by the node
   2  the command is not well-formed
   3  no node answers, or not in time
-  4  a proof does not verify
+  4  a proof does not verify, or is older than what was verified before
   5  a local file, a passphrase or the configuration
+  6  the ledger knows no such stream
 
 Examples:
-  yilian profile add demo --node http://127.0.0.1:8440 --as renhe-hospital
+  yilian profile add demo --node http://127.0.0.1:8600 --as renhe-hospital
   yilian grant list --json
   yilian verify receipt.json --trust checkpoint.json";
 
@@ -87,9 +88,22 @@ pub struct Global {
     /// The ledger's chain id.
     #[arg(id = "global_chain_id", long = "chain-id", global = true, value_name = "HEX")]
     pub chain_id: Option<ChainId>,
+    /// Another node to compare with first; may be given several times. An answer that is behind any of them is refused,
+    /// and two final blocks of one height are kept as evidence.
+    #[arg(id = "global_compare", long = "compare", global = true, value_name = "URL")]
+    pub compare: Vec<String>,
+    /// Refuse answers about the present that are older by this machine's clock, such as 10m.
+    #[arg(id = "global_max_age", long = "max-age", global = true, value_name = "LENGTH", value_parser = parse::length_ms)]
+    pub max_age: Option<u64>,
+    /// Accept answers that are so many blocks behind the highest block that was verified before [default: 0].
+    #[arg(id = "global_max_lag", long = "max-lag", global = true, value_name = "BLOCKS")]
+    pub max_lag: Option<u64>,
     /// Print one JSON document, for programs.
     #[arg(id = "global_json", long = "json", global = true)]
     pub json: bool,
+    /// Submit also what the rules would refuse now, so that the attempt and its refusal are on record.
+    #[arg(id = "global_force", long = "force", global = true)]
+    pub force: bool,
     /// Do not wait for finality.
     #[arg(id = "global_no_wait", long = "no-wait", global = true)]
     pub no_wait: bool,
@@ -179,10 +193,20 @@ pub async fn run(cli: Cli) -> Outcome {
     let Cli { global, command } = cli;
     if let Command::Completions(Completions { shell }) = command {
         let mut clap_command = <Cli as clap::CommandFactory>::command();
-        clap_complete::generate(shell, &mut clap_command, "yilian", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut clap_command, "yilian", &mut script);
+        output::print_line(String::from_utf8_lossy(&script).trim_end());
         return Ok(exit::OK);
     }
     let context = &Context::new(global)?;
+    let outcome = dispatch(command, context).await;
+    if let Some(difference) = context.clock.difference() {
+        output::warn(&difference.to_string());
+    }
+    outcome
+}
+
+async fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Profile(command) => command.run(context),
         Command::Key(command) => command.run(context).await,

@@ -1,16 +1,21 @@
 //! What a command works with: the profile, the keys it needs, and a client made from both.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use yilian_client::client::clock::ClockWatch;
+use yilian_client::client::freshness::Freshness;
 use yilian_client::client::{Client, Settings, Signers};
 use yilian_client::config::{self, Config, Profile};
 use yilian_client::durable;
 use yilian_client::error::ClientError;
-use yilian_client::keyfile::Key;
+use yilian_client::keyfile::{self, Key};
 use yilian_client::limits;
+use yilian_client::moment;
 use yilian_client::passphrase::{self, PassphraseSource};
+use yilian_client::session::Session;
 use yilian_client::subject::SubjectTable;
-use yilian_spec::id::InstitutionId;
+use yilian_spec::id::{InstitutionId, SubjectTag};
 use yilian_spec::membership::Role;
 use yilian_spec::proof::Checkpoint;
 
@@ -30,6 +35,10 @@ pub struct Context {
     pub config: Config,
     /// The selected profile with the options over it; paths as they are to be opened.
     pub profile: Profile,
+    /// Where what is remembered of nodes and ledgers lies; `None` where there is no place for it.
+    pub memory: Option<PathBuf>,
+    /// Notes that a node's clock differs from this machine's.
+    pub clock: Arc<ClockWatch>,
 }
 
 impl Context {
@@ -45,6 +54,9 @@ impl Context {
         let config =
             if config_path.as_os_str().is_empty() { Config::default() } else { Config::load(&config_path)? };
         let selected = config.select(global.profile.as_deref(), &config_path)?;
+        let name = selected.map_or("", |(name, _)| name);
+        let memory = Some(config::memory_directory(&config_path, name))
+            .filter(|_| !config_path.as_os_str().is_empty());
         let mut profile = selected.map(|(_, profile)| profile.resolved(&config_path)).unwrap_or_default();
         if !global.nodes.is_empty() {
             profile.nodes.clone_from(&global.nodes);
@@ -57,7 +69,11 @@ impl Context {
         profile.passphrase = global.passphrase.clone().or(profile.passphrase);
         profile.checkpoint = global.checkpoint.clone().or(profile.checkpoint);
         profile.chain_id = global.chain_id.or(profile.chain_id);
-        Ok(Self { global, config_path, config, profile })
+        if !global.compare.is_empty() {
+            profile.compare.clone_from(&global.compare);
+        }
+        let memory = profile.memory.clone().or(memory);
+        Ok(Self { global, config_path, config, profile, memory, clock: Arc::default() })
     }
 
     /// Whether output is for programs.
@@ -99,17 +115,34 @@ impl Context {
         })
     }
 
-    /// Opens a key file, and warns when others may read it.
+    /// The key of a file: the one that `key unlock` left open, or opened with its passphrase.
     ///
     /// # Errors
     /// When it cannot be read or its passphrase is wrong.
     pub fn open_key(&self, path: &Path) -> Result<Key, Failure> {
+        let content = keyfile::read_sealed(path)?;
+        if let Some(key) = Session::found().and_then(|session| session.find(&content, moment::now().ok()?)) {
+            return Ok(key);
+        }
         let opened = Key::read::<Failure>(path, || {
             let source = self.passphrase_source(&path.display().to_string(), false)?;
             Ok(passphrase::passphrase(&source)?)
         })?;
         if let Some(warning) = opened.warning {
-            eprintln!("warning: {warning}");
+            crate::output::warn(&warning);
+        }
+        Ok(opened.key)
+    }
+
+    /// Opens a key file with its passphrase, and warns when others may read it.
+    ///
+    /// # Errors
+    /// When its passphrase is wrong.
+    pub fn unseal_key(&self, path: &Path, sealed: &[u8]) -> Result<Key, Failure> {
+        let source = self.passphrase_source(&path.display().to_string(), false)?;
+        let opened = Key::open_sealed(path, sealed, &passphrase::passphrase(&source)?)?;
+        if let Some(warning) = opened.warning {
+            crate::output::warn(&warning);
         }
         Ok(opened.key)
     }
@@ -135,7 +168,11 @@ impl Context {
             signers: Signers::one(key.secret),
             ..self.keyless_settings()?
         };
-        Ok(Client::connect(settings).await?)
+        let client = Client::connect(settings).await?;
+        if !self.profile.compare.is_empty() {
+            client.compare().await?;
+        }
+        Ok(client)
     }
 
     /// A client for what needs no key: health, the tip, checkpoints.
@@ -159,6 +196,14 @@ impl Context {
             checkpoint: self.profile.checkpoint.as_deref().map(read_checkpoint).transpose()?,
             chain_id: self.profile.chain_id,
             ca_pem: self.profile.ca.as_ref().map(read).transpose()?,
+            memory: self.memory.clone(),
+            node_keys: self.profile.node_keys.clone(),
+            witnesses: self.profile.compare.clone(),
+            freshness: Freshness {
+                lag_blocks_max: self.global.max_lag.unwrap_or(0),
+                age_ms_max: self.global.max_age,
+            },
+            clock: Arc::clone(&self.clock),
         })
     }
 
@@ -184,6 +229,22 @@ impl Context {
         let passphrase = passphrase::passphrase(&source)?;
         let work = yilian_client::sealed::WorkFactor::PRODUCTION;
         Ok(SubjectTable::open(&path, &passphrase, work, SUBJECT_TABLE_WAIT)?)
+    }
+}
+
+impl Context {
+    /// The tag of a record number. A number that is not in the table is an error: a tag drawn for a mistyped one would
+    /// stand for nobody, and prove that nobody looked.
+    ///
+    /// # Errors
+    /// When the table cannot be opened, or has no such record number.
+    pub fn tag_of(&self, record: &str) -> Result<SubjectTag, Failure> {
+        self.subjects()?.tag_of(record).ok_or_else(|| {
+            Failure::Local(format!(
+                "the table of subject tags has no record number {record:?}: check it; for a new patient draw a tag with \
+                 `yilian subject create {record}`"
+            ))
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a command failed, as text or JSON, and its exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -8,6 +9,7 @@ use yilian_client::durable::FileError;
 use yilian_client::error::{ClientError, exit};
 use yilian_client::keyfile::KeyFileError;
 use yilian_client::passphrase::PassphraseError;
+use yilian_client::session::SessionError;
 use yilian_client::subject::SubjectError;
 use yilian_spec::proof::ProofError;
 
@@ -56,7 +58,8 @@ impl Failure {
         if json {
             crate::output::print_json(&json!({"error": {"code": self.code(), "message": self.message()}}));
         } else {
-            eprintln!("error: {}", self.message());
+            // As with what is printed: that nobody reads it is no error.
+            let _ = writeln!(std::io::stderr(), "error: {}", self.message());
         }
         ExitCode::from(self.exit_code())
     }
@@ -84,4 +87,4 @@ macro_rules! local {
     )*};
 }
 
-local! { ConfigError FileError KeyFileError PassphraseError SubjectError }
+local! { ConfigError FileError KeyFileError PassphraseError SessionError SubjectError }

@@ -6,10 +6,11 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use yilian_client::client::Client;
 use yilian_client::error::exit;
-use yilian_client::keyfile::Key;
+use yilian_client::keyfile::{self, Key};
 use yilian_client::moment;
 use yilian_client::passphrase;
 use yilian_client::sealed::WorkFactor;
+use yilian_client::session::Session;
 use yilian_client::wire::Listed;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::{KeyRecord, Role};
@@ -95,6 +96,22 @@ pub enum KeyCommand {
         #[arg(long, value_parser = parse::code::<RevocationReason>)]
         reason: RevocationReason,
     },
+    /// Keep keys open for a while, so that commands do not ask for the passphrase nor pay for it.
+    ///
+    /// The opened keys lie in $XDG_RUNTIME_DIR, memory that is yours alone and that the system empties when you log out.
+    #[command(
+        after_help = "Examples:\n  yilian key unlock --for 30m\n  yilian key unlock gateway.key --for 8h"
+    )]
+    Unlock {
+        /// The key files [default: those of the profile].
+        files: Vec<PathBuf>,
+        /// How long, at most 12h.
+        #[arg(long = "for", value_name = "LENGTH", default_value = "30m", value_parser = parse::length_ms)]
+        lifetime_ms: u64,
+    },
+    /// Forget all keys that `key unlock` keeps open.
+    #[command(after_help = "Example:\n  yilian key lock")]
+    Lock,
     /// List the keys of an institution.
     #[command(after_help = "Example:\n  yilian key list renhe-hospital")]
     List {
@@ -150,9 +167,42 @@ impl KeyCommand {
             Self::Revoke { key, reason } => {
                 submit(context, Operation::RevokeKey(RevokeKey { key, reason })).await
             }
+            Self::Unlock { files, lifetime_ms } => unlock(context, files, lifetime_ms),
+            Self::Lock => {
+                let count = Session::of_this_user()?.forget()?;
+                Ok(report(context, &format!("{count} open keys forgotten")))
+            }
             Self::List { institution } => list(context, institution).await,
         }
     }
+}
+
+fn unlock(context: &Context, files: Vec<PathBuf>, lifetime_ms: u64) -> Outcome {
+    let session = Session::of_this_user()?;
+    let mut files = files;
+    if files.is_empty() {
+        files.extend(context.profile.key.iter().chain(context.profile.keys.values()).cloned());
+        files.dedup();
+    }
+    if files.is_empty() {
+        return Err(Failure::Usage("the profile names no key: name the file".to_owned()));
+    }
+    let mut until = moment::now()?;
+    for file in &files {
+        let sealed = keyfile::read_sealed(file)?;
+        let key = context.unseal_key(file, &sealed)?;
+        until = session.keep(&sealed, &key, moment::now()?, lifetime_ms)?;
+    }
+    Ok(report(context, &format!("{} keys stay open until {}", files.len(), moment::show(until))))
+}
+
+fn report(context: &Context, sentence: &str) -> u8 {
+    if context.json() {
+        output::print_json(&json!({"done": sentence}));
+    } else {
+        output::print_line(sentence);
+    }
+    exit::OK
 }
 
 fn generate(context: &Context, role: Role, out: &Path) -> Outcome {

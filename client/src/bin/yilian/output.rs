@@ -21,6 +21,16 @@ pub fn print_line(text: &str) {
     }
 }
 
+/// Prints a warning on standard error; that nobody reads it is no error either.
+pub fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "warning: {text}");
+}
+
+/// Prints something worth knowing on standard error, beside what a command is asked for.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {text}");
+}
+
 /// A table with these columns.
 pub fn table(columns: &[&str]) -> Table {
     let mut table = Table::new();

@@ -1,5 +1,6 @@
 //! `yilian profile`: nodes, institution, keys and checkpoint under one name.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -18,9 +19,9 @@ use crate::parse;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example:\n  yilian profile list")]
 pub enum ProfileCommand {
-    /// Add a profile, from the options of all commands: --node, --as, --key, --passphrase, --checkpoint, --chain-id.
+    /// Add a profile, from the options of all commands: --node, --as, --key, --passphrase, --checkpoint, --chain-id, --compare.
     #[command(
-        after_help = "Example:\n  yilian profile add renhe --node https://ledger.renhe.example:8440 \\\n    --as renhe-hospital --key gateway.key --passphrase env:YILIAN_PASSPHRASE \\\n    --checkpoint checkpoint.json"
+        after_help = "Example:\n  yilian profile add renhe --node https://ledger.renhe.example:8600 \\\n    --as renhe-hospital --key gateway.key --passphrase env:YILIAN_PASSPHRASE \\\n    --checkpoint checkpoint.json"
     )]
     Add(Add),
     /// List the profiles.
@@ -105,6 +106,9 @@ impl Add {
             chain_id: global.chain_id,
             ca: ca.as_deref().map(absolute).transpose()?,
             subjects: subjects.as_deref().map(absolute).transpose()?,
+            memory: None,
+            compare: global.compare.clone(),
+            node_keys: BTreeMap::new(),
             keys: keys
                 .into_iter()
                 .map(|(role, file)| Ok((role, absolute(&file)?)))
@@ -174,6 +178,7 @@ fn show(context: &Context, name: Option<&str>) -> Outcome {
     output::print_fields(&[
         ("profile", name.to_owned()),
         ("nodes", profile.nodes.join(", ")),
+        ("compared with", output::or_dash((!profile.compare.is_empty()).then(|| profile.compare.join(", ")))),
         ("institution", output::or_dash(profile.institution.as_ref())),
         ("key", path(&profile.key)),
         ("passphrase", output::or_dash(profile.passphrase.as_ref())),
@@ -182,6 +187,9 @@ fn show(context: &Context, name: Option<&str>) -> Outcome {
         ("authorities", path(&profile.ca)),
         ("subjects", path(&profile.subjects)),
     ]);
+    for (node, key) in &profile.node_keys {
+        output::print_fields(&[("node key", format!("{node}: {key}"))]);
+    }
     for (role, file) in &profile.keys {
         output::print_fields(&[("key for", format!("{}: {}", output::name(role), file.display()))]);
     }

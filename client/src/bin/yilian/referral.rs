@@ -14,7 +14,7 @@ use yilian_spec::operation::referral::{
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::record::Referral;
 
-use crate::arguments::{CommitmentArguments, ScopeArguments, SubjectArguments};
+use crate::arguments::{CommitmentArguments, ReceivedArguments, ScopeArguments, SubjectArguments};
 use crate::command::Outcome;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -73,11 +73,11 @@ pub enum ReferralCommand {
         after_help = "Example:\n  yilian referral hand-over \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document package.zip"
     )]
     HandOver(WithDocument),
-    /// Confirm the hand-over, with the same commitment.
+    /// Confirm the hand-over, with the same commitment. The package must have come with its salt, FILE.salt.json.
     #[command(
         after_help = "Example:\n  yilian referral acknowledge \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --document package.zip"
     )]
-    Acknowledge(WithDocument),
+    Acknowledge(WithReceived),
     /// Report what came of the case.
     #[command(
         after_help = "Example:\n  yilian referral report \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --outcome continuing-care --document report.pdf"
@@ -146,6 +146,15 @@ pub struct WithDocument {
     referral: ReferralId,
     #[command(flatten)]
     document: CommitmentArguments,
+}
+
+/// One referral and a document that came from the other side.
+#[derive(Debug, Args)]
+pub struct WithReceived {
+    /// The referral.
+    referral: ReferralId,
+    #[command(flatten)]
+    document: ReceivedArguments,
 }
 
 /// What is asked for.
@@ -218,9 +227,10 @@ impl ReferralCommand {
                 Operation::CancelReferral(CancelReferral { referral, reason })
             }
             Self::HandOver(WithDocument { referral, document }) => {
-                Operation::HandOver(HandOver { referral, package: document.commitment()? })
+                let package = document.commitment_to_send(context)?;
+                Operation::HandOver(HandOver { referral, package })
             }
-            Self::Acknowledge(WithDocument { referral, document }) => {
+            Self::Acknowledge(WithReceived { referral, document }) => {
                 let package = document.commitment()?;
                 Operation::AcknowledgeHandover(AcknowledgeHandover { referral, package })
             }

@@ -23,6 +23,9 @@ use crate::statement::save;
 #[command(after_help = "Example:\n  yilian stream show institution/renhe-hospital")]
 pub enum StreamCommand {
     /// Show all entries of a stream, and that none was left out.
+    ///
+    /// A stream that the ledger does not know, as after a mistyped tag, ends with exit code 6: that it has no entries
+    /// says nothing about anybody.
     #[command(
         after_help = "Examples:\n  yilian stream show institution/renhe-hospital --resolve\n  yilian stream show institution/renhe-hospital --from 10 --json"
     )]
@@ -77,14 +80,34 @@ impl StreamCommand {
                     }
                 }
                 print(context, &proof, verified, &resolved);
+                Ok(exit_code(&proof))
             }
             Self::Save { stream, file, from } => {
                 let (proof, verified) = client.stream(&stream, from).await?;
+                let code = exit_code(&proof);
+                if code == exit::UNKNOWN {
+                    output::warn(&unknown(&proof.stream));
+                }
                 save(context, &file, proof.into(), verified)?;
+                Ok(code)
             }
         }
-        Ok(exit::OK)
     }
+}
+
+/// A stream comes to be with its first entry: one without any is known to nobody.
+fn exit_code(proof: &StreamProof) -> u8 {
+    let is_known = proof.before.length() > 0 || !proof.entries.is_empty();
+    if is_known { exit::OK } else { exit::UNKNOWN }
+}
+
+fn unknown(stream: &StreamId) -> String {
+    let hint = match stream {
+        StreamId::Subject(_) => "check the tag; it does not say that nobody looked",
+        StreamId::Institution(_) => "check the name; an institution that did nothing yet has none either",
+        StreamId::Grant(_) | StreamId::Referral(_) | StreamId::Period { .. } => "check the identifier",
+    };
+    format!("the ledger knows no stream {stream}: {hint}")
 }
 
 /// Proves the entry's transaction, and that it has the operation that the entry points at.
@@ -141,6 +164,7 @@ fn print(context: &Context, proof: &StreamProof, verified: bool, resolved: &[Res
         let entries: Vec<_> = proof.entries.iter().enumerate().map(entry).collect();
         return output::print_json(&json!({
             "stream": proof.stream.to_string(),
+            "known": exit_code(proof) == exit::OK,
             "length": first + proof.entries.len() as u64,
             "from": first,
             "entries": entries,
@@ -149,6 +173,12 @@ fn print(context: &Context, proof: &StreamProof, verified: bool, resolved: &[Res
             "verified": verified,
             "complete": verified && first == 0,
         }));
+    }
+    let standing = output::standing(header.height.0, header.time, verified);
+    if exit_code(proof) == exit::UNKNOWN {
+        let proven = if verified { "proven: it has no entries" } else { "as the node says" };
+        output::print_line(&unknown(&proof.stream));
+        return output::print_line(&format!("{proven} ({standing})"));
     }
     let row = |(position, entry): (usize, &Entry)| {
         let mut row = vec![
@@ -171,7 +201,6 @@ fn print(context: &Context, proof: &StreamProof, verified: bool, resolved: &[Res
         columns.extend(["by", "what"]);
     }
     output::print_table(&columns, proof.entries.iter().enumerate().map(row).collect());
-    let standing = output::standing(header.height.0, header.time, verified);
     let count = proof.entries.len();
     output::print_line(&match (verified, first) {
         (true, 0) => format!("{count} entries, complete: none was left out ({standing})"),

@@ -24,10 +24,16 @@ const IMPORT_BYTES_MAX: u64 = 512 << 20;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example:\n  yilian subject tag 104-2231")]
 pub enum SubjectCommand {
-    /// Make the profile's table, empty. Its passphrase is the profile's.
-    #[command(after_help = "Example:\n  yilian subject create")]
-    Create,
-    /// Print the tag of a record number; one that has none gets one.
+    /// Make the profile's table; with record numbers, draw a tag for each that has none, in the table that exists.
+    ///
+    /// No other command draws a tag, so that a mistyped record number is told and never becomes a patient. The table's
+    /// passphrase is the profile's.
+    #[command(after_help = "Examples:\n  yilian subject create\n  yilian subject create 104-2232")]
+    Create {
+        /// The record numbers.
+        records: Vec<String>,
+    },
+    /// Print the tag of a record number.
     #[command(after_help = "Example:\n  yilian subject tag 104-2231")]
     Tag {
         /// The record number.
@@ -65,9 +71,10 @@ impl SubjectCommand {
     /// Why it failed.
     pub fn run(self, context: &Context) -> Outcome {
         match self {
-            Self::Create => create(context)?,
+            Self::Create { records } if records.is_empty() => create(context)?,
+            Self::Create { records } => draw(context, &records)?,
             Self::Tag { record } => {
-                let tag = context.subjects()?.tag_for(&record)?;
+                let tag = context.tag_of(&record)?;
                 print(context, &record, tag);
             }
             Self::Show { tag } => {
@@ -100,6 +107,24 @@ fn create(context: &Context) -> Result<(), Failure> {
     let passphrase = passphrase::new_passphrase(&source)?;
     SubjectTable::create(&path, &passphrase, WorkFactor::PRODUCTION)?;
     report(context, &format!("created {}", path.display()));
+    Ok(())
+}
+
+/// Draws the tags that are missing, all at once, and prints all; each with whether it is new.
+fn draw(context: &Context, records: &[String]) -> Result<(), Failure> {
+    let mut table = context.subjects()?;
+    let records: Vec<&str> = records.iter().map(String::as_str).collect();
+    let is_new: Vec<bool> = records.iter().map(|record| table.tag_of(record).is_none()).collect();
+    let tags = table.tags_for(&records)?;
+    let drawn = || records.iter().zip(&tags).zip(&is_new);
+    if context.json() {
+        let entries = drawn().map(|((record, tag), new)| json!({"record": record, "tag": tag, "new": new}));
+        output::print_json(&entries.collect::<Vec<_>>());
+        return Ok(());
+    }
+    let word = |is_new: bool| if is_new { "new" } else { "had one" }.to_owned();
+    let rows = drawn().map(|((record, tag), new)| vec![(*record).to_owned(), tag.to_string(), word(*new)]);
+    output::print_table(&["record", "tag", ""], rows.collect());
     Ok(())
 }
 

@@ -1,4 +1,7 @@
-//! Submitting from the command line: sign, send, wait with a spinner, verify, print.
+//! Submitting from the command line: sign, check, send, wait with a spinner, verify, print.
+//!
+//! A refusal stays on the ledger for ever. So a node is asked first what the rules would say, and what they would refuse
+//! is not submitted, unless `--force` says that the attempt itself is to be on record.
 
 use std::time::Duration;
 
@@ -11,6 +14,7 @@ use yilian_client::error::exit;
 use yilian_spec::id::{TransactionId, object_id};
 use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome as Became;
+use yilian_spec::refusal::Refusal;
 use yilian_spec::transaction::Transaction;
 
 use crate::command::Outcome;
@@ -70,6 +74,14 @@ pub async fn submit_with(context: &Context, client: &Client, operations: Vec<Ope
 /// # Errors
 /// As [`submit`].
 pub async fn submit_signed(context: &Context, client: &Client, transaction: Transaction) -> Outcome {
+    let is_own = client.institution() == Some(&transaction.body.institution);
+    if is_own && !context.global.force {
+        let checked = client.check(&transaction.body).await?;
+        if let Became::Refused { operation, reason } = checked.outcome {
+            print_would_be_refused(context, checked.height.0, operation, reason);
+            return Ok(exit::REFUSED);
+        }
+    }
     let spinner = spinner("submitting");
     let submitted = client.submit_signed(transaction).await?;
     if let Some(notice) = &submitted.notice {
@@ -96,6 +108,35 @@ fn spinner(message: &'static str) -> ProgressBar {
 
 fn objects(submitted: &Submitted) -> Vec<Created> {
     created(submitted.transaction_id, &submitted.transaction.body.operations)
+}
+
+fn print_would_be_refused(context: &Context, height: u64, operation: u16, reason: Refusal) {
+    if context.json() {
+        return output::print_json(&json!({
+            "transaction_id": Value::Null,
+            "status": "not_submitted",
+            "created": [],
+            "height": height,
+            "time": Value::Null,
+            "refusal": {"operation": operation, "reason": reason, "message": reason.to_string()},
+            "verified": false,
+        }));
+    }
+    output::print_line(&format!("refused at operation {operation}: {reason}"));
+    if let Some(hint) = hint(reason) {
+        output::print_line(hint);
+    }
+    output::print_line(&format!(
+        "not submitted, nothing is on record (checked on block {height}); --force records the attempt and its refusal"
+    ));
+}
+
+/// What to do about a refusal, where the rule's own words do not say it.
+fn hint(reason: Refusal) -> Option<&'static str> {
+    (reason == Refusal::CommitmentMismatch).then_some(
+        "the document, or the salt beside it, is not what the other side committed to: ask for the document again, \
+         together with its FILE.salt.json",
+    )
 }
 
 fn print_pending(context: &Context, submitted: &Submitted) -> u8 {
@@ -143,6 +184,9 @@ fn print_confirmed(context: &Context, submitted: &Submitted, confirmed: &Confirm
             None => output::print_line(&format!("final in {standing}")),
             Some((operation, reason)) => {
                 output::print_line(&format!("refused at operation {operation}: {reason}"));
+                if let Some(hint) = hint(reason) {
+                    output::print_line(hint);
+                }
                 output::print_line(&format!("the refusal is on record in {standing}"));
             }
         }

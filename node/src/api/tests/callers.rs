@@ -6,7 +6,7 @@ use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::membership::{RevocationReason, RevokeKey};
 use yilian_spec::signature::SecretKey;
-use yilian_spec::token::{self, Claims};
+use yilian_spec::token::{self, Audience, Claims};
 
 use super::world::{Answer, CLINIC, HOSPITAL, REGULATOR, World, secret};
 
@@ -18,7 +18,7 @@ async fn with_token(world: &World, token: &str) -> Answer {
 }
 
 fn claims(world: &World, issuer: &str) -> Claims {
-    Claims::new(issuer, &world.genesis.chain_id().0, world.now().0 / 1_000, 60)
+    Claims::new(issuer, &world.api.audience(), world.now().0 / 1_000, 60)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,6 +52,10 @@ async fn a_bad_token_is_refused_by_name() {
     assert_eq!(with_token(&world, &good).await.status, StatusCode::OK);
     let expired = Claims { issued_s: 1_000, expires_s: 1_060, ..claims(&world, HOSPITAL) };
     let other_chain = Claims { audience: "ab".repeat(32), ..claims(&world, HOSPITAL) };
+    let elsewhere = Audience { node: secret(CLINIC, Role::Node).public_key(), ..world.api.audience() };
+    let other_node = Claims { audience: elsewhere.to_string(), ..claims(&world, HOSPITAL) };
+    let now_s = world.now().0 / 1_000;
+    let ahead = Claims::new(HOSPITAL, &world.api.audience(), now_s + 31, 60);
     let sign = |claims: &Claims, key: &SecretKey| token::sign(claims, key).unwrap();
     let mut forged = good.clone().into_bytes();
     let last = forged.len() - 3;
@@ -60,7 +64,9 @@ async fn a_bad_token_is_refused_by_name() {
         ("garbage".to_owned(), "bad_token"),
         (String::from_utf8(forged).unwrap(), "bad_token"),
         (sign(&expired, &key), "token_expired"),
+        (sign(&ahead, &key), "token_from_the_future"),
         (sign(&other_chain, &key), "token_for_another_chain"),
+        (sign(&other_node, &key), "token_for_another_node"),
         (sign(&claims(&world, HOSPITAL), &SecretKey::from_seed(&[99; 32])), "key_unknown"),
         (sign(&claims(&world, CLINIC), &key), "issuer_mismatch"),
     ];

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod callers;
+mod checking;
 mod events;
 mod http2;
 mod listening;

@@ -155,6 +155,7 @@ impl World {
         let api = Api::new(ApiParts {
             reader: ledger.reader(),
             mempool: mempool.clone(),
+            node: secret(HOSPITAL, Role::Node).public_key(),
             clock: shared,
             health: Arc::clone(&health),
             metrics: Arc::new(Metrics::new(Vec::new, None)),
@@ -257,7 +258,7 @@ impl World {
 
     /// A token of an institution's key.
     pub fn token(&self, caller: As) -> String {
-        let claims = Claims::new(caller.0, &self.genesis.chain_id().0, self.clock.now_ms() / 1_000, 120);
+        let claims = Claims::new(caller.0, &self.api.audience(), self.clock.now_ms() / 1_000, 120);
         token::sign(&claims, &secret(caller.0, caller.1)).unwrap()
     }
 
