@@ -14,8 +14,10 @@ use crate::limits;
 /// Why a text or a number is not money.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum MoneyError {
-    /// Rule T-1: not a currency code.
-    #[error("expected a currency as three upper-case letters (ISO 4217), for example CNY")]
+    /// Rule T-1: not the code of a currency.
+    #[error(
+        "expected a currency in use by its code in ISO 4217, for example CNY; metals and test codes are none"
+    )]
     NotCurrency,
     /// Rule T-2: outside what a signed 64-bit count of minor units holds.
     #[error("the amount leaves the range of 64-bit minor units; split it into smaller ones")]
@@ -31,7 +33,24 @@ pub enum MoneyError {
     NotDecimal,
 }
 
-/// A currency as three upper-case letters (ISO 4217, rule T-1).
+/// The currencies in use (ISO 4217, list one, as of 2025-12): what people pay with. Left out are funds, metals, units of
+/// account and the codes for tests and for no currency. A list that grows is a new version of the protocol.
+const IN_USE: [&[u8; 3]; 156] = [
+    b"AED", b"AFN", b"ALL", b"AMD", b"AOA", b"ARS", b"AUD", b"AWG", b"AZN", b"BAM", b"BBD", b"BDT", b"BGN",
+    b"BHD", b"BIF", b"BMD", b"BND", b"BOB", b"BRL", b"BSD", b"BTN", b"BWP", b"BYN", b"BZD", b"CAD", b"CDF",
+    b"CHF", b"CLP", b"CNY", b"COP", b"CRC", b"CUP", b"CVE", b"CZK", b"DJF", b"DKK", b"DOP", b"DZD", b"EGP",
+    b"ERN", b"ETB", b"EUR", b"FJD", b"FKP", b"GBP", b"GEL", b"GHS", b"GIP", b"GMD", b"GNF", b"GTQ", b"GYD",
+    b"HKD", b"HNL", b"HTG", b"HUF", b"IDR", b"ILS", b"INR", b"IQD", b"IRR", b"ISK", b"JMD", b"JOD", b"JPY",
+    b"KES", b"KGS", b"KHR", b"KMF", b"KPW", b"KRW", b"KWD", b"KYD", b"KZT", b"LAK", b"LBP", b"LKR", b"LRD",
+    b"LSL", b"LYD", b"MAD", b"MDL", b"MGA", b"MKD", b"MMK", b"MNT", b"MOP", b"MRU", b"MUR", b"MVR", b"MWK",
+    b"MXN", b"MYR", b"MZN", b"NAD", b"NGN", b"NIO", b"NOK", b"NPR", b"NZD", b"OMR", b"PAB", b"PEN", b"PGK",
+    b"PHP", b"PKR", b"PLN", b"PYG", b"QAR", b"RON", b"RSD", b"RUB", b"RWF", b"SAR", b"SBD", b"SCR", b"SDG",
+    b"SEK", b"SGD", b"SHP", b"SLE", b"SOS", b"SRD", b"SSP", b"STN", b"SVC", b"SYP", b"SZL", b"THB", b"TJS",
+    b"TMT", b"TND", b"TOP", b"TRY", b"TTD", b"TWD", b"TZS", b"UAH", b"UGX", b"USD", b"UYU", b"UZS", b"VED",
+    b"VES", b"VND", b"VUV", b"WST", b"XAF", b"XCD", b"XCG", b"XOF", b"XPF", b"YER", b"ZAR", b"ZMW", b"ZWG",
+];
+
+/// A currency by its code of three upper-case letters (ISO 4217, rule T-1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, SchemaRead, SchemaWrite)]
 pub struct Currency([u8; 3]);
 
@@ -44,18 +63,20 @@ impl Currency {
     /// Checks rule T-1 on a value that came from bytes.
     ///
     /// # Errors
-    /// [`MoneyError::NotCurrency`] when a byte is not an upper-case letter.
+    /// [`MoneyError::NotCurrency`] when nobody pays with it.
     pub fn check(self) -> Result<(), MoneyError> {
-        if self.0.iter().all(u8::is_ascii_uppercase) { Ok(()) } else { Err(MoneyError::NotCurrency) }
+        match IN_USE.binary_search(&&self.0) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(MoneyError::NotCurrency),
+        }
     }
 
     /// Decimals of the minor unit (ISO 4217, list one); 2 for codes that the list gives no other number.
     pub fn decimals(self) -> u8 {
         match &self.0 {
             b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG" | b"RWF"
-            | b"UGX" | b"UYI" | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
+            | b"UGX" | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
             b"BHD" | b"IQD" | b"JOD" | b"KWD" | b"LYD" | b"OMR" | b"TND" => 3,
-            b"CLF" | b"UYW" => 4,
             _ => 2,
         }
     }
@@ -306,10 +327,12 @@ mod tests {
     }
 
     #[test]
-    fn a_currency_is_three_upper_case_letters() {
+    fn a_currency_is_one_that_people_pay_with() {
         assert_eq!("CNY".parse(), Ok(Currency::CNY));
         assert_eq!((Currency::CNY.decimals(), "JPY".parse::<Currency>().map(Currency::decimals)), (2, Ok(0)));
-        for text in ["", "CN", "CNYX", "cny", "C1Y", "元"] {
+        assert!(IN_USE.is_sorted(), "it is searched by halves");
+        // Gold, special drawing rights, a test, no currency, and codes that are nobody's.
+        for text in ["", "CN", "CNYX", "cny", "C1Y", "元", "XAU", "XDR", "XTS", "XXX", "ZZZ", "AAA", "DEM"] {
             assert_eq!(text.parse::<Currency>(), Err(MoneyError::NotCurrency), "{text}");
         }
         assert_eq!(serde_json::to_string(&Currency::USD).unwrap(), "\"USD\"");
