@@ -10,9 +10,13 @@
 //! - Opening costs one decryption, adding any number of entries one encryption; finding costs nothing to speak of.
 //!   So open once, and add many at a time with [`SubjectTable::tags_for`].
 //!
+//! A record number is the same however it was typed or copied: it is looked up and kept in Unicode's form NFC, without
+//! zero-width characters.
+//!
 //! Inside the seal is text: the line `yilian subjects v1`, then one line for each entry, the record number, a
 //! tab and the tag in hexadecimal, in the order of the record numbers. [`SubjectTable::export`] gives the same text.
 
+mod normal;
 mod text;
 
 use crate::durable::{self, FileError};
@@ -86,6 +90,11 @@ pub enum SubjectError {
     /// The operating system gave no randomness.
     #[error("the operating system gave no random bytes: {0}")]
     Randomness(#[from] rand::rngs::SysError),
+}
+
+/// Whether the table can hold a record number.
+pub fn is_record_number(number: &str) -> bool {
+    text::check_record_number(&normal::normalised(number)).is_ok()
 }
 
 /// An open, locked link table.
@@ -174,8 +183,8 @@ impl SubjectTable {
     /// # Errors
     /// As [`SubjectTable::tags_for`].
     pub fn tag_for(&mut self, record_number: &str) -> Result<SubjectTag, SubjectError> {
-        self.tags_for(&[record_number])?;
-        Ok(self.entries.tags[record_number])
+        let tags = self.tags_for(&[record_number])?;
+        Ok(tags[0])
     }
 
     /// The tags of many record numbers, in their order; all that are missing are drawn and written at once.
@@ -184,9 +193,10 @@ impl SubjectTable {
     /// [`SubjectError::RecordNumber`], [`SubjectError::Full`], [`SubjectError::Randomness`], or why it could not
     /// be written. After an error the table is as before.
     pub fn tags_for(&mut self, record_numbers: &[&str]) -> Result<Vec<SubjectTag>, SubjectError> {
+        let record_numbers: Vec<_> = record_numbers.iter().map(|number| normal::normalised(number)).collect();
         let missing: Vec<&str> = record_numbers
             .iter()
-            .copied()
+            .map(AsRef::as_ref)
             .filter(|number| !self.entries.tags.contains_key(*number))
             .collect();
         if !missing.is_empty() {
@@ -200,7 +210,7 @@ impl SubjectTable {
             }
             self.write(entries)?;
         }
-        Ok(record_numbers.iter().map(|number| self.entries.tags[*number]).collect())
+        Ok(record_numbers.iter().map(|number| self.entries.tags[number.as_ref()]).collect())
     }
 
     /// The tag of a record number, if it has one.
@@ -235,7 +245,8 @@ impl SubjectTable {
     /// Why it could not be written; the entry is then still there.
     pub fn forget(&mut self, record_number: &str) -> Result<Option<SubjectTag>, SubjectError> {
         let mut entries = self.entries.clone();
-        let Some(tag) = entries.tags.remove(record_number) else { return Ok(None) };
+        let number = normal::normalised(record_number);
+        let Some(tag) = entries.tags.remove(number.as_ref()) else { return Ok(None) };
         entries.records.remove(&tag);
         self.write(entries)?;
         Ok(Some(tag))

@@ -55,6 +55,29 @@ fn a_tag_is_drawn_once_and_found_both_ways() {
 }
 
 #[test]
+fn a_number_that_looks_the_same_has_the_same_tag_however_it_was_typed() {
+    let (_directory, path) = new_table();
+    let mut table = open(&path);
+    let tags = table.tags_for(&["Jos\u{e9}-17", "Jose\u{301}-17", "\u{feff}Jos\u{e9}-\u{200b}17"]).unwrap();
+    assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
+    assert_eq!((table.len(), table.find(&tags[0])), (1, Some("Jos\u{e9}-17")));
+    // An export of another program, with the other form, adds nothing and contradicts nothing.
+    let other = format!("yilian subjects v1\nJose\u{301}-17\t{}\n", hex::encode(tags[0].0));
+    assert_eq!(table.import(other.as_bytes()).unwrap(), 0);
+    assert!(
+        matches!(table.tag_for("\u{200b}\u{2060}"), Err(SubjectError::RecordNumber)),
+        "nothing is left of it"
+    );
+    assert_eq!(table.forget("Jose\u{301}-17").unwrap(), Some(tags[0]));
+    assert!(open_is_empty(table, &path));
+}
+
+fn open_is_empty(table: SubjectTable, path: &Path) -> bool {
+    drop(table);
+    open(path).is_empty()
+}
+
+#[test]
 fn thousands_are_added_with_one_write() {
     let (_directory, path) = new_table();
     let numbers: Vec<String> = (0..10_000).map(|number| format!("病历-{number}")).collect();

@@ -1,5 +1,6 @@
 //! The text form of a link table, sealed in its file and open in an export.
 
+use super::normal::normalised;
 use super::{ENTRIES_MAX, Entries, RECORD_NUMBER_BYTES_MAX, SubjectError};
 use zeroize::Zeroizing;
 
@@ -93,8 +94,9 @@ pub(super) fn read_into(entries: &mut Entries, text: &[u8]) -> Result<usize, Sub
 /// Adds the entry of a line; whether it is new.
 fn read_line(entries: &mut Entries, line: &str) -> Result<bool, LineError> {
     let (number, tag) = line.split_once('\t').ok_or(LineError::Form)?;
-    check_record_number(number)?;
+    let number = normalised(number);
+    check_record_number(&number)?;
     let tag = tag.parse().map_err(|_| LineError::Tag)?;
-    let new = entries.add(number, tag)?;
+    let new = entries.add(&number, tag)?;
     if entries.tags.len() > ENTRIES_MAX { Err(LineError::TooMany) } else { Ok(new) }
 }
