@@ -1,4 +1,5 @@
-//! Real input: the whole Synthea set goes onto a four-validator ledger, once, to the cent, and without a personal word.
+//! Real input: the whole Synthea set goes onto a four-validator ledger, once, to the cent, and without a personal word. A
+//! source that changes afterwards is found and corrected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,7 +15,7 @@ use yilian_node::storage::StorageOptions;
 use yilian_node::storage::database::Database;
 use yilian_node::storage::disk::{Column, ReadBytes};
 use yilian_tests::cluster::{Cluster, INSURER, TEACHING, VALIDATORS};
-use yilian_tests::programs::{program, run_to_end};
+use yilian_tests::programs::{Ended, program, run_to_end};
 
 /// How long one import may take on a slow machine.
 const IMPORT_LIMIT: Duration = Duration::from_secs(300);
@@ -23,9 +24,14 @@ const WORD_BYTES_MIN: usize = 8;
 /// What the input says that the ledger may say, too: coarse codes.
 const COARSE: [&str; 5] = ["emergency", "inpatient", "ambulatory", "outpatient", "pharmacy"];
 
-fn input() -> Option<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/synthea-r4-2019-dev");
-    directory.is_dir().then_some(directory)
+/// A directory of the shared data; `None`, with a word, where it is absent.
+fn input(name: &str) -> Option<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
+    if !directory.is_dir() {
+        println!("skipped: there is no ../shared/data/{name} beside the checkout");
+        return None;
+    }
+    Some(directory)
 }
 
 fn resources(input: &Path, kind: &str) -> Result<Vec<Value>> {
@@ -42,11 +48,14 @@ fn cents(amount: &Value) -> Result<i64> {
     Ok(whole.parse::<i64>()? * 100 + format!("{fraction:0<2}").parse::<i64>()?)
 }
 
-/// What each institution claimed, by the mapping: the few lines that the ledger's statements must equal.
+/// What each institution claimed of the insurer, by the mapping: the few lines that the ledger's statements must equal.
 fn claimed(input: &Path, mapping: &Path) -> Result<BTreeMap<String, i64>> {
     let mapping: toml::Table = std::fs::read_to_string(mapping)?.parse()?;
     let mut sums = BTreeMap::new();
     for claim in resources(input, "Claim")? {
+        if claim["insurance"][0]["coverage"]["display"] == "no_insurance" {
+            continue;
+        }
         let provider = claim["provider"]["reference"].as_str().context("a claim has a provider")?;
         let organization = provider.trim_start_matches("urn:uuid:");
         let institution = mapping["organizations"][organization].as_str().context("a mapped organisation")?;
@@ -62,10 +71,16 @@ struct Importer<'a> {
 
 impl Importer<'_> {
     fn run(&self, arguments: &[&str]) -> Result<String> {
+        self.run_to(0, arguments)
+    }
+
+    /// Runs an import that ends with this exit code.
+    fn run_to(&self, code: i32, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(program("yilian")?);
         command.args(["import", "fhir"]).arg(self.input).args(arguments).current_dir(&self.directory);
         let ended = run_to_end(&mut command, IMPORT_LIMIT)?;
-        ensure!(ended.code == Some(0), "{arguments:?} ended with {:?}: {}", ended.code, ended.stderr);
+        let Ended { stdout, stderr, .. } = &ended;
+        ensure!(ended.code == Some(code), "{arguments:?} ended with {:?}: {stdout} {stderr}", ended.code);
         Ok(ended.stdout)
     }
 }
@@ -153,10 +168,7 @@ fn scan(ledger: &Path, words: &BTreeSet<String>) -> Result<usize> {
 
 #[tokio::test]
 async fn the_whole_set_is_imported_once_to_the_cent_and_without_a_personal_word() -> Result<()> {
-    let Some(input) = input() else {
-        println!("skipped: there is no ../shared/data/synthea-r4-2019-dev beside the checkout");
-        return Ok(());
-    };
+    let Some(input) = input("synthea-r4-2019-dev") else { return Ok(()) };
     let mut cluster = Cluster::start(&VALIDATORS).await?;
     let consortium = cluster.files.consortium.clone();
     let consortium = consortium.to_str().context("a path of text")?;
@@ -184,5 +196,70 @@ async fn the_whole_set_is_imported_once_to_the_cent_and_without_a_personal_word(
     let read = scan(&cluster.ledger_directory(TEACHING)?, &words)?;
     println!("{} words of the input, none of them in {read} bytes of the ledger", words.len());
     ensure!(read > 10_000_000, "the whole ledger was read");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Result<()> {
+    let Some(cases) = input("import-cases") else { return Ok(()) };
+    let cluster = Cluster::start(&VALIDATORS).await?;
+    let consortium = cluster.files.consortium.to_str().context("a path of text")?;
+    let mapping = cases.join("changed-map.toml");
+    let mapping = mapping.to_str().context("a path of text")?;
+    let place = tempfile::tempdir()?;
+    let importer = |name: &str| (cases.join(name), place.path().to_owned());
+    let (before, after) = (importer("changed-before"), importer("changed-after"));
+    let before = Importer { input: &before.0, directory: before.1 };
+    let after = Importer { input: &after.0, directory: after.1 };
+    let all = ["--consortium", consortium, "--mapping", mapping, "--state", "state"];
+    let holds = |summary: &str, amount: &str| -> Result<()> {
+        let line = format!("On the ledger: {amount} EUR gross in 1 services");
+        ensure!(summary.contains(&line), "the ledger holds {amount}: {summary}");
+        Ok(())
+    };
+    holds(&before.run(&all)?, "100.00")?;
+
+    let changed = after.run_to(5, &all)?;
+    holds(&changed, "100.00")?;
+    ensure!(
+        changed.contains("Claim c1: 100.00 EUR of renhe-hospital to anping-insurer, now 170.00 EUR"),
+        "{changed}"
+    );
+    ensure!(changed.contains("--correct"), "it says how to correct: {changed}");
+    let look = after.run_to(5, &[&all[..], &["--dry-run"]].concat())?;
+    holds(&look, "100.00")?;
+
+    let close = ["--close"];
+    let corrected = after.run(&[&all[..], &["--correct"], &close[..]].concat())?;
+    holds(&corrected, "170.00")?;
+    ensure!(corrected.contains("1 reverse_service"), "{corrected}");
+    ensure!(
+        corrected.contains("anping-insurer owes renhe-hospital 170.00 EUR for 1 services"),
+        "{corrected}"
+    );
+    ensure!(after.run(&all)?.contains("Recorded 0 operations"), "a corrected source is like any other");
+
+    // Reversed by hand: the import finds it on the ledger and records what the input says now.
+    let back = before.run_to(5, &all)?;
+    let service = back.split("service ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let desk = cluster.desk(TEACHING).await?;
+    let reverse = yilian_spec::operation::service::ReverseService {
+        service: service.context("the summary names the service")?.parse()?,
+        reason: yilian_spec::operation::service::ReversalReason::Mistake,
+    };
+    desk.record(vec![yilian_spec::operation::Operation::ReverseService(reverse)]).await?;
+    holds(&before.run(&all)?, "100.00")?;
+
+    // Without its journal everything would be recorded twice.
+    std::fs::remove_file(place.path().join("state/journal"))?;
+    let mut command = Command::new(program("yilian")?);
+    command.args(["import", "fhir"]).arg(before.input).args(all).current_dir(place.path());
+    let lost = run_to_end(&mut command, IMPORT_LIMIT)?;
+    ensure!(
+        lost.code == Some(5) && lost.stderr.contains("recorded twice"),
+        "{:?}: {}",
+        lost.code,
+        lost.stderr
+    );
     Ok(())
 }

@@ -91,6 +91,7 @@ pub fn items(pair: &Pair, consortium: ConsortiumId, terms: Terms, secret: &Secre
     let terms_hash = codec::hash(Domain::Terms, &terms);
     let item = |key, wave, author: &InstitutionId, draft| Item {
         key,
+        source: "agreement".into(),
         wave,
         author: author.clone(),
         draft,
@@ -189,6 +190,7 @@ impl Agreements {
             let events = client.row::<Frontier>(&head, "head of a period's stream").await?.value;
             if events.is_some_and(|events| events.length() > 0) {
                 items.push(Item {
+                    source: "period".into(),
                     key: secret.key("close", &[&id.to_string(), &period.to_string()]),
                     wave: Wave::ClosePeriods,
                     author: provider,

@@ -1,27 +1,37 @@
-//! Takes from each resource what the plan needs, and counts what cannot be used and why.
+//! Everything that was read, by what each resource is called: references are followed, versions sorted out, and what
+//! cannot be used is counted with the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::Deserialize;
-use yilian_spec::limits::AMOUNT_MINOR_MAX;
-use yilian_spec::money::{AmountMinor, Currency, parse_decimal_to_minor};
+use super::document::Digest;
+use super::payer::Coverage;
+use super::raw::Seen;
+use super::skip::{Notes, Skips};
+use super::source::walk::{self, Unread, UnreadEntry};
+use super::source::{Found, FoundResource, Place, Reader, SourceError};
+use super::{address, fhir, instant, limits, raw, resolve};
+use crate::import::codes::Service;
+use crate::import::instant::Instant;
 use yilian_spec::operation::access::Category;
 
-use super::codes::{self, Service};
-use super::document::{Digest, digest};
-use super::fhir;
-use super::instant::{self, Instant};
-use super::limits;
-use super::skip::{Reason, Skips};
-use super::source::{self, Found, Place, SourceError};
+pub use super::raw::Amount;
+
+/// An organisation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Organization {
+    /// Its name, where something says it.
+    pub name: String,
+    /// Whether it was read, or is only referred to.
+    pub is_read: bool,
+}
 
 /// An encounter.
 #[derive(Debug, Clone)]
 pub struct Encounter {
-    /// The patient's id.
+    /// The patient.
     pub patient: String,
-    /// The organisation's id.
+    /// The organisation.
     pub organization: String,
     /// When it began.
     pub start: Instant,
@@ -33,28 +43,17 @@ pub struct Encounter {
     pub place: Place,
 }
 
-/// An amount as it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Amount {
-    /// In minor units of the currency.
-    pub minor: AmountMinor,
-    /// The currency.
-    pub currency: Currency,
-    /// Whether rounding changed it.
-    pub was_rounded: bool,
-}
-
 /// A claim.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// The organisation's id, where the claim names one.
+    /// The organisation that claims; `None` where a person does.
     pub organization: Option<String>,
-    /// The encounter that it bills, where it names one.
-    pub encounter: Option<String>,
+    /// The encounters that it bills.
+    pub encounters: Vec<String>,
     /// What the claim's own type says.
     pub service: Option<Service>,
-    /// The label of the coverage.
-    pub coverage: Option<String>,
+    /// Who is asked to pay; `None` where the claim names nobody.
+    pub coverage: Option<Coverage>,
     /// What is claimed.
     pub total: Amount,
     /// The resource.
@@ -90,259 +89,170 @@ pub struct Record {
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub struct Collected {
-    /// Number of files.
+    /// Number of files that were read.
     pub files: u64,
-    /// Resources by type, also those that are not used.
+    /// What else is in the directory, and what was refused.
+    pub unread: Vec<UnreadEntry>,
+    /// Resources by type, also those that are not used, and the bundles that were opened.
     pub resources: BTreeMap<String, u64>,
-    /// Names of organisations by id.
-    pub organizations: BTreeMap<String, String>,
-    /// Ids of patients.
+    /// Organisations that were read or are referred to.
+    pub organizations: BTreeMap<String, Organization>,
+    /// Patients that were read.
     pub patients: BTreeSet<String>,
-    /// Encounters by id.
+    /// Encounters.
     pub encounters: BTreeMap<String, Encounter>,
-    /// Claims by id.
+    /// Claims.
     pub claims: BTreeMap<String, Claim>,
+    /// Claims that do not count, such as cancelled ones.
+    pub claims_left_out: BTreeMap<String, Place>,
     /// Explanations of benefit by the claim they answer: the latest of each.
     pub benefits: BTreeMap<String, Benefit>,
     /// Clinical records by the encounter they were made in, in the order of their ids.
     pub records: BTreeMap<String, BTreeMap<String, Record>>,
     /// What was left out.
     pub skips: Skips,
-    /// Other addresses of resources: from what a reference says to the id.
-    aliases: BTreeMap<String, String>,
-    /// Type and id of every resource that was read.
-    seen: BTreeSet<(String, String)>,
+    /// What was noted.
+    pub notes: Notes,
+}
+
+/// Which files of a directory count.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reach {
+    /// Also those of the folders in it.
+    pub is_recursive: bool,
 }
 
 impl Collected {
-    /// Reads a directory.
+    /// Reads a directory. A file that is not whole is left out as a whole, and named; the others are read.
     ///
     /// # Errors
-    /// [`SourceError`] when a file is not whole, or there is too much.
-    pub fn read(directory: &Path, mut after_each: impl FnMut(u64)) -> Result<Self, SourceError> {
-        let mut all = Self::default();
-        for path in source::files(directory)? {
-            source::read(&path, |place, found| all.take(place, found))?;
-            all.files += 1;
-            after_each(all.files);
+    /// [`SourceError`] when there is nothing to read, too much, or every file is refused.
+    pub fn read(
+        directory: &Path,
+        reach: Reach,
+        mut after_each: impl FnMut(u64, u64),
+    ) -> Result<Self, SourceError> {
+        let walk::Listing { inputs, unread } = walk::list(directory, reach.is_recursive)?;
+        let mut all = Self { unread, ..Self::default() };
+        let mut gathered = Gathered::default();
+        let mut reader = Reader::default();
+        let mut first_refusal = None;
+        for (number, input) in (1..).zip(&inputs) {
+            let before = gathered.mark();
+            match reader.read(input, &mut |place, found| gathered.take(place, found)) {
+                Ok(()) => all.files += 1,
+                Err(error @ SourceError::TooManyResources) => return Err(error),
+                Err(error) => {
+                    gathered.back_to(before);
+                    let file = input.name.to_string();
+                    let entry = UnreadEntry { file, reason: Unread::Refused, error: Some(error.to_string()) };
+                    all.unread.push(entry);
+                    first_refusal = first_refusal.or(Some(error));
+                }
+            }
+            after_each(number, inputs.len() as u64);
         }
-        all.resolve();
+        if let (0, Some(error)) = (all.files, first_refusal) {
+            return Err(error);
+        }
+        resolve::into(&mut all, gathered);
         Ok(all)
     }
 
-    /// Takes one resource.
+    /// The files that were refused.
+    pub fn refused(&self) -> impl Iterator<Item = &UnreadEntry> {
+        self.unread.iter().filter(|entry| entry.reason == Unread::Refused)
+    }
+}
+
+/// What was read before references are followed.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// The resources, in the order of the files.
+    pub seen: Vec<Seen>,
+    /// Resources by type.
+    pub resources: BTreeMap<String, u64>,
+    /// What was left out.
+    pub skips: Skips,
+}
+
+/// A place to go back to.
+struct Mark {
+    seen: usize,
+    resources: BTreeMap<String, u64>,
+    skips: Skips,
+}
+
+impl Gathered {
+    fn mark(&self) -> Mark {
+        Mark { seen: self.seen.len(), resources: self.resources.clone(), skips: self.skips.clone() }
+    }
+
+    /// Forgets what was read of a file that is not whole.
+    fn back_to(&mut self, mark: Mark) {
+        self.seen.truncate(mark.seen);
+        (self.resources, self.skips) = (mark.resources, mark.skips);
+    }
+
     fn take(&mut self, place: &Place, found: Found<'_>) -> Result<(), SourceError> {
-        let head: fhir::Head = serde_json::from_str(found.json)
+        match found {
+            Found::Container { kind } => *self.resources.entry(kind.to_owned()).or_default() += 1,
+            Found::Empty { is_deletion } => {
+                *self.resources.entry(EMPTY_ENTRY.to_owned()).or_default() += 1;
+                let reason =
+                    if is_deletion { super::skip::Reason::Deletion } else { super::skip::Reason::NoResource };
+                self.skips.add(EMPTY_ENTRY, reason, place);
+            }
+            Found::Resource(resource) => self.take_resource(place, resource)?,
+        }
+        Ok(())
+    }
+
+    fn take_resource(&mut self, place: &Place, found: FoundResource<'_>) -> Result<(), SourceError> {
+        use super::skip::Reason;
+        let head: fhir::Head<'_> = serde_json::from_str(found.json)
             .map_err(|error| SourceError::NotJson { place: place.clone(), reason: error.to_string() })?;
-        *self.resources.entry(head.resource_type.clone()).or_default() += 1;
-        if !is_used(&head.resource_type) {
+        let kind = head.resource_type.as_str();
+        *self.resources.entry(kind.to_owned()).or_default() += 1;
+        if !raw::is_used(kind) {
+            self.skips.add(kind, Reason::NotUsed, place);
             return Ok(());
         }
-        let Some(id) = head.id.filter(|id| is_id(id)) else {
-            self.skips.add(&head.resource_type, Reason::NoId, place);
+        // The address may say where a resource stands, and what its id is, before a server has given it one.
+        let full = found.full_url.and_then(address::split).filter(|(_, of, _)| *of == kind);
+        let full = full.and_then(|(base, _, id)| Some((address::base_of(base?), id)));
+        let opaque = found.full_url.filter(|url| full.is_none() && address::is_address(url));
+        let uuid = opaque.and_then(|url| url.strip_prefix("urn:uuid:")).filter(|id| address::is_id(id));
+        let id = match &head.id {
+            Some(id) => Some(id.as_str()).filter(|id| address::is_id(id)),
+            None => full.as_ref().map(|(_, id)| *id).or(uuid),
+        };
+        let Some(id) = id else {
+            self.skips.add(kind, Reason::NoId, place);
             return Ok(());
         };
-        if !self.seen.insert((head.resource_type.clone(), id.clone())) {
-            self.skips.add(&head.resource_type, Reason::Repeated, place);
-            return Ok(());
-        }
-        if self.seen.len() > limits::RESOURCES_MAX {
+        // A full address with another id than the resource's own says nothing about where it stands.
+        let base = full.filter(|(_, of)| *of == id).map(|(base, _)| base);
+        let contained = head.contained();
+        let context = address::Context { scope: found.scope, base: base.as_deref(), contained: &contained };
+        let (content, digest) = raw::read(kind, found.json, &context);
+        if self.seen.len() == limits::RESOURCES_MAX {
             return Err(SourceError::TooManyResources);
         }
-        // A bundle may call a resource by another address than its id until a server has given it one.
-        let uuid = found.full_url.and_then(|url| url.strip_prefix("urn:uuid:"));
-        if let Some(uuid) = uuid.filter(|uuid| *uuid != id) {
-            self.aliases.insert(uuid.to_owned(), id.clone());
-        }
-        if let Err(reason) = self.keep(&head.resource_type, id, place, found.json) {
-            self.skips.add(&head.resource_type, reason, place);
-        }
+        self.seen.push(Seen {
+            kind: kind.into(),
+            id: id.into(),
+            address: opaque.map(Into::into),
+            scope: found.scope,
+            digest,
+            updated: head.last_updated().as_deref().and_then(instant::parse),
+            place: place.clone(),
+            content,
+            base,
+        });
         Ok(())
     }
-
-    fn keep(&mut self, resource_type: &str, id: String, place: &Place, json: &str) -> Result<(), Reason> {
-        match resource_type {
-            "Patient" => {
-                self.patients.insert(id);
-            }
-            "Organization" => self.keep_organization(id, parsed(json)?),
-            "Encounter" => {
-                let encounter = encounter(parsed(json)?, digest(json), place)?;
-                self.encounters.insert(id, encounter);
-            }
-            "Claim" => {
-                let claim = claim(parsed(json)?, digest(json), place)?;
-                self.claims.insert(id, claim);
-            }
-            "ExplanationOfBenefit" => self.keep_benefit(parsed(json)?, digest(json), place)?,
-            other => self.keep_record(other, id, place, json)?,
-        }
-        Ok(())
-    }
-
-    fn keep_organization(&mut self, id: String, organization: fhir::Organization) {
-        for fhir::Identifier { system, value } in organization.identifier {
-            if let (Some(system), Some(value)) = (system, value) {
-                self.aliases.insert(format!("Organization?identifier={system}|{value}"), id.clone());
-            }
-        }
-        self.organizations.insert(id, organization.name.unwrap_or_default());
-    }
-
-    fn keep_benefit(
-        &mut self,
-        benefit: fhir::ExplanationOfBenefit,
-        digest: Digest,
-        place: &Place,
-    ) -> Result<(), Reason> {
-        check_claim(&benefit.status, &benefit.purpose)?;
-        let claim = reference(&benefit.claim).ok_or(Reason::NoClaim)?;
-        let payment =
-            benefit.payment.and_then(|payment| payment.amount).map(|money| amount(&money)).transpose()?;
-        let created = benefit.created.as_deref().and_then(instant::parse);
-        let new = Benefit { created, payment, digest, place: place.clone() };
-        let Some(old) = self.benefits.get_mut(&claim) else {
-            self.benefits.insert(claim, new);
-            return Ok(());
-        };
-        // Of several answers to one claim the latest counts; of those made at one moment, the one with the higher digest.
-        let older = if (new.created, new.digest) > (old.created, old.digest) {
-            std::mem::replace(old, new)
-        } else {
-            new
-        };
-        self.skips.add("ExplanationOfBenefit", Reason::Superseded, &older.place);
-        Ok(())
-    }
-
-    fn keep_record(
-        &mut self,
-        resource_type: &str,
-        id: String,
-        place: &Place,
-        json: &str,
-    ) -> Result<(), Reason> {
-        let mut category = codes::category(resource_type).ok_or(Reason::NotUsed)?;
-        if matches!(resource_type, "DiagnosticReport" | "Observation") {
-            let fhir::Categorised { category: concepts } = parsed(json)?;
-            category = codes::refined(category, concepts.iter().flat_map(fhir::CodeableConcept::codes));
-        }
-        let clinical: fhir::Clinical = parsed(json)?;
-        let encounter = clinical.encounter.as_ref().and_then(reference).ok_or(Reason::NoEncounter)?;
-        let record = Record { category, digest: digest(json), place: place.clone() };
-        self.records.entry(encounter).or_default().insert(format!("{resource_type}/{id}"), record);
-        Ok(())
-    }
-
-    /// Once all is read: references by other addresses become ids.
-    fn resolve(&mut self) {
-        let aliases = std::mem::take(&mut self.aliases);
-        self.seen.clear();
-        if aliases.is_empty() {
-            return;
-        }
-        let resolve = |text: &mut String| {
-            if let Some(id) = aliases.get(text.as_str()) {
-                text.clone_from(id);
-            }
-        };
-        for encounter in self.encounters.values_mut() {
-            resolve(&mut encounter.patient);
-            resolve(&mut encounter.organization);
-        }
-        for claim in self.claims.values_mut() {
-            claim.organization.iter_mut().for_each(resolve);
-            claim.encounter.iter_mut().for_each(resolve);
-        }
-        let renamed = |key: String| aliases.get(&key).cloned().unwrap_or(key);
-        self.benefits =
-            std::mem::take(&mut self.benefits).into_iter().map(|(key, one)| (renamed(key), one)).collect();
-        self.records =
-            std::mem::take(&mut self.records).into_iter().map(|(key, many)| (renamed(key), many)).collect();
-    }
 }
 
-/// Whether the import reads resources of this type.
-fn is_used(resource_type: &str) -> bool {
-    matches!(resource_type, "Patient" | "Organization" | "Encounter" | "Claim" | "ExplanationOfBenefit")
-        || codes::category(resource_type).is_some()
-}
-
-/// Whether a text is a FHIR id: 1 to 64 letters, digits, `-` and `.`.
-fn is_id(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
-}
-
-/// The typed form of a resource's JSON.
-fn parsed<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T, Reason> {
-    serde_json::from_str(json).map_err(|_| Reason::OtherForm)
-}
-
-/// What a reference points to: the id behind `urn:uuid:`, or behind the type and before a version; a conditional
-/// reference whole. `None` for contained resources and where there is only a name.
-fn reference(reference: &fhir::Reference) -> Option<String> {
-    let text = reference.reference.as_deref()?;
-    if text.contains('?') {
-        return Some(text.to_owned());
-    }
-    let text = text.split("/_history/").next().unwrap_or(text);
-    let id = match text.strip_prefix("urn:uuid:") {
-        Some(id) => id,
-        None => text.rsplit('/').next().unwrap_or(text),
-    };
-    is_id(id).then(|| id.to_owned())
-}
-
-fn encounter(encounter: fhir::Encounter, digest: Digest, place: &Place) -> Result<Encounter, Reason> {
-    match encounter.status.as_str() {
-        "arrived" | "triaged" | "in-progress" | "onleave" | "finished" => {}
-        _ => return Err(Reason::NotTakenPlace),
-    }
-    let start = encounter.period.start.as_deref().ok_or(Reason::NoStart)?;
-    let kinds = encounter.kinds.iter().flat_map(fhir::CodeableConcept::codes);
-    Ok(Encounter {
-        patient: reference(&encounter.subject).ok_or(Reason::NoPatient)?,
-        organization: reference(&encounter.service_provider).ok_or(Reason::NoOrganization)?,
-        start: instant::parse(start).ok_or(Reason::NoStart)?,
-        service: Service::of_encounter(encounter.class.code.as_deref().unwrap_or_default(), kinds),
-        digest,
-        place: place.clone(),
-    })
-}
-
-/// Only active claims for something done; requests for an estimate or an approval move no money.
-fn check_claim(status: &str, purpose: &str) -> Result<(), Reason> {
-    if status != "active" {
-        return Err(Reason::NotActive);
-    }
-    if purpose == "claim" { Ok(()) } else { Err(Reason::NotAClaim) }
-}
-
-fn claim(claim: fhir::Claim, digest: Digest, place: &Place) -> Result<Claim, Reason> {
-    check_claim(&claim.status, &claim.purpose)?;
-    let insurance = claim.insurance.iter().find(|insurance| insurance.focal).or(claim.insurance.first());
-    let coverage = insurance.and_then(|insurance| insurance.coverage.display.clone());
-    Ok(Claim {
-        organization: reference(&claim.provider),
-        encounter: claim.item.iter().flat_map(|item| &item.encounter).find_map(reference),
-        service: Service::of_claim(claim.kind.codes()),
-        coverage,
-        total: amount(claim.total.as_ref().ok_or(Reason::NoAmount)?)?,
-        digest,
-        place: place.clone(),
-    })
-}
-
-/// An amount from its decimal text, rounded half up on the magnitude to the currency's minor unit (rule T-3).
-fn amount(money: &fhir::Money) -> Result<Amount, Reason> {
-    let text = money.value.as_ref().ok_or(Reason::NoAmount)?;
-    let currency: Currency =
-        money.currency.as_deref().and_then(|code| code.parse().ok()).ok_or(Reason::NoCurrency)?;
-    let parsed =
-        parse_decimal_to_minor(text.get(), currency.decimals()).map_err(|_| Reason::AmountOutOfBounds)?;
-    if !(0..=AMOUNT_MINOR_MAX).contains(&parsed.amount.0) {
-        return Err(Reason::AmountOutOfBounds);
-    }
-    Ok(Amount { minor: parsed.amount, currency, was_rounded: parsed.was_rounded })
-}
+/// What an entry without a resource is counted as.
+pub const EMPTY_ENTRY: &str = "entry without a resource";

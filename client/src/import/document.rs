@@ -86,6 +86,16 @@ pub fn digest(json: &str) -> Digest {
     hasher.finalize().into()
 }
 
+/// The digest of some texts, each with its length in front.
+pub fn digest_of<'a>(texts: impl Iterator<Item = &'a str>) -> Digest {
+    let mut hasher = Sha256::new();
+    for text in texts {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hasher.finalize().into()
+}
+
 /// The digest of a growing list of documents: SHA-256 of the list so far and the next one's digest.
 pub fn chain(list: &mut Digest, next: &Digest) {
     *list = Sha256::new().chain_update(*list).chain_update(next).finalize().into();

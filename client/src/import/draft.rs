@@ -2,22 +2,25 @@
 //! ledger once the operations that create those are final.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use yilian_spec::id::{
-    AgreementId, Commitment, ConsortiumId, DisclosureId, GrantId, Hash, InstitutionId, ReferralId, SubjectTag,
+    AgreementId, Commitment, ConsortiumId, DisclosureId, GrantId, Hash, InstitutionId, ReferralId, ServiceId,
+    SubjectTag,
 };
 use yilian_spec::membership::Role;
 use yilian_spec::money::Currency;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::{
-    AccessScope, Category, Decision, GrantAccess, Purpose, RecordDisclosure, RecordReceipt, Sensitivity,
+    AccessScope, Category, Decision, GrantAccess, GrantRevocationReason, Purpose, RecordDisclosure,
+    RecordReceipt, RevokeGrant, Sensitivity,
 };
 use yilian_spec::operation::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
 use yilian_spec::operation::referral::{
     AcceptReferral, AcknowledgeHandover, CloseAdministratively, CloseClinically, Direction, HandOver,
     OutcomeCode, ReportOutcome, RequestReferral,
 };
-use yilian_spec::operation::service::{DeliverService, PlayedPart};
+use yilian_spec::operation::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
 use yilian_spec::settlement::terms::Terms;
 use yilian_spec::time::{LedgerTime, Window};
 
@@ -35,6 +38,8 @@ pub struct SubjectIndex(pub usize);
 pub struct Item {
     /// Names it in the journal.
     pub key: Key,
+    /// The resource that it comes from, for people.
+    pub source: Arc<str>,
     /// The wave in which it is submitted; what it refers to is of an earlier wave.
     pub wave: Wave,
     /// Whose gateway signs it.
@@ -64,6 +69,8 @@ pub enum Wave {
     CloseAdministratively,
     /// Ends of periods.
     ClosePeriods,
+    /// What an earlier run recorded and the input no longer says; before everything else.
+    Correct,
 }
 
 impl Wave {
@@ -89,6 +96,7 @@ impl Wave {
             Self::CloseClinically => "clinical closures",
             Self::CloseAdministratively => "administrative closures",
             Self::ClosePeriods => "ends of periods",
+            Self::Correct => "corrections",
         }
     }
 }
@@ -189,6 +197,18 @@ pub enum Draft {
         /// Commitment to the claim and its answer.
         evidence: Commitment,
     },
+    /// A service that the input no longer says was delivered so.
+    Reverse {
+        /// The service.
+        service: ServiceId,
+        /// Why.
+        reason: ReversalReason,
+    },
+    /// A grant that nothing in the input asks for any more.
+    Revoke {
+        /// The grant.
+        grant: GrantId,
+    },
     /// What payer and provider agree on.
     Propose {
         /// The consortium of both.
@@ -246,6 +266,8 @@ impl Draft {
             Self::CloseClinically { .. } => "close_clinically",
             Self::CloseAdministratively { .. } => "close_administratively",
             Self::Deliver { .. } => "deliver_service",
+            Self::Reverse { .. } => "reverse_service",
+            Self::Revoke { .. } => "revoke_grant",
             Self::Propose { .. } => "propose_agreement",
             Self::Sign { .. } => "sign_agreement",
             Self::ClosePeriod { .. } => "close_period",
@@ -321,6 +343,12 @@ impl Draft {
                 currency: gross.currency,
                 evidence,
             }),
+            Self::Reverse { service, reason } => {
+                Operation::ReverseService(ReverseService { service, reason })
+            }
+            Self::Revoke { grant } => {
+                Operation::RevokeGrant(RevokeGrant { grant, reason: GrantRevocationReason::Mistake })
+            }
             Self::Propose { consortium, terms } => Operation::ProposeAgreement(ProposeAgreement {
                 consortium,
                 terms: *terms,
@@ -340,7 +368,9 @@ impl Draft {
     /// The role whose key signs it.
     pub fn role(&self) -> Role {
         match self {
-            Self::Grant { .. } | Self::Disclose { .. } | Self::Receive { .. } => Role::AccessGateway,
+            Self::Grant { .. } | Self::Disclose { .. } | Self::Receive { .. } | Self::Revoke { .. } => {
+                Role::AccessGateway
+            }
             Self::Request { .. }
             | Self::Accept { .. }
             | Self::HandOver { .. }
@@ -348,9 +378,11 @@ impl Draft {
             | Self::Report { .. }
             | Self::CloseClinically { .. }
             | Self::CloseAdministratively { .. } => Role::ReferralGateway,
-            Self::Deliver { .. } | Self::Propose { .. } | Self::Sign { .. } | Self::ClosePeriod { .. } => {
-                Role::Finance
-            }
+            Self::Deliver { .. }
+            | Self::Reverse { .. }
+            | Self::Propose { .. }
+            | Self::Sign { .. }
+            | Self::ClosePeriod { .. } => Role::Finance,
         }
     }
 

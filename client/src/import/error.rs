@@ -7,6 +7,7 @@ use yilian_spec::id::InstitutionId;
 use yilian_spec::settlement::terms::TermsError;
 
 use super::journal::JournalError;
+use super::limits;
 use super::mapping::MappingError;
 use super::source::SourceError;
 use crate::consortium::ConsortiumError;
@@ -17,7 +18,7 @@ use crate::subject::SubjectError;
 /// Why an import stops.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// The input cannot be read; nothing was submitted.
+    /// Nothing of the input can be read; nothing was submitted.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The mapping cannot be used.
@@ -62,6 +63,21 @@ pub enum ImportError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Files were refused, and nobody said to go on without them.
+    #[error(
+        "nothing was recorded, since {} files were refused:\n  {}\nmend them, or import the others with --without-refused",
+        refused.len(), first(refused)
+    )]
+    FilesRefused {
+        /// What is wrong with each.
+        refused: Vec<String>,
+    },
+    /// The secret is gone, and what it made is not.
+    #[error("{} is gone, but not the journal or the subject tags beside it: restore it from a backup", path.display())]
+    SecretLost {
+        /// The file.
+        path: PathBuf,
+    },
     /// The secret is not one.
     #[error("{} does not hold 64 hexadecimal digits: restore it from a backup", path.display())]
     Secret {
@@ -96,6 +112,11 @@ pub enum ImportError {
     /// The sums of the statements leave the range of amounts.
     #[error(transparent)]
     Money(#[from] yilian_spec::money::MoneyError),
+}
+
+/// The first of some texts, each on its line.
+fn first(texts: &[String]) -> String {
+    texts.iter().take(limits::KEYS_SHOWN_MAX).map(String::as_str).collect::<Vec<_>>().join("\n  ")
 }
 
 impl From<rand::rngs::SysError> for ImportError {

@@ -3,20 +3,92 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What every resource begins with.
+/// What every resource begins with. What only some references need stays text until one does.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Head {
+pub struct Head<'a> {
     pub resource_type: String,
     #[serde(default)]
     pub id: Option<String>,
+    #[serde(borrow, default)]
+    pub meta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub contained: Option<&'a RawValue>,
+}
+
+impl Head<'_> {
+    /// When the server last changed the resource, as it says.
+    pub fn last_updated(&self) -> Option<String> {
+        serde_json::from_str::<Meta>(self.meta?.get()).ok()?.last_updated
+    }
+
+    /// The resources inside it, as far as they have the form that is expected of them.
+    pub fn contained(&self) -> Vec<Contained> {
+        let all = self.contained.and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok());
+        all.into_iter().flatten().filter_map(|one| serde_json::from_str(one.get()).ok()).collect()
+    }
+}
+
+/// What a server says about a version of a resource.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Meta {
+    #[serde(default)]
+    pub last_updated: Option<String>,
+}
+
+/// A resource inside another one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contained {
+    #[serde(default)]
+    pub resource_type: String,
+    #[serde(default)]
+    pub id: Option<String>,
+    /// A list in most types, one in some.
+    #[serde(default)]
+    pub identifier: Option<OneOrMany<Identifier>>,
+    #[serde(default)]
+    pub payor: Vec<Reference>,
+    #[serde(default, rename = "type")]
+    pub kind: Option<Box<RawValue>>,
+}
+
+impl Contained {
+    /// It as a coverage, where it is one.
+    pub fn coverage(&self) -> Option<Coverage> {
+        let kind =
+            self.kind.as_ref().and_then(|kind| serde_json::from_str(kind.get()).ok()).unwrap_or_default();
+        (self.resource_type == "Coverage").then(|| Coverage { kind, payor: self.payor.clone() })
+    }
+
+    /// Its identifiers.
+    pub fn identifiers(&self) -> &[Identifier] {
+        match &self.identifier {
+            None => &[],
+            Some(OneOrMany::One(one)) => std::slice::from_ref(one),
+            Some(OneOrMany::Many(many)) => many,
+        }
+    }
+}
+
+/// A value, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany<T> {
+    Many(Vec<T>),
+    One(T),
 }
 
 /// A reference to another resource, or only its name.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct Reference {
     #[serde(default)]
     pub reference: Option<String>,
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
+    #[serde(default)]
+    pub identifier: Option<Identifier>,
     #[serde(default)]
     pub display: Option<String>,
 }
@@ -59,7 +131,7 @@ pub struct Money {
 }
 
 /// A business identifier.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct Identifier {
     #[serde(default)]
     pub system: Option<String>,
@@ -74,6 +146,29 @@ pub struct Organization {
     pub name: Option<String>,
     #[serde(default)]
     pub identifier: Vec<Identifier>,
+}
+
+/// <https://hl7.org/fhir/R4/patient.html>
+#[derive(Debug, Deserialize)]
+pub struct Patient {
+    #[serde(default)]
+    pub identifier: Vec<Identifier>,
+}
+
+/// <https://hl7.org/fhir/R4/practitionerrole.html>
+#[derive(Debug, Deserialize)]
+pub struct PractitionerRole {
+    #[serde(default)]
+    pub organization: Reference,
+}
+
+/// <https://hl7.org/fhir/R4/coverage.html>
+#[derive(Debug, Deserialize)]
+pub struct Coverage {
+    #[serde(default, rename = "type")]
+    pub kind: CodeableConcept,
+    #[serde(default)]
+    pub payor: Vec<Reference>,
 }
 
 /// <https://hl7.org/fhir/R4/encounter.html>

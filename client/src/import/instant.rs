@@ -1,14 +1,57 @@
 //! FHIR dates and times, read only to put encounters in order. None of them goes to the ledger.
+//!
+//! A date without a time is a stretch of time, and its zone is not said. Two of them are compared on one calendar; next to
+//! a time with an offset, a date is as long as any zone on earth makes it. What overlaps has no order, and is said.
 
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
 
-/// A moment: nanoseconds since 1970 in UTC; negative before.
+const SECOND: i128 = 1_000_000_000;
+const DAY: i128 = 86_400 * SECOND;
+/// A day begins here first, before UTC.
+const FIRST_ZONE: i128 = 14 * 3_600 * SECOND;
+/// And ends there last, after UTC.
+const LAST_ZONE: i128 = 12 * 3_600 * SECOND;
+
+/// A stretch of time, in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Instant(i128);
+pub struct Instant {
+    /// Its beginning.
+    pub from: i128,
+    /// The moment after its end.
+    pub until: i128,
+    /// Whether it is on a calendar whose zone is not said; else it is in UTC.
+    pub is_calendar: bool,
+}
+
+impl Instant {
+    /// The beginning in UTC, in the zone where it is earliest.
+    pub fn earliest(&self) -> i128 {
+        if self.is_calendar { self.from - FIRST_ZONE } else { self.from }
+    }
+
+    /// The end in UTC, in the zone where it is latest.
+    pub fn latest(&self) -> i128 {
+        if self.is_calendar { self.until + LAST_ZONE } else { self.until }
+    }
+
+    /// Whether all of it was before all of the other.
+    pub fn is_before(&self, other: &Self) -> bool {
+        if self.is_calendar && other.is_calendar {
+            self.until <= other.from
+        } else {
+            self.latest() <= other.earliest()
+        }
+    }
+
+    /// Sorts so that what is before another stands before it.
+    pub fn sort_key(&self) -> i128 {
+        self.earliest() + self.latest()
+    }
+}
 
 /// Reads a FHIR R4 `dateTime` or `instant`: `1916`, `1916-08`, `1916-08-26`, or a full time with its offset.
 ///
-/// What is left out counts as its beginning, in UTC. `None` when it is none of these: a time without an offset, a
+/// What is left out makes it longer: a year, a month, a day. `None` when it is none of these: a time without an offset, a
 /// day that the calendar has not, blanks around it. A leap second counts as the second before it.
 pub fn parse(text: &str) -> Option<Instant> {
     let (date, time) = match text.split_once('T') {
@@ -22,20 +65,30 @@ pub fn parse(text: &str) -> Option<Instant> {
     if parts.next().is_some() || year == 0 {
         return None;
     }
-    // A part that is there but is no number ends it; one that is not there is the first.
-    let (has_day, month, day) =
-        (day.is_some(), month.map_or(Some(1), |part| part)?, day.map_or(Some(1), |part| part)?);
-    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
-    let date = Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
-    let moment = match time {
-        None => date.midnight().assume_utc(),
-        Some(time) if has_day => {
-            let (time, offset) = time_and_offset(time)?;
-            PrimitiveDateTime::new(date, time).assume_offset(offset)
-        }
-        Some(_) => return None,
+    // A part that is there but is no number ends it; of one that is not there, all count.
+    let first = calendar_day(year, month.unwrap_or(Some(1))?, day.unwrap_or(Some(1))?)?;
+    let Some(time) = time else {
+        let last_month = month.unwrap_or(Some(12))?;
+        let last = match day {
+            Some(_) => first,
+            None => {
+                let last_month = Month::try_from(u8::try_from(last_month).ok()?).ok()?;
+                let length = last_month.length(i32::try_from(year).ok()?);
+                calendar_day(year, u32::from(u8::from(last_month)), u32::from(length))?
+            }
+        };
+        let begins = |date: Date| date.midnight().assume_utc().unix_timestamp_nanos();
+        return Some(Instant { from: begins(first), until: begins(last) + DAY, is_calendar: true });
     };
-    Some(Instant(moment.unix_timestamp_nanos()))
+    day?;
+    let (time, offset) = time_and_offset(time)?;
+    let from = PrimitiveDateTime::new(first, time).assume_offset(offset).unix_timestamp_nanos();
+    Some(Instant { from, until: from + 1, is_calendar: false })
+}
+
+fn calendar_day(year: u32, month: u32, day: u32) -> Option<Date> {
+    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
+    Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()
 }
 
 /// `hh:mm:ss`, a fraction, then `Z` or `±hh:mm`.
@@ -92,8 +145,7 @@ mod tests {
         let ordered = [
             "0001",
             "1916-08-26T19:20:06+00:00",
-            "1969-12-31T23:59:59.999999999Z",
-            "1970",
+            "1969-12-30T23:59:59.999999999Z",
             "1970-01-01T00:00:00.000000001Z",
             "1970-01-01T01:00:00-00:30",
             "1970-02",
@@ -101,13 +153,43 @@ mod tests {
             "2016-12-31T23:59:60Z",
             "2017-07-25T05:43:30-04:00",
             "2017-07-25T09:43:30.5Z",
+            "9999",
         ];
-        for pair in ordered.windows(2) {
-            assert!(parse(pair[0]).unwrap() < parse(pair[1]).unwrap(), "{pair:?}");
+        for (at, first) in ordered.iter().enumerate() {
+            for second in &ordered[at + 1..] {
+                let (first, second) = (parse(first).unwrap(), parse(second).unwrap());
+                assert!(first.is_before(&second) && !second.is_before(&first), "{first:?} {second:?}");
+                assert!(first.sort_key() < second.sort_key());
+            }
         }
         assert_eq!(parse("2017-07-25T05:43:30-04:00"), parse("2017-07-25T09:43:30Z"));
-        assert_eq!(parse("1970-01-01"), Some(Instant(0)));
-        assert_eq!(parse("1969-12-31T23:59:59Z"), Some(Instant(-1_000_000_000)));
+    }
+
+    #[test]
+    fn a_date_is_as_long_as_it_says_and_has_no_order_with_what_it_may_overlap() {
+        let before = |first: &str, second: &str| parse(first).unwrap().is_before(&parse(second).unwrap());
+        let days = |text: &str| parse(text).map(|stretch| (stretch.until - stretch.from) / DAY).unwrap();
+        assert_eq!([days("2020"), days("2020-02"), days("2019-02"), days("2019-12-31")], [366, 29, 28, 1]);
+        // On one calendar.
+        assert!(
+            before("2020-01-01", "2020-01-02")
+                && before("2019", "2020-01-01")
+                && before("2020-01", "2020-02-01")
+        );
+        for overlapping in [
+            ("2020-01-01", "2020-01-01"),
+            ("2020", "2020-07-01"),
+            ("2020-01-01T23:00:00-05:00", "2020-01-02"),
+            ("2020-01-02", "2020-01-03T02:00:00Z"),
+            ("2020-01-02T03:04:05Z", "2020-01-02T04:04:05+01:00"),
+        ] {
+            assert!(
+                !before(overlapping.0, overlapping.1) && !before(overlapping.1, overlapping.0),
+                "{overlapping:?}"
+            );
+        }
+        // In no zone does the second of January begin before the first's morning in UTC, or end after the third's noon.
+        assert!(before("2020-01-01T09:59:59Z", "2020-01-02") && before("2020-01-02", "2020-01-03T12:00:00Z"));
     }
 
     #[test]

@@ -2,35 +2,43 @@
 //!
 //! A file of JSON lines that only grows. A transaction is written and synced before it is submitted, so that after a
 //! crash the same bytes can be submitted again; what became of it is written once it is final. Operations are named
-//! by keys that say nothing without the local secret ([`super::document`]). A last line that was cut off by a crash
-//! was never acted upon, and is removed.
+//! by keys that say nothing without the local secret ([`super::document`]); beside each stands the digest of what the input
+//! asked for, so that a source that changed afterwards is found. A last line that was cut off by a crash was never acted
+//! upon, and is removed.
 //!
 //! ```json
-//! {"format":"yilian-import-journal/v1","chain_id":"…"}
-//! {"signed":{"transaction":"<canonical bytes>","keys":["…",…]}}
+//! {"format":"yilian-import-journal/v2","chain_id":"…"}
+//! {"signed":{"transaction":"<canonical bytes>","keys":["…",…],"sources":["…",…]}}
 //! {"applied":"<transaction id>"}
 //! {"refused":{"transaction":"<transaction id>","operation":3,"reason":"evidence_repeated"}}
 //! {"void":"<transaction id>"}
+//! {"reversed":"<service id>"}
+//! {"known":{"key":"…","source":"…"}}
 //! ```
+//!
+//! `reversed` notes a service that somebody else's command reversed; `known` that a change, or without a source a
+//! withdrawal, was looked at, and that what is recorded stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use yilian_spec::codec;
-use yilian_spec::id::{ChainId, TransactionId, object_id};
-use yilian_spec::limits::TRANSACTION_BYTES_MAX;
+use yilian_spec::id::{ChainId, InstitutionId, ServiceId, TransactionId};
+use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::transaction::Transaction;
 
-use super::document::Key;
-use super::limits;
+use super::document::{Digest, Key};
+use replay::replay;
 
-const FORMAT: &str = "yilian-import-journal/v1";
+mod replay;
+
+const FORMAT: &str = "yilian-import-journal/v2";
 
 /// Why the journal cannot be used.
 #[derive(Debug, Error)]
@@ -50,6 +58,17 @@ pub enum JournalError {
     Busy {
         /// The file.
         path: PathBuf,
+    },
+    /// It is gone, and what it knew of is not.
+    #[error(
+        "the journal {} is gone or empty, but patients have tags in {}: restore it from a backup; without it \
+         everything would be recorded twice", path.display(), table.display()
+    )]
+    Lost {
+        /// The journal.
+        path: PathBuf,
+        /// The table of subjects.
+        table: PathBuf,
     },
     /// It belongs to another ledger.
     #[error("{} was made for chain {found}, not {expected}: give another --state directory", path.display())]
@@ -77,10 +96,24 @@ pub enum JournalError {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Entry {
-    Signed { transaction: String, keys: Vec<String> },
+    Signed {
+        transaction: String,
+        keys: Vec<String>,
+        sources: Vec<String>,
+    },
     Applied(TransactionId),
-    Refused { transaction: TransactionId, operation: u16, reason: Refusal },
+    Refused {
+        transaction: TransactionId,
+        operation: u16,
+        reason: Refusal,
+    },
     Void(TransactionId),
+    Reversed(ServiceId),
+    Known {
+        key: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,35 +137,96 @@ pub enum Fate {
     Refused(Refusal),
 }
 
+/// An operation whose fate is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// What became of it.
+    pub fate: Fate,
+    /// The digest of what the input asked for; `None` where its withdrawal is known.
+    pub source: Option<Digest>,
+    /// What it was.
+    pub what: What,
+}
+
+/// What an operation did, as far as a later run needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Recorded a service.
+    Service(Recorded),
+    /// Gave a grant.
+    Grant {
+        /// Who gave it.
+        grantor: InstitutionId,
+    },
+    /// Something that follows from sources and stays as it is.
+    Stays {
+        /// The name of the operation.
+        name: &'static str,
+    },
+    /// Something that follows from no source: agreements, periods, corrections.
+    Own,
+}
+
+/// A service on the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Who recorded it.
+    pub recorder: InstitutionId,
+    /// Who pays.
+    pub payer: InstitutionId,
+    /// The gross amount.
+    pub gross_minor: AmountMinor,
+    /// Its currency.
+    pub currency: Currency,
+}
+
+/// What an import signs: a transaction, with key and source of each operation.
+pub type Signed = (Transaction, Vec<(Key, Digest)>);
+
 /// The open, locked journal.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
     file: File,
-    fates: BTreeMap<Key, Fate>,
+    contents: Contents,
+}
+
+/// What the lines say.
+#[derive(Debug, Default)]
+pub struct Contents {
+    settled: BTreeMap<Key, Settled>,
     /// Signed transactions of which nothing more is known, with the keys of their operations.
-    open: BTreeMap<TransactionId, (Transaction, Vec<Key>)>,
+    open: BTreeMap<TransactionId, Signed>,
+    reversed: BTreeSet<ServiceId>,
 }
 
 impl Journal {
-    /// Opens the journal of a ledger, or begins one.
+    /// Opens the journal of a ledger, or begins one. Where the table of subjects `must_be_for` exists, there was one.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn open(path: &Path, chain_id: ChainId) -> Result<Self, JournalError> {
+    pub fn open(path: &Path, chain_id: ChainId, must_be_for: Option<&Path>) -> Result<Self, JournalError> {
         let io = |action| move |source| JournalError::Io { action, path: path.to_owned(), source };
+        let lost = |table: &Path| JournalError::Lost { path: path.to_owned(), table: table.to_owned() };
+        if let Some(table) = must_be_for.filter(|_| !path.exists()) {
+            return Err(lost(table));
+        }
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io("open"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(JournalError::Busy { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
         }
-        let mut journal = Self { path: path.to_owned(), file, fates: BTreeMap::new(), open: BTreeMap::new() };
-        let whole = journal.replay(chain_id)?;
-        let length = journal.file.metadata().map_err(io("read"))?.len();
-        if whole < length {
-            journal.file.set_len(whole).map_err(io("cut"))?;
+        let (contents, whole) = replay(path, &file, Some(chain_id))?;
+        // Its first line is on the disk before any patient has a tag.
+        if let Some(table) = must_be_for.filter(|_| whole == 0) {
+            return Err(lost(table));
         }
+        let length = file.metadata().map_err(io("read"))?.len();
+        if whole < length {
+            file.set_len(whole).map_err(io("cut"))?;
+        }
+        let mut journal = Self { path: path.to_owned(), file, contents };
         if whole == 0 {
             let header = Header { format: FORMAT.to_owned(), chain_id };
             journal.write(&[serde_json::to_string(&header).expect("two texts are JSON")])?;
@@ -142,81 +236,17 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Reads all whole lines; how many bytes they are.
-    fn replay(&mut self, chain_id: ChainId) -> Result<u64, JournalError> {
-        let path = self.path.clone();
-        let io = |source| JournalError::Io { action: "read", path: path.clone(), source };
-        let mut file = self.file.try_clone().map_err(io)?;
-        file.seek(SeekFrom::Start(0)).map_err(io)?;
-        let mut reader = BufReader::new(file);
-        let (mut line, mut whole) = (Vec::new(), 0);
-        for number in 1.. {
-            line.clear();
-            let mut bounded = reader.by_ref().take(limits::JOURNAL_LINE_BYTES_MAX);
-            let length = bounded.read_until(b'\n', &mut line).map_err(io)?;
-            let wrong = |reason: String| JournalError::Line { path: path.clone(), line: number, reason };
-            if length as u64 == limits::JOURNAL_LINE_BYTES_MAX {
-                return Err(wrong("too long".to_owned()));
-            }
-            let Some(text) = line.strip_suffix(b"\n") else { break };
-            if number == 1 {
-                let header: Header =
-                    serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
-                if header.format != FORMAT {
-                    return Err(wrong(format!("the format is {:?}, not {FORMAT:?}", header.format)));
-                }
-                if header.chain_id != chain_id {
-                    let found = header.chain_id;
-                    return Err(JournalError::OtherChain { path: path.clone(), found, expected: chain_id });
-                }
-            } else {
-                let entry = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
-                self.apply(entry).map_err(wrong)?;
-            }
-            whole += length as u64;
+    /// What the journal of an import says, for a look; nothing is locked or changed. `None` where there is none.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn look(path: &Path) -> Result<Option<Contents>, JournalError> {
+        let io = |source| JournalError::Io { action: "open", path: path.to_owned(), source };
+        match File::open(path) {
+            Ok(file) => replay(path, &file, None).map(|(contents, _)| Some(contents)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io(error)),
         }
-        Ok(whole)
-    }
-
-    fn apply(&mut self, entry: Entry) -> Result<(), String> {
-        match entry {
-            Entry::Signed { transaction, keys } => {
-                let bytes = hex::decode(&transaction).map_err(|error| error.to_string())?;
-                let transaction: Transaction =
-                    codec::decode(&bytes, TRANSACTION_BYTES_MAX).map_err(|error| error.to_string())?;
-                let keys = keys.iter().map(|key| read_key(key)).collect::<Result<Vec<_>, _>>()?;
-                if keys.len() != transaction.body.operations.len() {
-                    return Err("not one key for each operation".to_owned());
-                }
-                self.open.insert(transaction.id(), (transaction, keys));
-            }
-            Entry::Applied(id) => self.close(id, Some(Outcome::Applied))?,
-            Entry::Refused { transaction, operation, reason } => {
-                self.close(transaction, Some(Outcome::Refused { operation, reason }))?;
-            }
-            Entry::Void(id) => self.close(id, None)?,
-        }
-        Ok(())
-    }
-
-    /// Notes what became of a transaction. The operations of a refused one are free to be signed again, but for the
-    /// one that was refused.
-    fn close(&mut self, id: TransactionId, outcome: Option<Outcome>) -> Result<(), String> {
-        let (_, keys) = self.open.remove(&id).ok_or("it speaks of a transaction that is not open")?;
-        match outcome {
-            Some(Outcome::Applied) => {
-                for (key, operation) in keys.into_iter().zip(0..) {
-                    self.fates.insert(key, Fate::Applied { transaction: id, operation });
-                }
-            }
-            Some(Outcome::Refused { operation, reason }) => {
-                let key =
-                    keys.get(usize::from(operation)).ok_or("it refuses an operation that is not there")?;
-                self.fates.insert(*key, Fate::Refused(reason));
-            }
-            None => {}
-        }
-        Ok(())
     }
 
     /// Appends lines and syncs them.
@@ -231,19 +261,20 @@ impl Journal {
         self.file.sync_data().map_err(io("sync"))
     }
 
-    /// Writes transactions down before they are submitted, each with the keys of its operations.
+    /// Writes transactions down before they are submitted.
     ///
     /// # Errors
     /// [`JournalError::Io`]; then none of them may be submitted.
-    pub fn sign(&mut self, transactions: Vec<(Transaction, Vec<Key>)>) -> Result<(), JournalError> {
-        let line = |(transaction, keys): &(Transaction, Vec<Key>)| {
+    pub fn sign(&mut self, transactions: Vec<Signed>) -> Result<(), JournalError> {
+        let line = |(transaction, operations): &Signed| {
             json(&Entry::Signed {
                 transaction: hex::encode(codec::encode(transaction)),
-                keys: keys.iter().map(|key| hex::encode(key.0)).collect(),
+                keys: operations.iter().map(|(key, _)| hex::encode(key.0)).collect(),
+                sources: operations.iter().map(|(_, source)| hex::encode(source)).collect(),
             })
         };
         self.write(&transactions.iter().map(line).collect::<Vec<_>>())?;
-        self.open.extend(transactions.into_iter().map(|one| (one.0.id(), one)));
+        self.contents.open.extend(transactions.into_iter().map(|one| (one.0.id(), one)));
         Ok(())
     }
 
@@ -266,38 +297,66 @@ impl Journal {
         };
         self.write(&outcomes.iter().map(line).collect::<Vec<_>>())?;
         for (id, outcome) in outcomes {
-            self.close(*id, *outcome).expect("only transactions that were signed here are finished");
+            self.contents.close(*id, *outcome).expect("only transactions that were signed here are finished");
         }
         Ok(())
     }
 
+    /// Notes services that somebody else reversed.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn note_reversed(&mut self, services: &[ServiceId]) -> Result<(), JournalError> {
+        self.note(services.iter().map(|service| Entry::Reversed(*service)).collect())
+    }
+
+    /// Notes that the changes of some sources are known, and that what is recorded stays; without a digest, that the
+    /// source is gone.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn note_known(&mut self, known: &[(Key, Option<Digest>)]) -> Result<(), JournalError> {
+        let entry = |(key, source): &(Key, Option<Digest>)| Entry::Known {
+            key: hex::encode(key.0),
+            source: source.map(hex::encode),
+        };
+        self.note(known.iter().map(entry).collect())
+    }
+
+    fn note(&mut self, entries: Vec<Entry>) -> Result<(), JournalError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.write(&entries.iter().map(json).collect::<Vec<_>>())?;
+        for entry in entries {
+            self.contents.apply(entry).expect("what is noted is of operations that the journal knows");
+        }
+        Ok(())
+    }
+
+    /// What the lines say.
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
     /// What became of an operation; `None` when it is not on the ledger.
     pub fn fate(&self, key: &Key) -> Option<Fate> {
-        self.fates.get(key).copied()
+        Some(self.contents.settled.get(key)?.fate)
     }
 
     /// The object that an operation created, when it took effect.
     pub fn object(&self, key: &Key) -> Option<[u8; 32]> {
-        match self.fates.get(key)? {
-            Fate::Applied { transaction, operation } => Some(object_id(*transaction, *operation)),
-            Fate::Refused(_) => None,
-        }
+        self.contents.object(key)
     }
 
     /// Signed transactions of which nothing more is known.
     pub fn unfinished(&self) -> Vec<Transaction> {
-        self.open.values().map(|(transaction, _)| transaction.clone()).collect()
+        self.contents.open.values().map(|(transaction, _)| transaction.clone()).collect()
     }
 }
 
 fn json(entry: &Entry) -> String {
     serde_json::to_string(entry).expect("texts and numbers are JSON")
-}
-
-fn read_key(text: &str) -> Result<Key, String> {
-    let mut key = [0; 32];
-    hex::decode_to_slice(text, &mut key).map_err(|error| error.to_string())?;
-    Ok(Key(key))
 }
 
 #[cfg(test)]

@@ -6,12 +6,19 @@ pub const LINE_BYTES_MAX: u64 = 32 << 20;
 pub const DOCUMENT_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of one NDJSON file after decompression; more is taken for a decompression bomb.
 pub const FILE_BYTES_MAX: u64 = 16 << 30;
-/// Files in the directory.
+/// Bundles and parameters inside each other.
+pub const BUNDLE_DEPTH_MAX: usize = 8;
+/// Files and folders in the directory.
 pub const FILES_MAX: usize = 100_000;
-/// Resources that are kept for one import. Only what the plan needs of each stays in memory, about 300 bytes.
+/// Resources that are kept for one import. Only what the plan needs of each stays in memory, about 300
+/// bytes, and three times as much while references are followed.
 pub const RESOURCES_MAX: usize = 500_000;
 /// Skipped resources whose places are named in the summary.
-pub const EXAMPLES_PER_REASON_MAX: usize = 3;
+pub const EXAMPLES_PER_REASON_MAX: usize = 20;
+/// Keys, names and files of which a message gives a list.
+pub const KEYS_SHOWN_MAX: usize = 20;
+/// Keys of one coverage that the summary lists: patients can each have a coverage of their own.
+pub const COVERAGE_KEYS_LISTED_MAX: usize = 8;
 /// Longest mapping or consortium file in bytes.
 pub const SETTINGS_BYTES_MAX: u64 = 4 << 20;
 /// Operations in one transaction, unless the caller says otherwise.
@@ -28,11 +35,13 @@ pub const BUSY_RETRIES_MAX: u32 = 60;
 pub const BUSY_PAUSE_MS: u64 = 1_000;
 /// How long past its expiry a transaction of an earlier run must be unknown until it counts as lost.
 pub const EXPIRY_MARGIN_MS: u64 = 60_000;
+/// Changed services that are looked up on the ledger at a time.
+pub const LOOKUPS_IN_FLIGHT: usize = 16;
 /// Life of the grants that the import gives.
 pub const GRANT_LIFETIME_MS: u64 = 5 * 365 * 24 * 60 * 60 * 1_000;
 /// Life of the agreements that the import proposes.
 pub const AGREEMENT_LIFETIME_MS: u64 = 5 * 365 * 24 * 60 * 60 * 1_000;
-/// Longest line of the journal: a transaction in hexadecimal and a key for each of its operations.
+/// Longest line of the journal: a transaction in hexadecimal, a key and a source for each of its operations.
 pub const JOURNAL_LINE_BYTES_MAX: u64 = 1 << 20;
 
 const _: () = assert!(OPERATIONS_PER_TRANSACTION <= yilian_spec::limits::OPERATIONS_PER_TRANSACTION_MAX);
@@ -40,7 +49,7 @@ const _: () = assert!(GRANT_LIFETIME_MS <= yilian_spec::limits::GRANT_LIFETIME_M
 const _: () = assert!(
     JOURNAL_LINE_BYTES_MAX as usize
         > yilian_spec::limits::TRANSACTION_BYTES_MAX * 2
-            + yilian_spec::limits::OPERATIONS_PER_TRANSACTION_MAX * 72
+            + yilian_spec::limits::OPERATIONS_PER_TRANSACTION_MAX * 144
             + 1_024
 );
 const _: () = assert!(TRANSACTIONS_IN_FLIGHT <= TRANSACTIONS_IN_FLIGHT_MAX);

@@ -1,41 +1,58 @@
 //! Which institution an organisation of the input is, and who pays: a TOML file that a person has looked at.
 //!
 //! ```toml
-//! payer = "people-fund"             # pays wherever [payers] says nothing else
+//! payer = "people-fund"             # pays the claims that name no coverage at all
+//! uninsured = ["NO_INSURANCE"]      # coverages under which nobody pays
 //!
-//! [payers]                          # by the label of the claim's coverage
+//! [payers]                          # by what a claim calls its coverage, or the coverage its payer
 //! medicare = "state-fund"
+//! "Coverage/medicare-77" = "state-fund"
 //!
 //! [organizations]                   # by FHIR id, or by name
 //! "37c0de84-bcaf-3624-82bf-a89b2ac441b8" = "county-hospital"
 //! "GOOD HEALTH CENTER" = "township-centre"
 //! ```
+//!
+//! What is not in it is refused, never given to somebody else: a claim under another coverage is nobody's debt.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
 use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::{InstitutionKind, Role};
 
 use super::collect::Collected;
 use super::limits;
-use crate::consortium::{Consortium, Member};
+use super::payer::Coverage;
+use crate::consortium::Consortium;
 use crate::durable::{self, FileError};
 
 /// The mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
-    /// Who pays wherever `payers` says nothing else.
+    /// Who pays the claims that name no coverage.
     pub payer: InstitutionId,
-    /// Who pays, by the label of the coverage.
+    /// Coverages under which nobody pays.
+    #[serde(default)]
+    pub uninsured: BTreeSet<String>,
+    /// Who pays, by the label or the reference of the coverage or of its payer.
     #[serde(default)]
     pub payers: BTreeMap<String, InstitutionId>,
     /// Institutions by the id or the name of an organisation; the id counts before the name.
     pub organizations: BTreeMap<String, InstitutionId>,
+}
+
+/// Who pays under a coverage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pays<'a> {
+    /// A member.
+    Member(&'a InstitutionId),
+    /// Nobody: the patient is not insured.
+    Nobody,
+    /// The mapping does not say.
+    NotMapped,
 }
 
 /// Why a mapping cannot be used or proposed.
@@ -67,6 +84,21 @@ pub enum MappingError {
     PayerProvides {
         /// The institution.
         institution: InstitutionId,
+    },
+    /// A key that names nothing.
+    #[error(
+        "nothing in the input is called {}: correct the mapping, or say with --partial that the input is a part",
+        shown(keys)
+    )]
+    MatchesNothing {
+        /// The keys.
+        keys: Vec<String>,
+    },
+    /// One thing under two keys with two values.
+    #[error("the mapping gives {key:?} two meanings: leave one of them out")]
+    TwoMeanings {
+        /// One of the keys.
+        key: String,
     },
     /// Nobody to map to.
     #[error("the consortium file has no {what}: a mapping cannot be proposed")]
@@ -105,35 +137,41 @@ impl Mapping {
         }
     }
 
-    /// Proposes a mapping for what was read: the organisation with the most encounters first, each goes to the
-    /// hospital or primary-care institution that has the fewest so far; ties by id. The payer is the first insurer.
+    /// Checks that every key names something in the input, so that a slip of the pen is not a claim left out.
     ///
     /// # Errors
-    /// [`MappingError::NobodyToMapTo`].
-    pub fn propose(collected: &Collected, consortium: &Consortium) -> Result<Self, MappingError> {
-        let insurers =
-            consortium.institutions.iter().filter(|member| member.kind == InstitutionKind::Insurer);
-        let payer = insurers.map(|member| member.id.clone()).min();
-        let payer = payer.ok_or(MappingError::NobodyToMapTo { what: "insurer" })?;
-        let mut volume: BTreeMap<InstitutionId, u64> = consortium
-            .institutions
-            .iter()
-            .filter(|member| provides(member))
-            .map(|member| (member.id.clone(), 0))
+    /// [`MappingError::MatchesNothing`], [`MappingError::TwoMeanings`].
+    pub fn check_keys(&self, collected: &Collected, is_partial: bool) -> Result<(), MappingError> {
+        let names = collected.organizations.values().map(|organization| organization.name.as_str());
+        let organizations: BTreeSet<&str> =
+            collected.organizations.keys().map(String::as_str).chain(names).collect();
+        let coverages: BTreeSet<&str> = collected
+            .claims
+            .values()
+            .flat_map(|claim| &claim.coverage)
+            .flat_map(|coverage| coverage.keys.iter().map(String::as_str))
             .collect();
-        let mut organizations = BTreeMap::new();
-        for (organization, encounters) in by_volume(collected) {
-            let least = volume.iter_mut().min_by_key(|(id, count)| (**count, (*id).clone()));
-            let (institution, count) =
-                least.ok_or(MappingError::NobodyToMapTo { what: "hospital or primary-care institution" })?;
-            *count += encounters;
-            organizations.insert(organization.to_owned(), institution.clone());
+        for (key, institution) in &self.organizations {
+            let other = self.organizations.get(&format!("{ORGANIZATION}{key}"));
+            if other.is_some_and(|other| other != institution) {
+                return Err(MappingError::TwoMeanings { key: key.clone() });
+            }
         }
-        Ok(Self { payer, payers: BTreeMap::new(), organizations })
+        if let Some(key) = self.payers.keys().find(|key| self.uninsured.contains(*key)) {
+            return Err(MappingError::TwoMeanings { key: key.clone() });
+        }
+        let of_organizations = self.organizations.keys().filter(|key| {
+            let id = key.strip_prefix(ORGANIZATION).unwrap_or(key);
+            !organizations.contains(id) && !organizations.contains(key.as_str())
+        });
+        let of_coverages =
+            self.payers.keys().chain(&self.uninsured).filter(|key| !coverages.contains(key.as_str()));
+        let keys: Vec<String> = of_organizations.chain(of_coverages).cloned().collect();
+        if keys.is_empty() || is_partial { Ok(()) } else { Err(MappingError::MatchesNothing { keys }) }
     }
 
     /// A mapping in which every organisation is an institution of its own, for a look at the input without a
-    /// consortium.
+    /// consortium. One payer stands for all.
     pub fn each_its_own(collected: &Collected) -> Self {
         let slug = |text: String| InstitutionId::new(&text).expect("letters, digits and a dash");
         let organizations = collected
@@ -142,69 +180,45 @@ impl Mapping {
             .zip(1..)
             .map(|(id, number)| (id.clone(), slug(format!("organization-{number}"))))
             .collect();
-        Self { payer: slug("payer".to_owned()), payers: BTreeMap::new(), organizations }
+        Self::with_payer(collected, slug("payer".to_owned()), organizations)
     }
 
     /// The institution that an organisation is.
     pub fn institution(&self, collected: &Collected, organization: &str) -> Option<&InstitutionId> {
-        let by_name = || self.organizations.get(collected.organizations.get(organization)?);
-        self.organizations.get(organization).or_else(by_name)
+        let by_name = || {
+            let name = &collected.organizations.get(organization)?.name;
+            self.organizations.get(name).filter(|_| !name.is_empty())
+        };
+        let with_type = || self.organizations.get(&format!("{ORGANIZATION}{organization}"));
+        self.organizations.get(organization).or_else(with_type).or_else(by_name)
     }
 
-    /// Who pays under a coverage.
-    pub fn payer(&self, coverage: Option<&str>) -> &InstitutionId {
-        coverage.and_then(|label| self.payers.get(label)).unwrap_or(&self.payer)
+    /// Who pays under a coverage, or where a claim names none.
+    pub fn pays(&self, coverage: Option<&Coverage>) -> Pays<'_> {
+        let Some(coverage) = coverage else { return Pays::Member(&self.payer) };
+        if coverage.is_self_paid {
+            return Pays::Nobody;
+        }
+        let by_key = |key: &String| match self.payers.get(key) {
+            Some(payer) => Some(Pays::Member(payer)),
+            None => self.uninsured.contains(key).then_some(Pays::Nobody),
+        };
+        coverage.keys.iter().find_map(by_key).unwrap_or(Pays::NotMapped)
     }
 
     /// Everyone who pays.
     pub fn payers(&self) -> BTreeSet<&InstitutionId> {
         self.payers.values().chain([&self.payer]).collect()
     }
-
-    /// The file, with the organisations' names as comments.
-    pub fn to_toml(&self, collected: &Collected) -> String {
-        let mut text = String::from(
-            "# Which institution an organisation of the input is. Proposed by volume; look it over before the import.\n\n",
-        );
-        // Texts of TOML are written by its own rules; the rest here is fixed.
-        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-        let _ = writeln!(text, "payer = {}\n\n[payers]", quoted(self.payer.as_str()));
-        for (label, payer) in &self.payers {
-            let _ = writeln!(text, "{} = {}", quoted(label), quoted(payer.as_str()));
-        }
-        text.push_str("\n[organizations]\n");
-        let volumes: BTreeMap<&str, u64> = by_volume(collected).into_iter().collect();
-        for (id, institution) in &self.organizations {
-            let name = collected.organizations.get(id).map_or("", String::as_str);
-            let name: String = name.chars().filter(|letter| !letter.is_control()).collect();
-            let encounters = volumes.get(id.as_str()).copied().unwrap_or(0);
-            let _ = writeln!(
-                text,
-                "{} = {} # {encounters} encounters, {name}",
-                quoted(id),
-                quoted(institution.as_str())
-            );
-        }
-        text
-    }
 }
 
-/// Whether organisations can be mapped to a member: it treats patients, and has the keys to say so.
-fn provides(member: &Member) -> bool {
-    let treats = matches!(member.kind, InstitutionKind::Hospital | InstitutionKind::PrimaryCare);
-    let roles = [Role::AccessGateway, Role::ReferralGateway, Role::Finance];
-    treats && roles.iter().all(|role| member.keys.contains_key(role))
-}
+/// What a reference to an organisation begins with; a key may have it or not.
+const ORGANIZATION: &str = "Organization/";
 
-/// The organisations with their numbers of encounters, most first, ties by id.
-fn by_volume(collected: &Collected) -> Vec<(&str, u64)> {
-    let mut volume: BTreeMap<&str, u64> = collected.organizations.keys().map(|id| (id.as_str(), 0)).collect();
-    for encounter in collected.encounters.values() {
-        if let Some(count) = volume.get_mut(encounter.organization.as_str()) {
-            *count += 1;
-        }
-    }
-    let mut sorted: Vec<(&str, u64)> = volume.into_iter().collect();
-    sorted.sort_by_key(|(id, count)| (std::cmp::Reverse(*count), *id));
-    sorted
+/// The first keys of a list, for people.
+fn shown(keys: &[String]) -> String {
+    let first = keys.iter().take(limits::KEYS_SHOWN_MAX).map(|key| format!("{key:?}"));
+    let rest = keys.len().saturating_sub(limits::KEYS_SHOWN_MAX);
+    let more = (rest > 0).then(|| format!("{rest} more"));
+    first.chain(more).collect::<Vec<_>>().join(", ")
 }

@@ -1,8 +1,10 @@
-//! From what was read to the operations that record it. Pure: the same input, mapping and secret give the same plan.
+//! From what was read to the operations that record it. Pure: the same input, mapping and secret give the same plan,
+//! where no service was reversed in between.
 //!
 //! The rules stand at the head of [`crate::import`]; their names (I-1 to I-8) are cited below.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use yilian_spec::id::InstitutionId;
@@ -14,8 +16,11 @@ use super::codes::Service;
 use super::collect::{Amount, Benefit, Claim, Collected, Encounter};
 use super::document::{Digest, Key, Secret, chain};
 use super::draft::{Draft, Item, SubjectIndex, Wave};
-use super::mapping::Mapping;
-use super::skip::{Reason, Skips};
+use super::instant::Instant;
+use super::mapping::{Mapping, Pays};
+use super::order;
+use super::skip::{Note, Notes, Reason, Skips};
+use crate::subject::is_record_number;
 
 /// Which amount of a claim is the gross amount of its service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -57,7 +62,7 @@ pub struct Sums {
     pub paid_minor: i128,
     /// How many of these amounts were rounded.
     pub paid_rounded: u64,
-    /// The gross amounts of the services, as they go to the ledger.
+    /// The gross amounts of the services that the input asks for.
     pub gross_minor: i128,
 }
 
@@ -76,35 +81,52 @@ pub struct Plan {
     pub within_one_institution: u64,
     /// Clinical records that entered a category which a referral disclosed or could have.
     pub records: u64,
+    /// What was left out, by the reading and by the plan.
+    pub skips: Skips,
+    /// What was noted, by the reading and by the plan.
+    pub notes: Notes,
 }
 
-impl Plan {
-    /// Makes the plan; what cannot be used is added to `skips`.
-    pub fn make(
-        collected: &Collected,
-        mapping: &Mapping,
-        tiers: &BTreeMap<InstitutionId, Tier>,
-        gross: Gross,
-        secret: &Secret,
-        skips: &mut Skips,
-    ) -> Self {
-        let mut planner = Planner {
-            collected,
-            mapping,
-            tiers,
-            gross,
-            secret,
-            skips,
-            plan: Self::default(),
-            tags: BTreeMap::new(),
-        };
+/// What a plan is made of.
+pub struct Planning<'a> {
+    /// What was read.
+    pub collected: &'a Collected,
+    /// Organisations onto institutions, coverages onto payers.
+    pub mapping: &'a Mapping,
+    /// The tiers of institutions.
+    pub tiers: &'a BTreeMap<InstitutionId, Tier>,
+    /// Which amount is the gross amount of a service.
+    pub gross: Gross,
+    /// What salts and keys come from.
+    pub secret: &'a Secret,
+}
+
+/// The journal's key of a claim's service: the first, or the one after so many were reversed.
+pub fn service_key(secret: &Secret, claim: &str, reversed: u32) -> Key {
+    if reversed == 0 {
+        secret.key("claim", &[claim])
+    } else {
+        secret.key("claim", &[claim, &reversed.to_string()])
+    }
+}
+
+impl Planning<'_> {
+    /// Makes the plan. `reversed` says how many services of a claim were recorded and reversed before.
+    pub fn plan(&self, reversed: &dyn Fn(&str) -> u32) -> Plan {
+        let Self { collected, mapping, tiers, gross, secret } = *self;
+        let plan = Plan { skips: collected.skips.clone(), notes: collected.notes.clone(), ..Plan::default() };
+        let mut planner =
+            Planner { collected, mapping, tiers, gross, secret, reversed, plan, tags: BTreeMap::new() };
         planner.organizations();
-        planner.encounters();
-        planner.claims();
+        let billed = planner.billed();
+        planner.encounters(&billed);
+        planner.claims(&billed);
         planner.unused();
         planner.plan
     }
+}
 
+impl Plan {
     /// Operations by name.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
@@ -121,7 +143,7 @@ struct Planner<'a> {
     tiers: &'a BTreeMap<InstitutionId, Tier>,
     gross: Gross,
     secret: &'a Secret,
-    skips: &'a mut Skips,
+    reversed: &'a dyn Fn(&str) -> u32,
     plan: Plan,
     /// Places of the subjects by their names.
     tags: BTreeMap<String, SubjectIndex>,
@@ -137,15 +159,24 @@ struct Visit<'a> {
 /// The records of one patient that one institution has so far: by category, the digest of all of them.
 type Held = BTreeMap<Category, Digest>;
 
+/// The claims that become services: who delivered them, and who pays.
+type Billed<'a> = BTreeMap<&'a str, (&'a InstitutionId, &'a InstitutionId)>;
+
 impl<'a> Planner<'a> {
-    fn push(&mut self, key: Key, wave: Wave, author: &InstitutionId, draft: Draft) -> Key {
-        self.plan.items.push(Item { key, wave, author: author.clone(), draft, after: None });
-        key
+    fn push(&mut self, item: (Key, Wave, &Arc<str>), author: &InstitutionId, draft: Draft) -> Key {
+        self.step(item, None, author, draft)
     }
 
     /// A step of a referral, which needs the step before.
-    fn step(&mut self, key: Key, after: Key, wave: Wave, author: &InstitutionId, draft: Draft) -> Key {
-        self.plan.items.push(Item { key, wave, author: author.clone(), draft, after: Some(after) });
+    fn step(
+        &mut self,
+        (key, wave, source): (Key, Wave, &Arc<str>),
+        after: Option<Key>,
+        author: &InstitutionId,
+        draft: Draft,
+    ) -> Key {
+        let source = Arc::clone(source);
+        self.plan.items.push(Item { key, wave, source, author: author.clone(), draft, after });
         key
     }
 
@@ -164,7 +195,7 @@ impl<'a> Planner<'a> {
 
     /// Rule I-2: each custodian has its own tag for a patient.
     fn subject(&mut self, institution: &InstitutionId, patient: &str) -> SubjectIndex {
-        let name = format!("{institution}/{patient}");
+        let name = subject_name(institution, patient);
         if let Some(index) = self.tags.get(&name) {
             return *index;
         }
@@ -175,48 +206,122 @@ impl<'a> Planner<'a> {
         index
     }
 
-    /// All encounters, patient by patient in the order of their beginning.
-    fn encounters(&mut self) {
-        let mut by_patient: BTreeMap<&str, Vec<Visit<'a>>> = BTreeMap::new();
-        for (id, encounter) in &self.collected.encounters {
-            match self.mapping.institution(self.collected, &encounter.organization) {
-                Some(institution) => {
-                    let visit = Visit { id, encounter, institution };
-                    by_patient.entry(&encounter.patient).or_default().push(visit);
-                }
-                None => self.skips.add("Encounter", Reason::NotMapped, &encounter.place),
+    /// The claims that become services; the others are left out with the reason. A claim of a person is one of the
+    /// organisation that treated; nobody's claim is given to somebody else.
+    fn billed(&mut self) -> Billed<'a> {
+        let mut billed = BTreeMap::new();
+        for (id, claim) in &self.collected.claims {
+            match self.bill(claim) {
+                Ok(parties) => _ = billed.insert(id.as_str(), parties),
+                Err(reason) => self.plan.skips.add("Claim", reason, &claim.place),
             }
         }
-        let payers = self.payers_of_encounters();
-        for (patient, mut visits) in by_patient {
-            visits.sort_by_key(|visit| (visit.encounter.start, visit.id));
-            let mut held: BTreeMap<&InstitutionId, Held> = BTreeMap::new();
-            let mut granted = BTreeMap::new();
-            let mut before: Option<&Visit<'_>> = None;
-            for visit in &visits {
-                self.share(visit.institution).encounters += 1;
-                let payer = payers.get(visit.id).copied().unwrap_or(&self.mapping.payer);
-                self.payment(patient, visit, payer, &mut granted);
-                if let Some(before) = before.filter(|before| before.institution != visit.institution) {
-                    let records = held.get(before.institution).cloned().unwrap_or_default();
-                    self.referral(patient, before, visit, &records);
-                } else if before
-                    .is_some_and(|before| before.encounter.organization != visit.encounter.organization)
-                {
-                    self.plan.within_one_institution += 1;
-                }
-                self.hold(held.entry(visit.institution).or_default(), visit);
-                before = Some(visit);
-            }
+        billed
+    }
+
+    fn bill(&self, claim: &'a Claim) -> Result<(&'a InstitutionId, &'a InstitutionId), Reason> {
+        let treated = || Some(self.first_encounter(claim)?.1.organization.as_str());
+        let organization = claim.organization.as_deref().or_else(treated).ok_or(Reason::NoOrganization)?;
+        let provider = self.mapping.institution(self.collected, organization).ok_or(Reason::NotMapped)?;
+        match self.mapping.pays(claim.coverage.as_ref()) {
+            Pays::Member(payer) => Ok((provider, payer)),
+            Pays::Nobody => Err(Reason::Uninsured),
+            Pays::NotMapped => Err(Reason::PayerNotMapped),
         }
     }
 
-    /// Who pays for an encounter: the payer of the first claim that bills it.
-    fn payers_of_encounters(&self) -> BTreeMap<&'a str, &'a InstitutionId> {
-        let mut payers = BTreeMap::new();
-        for claim in self.collected.claims.values() {
-            if let Some(encounter) = &claim.encounter {
-                payers.entry(encounter.as_str()).or_insert(self.mapping.payer(claim.coverage.as_deref()));
+    fn first_encounter(&self, claim: &'a Claim) -> Option<(&'a str, &'a Encounter)> {
+        let known = |id: &'a String| Some((id.as_str(), self.collected.encounters.get(id)?));
+        claim.encounters.iter().find_map(known)
+    }
+
+    /// All encounters, patient by patient in the order of their beginning.
+    fn encounters(&mut self, billed: &Billed<'a>) {
+        let payers = self.payers_of_encounters(billed);
+        for (patient, mut visits) in self.visits() {
+            visits.sort_by_key(|visit| (visit.encounter.start.sort_key(), visit.id));
+            let mut granted = BTreeMap::new();
+            for visit in &visits {
+                self.share(visit.institution).encounters += 1;
+                self.subject(visit.institution, patient);
+                if !payers.contains_key(visit.id) {
+                    self.plan.notes.add("Encounter", Note::NotBilled, &visit.encounter.place);
+                }
+                for payer in payers.get(visit.id).into_iter().flatten().copied() {
+                    self.payment(patient, visit, payer, &mut granted);
+                }
+            }
+            self.moves(patient, &visits);
+        }
+    }
+
+    /// The encounters at members, by patient.
+    fn visits(&mut self) -> BTreeMap<&'a str, Vec<Visit<'a>>> {
+        let mut by_patient: BTreeMap<&str, Vec<Visit<'a>>> = BTreeMap::new();
+        for (id, encounter) in &self.collected.encounters {
+            let reason = match self.mapping.institution(self.collected, &encounter.organization) {
+                Some(institution) if is_record_number(&subject_name(institution, &encounter.patient)) => {
+                    by_patient.entry(&encounter.patient).or_default().push(Visit {
+                        id,
+                        encounter,
+                        institution,
+                    });
+                    continue;
+                }
+                Some(_) => Reason::UnfitPatientId,
+                None => Reason::NotMapped,
+            };
+            self.plan.skips.add("Encounter", reason, &encounter.place);
+        }
+        by_patient
+    }
+
+    /// Rule I-4: where a patient went on to another institution, and it is certain which visit came first.
+    fn moves(&mut self, patient: &str, visits: &[Visit<'a>]) {
+        let starts: Vec<Instant> = visits.iter().map(|visit| visit.encounter.start).collect();
+        let begins = order::parts(&starts);
+        let ends = begins.iter().skip(1).copied().chain([visits.len()]);
+        let mut held: BTreeMap<&InstitutionId, Held> = BTreeMap::new();
+        let mut before: Option<&[Visit<'_>]> = None;
+        for part in begins.iter().zip(ends).map(|(begin, end)| &visits[*begin..end]) {
+            let is_at_one = part.iter().all(|visit| visit.institution == part[0].institution);
+            if !is_at_one {
+                part.iter().for_each(|visit| {
+                    self.plan.notes.add("Encounter", Note::OrderUnclear, &visit.encounter.place)
+                });
+            }
+            if let Some(last) = before.and_then(<[Visit<'_>]>::last).filter(|_| is_at_one) {
+                let next = &part[0];
+                if last.institution != next.institution {
+                    let records = held.get(last.institution).cloned().unwrap_or_default();
+                    self.referral(patient, last, next, &records);
+                }
+            }
+            self.count_within(before.and_then(<[Visit<'_>]>::last), part);
+            for visit in part {
+                self.hold(held.entry(visit.institution).or_default(), visit);
+            }
+            // Who was last in a part without an order is not known, so nobody referred from there.
+            before = Some(part).filter(|_| is_at_one);
+        }
+    }
+
+    /// Counts the changes of organisation that stay within one institution.
+    fn count_within(&mut self, last: Option<&Visit<'_>>, part: &[Visit<'_>]) {
+        let visits: Vec<&Visit<'_>> = last.into_iter().chain(part).collect();
+        let is_within = |pair: &&[&Visit<'_>]| {
+            pair[0].institution == pair[1].institution
+                && pair[0].encounter.organization != pair[1].encounter.organization
+        };
+        self.plan.within_one_institution += visits.windows(2).filter(is_within).count() as u64;
+    }
+
+    /// Who pays for an encounter: the payers of the claims that bill it. Without a claim, nobody has a part in it.
+    fn payers_of_encounters(&self, billed: &Billed<'a>) -> BTreeMap<&'a str, BTreeSet<&'a InstitutionId>> {
+        let mut payers: BTreeMap<&str, BTreeSet<&InstitutionId>> = BTreeMap::new();
+        for (id, (_, payer)) in billed {
+            for encounter in self.collected.claims.get(*id).into_iter().flat_map(|claim| &claim.encounters) {
+                payers.entry(encounter.as_str()).or_default().insert(payer);
             }
         }
         payers
@@ -231,7 +336,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Rule I-3: the summary of every encounter goes to its payer, under one grant per patient, custodian and payer.
+    /// Rule I-3: the summary of an encounter goes to whoever pays a claim for it, under one grant per patient, custodian and payer.
     fn payment(
         &mut self,
         patient: &str,
@@ -240,13 +345,15 @@ impl<'a> Planner<'a> {
         granted: &mut BTreeMap<(InstitutionId, InstitutionId), Key>,
     ) {
         let (custodian, secret) = (visit.institution, self.secret);
+        let source: Arc<str> = format!("Encounter {}", visit.id).into();
         let subject = self.subject(custodian, patient);
         let pair = (custodian.clone(), payer.clone());
         let grant = granted.get(&pair).copied().unwrap_or_else(|| {
             let parts = [custodian.as_str(), patient, payer.as_str()];
             let consent = secret.commit("consent", &parts, CONSENT.as_bytes());
             let draft = Draft::Grant { subject, grantee: payer.clone(), consent };
-            let key = self.push(secret.key("grant", &parts), Wave::Open, custodian, draft);
+            let item = (secret.key("grant", &parts), Wave::Open, &source);
+            let key = self.push(item, custodian, draft);
             granted.insert(pair, key);
             key
         });
@@ -260,9 +367,10 @@ impl<'a> Planner<'a> {
             content,
             grant,
         };
-        let disclosure = self.push(secret.key("summary", &parts), Wave::Answer, custodian, draft);
+        let item = (secret.key("summary", &parts), Wave::Answer, &source);
+        let disclosure = self.push(item, custodian, draft);
         let draft = Draft::Receive { disclosure, content };
-        self.push(secret.key("summary-receipt", &parts), Wave::HandOver, payer, draft);
+        self.push((secret.key("summary-receipt", &parts), Wave::HandOver, &source), payer, draft);
     }
 
     /// Rules I-4 and I-5: a patient went on to another institution. All steps of the referral, and the disclosures
@@ -270,10 +378,10 @@ impl<'a> Planner<'a> {
     fn referral(&mut self, patient: &str, from: &Visit<'_>, to: &Visit<'_>, records: &Held) {
         let secret = self.secret;
         let parts = [from.id, to.id];
+        let source: Arc<str> = format!("Encounter {} to {}", from.id, to.id).into();
+        let source = &source;
         let (requester, receiver) = (from.institution, to.institution);
         let subject = self.subject(requester, patient);
-        // The receiver is a custodian from now on.
-        self.subject(receiver, patient);
         let key = |step: &str| secret.key(step, &parts);
         let mut package = Digest::default();
         records.values().for_each(|digest| chain(&mut package, digest));
@@ -286,10 +394,11 @@ impl<'a> Planner<'a> {
             reason: secret.commit("reason", &parts, &from.encounter.digest),
             categories: records.keys().copied().collect(),
         };
-        let referral = self.push(key("request"), Wave::Open, requester, request);
-        let accept = self.push(key("accept"), Wave::Answer, receiver, Draft::Accept { referral });
+        let referral = self.push((key("request"), Wave::Open, source), requester, request);
+        let accept = self.push((key("accept"), Wave::Answer, source), receiver, Draft::Accept { referral });
         let draft = Draft::HandOver { referral, package };
-        let handed_over = self.step(key("hand-over"), accept, Wave::HandOver, requester, draft);
+        let item = (key("hand-over"), Wave::HandOver, source);
+        let handed_over = self.step(item, Some(accept), requester, draft);
         for (category, digest) in records {
             let category_name = format!("{category:?}");
             let parts = [from.id, to.id, &category_name];
@@ -302,45 +411,45 @@ impl<'a> Planner<'a> {
                 content,
                 grant: accept,
             };
-            let disclosure = self.push(secret.key("records", &parts), Wave::HandOver, requester, draft);
+            let item = (secret.key("records", &parts), Wave::HandOver, source);
+            let disclosure = self.push(item, requester, draft);
             let draft = Draft::Receive { disclosure, content };
-            self.push(secret.key("records-receipt", &parts), Wave::Acknowledge, receiver, draft);
+            self.push((secret.key("records-receipt", &parts), Wave::Acknowledge, source), receiver, draft);
         }
         let draft = Draft::Acknowledge { referral, package };
-        let step = self.step(key("acknowledge"), handed_over, Wave::Acknowledge, receiver, draft);
+        let item = (key("acknowledge"), Wave::Acknowledge, source);
+        let step = self.step(item, Some(handed_over), receiver, draft);
         let draft = Draft::Report { referral, report: secret.commit("report", &parts, &to.encounter.digest) };
-        let step = self.step(key("report"), step, Wave::Report, receiver, draft);
+        let step = self.step((key("report"), Wave::Report, source), Some(step), receiver, draft);
         let draft = Draft::CloseClinically { referral };
-        let step = self.step(key("close-clinically"), step, Wave::CloseClinically, requester, draft);
+        let item = (key("close-clinically"), Wave::CloseClinically, source);
+        let step = self.step(item, Some(step), requester, draft);
         let draft = Draft::CloseAdministratively { referral };
-        self.step(key("close-administratively"), step, Wave::CloseAdministratively, receiver, draft);
+        let item = (key("close-administratively"), Wave::CloseAdministratively, source);
+        self.step(item, Some(step), receiver, draft);
     }
 
-    /// Rule I-6: every claim is a delivered service.
-    fn claims(&mut self) {
-        let collected = self.collected;
-        for (id, claim) in &collected.claims {
-            let encounter = claim.encounter.as_ref().and_then(|id| collected.encounters.get(id));
-            let named = claim.organization.as_deref();
-            let organization = named
-                .filter(|organization| self.mapping.institution(collected, organization).is_some())
-                .or(encounter.map(|encounter| encounter.organization.as_str()))
-                .or(named);
-            let Some(organization) = organization else {
-                self.skips.add("Claim", Reason::NoOrganization, &claim.place);
-                continue;
-            };
-            let Some(provider) = self.mapping.institution(collected, organization) else {
-                self.skips.add("Claim", Reason::NotMapped, &claim.place);
-                continue;
-            };
-            let service =
-                claim.service.or(encounter.map(|encounter| encounter.service)).unwrap_or(Service::Other);
-            self.service(id, claim, provider, service);
+    /// Rule I-6: every claim that a member owes is a delivered service.
+    fn claims(&mut self, billed: &Billed<'a>) {
+        for (id, (provider, payer)) in billed {
+            let Some(claim) = self.collected.claims.get(*id) else { continue };
+            let encounter = self.first_encounter(claim);
+            if encounter.is_none() && !claim.encounters.is_empty() {
+                self.plan.notes.add("Claim", Note::EncounterMissing, &claim.place);
+            }
+            let of_encounter = encounter.map(|(_, encounter)| encounter.service);
+            let service = claim.service.or(of_encounter).unwrap_or(Service::Other);
+            self.service(id, claim, (provider, payer), service);
         }
     }
 
-    fn service(&mut self, id: &str, claim: &Claim, provider: &InstitutionId, service: Service) {
+    fn service(
+        &mut self,
+        id: &str,
+        claim: &Claim,
+        (provider, payer): (&InstitutionId, &InstitutionId),
+        service: Service,
+    ) {
         let benefit = self.collected.benefits.get(id);
         let gross = self.amounts(claim, benefit);
         // The evidence is the claim and the answer to it.
@@ -349,14 +458,16 @@ impl<'a> Planner<'a> {
         if let Some(benefit) = benefit {
             chain(&mut evidence, &benefit.digest);
         }
-        let draft = Draft::Deliver {
-            service,
-            payer: self.mapping.payer(claim.coverage.as_deref()).clone(),
-            gross,
-            evidence: self.secret.commit("claim", &[id], &evidence),
-        };
+        // Recorded anew after a reversal, it needs evidence that no service carries yet.
+        let reversed = (self.reversed)(id);
+        let number = reversed.to_string();
+        let parts = [id, number.as_str()];
+        let parts = if reversed == 0 { &parts[..1] } else { &parts[..] };
+        let evidence = self.secret.commit("claim", parts, &evidence);
+        let draft = Draft::Deliver { service, payer: payer.clone(), gross, evidence };
         self.share(provider).services += 1;
-        self.push(self.secret.key("claim", &[id]), Wave::HandOver, provider, draft);
+        let source: Arc<str> = format!("Claim {id}").into();
+        self.push((service_key(self.secret, id, reversed), Wave::HandOver, &source), provider, draft);
     }
 
     /// Rule I-7: adds the amounts up, and says which is the gross amount.
@@ -385,18 +496,23 @@ impl<'a> Planner<'a> {
     fn unused(&mut self) {
         for (claim, benefit) in &self.collected.benefits {
             if !self.collected.claims.contains_key(claim) {
-                self.skips.add("ExplanationOfBenefit", Reason::UnknownClaim, &benefit.place);
+                self.plan.skips.add("ExplanationOfBenefit", Reason::UnknownClaim, &benefit.place);
             }
         }
         for (encounter, records) in &self.collected.records {
             if !self.collected.encounters.contains_key(encounter) {
                 for (name, record) in records {
                     let resource = name.split('/').next().unwrap_or(name);
-                    self.skips.add(resource, Reason::UnknownEncounter, &record.place);
+                    self.plan.skips.add(resource, Reason::UnknownEncounter, &record.place);
                 }
             }
         }
     }
+}
+
+/// What the link table calls a patient of an institution (rule I-2).
+fn subject_name(institution: &InstitutionId, patient: &str) -> String {
+    format!("{institution}/{patient}")
 }
 
 /// What stands for the consent behind a payer's grant: FHIR as Synthea writes it has no consent document.

@@ -14,10 +14,10 @@ use yilian_spec::refusal::Refusal;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::Transaction;
 
-use super::document::Key;
+use super::changes::Sources;
 use super::draft::{Item, Resolver};
 use super::error::ImportError;
-use super::journal::{Fate, Journal};
+use super::journal::{Fate, Journal, Signed};
 use super::limits;
 use crate::client::Client;
 use crate::error::ClientError;
@@ -57,6 +57,8 @@ pub struct Submitter<'a> {
     pub journal: Journal,
     /// The tags of the plan's subjects.
     pub tags: Vec<SubjectTag>,
+    /// The digests of what the plan asks for.
+    pub sources: Sources,
     /// The ledger's time when the import began.
     pub now: LedgerTime,
     /// Operations in one transaction.
@@ -86,16 +88,20 @@ impl Submitter<'_> {
     pub async fn wave<'i>(&mut self, items: impl IntoIterator<Item = &'i Item>) -> Result<(), ImportError> {
         let mut groups: Groups<'i> = BTreeMap::new();
         for item in items {
-            match self.journal.fate(&item.key) {
-                Some(Fate::Applied { .. }) => {
+            let settled = self.journal.contents().get(&item.key);
+            match settled.map(|settled| (settled.fate, settled.source)) {
+                Some((Fate::Applied { .. }, _)) => {
                     count(&mut self.tally.before, item);
                     self.progress.inc(1);
                 }
-                Some(Fate::Refused(reason)) => {
+                // A source that changed is asked for once more.
+                Some((Fate::Refused(reason), source)) if source == Some(self.sources.of(item)) => {
                     self.tally.refuse(item, reason);
                     self.progress.inc(1);
                 }
-                None => groups.entry((&item.author, item.draft.role())).or_default().push_back(item),
+                Some((Fate::Refused(_), _)) | None => {
+                    groups.entry((&item.author, item.draft.role())).or_default().push_back(item)
+                }
             }
         }
         loop {
@@ -103,10 +109,11 @@ impl Submitter<'_> {
             if flights.is_empty() {
                 return Ok(());
             }
-            let signed = |flight: &Flight<'_>| {
-                (flight.transaction.clone(), flight.items.iter().map(|item| item.key).collect::<Vec<Key>>())
-            };
-            self.journal.sign(flights.iter().map(signed).collect())?;
+            let source = |item: &&Item| (item.key, self.sources.of(item));
+            let signed =
+                |flight: &Flight<'_>| (flight.transaction.clone(), flight.items.iter().map(source).collect());
+            let signed: Vec<Signed> = flights.iter().map(signed).collect();
+            self.journal.sign(signed)?;
             let transactions = flights.iter().map(|flight| &flight.transaction);
             let results = futures::future::join_all(transactions.map(|one| carry(self.clients, one))).await;
             self.land(flights, results, &mut groups)?;
@@ -142,7 +149,7 @@ impl Submitter<'_> {
         while operations.len() < self.operations_max {
             let Some(item) = queue.pop_front() else { break };
             let journal = &self.journal;
-            let object = |key: &Key| journal.object(key);
+            let object = |key: &super::document::Key| journal.object(key);
             let is_ready = item.after.is_none_or(|key| journal.object(&key).is_some());
             let resolver = Resolver { tags: &self.tags, object: &object, now: self.now };
             match item.draft.operation(&item.author, &resolver).filter(|_| is_ready) {

@@ -220,12 +220,13 @@ pub fn journals() -> Vec<Vec<u8>> {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let path = directory.path().join("journal.ndjson");
     let read = || std::fs::read(&path).expect("the journal can be read");
-    let mut journal = Journal::open(&path, CHAIN_ID).expect("a journal can be begun");
+    let mut journal = Journal::open(&path, CHAIN_ID, None).expect("a journal can be begun");
     let begun = read();
     let signed: Vec<_> = transactions_of_each_kind().into_iter().take(4).collect();
     let ids: Vec<_> = signed.iter().map(Transaction::id).collect();
     let keyed = |(number, transaction): (u8, Transaction)| {
-        let keys = (0..transaction.body.operations.len()).map(|_| Key([number; 32])).collect();
+        let keys =
+            (0..transaction.body.operations.len()).map(|_| (Key([number; 32]), [number; 32])).collect();
         (transaction, keys)
     };
     journal.sign((1..).zip(signed).map(keyed).collect()).expect("the journal can be written");

@@ -7,7 +7,7 @@ use age::secrecy::SecretString;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use yilian_client::config::Config as ClientConfig;
 use yilian_client::consortium::Consortium;
-use yilian_client::import::collect::Collected;
+use yilian_client::import::collect::{Collected, Reach};
 use yilian_client::import::journal::Journal;
 use yilian_client::import::mapping::Mapping;
 use yilian_client::sealed as seal;
@@ -128,7 +128,7 @@ pub fn mapping(bytes: &[u8]) {
 /// The journal of an import: one that opens has lost at most a last line that was cut off, and opens again as the same.
 pub fn journal(bytes: &[u8]) {
     with_file("journal.ndjson", bytes, |path| {
-        let open = || Journal::open(path, seeds::CHAIN_ID);
+        let open = || Journal::open(path, seeds::CHAIN_ID, None);
         let Ok(unfinished) = open().map(|journal| journal.unfinished()) else { return };
         let kept = std::fs::read(path).expect("a temporary file can be read");
         let lines = bytes.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |last| &bytes[..=last]);
@@ -149,7 +149,7 @@ pub fn fhir(bytes: &[u8]) {
     with_file(name, bytes, |path| {
         let directory = path.parent().expect("a file lies in a directory");
         let _absent = std::fs::remove_file(directory.join(other));
-        if let Ok(collected) = Collected::read(directory, |_| {}) {
+        if let Ok(collected) = Collected::read(directory, Reach::default(), |_, _| {}) {
             assert!(collected.files == 1);
         }
         let _done = std::fs::remove_file(path);

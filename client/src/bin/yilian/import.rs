@@ -27,39 +27,60 @@ pub enum ImportCommand {
 const FHIR_HELP: &str = "\
 What becomes of the resources:
   organisations become member institutions, by the mapping; patients become subject tags, one for each institution
-  encounters become disclosures to the payer under grants, and referrals where the institution changes
-  claims become delivered services, with the explanations of benefit in their evidence
-No name, identifier, date, text or clinical code goes to the ledger. Running it again adds nothing.
+  encounters become disclosures to whoever pays a claim for them, under grants, and referrals where the institution changes
+  claims that a member pays become delivered services, with the explanations of benefit in their evidence
+No name, identifier, date, text or clinical code goes to the ledger. What is not in the mapping is refused, never given
+to somebody else. The summary counts every file and type of resource, and says what became of it.
+
+Running it again adds nothing. Where a source changed or was withdrawn after it was recorded, the summary lists it and
+what the ledger holds, and --correct reverses the services and records them as they are now.
+
+Exits with 5 also when a source changed or a file was refused, with 1 when the ledger refused an operation.
 
 Examples:
   yilian import fhir synthea/ --dry-run
   yilian import fhir synthea/ --consortium consortium.toml \\
     --propose-mapping mapping.toml
   yilian import fhir synthea/ --consortium consortium.toml \\
-    --mapping mapping.toml --state import/ --close";
+    --mapping mapping.toml --state import/ --close
+  yilian import fhir synthea/ --consortium consortium.toml \\
+    --mapping mapping.toml --state import/ --correct";
 
 /// Record FHIR R4 resources: NDJSON or bundles as Synthea writes them, plain or gzip.
 #[derive(Debug, Args)]
 #[command(after_help = FHIR_HELP)]
 pub struct Fhir {
-    /// The directory with .ndjson and .json files, or these with .gz.
+    /// The directory with .ndjson, .jsonl and .json files, or these with .gz.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Nodes and keys of the institutions.
     #[arg(long, value_name = "FILE")]
     consortium: Option<PathBuf>,
-    /// Which institution each organisation is, and who pays.
+    /// Also read the folders in DIR; without it they are listed and left alone.
+    #[arg(long)]
+    recursive: bool,
+    /// Which institution each organisation is, and who pays under which coverage.
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
-    /// Write a mapping by volume of encounters to look over, and end.
+    /// Write a mapping of all organisations and coverages, with names and sums, to look over, and end.
     #[arg(long, value_name = "FILE", requires = "consortium", conflicts_with = "mapping")]
     propose_mapping: Option<PathBuf>,
     /// The import's own directory, with its secret, link table and journal; made where there is none. Keep it.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Read and say what would be recorded. Needs no node.
+    /// Read and say what would be recorded; with --state also what changed since. Needs no node.
     #[arg(long)]
     dry_run: bool,
+    /// Reverse services whose claims changed or were withdrawn and record them as they are now; revoke grants that nothing
+    /// asks for any more; note other changes as known.
+    #[arg(long)]
+    correct: bool,
+    /// DIR is a part: what it lacks was not withdrawn, and the mapping may name more than it has.
+    #[arg(long)]
+    partial: bool,
+    /// Import although files were refused, without them.
+    #[arg(long)]
+    without_refused: bool,
     /// Close the periods at the end, and add their statements up.
     #[arg(long)]
     close: bool,
@@ -109,7 +130,7 @@ impl Fhir {
         let consortium =
             self.consortium.as_deref().map(Consortium::load).transpose().map_err(ImportError::from)?;
         if let (Some(file), Some(consortium)) = (&self.propose_mapping, &consortium) {
-            let text = import::propose_mapping(&self.directory, consortium)?;
+            let text = import::propose_mapping(&self.directory, self.recursive, consortium)?;
             durable::create(file, text.as_bytes())?;
             if context.json() {
                 output::print_json(&json!({"mapping": file}));
@@ -122,6 +143,10 @@ impl Fhir {
             consortium,
             mapping: self.mapping.as_deref().map(Mapping::load).transpose().map_err(ImportError::from)?,
             state: self.state,
+            is_recursive: self.recursive,
+            is_partial: self.partial,
+            goes_without_refused: self.without_refused,
+            corrects: self.correct,
             is_dry_run: self.dry_run,
             closes_periods: self.close,
             gross: match self.gross {
@@ -139,8 +164,7 @@ impl Fhir {
         } else {
             output::print_line(summary.text().trim_end());
         }
-        let has_refusals = summary.recorded.is_some_and(|tally| !tally.refused.is_empty());
-        Ok(if has_refusals { exit::REFUSED } else { exit::OK })
+        Ok(summary.exit_code())
     }
 }
 

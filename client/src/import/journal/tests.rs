@@ -1,9 +1,10 @@
 //! The journal over crashes: what was written counts, what was cut off does not, and nothing is taken twice.
 
 use super::*;
-use yilian_spec::id::InstitutionId;
+use yilian_spec::id::{InstitutionId, object_id};
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::referral::AcceptReferral;
+use yilian_spec::receipt::Outcome;
 use yilian_spec::signature::SecretKey;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::TransactionBody;
@@ -29,23 +30,28 @@ fn key(number: u8) -> Key {
     Key([number; 32])
 }
 
+/// A key with the digest of what the input asked for.
+fn signed(number: u8) -> (Key, Digest) {
+    (key(number), [number; 32])
+}
+
 #[test]
 fn what_was_written_is_there_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal");
     let (one, two, three) = (transaction(1, 2), transaction(2, 2), transaction(3, 1));
-    let mut journal = Journal::open(&path, CHAIN).unwrap();
+    let mut journal = Journal::open(&path, CHAIN, None).unwrap();
     journal
         .sign(vec![
-            (one.clone(), vec![key(1), key(2)]),
-            (two.clone(), vec![key(3), key(4)]),
-            (three.clone(), vec![key(5)]),
+            (one.clone(), vec![signed(1), signed(2)]),
+            (two.clone(), vec![signed(3), signed(4)]),
+            (three.clone(), vec![signed(5)]),
         ])
         .unwrap();
     let refused = Outcome::Refused { operation: 1, reason: Refusal::EvidenceRepeated };
     journal.finish(&[(one.id(), Some(Outcome::Applied)), (two.id(), Some(refused))]).unwrap();
     drop(journal);
-    let mut journal = Journal::open(&path, CHAIN).unwrap();
+    let mut journal = Journal::open(&path, CHAIN, None).unwrap();
     assert_eq!(journal.fate(&key(2)), Some(Fate::Applied { transaction: one.id(), operation: 1 }));
     assert_eq!(journal.object(&key(2)), Some(object_id(one.id(), 1)));
     assert_eq!(journal.fate(&key(3)), None, "free to be signed again");
@@ -53,7 +59,7 @@ fn what_was_written_is_there_after_a_restart() {
     assert_eq!(journal.unfinished().as_slice(), std::slice::from_ref(&three));
     journal.finish(&[(three.id(), None)]).unwrap();
     drop(journal);
-    let journal = Journal::open(&path, CHAIN).unwrap();
+    let journal = Journal::open(&path, CHAIN, None).unwrap();
     assert_eq!((journal.unfinished(), journal.fate(&key(5))), (vec![], None));
 }
 
@@ -61,18 +67,22 @@ fn what_was_written_is_there_after_a_restart() {
 fn a_line_cut_off_anywhere_was_never_there() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal");
-    let mut journal = Journal::open(&path, CHAIN).unwrap();
+    let mut journal = Journal::open(&path, CHAIN, None).unwrap();
     let before = std::fs::read(&path).unwrap();
-    journal.sign(vec![(transaction(1, 1), vec![key(1)])]).unwrap();
+    journal.sign(vec![(transaction(1, 1), vec![signed(1)])]).unwrap();
     drop(journal);
     let after = std::fs::read(&path).unwrap();
     for length in (before.len()..after.len()).step_by(97).chain([after.len() - 1]) {
         std::fs::write(&path, &after[..length]).unwrap();
-        let mut journal = Journal::open(&path, CHAIN).unwrap();
+        let mut journal = Journal::open(&path, CHAIN, None).unwrap();
         assert_eq!(journal.unfinished(), [], "{length} bytes");
-        journal.sign(vec![(transaction(2, 1), vec![key(1)])]).unwrap();
+        journal.sign(vec![(transaction(2, 1), vec![signed(1)])]).unwrap();
         drop(journal);
-        assert_eq!(Journal::open(&path, CHAIN).unwrap().unfinished(), [transaction(2, 1)], "{length} bytes");
+        assert_eq!(
+            Journal::open(&path, CHAIN, None).unwrap().unfinished(),
+            [transaction(2, 1)],
+            "{length} bytes"
+        );
     }
 }
 
@@ -80,11 +90,11 @@ fn a_line_cut_off_anywhere_was_never_there() {
 fn two_imports_another_ledger_and_damage_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal");
-    let journal = Journal::open(&path, CHAIN).unwrap();
-    assert!(matches!(Journal::open(&path, CHAIN), Err(JournalError::Busy { .. })));
+    let journal = Journal::open(&path, CHAIN, None).unwrap();
+    assert!(matches!(Journal::open(&path, CHAIN, None), Err(JournalError::Busy { .. })));
     drop(journal);
     let other = ChainId([8; 32]);
-    assert!(matches!(Journal::open(&path, other), Err(JournalError::OtherChain { .. })));
+    assert!(matches!(Journal::open(&path, other, None), Err(JournalError::OtherChain { .. })));
     let good = std::fs::read(&path).unwrap();
     let id = "00".repeat(32);
     for line in [
@@ -92,12 +102,53 @@ fn two_imports_another_ledger_and_damage_are_refused() {
         "{}",
         "{\"applied\":\"00\"}",
         &format!("{{\"applied\":\"{id}\"}}"),
-        "{\"signed\":{\"transaction\":\"00\",\"keys\":[]}}",
+        &format!("{{\"known\":{{\"key\":\"{id}\"}}}}"),
+        "{\"signed\":{\"transaction\":\"00\",\"keys\":[],\"sources\":[]}}",
     ] {
         let mut bytes = good.clone();
         bytes.extend_from_slice(format!("{line}\n").as_bytes());
         std::fs::write(&path, &bytes).unwrap();
-        let error = Journal::open(&path, CHAIN).unwrap_err();
+        let error = Journal::open(&path, CHAIN, None).unwrap_err();
         assert!(matches!(error, JournalError::Line { line: 2, .. }), "{line}: {error}");
     }
+}
+
+#[test]
+fn sources_and_what_was_seen_afterwards_are_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal");
+    let one = transaction(1, 2);
+    let mut journal = Journal::open(&path, CHAIN, None).unwrap();
+    journal.sign(vec![(one.clone(), vec![signed(1), signed(2)])]).unwrap();
+    journal.finish(&[(one.id(), Some(Outcome::Applied))]).unwrap();
+    journal.note_known(&[(key(1), Some([9; 32])), (key(2), None)]).unwrap();
+    let service = ServiceId([5; 32]);
+    journal.note_reversed(&[service]).unwrap();
+    drop(journal);
+    let journal = Journal::open(&path, CHAIN, None).unwrap();
+    let source = |number| journal.contents().get(&key(number)).unwrap().source;
+    assert_eq!((source(1), source(2)), (Some([9; 32]), None));
+    assert_eq!(journal.contents().get(&key(1)).unwrap().what, What::Stays { name: "accept_referral" });
+    assert!(journal.contents().is_reversed(service) && !journal.contents().is_reversed(ServiceId([6; 32])));
+    drop(journal);
+    let looked = Journal::look(&path).unwrap().unwrap();
+    assert_eq!(looked.object(&key(2)), Some(object_id(one.id(), 1)));
+    assert!(Journal::look(&directory.path().join("none")).unwrap().is_none());
+}
+
+#[test]
+fn a_journal_that_is_gone_or_emptied_beside_a_table_is_refused_and_stays_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, table) = (directory.path().join("journal"), directory.path().join("subjects.age"));
+    let lost = || matches!(Journal::open(&path, CHAIN, Some(&table)), Err(JournalError::Lost { .. }));
+    assert!(lost());
+    assert!(!path.exists(), "a refusal begins no journal");
+    for left in ["", "{\"format\":\"yilian-import-jour"] {
+        std::fs::write(&path, left).unwrap();
+        assert!(lost(), "{left}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), left);
+    }
+    std::fs::remove_file(&path).unwrap();
+    drop(Journal::open(&path, CHAIN, None).unwrap());
+    assert!(Journal::open(&path, CHAIN, Some(&table)).is_ok());
 }

@@ -1,8 +1,12 @@
 //! The import against real input, malformed input, and an independent reading of the same files.
 
+mod cases;
+mod changed;
 mod ledger;
 mod malformed;
 mod official;
+mod passed_over;
+mod references;
 mod small;
 mod synthea;
 

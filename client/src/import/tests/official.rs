@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::data;
 use crate::import::codes::Service;
-use crate::import::collect::Collected;
+use crate::import::collect::{Collected, Reach};
 use crate::import::skip::Reason;
 use yilian_spec::money::AmountMinor;
 
 fn read(name: &str) -> Option<Collected> {
     let directory = data("fhir-r4-official-examples")?.join(name);
-    Some(Collected::read(&directory, |_| ()).unwrap())
+    Some(Collected::read(&directory, Reach::default(), |_, _| ()).unwrap())
 }
 
 fn skipped(collected: &Collected) -> BTreeMap<Reason, u64> {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{directory, dry, run};
+use super::{directory, run};
 use crate::consortium::Consortium;
-use crate::import::collect::Collected;
+use crate::import::collect::{Collected, Reach};
 use crate::import::document::Secret;
 use crate::import::draft::Draft;
 use crate::import::mapping::{Mapping, MappingError};
-use crate::import::plan::{Gross, Plan};
+use crate::import::plan::{Gross, Plan, Planning};
 use crate::import::{ImportError, Options, agreement};
 use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::Tier;
@@ -22,7 +22,7 @@ const INPUT: &str = r#"
 {"fullUrl":"urn:uuid:pp","resource":{"resourceType":"Patient","id":"p1","name":[{"family":"Secretive"}]}}
 {"resourceType":"Encounter","id":"e1","status":"finished","class":{"code":"AMB"},"subject":{"reference":"urn:uuid:pp"},"serviceProvider":{"reference":"Organization?identifier=s|one"},"period":{"start":"1951-02-03T04:05:06+08:00"}}
 {"resourceType":"Encounter","id":"e2","status":"finished","class":{"code":"EMER"},"subject":{"reference":"http://host/fhir/Patient/p1/_history/2"},"serviceProvider":{"reference":"Organization/o2"},"period":{"start":"1951-02-02T20:05:07Z"}}
-{"resourceType":"Encounter","id":"e3","status":"finished","class":{"code":"IMP"},"subject":{"reference":"Patient/p1"},"serviceProvider":{"reference":"Organization/o3"},"period":{"start":"1951-02-03"}}
+{"resourceType":"Encounter","id":"e3","status":"finished","class":{"code":"IMP"},"subject":{"reference":"Patient/p1"},"serviceProvider":{"reference":"Organization/o3"},"period":{"start":"1951-02-03T00:00:00Z"}}
 {"resourceType":"Condition","id":"d1","subject":{"reference":"Patient/p1"},"encounter":{"reference":"Encounter/e1"}}
 {"resourceType":"DiagnosticReport","id":"d2","category":[{"coding":[{"code":"RAD"}]}],"encounter":{"reference":"Encounter/e1"}}
 {"resourceType":"Claim","id":"c1","status":"active","use":"claim","type":{"coding":[{"code":"institutional"}]},"provider":{"reference":"Organization/o1"},"insurance":[{"focal":true,"coverage":{"display":"state"}}],"item":[{"encounter":[{"reference":"Encounter/e1"}]}],"total":{"value":10.005,"currency":"USD"}}
@@ -41,7 +41,7 @@ state = "state-fund"
 "o3" = "province"
 "#;
 
-const CONSORTIUM: &str = r#"
+pub const CONSORTIUM: &str = r#"
 [[institution]]
 id = "county"
 kind = "hospital"
@@ -66,12 +66,14 @@ fn id(text: &str) -> InstitutionId {
 
 fn plan(gross: Gross) -> Plan {
     let directory = directory(&[("x.ndjson", INPUT), ("mapping.toml", MAPPING)]);
-    let collected = Collected::read(directory.path(), |_| ()).unwrap();
+    let collected = Collected::read(directory.path(), Reach::default(), |_, _| ()).unwrap();
     let mapping = Mapping::load(&directory.path().join("mapping.toml")).unwrap();
     let tiers = BTreeMap::from([(id("county"), Tier::County), (id("province"), Tier::Province)]);
-    let mut skips = collected.skips.clone();
-    let plan = Plan::make(&collected, &mapping, &tiers, gross, &Secret::new([1; 32]), &mut skips);
-    let skipped: Vec<_> = skips.list().into_iter().map(|skipped| (skipped.resource, skipped.count)).collect();
+    let secret = Secret::new([1; 32]);
+    let (collected, mapping, tiers) = (&collected, &mapping, &tiers);
+    let plan = Planning { collected, mapping, tiers, gross, secret: &secret }.plan(&|_| 0);
+    let skipped: Vec<_> =
+        plan.skips.list().into_iter().map(|skipped| (skipped.resource, skipped.count)).collect();
     assert_eq!(skipped, [("ExplanationOfBenefit".to_owned(), 1)]);
     plan
 }
@@ -81,10 +83,11 @@ fn a_patient_who_went_up_is_referred_with_the_records_and_billed_to_the_right_pa
     let plan = plan(Gross::Claimed);
     assert_eq!(plan.subjects, ["county/p1", "province/p1"]);
     let counts = plan.counts();
-    // Payers: the state fund for the encounter whose claim says so, the default one for the others.
+    // Payers: the state fund for the encounter whose claim says so, the default one where a claim names no coverage.
     assert_eq!((counts["grant_access"], counts["request_referral"], plan.within_one_institution), (2, 1, 1));
-    // Three summaries; summary, problem list and images with the referral.
-    assert_eq!((counts["record_disclosure"], counts["record_receipt"]), (6, 6));
+    // Two summaries to payers, none of the encounter that nobody claims for; summary, problem list and images with the
+    // referral.
+    assert_eq!((counts["record_disclosure"], counts["record_receipt"]), (5, 5));
     let request = plan.items.iter().find_map(|item| match &item.draft {
         Draft::Request { to, direction, service, categories, .. } => {
             Some((item.author.clone(), to.clone(), *direction, service.name(), categories.len()))
@@ -147,7 +150,7 @@ fn the_same_input_gives_the_same_plan_and_every_operation_its_own_key() {
 fn a_mapping_is_proposed_by_volume_and_reads_back() {
     let directory = directory(&[("x.ndjson", INPUT), ("consortium.toml", CONSORTIUM)]);
     let consortium = Consortium::load(&directory.path().join("consortium.toml")).unwrap();
-    let text = crate::import::propose_mapping(directory.path(), &consortium).unwrap();
+    let text = crate::import::propose_mapping(directory.path(), false, &consortium).unwrap();
     let path = directory.path().join("mapping.toml");
     std::fs::write(&path, &text).unwrap();
     let mapping = Mapping::load(&path).unwrap();
@@ -190,13 +193,47 @@ fn a_mapping_that_cannot_be_is_refused() {
 
 #[test]
 fn what_is_not_mapped_is_skipped_and_said() {
-    let input = INPUT.replace("Organization/o3", "Organization/o9");
-    let directory = directory(&[("x.ndjson", &input)]);
-    let summary = dry(directory.path()).unwrap();
+    let input = INPUT
+        .replace("Organization/o3", "Organization/o9")
+        .replace("\"display\":\"state\"", "\"display\":\"other\"");
+    let directory = directory(&[("x.ndjson", &input), ("mapping.toml", MAPPING)]);
+    let mapping = Mapping::load(&directory.path().join("mapping.toml")).unwrap();
+    let options =
+        Options { is_dry_run: true, mapping: Some(mapping), ..Options::new(directory.path().to_owned()) };
+    let error = run(options.clone()).unwrap_err();
+    assert!(
+        matches!(&error, ImportError::Mapping(MappingError::MatchesNothing { keys }) if keys == &["state"])
+    );
+    let summary = run(Options { is_partial: true, ..options }).unwrap();
     let text = summary.text();
-    assert!(text.contains("1 Encounter: its organisation is not in the mapping"), "{text}");
-    assert!(text.contains("1 Claim: its organisation is not in the mapping"), "{text}");
+    for line in [
+        "1 Encounter: its organisation is not in the mapping",
+        "1 Claim: its organisation is not in the mapping",
+        "1 Claim: its coverage is not in the mapping",
+        "not in the mapping: \"o9\" , 1 encounters, 1 claims, 10.00 USD",
+        "other: not in the mapping: refused, 1 claims, 10.01 USD",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
     assert!(serde_json::to_string(&summary).unwrap().contains("\"not_mapped\""));
+    assert_eq!(summary.operations.get("deliver_service"), None);
+}
+
+#[test]
+fn one_thing_has_one_meaning_in_a_mapping() {
+    let directory = directory(&[("x.ndjson", INPUT)]);
+    let collected = Collected::read(directory.path(), Reach::default(), |_, _| ()).unwrap();
+    let load = |text: &str| toml::from_str::<Mapping>(text).unwrap().check_keys(&collected, false);
+    let start = "payer = \"fund\"\n";
+    assert!(
+        load(&format!("{start}[organizations]\n\"Organization/o1\" = \"county\"\no1 = \"county\"")).is_ok()
+    );
+    for text in [
+        "[organizations]\n\"Organization/o1\" = \"county\"\no1 = \"province\"",
+        "uninsured = [\"state\"]\npayers = { state = \"fund\" }\n[organizations]",
+    ] {
+        assert!(matches!(load(&format!("{start}{text}")), Err(MappingError::TwoMeanings { .. })), "{text}");
+    }
 }
 
 #[test]

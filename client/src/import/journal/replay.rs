@@ -1,0 +1,164 @@
+//! Reading the journal again: what its lines say together.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use yilian_spec::codec;
+use yilian_spec::id::{ChainId, ServiceId, TransactionId, object_id};
+use yilian_spec::limits::TRANSACTION_BYTES_MAX;
+use yilian_spec::operation::Operation;
+use yilian_spec::receipt::Outcome;
+use yilian_spec::transaction::Transaction;
+
+use super::{Contents, Entry, FORMAT, Fate, Header, JournalError, Recorded, Settled, What};
+use crate::import::document::{Digest, Key};
+use crate::import::limits;
+
+/// Reads all whole lines; also how many bytes they are.
+pub(super) fn replay(
+    path: &Path,
+    file: &File,
+    chain_id: Option<ChainId>,
+) -> Result<(Contents, u64), JournalError> {
+    let io = |source| JournalError::Io { action: "read", path: path.to_owned(), source };
+    let mut file = file.try_clone().map_err(io)?;
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    let mut reader = BufReader::new(file);
+    let mut contents = Contents::default();
+    let (mut line, mut whole) = (Vec::new(), 0);
+    for number in 1.. {
+        line.clear();
+        let mut bounded = reader.by_ref().take(limits::JOURNAL_LINE_BYTES_MAX);
+        let length = bounded.read_until(b'\n', &mut line).map_err(io)?;
+        let wrong = |reason: String| JournalError::Line { path: path.to_owned(), line: number, reason };
+        if length as u64 == limits::JOURNAL_LINE_BYTES_MAX {
+            return Err(wrong("too long".to_owned()));
+        }
+        let Some(text) = line.strip_suffix(b"\n") else { break };
+        if number == 1 {
+            let header: Header = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
+            if header.format != FORMAT {
+                return Err(wrong(format!("the format is {:?}, not {FORMAT:?}", header.format)));
+            }
+            let found = header.chain_id;
+            if let Some(expected) = chain_id.filter(|expected| *expected != found) {
+                return Err(JournalError::OtherChain { path: path.to_owned(), found, expected });
+            }
+        } else {
+            let entry = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
+            contents.apply(entry).map_err(wrong)?;
+        }
+        whole += length as u64;
+    }
+    Ok((contents, whole))
+}
+
+impl Contents {
+    pub(super) fn apply(&mut self, entry: Entry) -> Result<(), String> {
+        match entry {
+            Entry::Signed { transaction, keys, sources } => {
+                let bytes = hex::decode(&transaction).map_err(|error| error.to_string())?;
+                let transaction: Transaction =
+                    codec::decode(&bytes, TRANSACTION_BYTES_MAX).map_err(|error| error.to_string())?;
+                let operations = transaction.body.operations.len();
+                if keys.len() != operations || sources.len() != operations {
+                    return Err("not one key and one source for each operation".to_owned());
+                }
+                let one = |(key, source): (&String, &String)| Ok((Key(read_hex(key)?), read_hex(source)?));
+                let keys = keys.iter().zip(&sources).map(one).collect::<Result<Vec<_>, String>>()?;
+                self.open.insert(transaction.id(), (transaction, keys));
+            }
+            Entry::Applied(id) => self.close(id, Some(Outcome::Applied))?,
+            Entry::Refused { transaction, operation, reason } => {
+                self.close(transaction, Some(Outcome::Refused { operation, reason }))?;
+            }
+            Entry::Void(id) => self.close(id, None)?,
+            Entry::Reversed(service) => _ = self.reversed.insert(service),
+            Entry::Known { key, source } => {
+                let source = source.as_deref().map(read_hex).transpose()?;
+                let settled = self.settled.get_mut(&Key(read_hex(&key)?));
+                settled.ok_or("it knows of an operation that is not there")?.source = source;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what became of a transaction. The operations of a refused one are free to be signed again, but for the
+    /// one that was refused.
+    pub(super) fn close(&mut self, id: TransactionId, outcome: Option<Outcome>) -> Result<(), String> {
+        let (transaction, keys) =
+            self.open.remove(&id).ok_or("it speaks of a transaction that is not open")?;
+        let author = &transaction.body.institution;
+        let mut settle = |(key, source): (Key, Digest), operation: &Operation, fate| {
+            if let (Operation::ReverseService(reverse), Fate::Applied { .. }) = (operation, &fate) {
+                self.reversed.insert(reverse.service);
+            }
+            self.settled.insert(key, Settled { fate, source: Some(source), what: what(author, operation) });
+        };
+        match outcome {
+            Some(Outcome::Applied) => {
+                for ((one, operation), place) in keys.into_iter().zip(&transaction.body.operations).zip(0..) {
+                    settle(one, operation, Fate::Applied { transaction: id, operation: place });
+                }
+            }
+            Some(Outcome::Refused { operation, reason }) => {
+                let place = usize::from(operation);
+                let refused = keys.get(place).copied().zip(transaction.body.operations.get(place));
+                let (one, operation) = refused.ok_or("it refuses an operation that is not there")?;
+                settle(one, operation, Fate::Refused(reason));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The object that an operation created, when it took effect.
+    pub fn object(&self, key: &Key) -> Option<[u8; 32]> {
+        match self.settled.get(key)?.fate {
+            Fate::Applied { transaction, operation } => Some(object_id(transaction, operation)),
+            Fate::Refused(_) => None,
+        }
+    }
+
+    /// What is known of an operation.
+    pub fn get(&self, key: &Key) -> Option<&Settled> {
+        self.settled.get(key)
+    }
+
+    /// Every operation whose fate is known.
+    pub fn settled(&self) -> impl Iterator<Item = (&Key, &Settled)> {
+        self.settled.iter()
+    }
+
+    /// Whether a service was reversed.
+    pub fn is_reversed(&self, service: ServiceId) -> bool {
+        self.reversed.contains(&service)
+    }
+}
+
+/// What an operation did.
+fn what(author: &yilian_spec::id::InstitutionId, operation: &Operation) -> What {
+    match operation {
+        Operation::DeliverService(service) => What::Service(Recorded {
+            recorder: author.clone(),
+            payer: service.payer.clone(),
+            gross_minor: service.gross_minor,
+            currency: service.currency,
+        }),
+        Operation::GrantAccess(_) => What::Grant { grantor: author.clone() },
+        Operation::ReverseService(_)
+        | Operation::RevokeGrant(_)
+        | Operation::ProposeAgreement(_)
+        | Operation::SignAgreement(_)
+        | Operation::ClosePeriod(_) => What::Own,
+        // Whatever else an import signs says what happened, and what happened cannot be taken back.
+        other => What::Stays { name: other.name() },
+    }
+}
+
+fn read_hex(text: &str) -> Result<[u8; 32], String> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text, &mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}

@@ -1,0 +1,201 @@
+//! Recording a plan: what changed since an earlier run is found and, where asked for, corrected; then wave by wave.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use age::secrecy::SecretString;
+use futures::StreamExt as _;
+use yilian_spec::id::{InstitutionId, ServiceId};
+use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier};
+use yilian_spec::state::key::StateKey;
+use yilian_spec::state::record::Service;
+
+use super::agreement::{self, Agreements};
+use super::changes::{self, Changes, Sources};
+use super::draft::{Item, Wave};
+use super::error::ImportError;
+use super::journal::{Contents, Journal};
+use super::plan::{self, Plan, Planning};
+use super::run;
+use super::state::State;
+use super::submit::{Submitter, Tally};
+use super::summary::Summary;
+use super::{Options, limits};
+use crate::client::Client;
+use crate::consortium::Consortium;
+use crate::error::ClientError;
+use crate::wire::Listed;
+
+/// An import into a ledger.
+pub struct Recording<'a> {
+    /// What was asked for.
+    pub options: &'a Options,
+    /// Nodes and keys.
+    pub consortium: &'a Consortium,
+    /// The import's own directory.
+    pub state: &'a State,
+    /// What is to be recorded.
+    pub planning: &'a Planning<'a>,
+}
+
+impl Recording<'_> {
+    /// Records everything.
+    ///
+    /// # Errors
+    /// [`ImportError`]; what was recorded by then is in the journal.
+    pub async fn run(&self) -> Result<Summary, ImportError> {
+        let known = Journal::look(&self.state.journal())?;
+        let plan = run::plan(self.planning, known.as_ref());
+        let found = known.as_ref().map(|contents| self.changes(&plan, contents)).unwrap_or_default();
+        let authors = self.authors(&plan, &found);
+        let Some(first) = authors.keys().next().copied() else {
+            let mut summary = Summary::new(self.options, self.planning, &plan);
+            summary.on_ledger = known.as_ref().map(changes::on_ledger).unwrap_or_default();
+            summary.changes = Some(found);
+            return Ok(summary);
+        };
+        self.options.progress.set_message("opening keys");
+        let passphrase = self.consortium.passphrase()?;
+        let named = authors.iter().map(|(institution, roles)| (*institution, roles));
+        let clients = self.consortium.clients(named, &passphrase).await?;
+        let chain = clients[first].chain().await?;
+        let mut submitter = Submitter {
+            clients: &clients,
+            journal: self.state.open_journal(chain.chain_id)?,
+            tags: Vec::new(),
+            sources: Sources::default(),
+            now: chain.time,
+            operations_max: self.options.operations_per_transaction,
+            in_flight_max: self.options.transactions_in_flight,
+            progress: self.options.progress.clone(),
+            tally: Tally::default(),
+        };
+        let institutions = institutions(&clients, self.consortium).await?;
+        submitter.settle().await?;
+        let plan = self.correct(&mut submitter).await?;
+        self.record(plan, &mut submitter, &institutions, &passphrase).await
+    }
+
+    fn changes(&self, plan: &Plan, contents: &Contents) -> Changes {
+        let Planning { collected, secret, .. } = self.planning;
+        Changes::find(plan, collected, contents, secret, self.options.is_partial)
+    }
+
+    /// Who acts, with the roles whose keys are needed.
+    fn authors<'p>(&self, plan: &'p Plan, found: &'p Changes) -> BTreeMap<&'p InstitutionId, BTreeSet<Role>> {
+        let mut authors = plan::authors(&plan.items);
+        for item in &plan.items {
+            if let Some((payer, _)) = item.draft.debt() {
+                authors.entry(payer).or_default().insert(Role::Finance);
+            }
+        }
+        found.authors().for_each(|author| _ = authors.entry(author).or_default().insert(Role::Finance));
+        if self.options.corrects {
+            let grantors = found.grantors();
+            grantors.for_each(|author| _ = authors.entry(author).or_default().insert(Role::AccessGateway));
+        }
+        authors
+    }
+
+    /// The plan for what the ledger holds once services that were reversed by hand are known, and, where asked for, what
+    /// changed is corrected.
+    async fn correct(&self, submitter: &mut Submitter<'_>) -> Result<Plan, ImportError> {
+        let mut plan = run::plan(self.planning, Some(submitter.journal.contents()));
+        let mut found = self.changes(&plan, submitter.journal.contents());
+        let reversed = reversed_by_hand(submitter, &found).await?;
+        if !reversed.is_empty() {
+            submitter.journal.note_reversed(&reversed)?;
+            plan = run::plan(self.planning, Some(submitter.journal.contents()));
+            found = self.changes(&plan, submitter.journal.contents());
+        }
+        if !self.options.corrects || found.is_empty() {
+            return Ok(plan);
+        }
+        self.options.progress.set_message(Wave::Correct.name());
+        submitter.wave(&found.corrections(self.planning.secret)).await?;
+        submitter.journal.note_known(&found.staying())?;
+        Ok(run::plan(self.planning, Some(submitter.journal.contents())))
+    }
+
+    async fn record(
+        &self,
+        mut plan: Plan,
+        submitter: &mut Submitter<'_>,
+        institutions: &BTreeMap<InstitutionId, Institution>,
+        passphrase: &SecretString,
+    ) -> Result<Summary, ImportError> {
+        let (options, secret) = (self.options, self.planning.secret);
+        let mut summary = Summary::new(options, self.planning, &plan);
+        submitter.tags = self.state.tags(&plan.subjects, passphrase)?;
+        submitter.sources = Sources::new(secret, &plan.subjects);
+        let found = self.changes(&plan, submitter.journal.contents());
+        let pairs = agreement::pairs(&plan);
+        let agreements = Agreements::find(pairs, institutions, submitter, secret).await?;
+        plan.items.extend(agreements.items.iter().cloned());
+        options.progress.set_length(plan.items.len() as u64);
+        options.progress.set_position(0);
+        for (wave, items) in waves(&plan.items) {
+            options.progress.set_message(wave.name());
+            submitter.wave(items).await?;
+        }
+        if options.closes_periods {
+            options.progress.set_message(Wave::ClosePeriods.name());
+            agreements.close(submitter, secret).await?;
+            summary.statements = agreements.totals(submitter).await?;
+        }
+        summary.changes = Some(found);
+        summary.on_ledger = changes::on_ledger(submitter.journal.contents());
+        summary.recorded = Some(std::mem::take(&mut submitter.tally));
+        Ok(summary)
+    }
+}
+
+/// Which of the changed services somebody has reversed, as the ledger says.
+async fn reversed_by_hand(submitter: &Submitter<'_>, found: &Changes) -> Result<Vec<ServiceId>, ImportError> {
+    let ask = |changed: &changes::ChangedService| {
+        let (service, recorder) = (changed.service, changed.recorder.clone());
+        async move {
+            let no_key = || ClientError::NoKey { purpose: format!("acting for {recorder}") };
+            let client = submitter.clients.get(&recorder).ok_or_else(no_key)?;
+            let listed: Listed<ServiceId, Service> = client.service(service).await?;
+            Ok::<_, ClientError>(listed.record.reversed_at.map(|_| service))
+        }
+    };
+    let asked: Vec<_> = found.services.iter().map(ask).collect();
+    let answers: Vec<Result<Option<ServiceId>, ClientError>> =
+        futures::stream::iter(asked).buffer_unordered(limits::LOOKUPS_IN_FLIGHT).collect().await;
+    let reversed: Result<Vec<Option<ServiceId>>, ClientError> = answers.into_iter().collect();
+    let mut reversed: Vec<ServiceId> = reversed?.into_iter().flatten().collect();
+    reversed.sort();
+    Ok(reversed)
+}
+
+fn waves(items: &[Item]) -> impl Iterator<Item = (Wave, Vec<&Item>)> {
+    Wave::PLANNED
+        .into_iter()
+        .map(|wave| (wave, items.iter().filter(|item| item.wave == wave).collect::<Vec<_>>()))
+        .filter(|(_, items)| !items.is_empty())
+}
+
+/// The institutions as the ledger knows them, each checked against the consortium file.
+async fn institutions(
+    clients: &BTreeMap<InstitutionId, Client>,
+    consortium: &Consortium,
+) -> Result<BTreeMap<InstitutionId, Institution>, ImportError> {
+    let shown = |kind: InstitutionKind, tier: Option<Tier>| match tier {
+        Some(tier) => format!("{kind:?} of tier {tier:?}"),
+        None => format!("{kind:?} without a tier"),
+    };
+    let mut institutions = BTreeMap::new();
+    for (id, client) in clients {
+        let key = StateKey::Institution(id.clone());
+        let ledger = client.record::<Institution>(&key, "institution").await?.value;
+        if let Some(member) = consortium.member(id) {
+            let (file, found) = (shown(member.kind, member.tier), shown(ledger.kind, ledger.tier));
+            if file != found {
+                return Err(ImportError::OtherInstitution { institution: id.clone(), file, ledger: found });
+            }
+        }
+        institutions.insert(id.clone(), ledger);
+    }
+    Ok(institutions)
+}

@@ -1,0 +1,203 @@
+//! Sources that change after they were recorded: found, said, corrected; without nodes, by the journal alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::data;
+use crate::import::changes::{self, Changes};
+use crate::import::collect::{Collected, Reach};
+use crate::import::document::Secret;
+use crate::import::draft::{Item, Resolver, Wave};
+use crate::import::journal::Journal;
+use crate::import::mapping::Mapping;
+use crate::import::plan::{Gross, Plan, Planning};
+use yilian_spec::codec::{Domain, hash_bytes};
+use yilian_spec::id::{ChainId, SubjectTag};
+use yilian_spec::receipt::Outcome;
+use yilian_spec::signature::SecretKey;
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::TransactionBody;
+
+const CHAIN: ChainId = ChainId([3; 32]);
+
+fn secret() -> Secret {
+    Secret::new([1; 32])
+}
+
+/// An import whose every operation takes effect.
+struct Import {
+    _place: tempfile::TempDir,
+    path: PathBuf,
+    nonce: u128,
+}
+
+impl Import {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        Self { path: place.path().join("journal"), _place: place, nonce: 0 }
+    }
+
+    fn journal(&self) -> Journal {
+        Journal::open(&self.path, CHAIN, None).unwrap()
+    }
+
+    fn plan(&self, collected: &Collected, mapping: &Mapping) -> Plan {
+        let contents = Journal::look(&self.path).unwrap().unwrap_or_default();
+        let secret = secret();
+        let planning =
+            Planning { collected, mapping, tiers: &BTreeMap::new(), gross: Gross::Claimed, secret: &secret };
+        planning.plan(&|claim| changes::reversals(&contents, &secret, claim))
+    }
+
+    fn changes(&self, collected: &Collected, mapping: &Mapping, is_partial: bool) -> Changes {
+        let contents = Journal::look(&self.path).unwrap().unwrap_or_default();
+        Changes::find(&self.plan(collected, mapping), collected, &contents, &secret(), is_partial)
+    }
+
+    fn ledger(&self) -> Vec<(String, u64, i128)> {
+        let contents = Journal::look(&self.path).unwrap().unwrap_or_default();
+        let held = changes::on_ledger(&contents).into_iter();
+        held.map(|(currency, held)| (currency, held.services, held.gross_minor)).collect()
+    }
+
+    /// Records what is not recorded yet.
+    fn record(&mut self, plan: &Plan) {
+        for wave in Wave::PLANNED {
+            let items: Vec<Item> = plan.items.iter().filter(|item| item.wave == wave).cloned().collect();
+            self.apply(&items, &plan.subjects);
+        }
+    }
+
+    fn apply(&mut self, items: &[Item], subjects: &[String]) {
+        let mut journal = self.journal();
+        let sources = changes::Sources::new(&secret(), subjects);
+        let tag = |name: &String| SubjectTag(hash_bytes(Domain::Object, name.as_bytes()).0);
+        let tags: Vec<SubjectTag> = subjects.iter().map(tag).collect();
+        for item in
+            items.iter().filter(|item| journal.contents().get(&item.key).is_none()).collect::<Vec<_>>()
+        {
+            self.nonce += 1;
+            let object = |key: &_| journal.object(key);
+            let resolver = Resolver { tags: &tags, object: &object, now: LedgerTime(7) };
+            let operations = vec![item.draft.operation(&item.author, &resolver).unwrap()];
+            let key = SecretKey::from_seed(&[4; 32]);
+            let body = TransactionBody {
+                chain_id: CHAIN,
+                author: key.public_key(),
+                institution: item.author.clone(),
+                created: LedgerTime(1),
+                expires: LedgerTime(2),
+                nonce: self.nonce.to_le_bytes(),
+                operations,
+            };
+            let transaction = body.sign(&key);
+            let id = transaction.id();
+            journal.sign(vec![(transaction, vec![(item.key, sources.of(item))])]).unwrap();
+            journal.finish(&[(id, Some(Outcome::Applied))]).unwrap();
+        }
+    }
+
+    /// What `--correct` does.
+    fn correct(&mut self, changes: &Changes) {
+        self.apply(&changes.corrections(&secret()), &[]);
+        self.journal().note_known(&changes.staying()).unwrap();
+    }
+}
+
+fn read(directory: &Path) -> Collected {
+    Collected::read(directory, Reach::default(), |_, _| ()).unwrap()
+}
+
+/// The input after it changed, with one text in the place of another.
+fn altered(directory: &Path, from: &str, to: &str) -> Collected {
+    let text = std::fs::read_to_string(directory.join("x.ndjson")).unwrap();
+    assert!(text.contains(from), "{from}");
+    read(super::directory(&[("x.ndjson", &text.replace(from, to))]).path())
+}
+
+/// The case: the input before and after, its mapping, and an import of what was before.
+fn recorded() -> Option<(PathBuf, Mapping, Import)> {
+    let cases = data("import-cases")?;
+    let mapping = Mapping::load(&cases.join("changed-map.toml")).unwrap();
+    let before = read(&cases.join("changed-before"));
+    let mut import = Import::new();
+    let plan = import.plan(&before, &mapping);
+    import.record(&plan);
+    assert!(import.changes(&before, &mapping, false).is_empty(), "nothing changed");
+    assert_eq!(import.ledger(), [("EUR".to_owned(), 1, 10_000)]);
+    Some((cases, mapping, import))
+}
+
+#[test]
+fn another_amount_is_found_and_the_ledger_holds_the_old_one_until_it_is_corrected() {
+    let Some((cases, mapping, mut import)) = recorded() else { return };
+    let after = read(&cases.join("changed-after"));
+    let found = import.changes(&after, &mapping, false);
+    let [changed] = found.services.as_slice() else { panic!("{found:?}") };
+    let now = changed.now.as_ref().unwrap();
+    assert_eq!((changed.claim.as_deref(), changed.recorded_minor), (Some("Claim c1"), 10_000));
+    assert_eq!((now.gross_minor, now.provider.as_str()), (17_000, "renhe-hospital"));
+    assert!(found.others.is_empty(), "{found:?}");
+    // Without a correction nothing of it is recorded.
+    let plan = import.plan(&after, &mapping);
+    import.record(&plan);
+    assert_eq!(import.ledger(), [("EUR".to_owned(), 1, 10_000)]);
+    import.correct(&found);
+    assert_eq!(import.ledger(), [], "reversed");
+    let plan = import.plan(&after, &mapping);
+    import.record(&plan);
+    assert_eq!(import.ledger(), [("EUR".to_owned(), 1, 17_000)]);
+    assert!(import.changes(&after, &mapping, false).is_empty());
+    // And back again: the evidence is another each time.
+    let before = read(&cases.join("changed-before"));
+    let found = import.changes(&before, &mapping, false);
+    import.correct(&found);
+    let plan = import.plan(&before, &mapping);
+    import.record(&plan);
+    assert_eq!(import.ledger(), [("EUR".to_owned(), 1, 10_000)]);
+}
+
+#[test]
+fn a_cancelled_claim_is_withdrawn_by_name_also_from_a_part() {
+    let Some((cases, mapping, mut import)) = recorded() else { return };
+    let claim = "\"Claim\",\"id\":\"c1\",\"status\":\"active\"";
+    let cancelled = altered(&cases.join("changed-before"), claim, &claim.replace("active", "cancelled"));
+    for is_partial in [false, true] {
+        let found = import.changes(&cancelled, &mapping, is_partial);
+        let [changed] = found.services.as_slice() else { panic!("{found:?}") };
+        assert_eq!((changed.claim.as_deref(), &changed.now), (Some("Claim c1"), &None));
+    }
+    // Without the claim the payer has no part in the encounter: the grant goes, the disclosure has happened.
+    let found = import.changes(&cancelled, &mapping, false);
+    let withdrawn = |name: &str| found.others.get(name).map_or(0, |others| others.withdrawn);
+    assert_eq!((withdrawn("grant_access"), withdrawn("record_disclosure")), (1, 1));
+    let names: Vec<_> = found.corrections(&secret()).iter().map(|item| item.draft.name()).collect();
+    assert_eq!(names, ["reverse_service", "revoke_grant"]);
+    import.correct(&found);
+    assert!(import.changes(&cancelled, &mapping, false).is_empty());
+    assert_eq!(import.ledger(), []);
+}
+
+#[test]
+fn a_claim_that_is_gone_was_withdrawn_unless_the_input_is_a_part() {
+    let Some((_, mapping, import)) = recorded() else { return };
+    let rest = "{\"resourceType\":\"Organization\",\"id\":\"o1\",\"name\":\"ONE\"}";
+    let rest = read(super::directory(&[("x.ndjson", rest)]).path());
+    let found = import.changes(&rest, &mapping, false);
+    assert_eq!((found.services.len(), &found.services[0].claim), (1, &None));
+    assert!(import.changes(&rest, &mapping, true).is_empty());
+}
+
+#[test]
+fn another_mapping_is_a_change() {
+    let Some((cases, mapping, import)) = recorded() else { return };
+    let before = read(&cases.join("changed-before"));
+    let mut organizations = mapping.organizations.clone();
+    let other = organizations["o2"].clone();
+    organizations.insert("o1".to_owned(), other.clone());
+    let found = import.changes(&before, &Mapping { organizations, ..mapping }, false);
+    let [changed] = found.services.as_slice() else { panic!("{found:?}") };
+    assert_eq!(changed.recorder.as_str(), "renhe-hospital");
+    assert_eq!(changed.now.as_ref().unwrap().provider, other);
+    assert!(found.others["request_referral"].withdrawn == 1, "{found:?}");
+}
