@@ -12,6 +12,9 @@ use super::skip::Reason;
 /// A resource by base, type and id.
 pub type Entity = (Box<str>, Base, Box<str>);
 
+/// Type and id, or type and search.
+type Key = (Box<str>, Box<str>);
+
 /// What a reference means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meant {
@@ -25,15 +28,15 @@ pub struct Meant {
 #[derive(Debug, Default)]
 pub struct Index {
     /// The bases of the resources that were read, by type and id; those without one stand first.
-    read: BTreeMap<(Box<str>, Box<str>), BTreeSet<Base>>,
+    read: BTreeMap<Key, BTreeSet<Base>>,
     /// The bases that resources or references name.
-    named: BTreeMap<(Box<str>, Box<str>), BTreeSet<Box<str>>>,
+    named: BTreeMap<Key, BTreeSet<Box<str>>>,
     /// Resources that were read with a base, and are the same as one without.
     merged: BTreeSet<Entity>,
     /// Resources by their other addresses, with the bundle of each.
     addresses: BTreeMap<Box<str>, BTreeSet<(u32, Entity)>>,
     /// Resources by type and search.
-    searches: BTreeMap<(Box<str>, Box<str>), BTreeSet<Entity>>,
+    searches: BTreeMap<Key, BTreeSet<Entity>>,
     /// Resources of which nobody can say what they are.
     contradicted: BTreeSet<Entity>,
 }
