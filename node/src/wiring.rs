@@ -37,7 +37,7 @@ use bytes::Bytes;
 use libp2p::PeerId;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::signature::PublicKey;
 
 use crate::abstaining::Abstaining;
 use crate::api::server::{ApiListener, ApiServer, ListenOptions};
@@ -204,7 +204,7 @@ impl Node {
         let parts = ApiParts {
             reader: stage.reader.clone(),
             mempool: stage.mempool.clone(),
-            node: SecretKey::from_seed(&*home.network_seed()?).public_key(),
+            node: home.network_key()?.secret.public_key(),
             clock: Arc::clone(&stage.clock),
             health: Arc::clone(&health),
             metrics,

@@ -31,6 +31,15 @@ pub struct CheckedBlock {
     pub transactions: Vec<Result<CheckedTransaction, SemanticError>>,
 }
 
+impl CheckedBlock {
+    /// A header with transactions that were checked apart from it.
+    pub fn new(header: Header, transactions: Vec<Result<CheckedTransaction, SemanticError>>) -> Self {
+        let mut leaves = Frontier::default();
+        transactions.iter().flatten().for_each(|entry| append(&mut leaves, entry.encoded()));
+        Self { header, transactions_root: Hash(leaves.root()), transactions }
+    }
+}
+
 impl ReceivedBlock {
     /// Decodes the canonical encoding of a [`Block`] of at most `limit` bytes. `known` returns a transaction that was
     /// checked before; it counts only if it is the same in every byte, as the id does not cover the signature.

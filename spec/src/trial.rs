@@ -49,7 +49,8 @@ pub fn trial<V: StateView + ?Sized>(
     let time = now.max(tip.next_time_min());
     contextual::check(&checked, view, time)?;
     let context = BlockContext { chain_id: tip.chain_id, height: tip.height.next(), time };
-    let execution = machine::execute(view, &context, &[checked]).map_err(ContextualError::from)?;
+    let execution = machine::execute(view, &context, &[checked], crate::limits::BLOCK_WORK_MAX)
+        .map_err(ContextualError::from)?;
     let none = || ContextualError::View(ViewError("a transaction without a receipt".into()));
     Ok(execution.receipts.first().ok_or_else(none)?.outcome)
 }

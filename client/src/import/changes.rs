@@ -33,16 +33,11 @@ impl Sources {
         Self { subjects: subjects.iter().map(tag).collect() }
     }
 
-    /// The digest of what an item asks for: its author and its operation, with journal keys in the place of objects. The
-    /// referral of a service does not count: it says how a patient came, and nothing of what is owed.
+    /// The digest of what an item asks for: its author and its operation, with journal keys in the place of objects.
     pub fn of(&self, item: &Item) -> Digest {
-        let mut draft = item.draft.clone();
-        if let Draft::Deliver { referral, .. } = &mut draft {
-            *referral = None;
-        }
         let object = |key: &Key| Some(key.0);
         let resolver = Resolver { tags: &self.subjects, object: &object, now: LedgerTime(0) };
-        let operation = draft.operation(&item.author, &resolver).map(|operation| codec::encode(&operation));
+        let operation = item.draft.operation(&item.author, &resolver).map(|operation| codec::encode(&operation));
         let author = item.author.as_str();
         let mut hasher = Sha256::new();
         hasher.update((author.len() as u64).to_le_bytes());

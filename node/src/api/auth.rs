@@ -150,7 +150,7 @@ impl FromRequestParts<Api> for Session {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let now_ms = api.clock.now_ms();
-        let token = api.tokens.check(bearer(&parts.headers)?, now_ms / 1_000, api.reader.chain_id())?;
+        let token = api.tokens.check(bearer(&parts.headers)?, now_ms / 1_000, &api.audience())?;
         let session = Self { token };
         session.caller(&api.view()?, LedgerTime(now_ms))?;
         Ok(session)

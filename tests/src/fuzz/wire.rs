@@ -56,8 +56,8 @@ pub fn consensus(bytes: &[u8]) {
 /// Statuses, notices of work, sync requests and responses; each may be the bytes.
 pub fn sync(bytes: &[u8]) {
     use arc_malachitebft_sync::{Request, Response};
-    if let Ok(status) = decode_status(bytes) {
-        assert!(encode_status(status) == bytes);
+    if let Ok((status, clock_ms)) = decode_status(bytes) {
+        assert!(encode_status(status, clock_ms) == bytes);
     }
     if let Ok(height) = decode_work(bytes) {
         assert!(encode_work(height) == bytes);

@@ -255,7 +255,7 @@ impl Machine {
                 }
             }
             Frame::Status(bytes) => {
-                let tip = decode_status(&bytes)?.tip.ledger();
+                let tip = decode_status(&bytes)?.0.tip.ledger();
                 self.host.heights.status(&from.peer, tip);
                 self.ask(from.index, tip)?;
             }
@@ -383,7 +383,7 @@ impl Machine {
         self.host.mempool.maintain();
         let tip = self.host.ledger().tip().height.into();
         let lowest = self.host.ledger().lowest_height()?.into();
-        let status = encode_status(StatusMessage { tip, lowest });
+        let status = encode_status(StatusMessage { tip, lowest }, self.host.clock.now_ms());
         self.host.broadcast(Frame::Status(status));
         self.settle()
     }

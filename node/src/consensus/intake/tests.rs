@@ -158,7 +158,7 @@ fn a_proposal_passes_from_the_proposer_whose_turn_it_is() {
     assert_eq!(intake.proposal(&institution(0), &proposal(0, 8, 0)), Err(Refusal::Idle), "known");
     assert_eq!(
         intake.proposal(&institution(2), &proposal(2, 9, 0)),
-        Ok(()),
+        Ok(Taken::Alone),
         "turns of the next height are not known"
     );
 }

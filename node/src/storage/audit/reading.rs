@@ -109,7 +109,7 @@ fn checked(found: Vec<(Height, Rows)>, chain_id: ChainId) -> Batch {
     let block = |(height, rows, count): (Height, Rows, usize)| {
         let Rows { header, receipts, certificate, certified_by, .. } = rows;
         let transactions = results.by_ref().take(count).collect();
-        let block = CheckedBlock { header, transactions };
+        let block = CheckedBlock::new(header, transactions);
         (height, Ok(ReadBlock { block, receipts, certificate, certified_by }))
     };
     blocks.into_iter().map(block).collect()

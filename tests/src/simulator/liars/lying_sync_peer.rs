@@ -80,9 +80,9 @@ impl Liar for LyingSyncPeer {
     fn say(&mut self, _host: &mut Host, _to: usize, frame: &Frame) -> Vec<Frame> {
         let said = match frame {
             Frame::SyncResponse(bytes) => self.response(bytes),
-            Frame::Status(bytes) => decode_status(bytes).ok().map(|mut status| {
+            Frame::Status(bytes) => decode_status(bytes).ok().map(|(mut status, clock_ms)| {
                 status.tip = EngineHeight(status.tip.0 + CLAIMED_HEIGHTS);
-                Frame::Status(encode_status(status))
+                Frame::Status(encode_status(status, clock_ms))
             }),
             _ => None,
         };
