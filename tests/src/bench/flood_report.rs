@@ -83,7 +83,7 @@ pub struct FloodFigures {
 /// All figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FloodReport {
-    /// The flooder's quota in operations per second, which it exceeded [`TIMES_QUOTA`] times.
+    /// The flooder's quota in units of work per second, which it exceeded [`TIMES_QUOTA`] times.
     pub quota_per_second: u64,
     /// Transactions per second of each of the members that work on.
     pub member_rate: f64,
