@@ -112,7 +112,7 @@ fn fill(directory: &Path, transactions: u64, per_block: u64) -> Result<()> {
         Ledger::open(store, LedgerOptions { proposer: Some(proposer), ..LedgerOptions::default() })?;
     let clock = Arc::new(ManualClock::at(START_MS));
     let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
-    let bounds = PoolBounds { institution_operations_per_second: 1_000_000, ..PoolBounds::default() };
+    let bounds = PoolBounds { institution_work_per_second: 1_000_000, ..PoolBounds::default() };
     let (mempool, _) = Mempool::new(ledger.reader(), shared, ledger.timings(), bounds);
     ledger.set_mempool(mempool.clone());
     let mut made = 0;

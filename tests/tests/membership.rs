@@ -133,7 +133,7 @@ async fn a_node_says_which_validators_are_missing_and_so_does_the_answer_to_a_su
     ensure!(missing.iter().all(|entry| entry["last_address"].is_string() && entry["since_ms"].is_u64()));
     let client = cluster.client(TEACHING, &[TEACHING]).await?;
     let submitted = client.submit(vec![work::grant(work::subject()?, &cluster.institution(COUNTY))?]).await?;
-    let notice = submitted.notice.context("what keeps it from being final")?;
+    let notice = submitted.notice.clone().context("what keeps it from being final")?;
     ensure!(
         notice.contains("no_quorum") && notice.contains(&county) && notice.contains(&insurer),
         "{notice}"

@@ -37,7 +37,8 @@ impl Sources {
     pub fn of(&self, item: &Item) -> Digest {
         let object = |key: &Key| Some(key.0);
         let resolver = Resolver { tags: &self.subjects, object: &object, now: LedgerTime(0) };
-        let operation = item.draft.operation(&item.author, &resolver).map(|operation| codec::encode(&operation));
+        let operation =
+            item.draft.operation(&item.author, &resolver).map(|operation| codec::encode(&operation));
         let author = item.author.as_str();
         let mut hasher = Sha256::new();
         hasher.update((author.len() as u64).to_le_bytes());

@@ -95,12 +95,7 @@ struct Cast {
 
 impl Intake {
     /// Nothing taken in yet.
-    pub fn new(
-        chain_id: ChainId,
-        own: Option<PublicKey>,
-        window: Window,
-        is_signed: CheckSignature,
-    ) -> Self {
+    pub fn new(chain_id: ChainId, own: Option<PublicKey>, window: Window, is_signed: CheckSignature) -> Self {
         Self {
             chain_id,
             own,

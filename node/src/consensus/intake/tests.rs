@@ -108,7 +108,10 @@ fn a_vote_passes_from_its_voters_own_nodes_alone() {
 fn a_vote_by_this_nodes_own_key_is_told_and_a_forged_one_is_a_forgery() {
     let (mut intake, _) = intake();
     assert_eq!(intake.vote(&institution(3), &vote(3, 8, 0, for_block(1)), 0), offence(Offence::OwnKey));
-    assert_eq!(intake.vote(&institution(3), &forged(vote(3, 8, 1, for_block(1))), 0), offence(Offence::ForgedVote));
+    assert_eq!(
+        intake.vote(&institution(3), &forged(vote(3, 8, 1, for_block(1))), 0),
+        offence(Offence::ForgedVote)
+    );
 }
 
 #[test]
@@ -132,13 +135,21 @@ fn a_validator_fills_only_two_places_a_round_and_a_repetition_costs_nothing() {
     assert_eq!(intake.vote(&institution(1), &first, 1_000), Ok(Taken::Alone));
     assert_eq!(intake.vote(&institution(1), &first, 1_099), Err(Refusal::Idle));
     assert_eq!(intake.vote(&institution(1), &first, 1_100), Ok(Taken::Alone), "the engine may have lost it");
-    assert_eq!(intake.vote(&institution(1), &vote(1, 8, 0, NilOrVal::Nil), 0), Ok(Taken::Conflicting), "evidence");
+    assert_eq!(
+        intake.vote(&institution(1), &vote(1, 8, 0, NilOrVal::Nil), 0),
+        Ok(Taken::Conflicting),
+        "evidence"
+    );
     for number in 2..50 {
         let more = intake.vote(&institution(1), &vote(1, 8, 0, for_block(number)), 0);
         assert_eq!(more, offence(Offence::Equivocation));
     }
     assert_eq!(*verified.lock().unwrap(), 2);
-    assert_eq!(intake.vote(&institution(2), &vote(2, 8, 0, for_block(1)), 0), Ok(Taken::Alone), "the others have room");
+    assert_eq!(
+        intake.vote(&institution(2), &vote(2, 8, 0, for_block(1)), 0),
+        Ok(Taken::Alone),
+        "the others have room"
+    );
     intake.advance(window(9, 0));
     assert_eq!(intake.votes.len(), 0, "what is decided is dropped");
 }
@@ -204,7 +215,11 @@ fn a_vote_that_came_in_a_certificate_still_passes_by_itself() {
     assert_eq!(intake.polka(&institution(1), &polka(0, votes.clone()), 50), Ok(()));
     assert_eq!(intake.vote(&institution(2), &votes[1], 51), Ok(Taken::Alone));
     assert_eq!(intake.polka(&institution(1), &polka(0, votes.clone()), 150), Ok(()));
-    assert_eq!(intake.vote(&institution(2), &votes[1], 151), Ok(Taken::Alone), "also when the certificate is repeated");
+    assert_eq!(
+        intake.vote(&institution(2), &votes[1], 151),
+        Ok(Taken::Alone),
+        "also when the certificate is repeated"
+    );
     assert_eq!(intake.vote(&institution(2), &votes[1], 152), Err(Refusal::Idle));
     assert_eq!(*verified.lock().unwrap(), 3);
 }
