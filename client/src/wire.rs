@@ -229,6 +229,22 @@ pub struct Health {
     /// Age of its last block.
     #[serde(default)]
     pub last_block_age_ms: Option<u64>,
+    /// What else its operator should know.
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
+}
+
+/// Something that a node's operator should know although the node may do its work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What it is about, in one word.
+    pub kind: String,
+    /// Whom it is about.
+    pub about: String,
+    /// What is the matter.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// A new block, as `GET /v1/events` tells it.

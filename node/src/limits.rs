@@ -145,6 +145,10 @@ pub const PEER_START_REFILL_MS: u64 = 10_000;
 
 /// What is refused of one institution for one reason is logged so often at most, with its count.
 pub const CONDUCT_LOG_INTERVAL_MS: u64 = 30_000;
+/// So many handshakes may fail before anything is said: each node that stops cuts some off.
+pub const CONDUCT_FAILED_HANDSHAKES_ORDINARY: u64 = 16;
+/// So many connections beyond an institution's places are nothing to speak of.
+pub const CONDUCT_CONNECTIONS_ORDINARY: u64 = 4;
 /// So long `/health` speaks of what was refused.
 pub const CONDUCT_RECENT_MS: u64 = 5 * 60_000;
 /// Longest reason why a peer was not reached, in characters.

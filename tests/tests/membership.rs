@@ -138,8 +138,10 @@ async fn a_node_says_which_validators_are_missing_and_so_does_the_answer_to_a_su
         notice.contains("no_quorum") && notice.contains(&county) && notice.contains(&insurer),
         "{notice}"
     );
-    let log = cluster.log(TEACHING);
-    ensure!(log.contains("missing: ") && log.contains(&insurer), "{log}");
+    while !cluster.log(TEACHING).lines().any(|line| line.contains("missing: ") && line.contains(&insurer)) {
+        ensure!(began.elapsed() < PATIENCE, "{}", cluster.log_tail(TEACHING));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     // Nothing was lost of it.
     cluster.start_nodes(&[COUNTY, INSURER]).await?;
     client.confirm(&submitted, 60_000).await?;

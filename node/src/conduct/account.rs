@@ -149,9 +149,10 @@ impl Account {
         tally.count = tally.count.saturating_add(count);
         tally.unlogged = tally.unlogged.saturating_add(count);
         tally.last_ms = now_ms;
-        let is_due = tally
-            .logged_ms
-            .is_none_or(|logged| now_ms.saturating_sub(logged) >= limits::CONDUCT_LOG_INTERVAL_MS);
+        let is_due = tally.count > offence.ordinary()
+            && tally
+                .logged_ms
+                .is_none_or(|logged| now_ms.saturating_sub(logged) >= limits::CONDUCT_LOG_INTERVAL_MS);
         is_due.then(|| {
             tally.logged_ms = Some(now_ms);
             std::mem::take(&mut tally.unlogged)

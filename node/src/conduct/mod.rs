@@ -242,7 +242,10 @@ impl Conduct {
                 let about = account.institution;
                 account.refused.into_iter().map(move |refused| (about.clone(), refused))
             })
-            .filter(|(_, refused)| now_ms.saturating_sub(refused.last_ms) < limits::CONDUCT_RECENT_MS)
+            .filter(|(_, refused)| {
+                let is_recent = now_ms.saturating_sub(refused.last_ms) < limits::CONDUCT_RECENT_MS;
+                is_recent && refused.count > refused.offence.ordinary()
+            })
             .map(|(about, Refused { offence, count, last_ms, remedy, .. })| {
                 let reason = format!("{about}: {}, {count} refused so far", offence.says());
                 (last_ms, Alarm { kind: AlarmKind::Conduct, about, reason, remedy })
@@ -360,6 +363,9 @@ mod tests {
         }
         assert_eq!(account.refused(Offence::ForgedVote, 1, 999), Some(1), "another offence is another line");
         assert_eq!(account.refused(Offence::FarRound, 1, limits::CONDUCT_LOG_INTERVAL_MS), Some(1_000));
+        let few = Offence::FailedHandshake.ordinary();
+        assert_eq!(account.refused(Offence::FailedHandshake, few, 0), None, "that happens");
+        assert_eq!(account.refused(Offence::FailedHandshake, 1, 1), Some(few + 1));
     }
 
     #[test]

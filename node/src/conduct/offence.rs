@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits;
+
 /// Something of a peer that was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,6 +134,33 @@ impl Offence {
             Self::FailedHandshake => "connections that proved no key",
             Self::NotAMember => "connections by keys that the ledger does not name as a node's",
             Self::ShutOut => "connections while shut out",
+        }
+    }
+
+    /// So many are nothing to speak of: a handshake is cut off when a node stops, and two nodes may dial each other at once.
+    pub const fn ordinary(self) -> u64 {
+        match self {
+            Self::FailedHandshake => limits::CONDUCT_FAILED_HANDSHAKES_ORDINARY,
+            Self::TooManyConnections => limits::CONDUCT_CONNECTIONS_ORDINARY,
+            Self::ForgedVote
+            | Self::ForeignVote
+            | Self::ForgedProposal
+            | Self::ForeignProposal
+            | Self::ForgedCertificate
+            | Self::FarRound
+            | Self::TooManyProposals
+            | Self::InvalidBlock
+            | Self::Equivocation
+            | Self::MalformedFrame
+            | Self::OversizedFrame
+            | Self::InvalidTransaction
+            | Self::ExpiredTransaction
+            | Self::UnknownAuthor
+            | Self::FalseSyncValue
+            | Self::FalseStatus
+            | Self::TooManyRequests
+            | Self::NotAMember
+            | Self::ShutOut => 0,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use yilian_spec::codec;
 use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
@@ -25,6 +26,17 @@ const ROWS_PER_READ: usize = 500;
 const KEY_ROW_BYTES_MAX: usize = 1 << 10;
 /// While blocks are missed, as in catching up, all keys are read anew no more often than this.
 const READ_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What a new tip means for the roll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// It is as it was.
+    Same,
+    /// The next block has changed it.
+    Changed,
+    /// A block was missed, or this node is named for the first time: all must be read anew.
+    Missed,
+}
 
 /// The keys that this node must know: all nodes' and its own institution's.
 #[derive(Debug, Clone)]
@@ -68,24 +80,27 @@ impl Roll {
         }
     }
 
-    /// Takes in what the next block has changed. `false` when `published` shows another block than the next, or names
-    /// this node for the first time: then all must be read anew.
+    /// Takes in what the next block has changed.
     ///
     /// # Errors
     /// When a row is damaged.
-    pub fn follow(&mut self, published: &Published) -> Result<bool, StorageError> {
+    pub fn follow(&mut self, published: &Published) -> Result<Step, StorageError> {
         let height = published.tip.height;
-        if height == self.height {
-            return Ok(true);
+        if height <= self.height {
+            return Ok(Step::Same);
         }
-        let block = published.block.as_ref().filter(|block| block.header.height == self.height.next());
-        let Some(block) = block.filter(|block| block.header.height == height) else { return Ok(false) };
+        let block = published.block.as_ref().filter(|_| height == self.height.next());
+        let Some(block) = block else { return Ok(Step::Missed) };
+        self.height = height;
+        if block.key_rows.is_empty() {
+            return Ok(Step::Same);
+        }
         for (key, row) in &block.key_rows {
             self.take(key, row)?;
         }
-        self.height = height;
+        // Which of the others matter is known only now.
         let is_named = block.key_rows.iter().any(|(key, _)| key.get(1..) == Some(&self.own_key.0[..]));
-        Ok(self.own.is_some() || !is_named)
+        Ok(if self.own.is_none() && is_named { Step::Missed } else { Step::Changed })
     }
 
     fn take(&mut self, key: &[u8], row: &[u8]) -> Result<(), StorageError> {
@@ -146,17 +161,21 @@ impl Roll {
 /// Keeps the members up to date, block by block.
 pub async fn follow(reader: LedgerReader, mut roll: Roll, known: watch::Sender<Arc<Members>>) {
     let mut tips = reader.subscribe();
+    let mut read_at: Option<Instant> = None;
+    let mut validators = tips.borrow().tip.validators.clone();
     // The sender goes when the writer goes, and the node stops then.
     while tips.changed().await.is_ok() {
         let published = Arc::clone(&tips.borrow_and_update());
-        let is_whole = match roll.follow(&published) {
-            Ok(is_whole) => is_whole,
-            Err(error) => {
-                tracing::error!(%error, "the keys of a block could not be read");
-                false
+        let step = roll.follow(&published).unwrap_or_else(|error| {
+            tracing::error!(%error, "the keys of a block could not be read");
+            Step::Missed
+        });
+        if step == Step::Missed {
+            // Waits before, not after, so that the next block finds the roll just behind it.
+            if let Some(read_at) = read_at {
+                tokio::time::sleep_until(read_at + READ_INTERVAL).await;
             }
-        };
-        if !is_whole {
+            read_at = Some(Instant::now());
             let (from, own_key) = (reader.clone(), roll.own_key);
             match tokio::task::spawn_blocking(move || Roll::read(&from, own_key)).await {
                 Ok(Ok(read)) => roll = read,
@@ -165,7 +184,11 @@ pub async fn follow(reader: LedgerReader, mut roll: Roll, known: watch::Sender<A
                 Err(error) => tracing::error!(%error, "reading the members broke"),
             }
         }
-        match roll.members(&published.tip.validators) {
+        if step == Step::Same && published.tip.validators == validators {
+            continue;
+        }
+        validators.clone_from(&published.tip.validators);
+        match roll.members(&validators) {
             Ok(members) => {
                 known.send_if_modified(|shown| {
                     let has_changed = **shown != members;
@@ -175,8 +198,66 @@ pub async fn follow(reader: LedgerReader, mut roll: Roll, known: watch::Sender<A
             }
             Err(error) => tracing::error!(%error, "the members could not be read"),
         }
-        if !is_whole {
-            tokio::time::sleep(READ_INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yilian_spec::membership::Role;
+    use yilian_spec::operation::Operation;
+    use yilian_spec::operation::membership::{RegisterKey, RevocationReason, RevokeKey, possession_bytes};
+    use yilian_spec::signature::SecretKey;
+    use yilian_spec::time::{LedgerTime, Window};
+    use yilian_spec::transaction::{Transaction, TransactionBody};
+
+    use super::*;
+    use crate::test_world::{GENESIS_MS, TestNode, genesis, member, secret, temporary};
+
+    fn signed(author: &SecretKey, number: u8, operation: Operation, now_ms: u64) -> Transaction {
+        TransactionBody {
+            chain_id: genesis().chain_id(),
+            author: author.public_key(),
+            institution: member(1),
+            created: LedgerTime(now_ms),
+            expires: LedgerTime(now_ms + 60_000),
+            nonce: [number; 16],
+            operations: vec![operation],
         }
+        .sign(author)
+    }
+
+    #[test]
+    fn a_key_is_a_member_from_its_block_on_until_it_is_revoked_whatever_its_window() {
+        let dir = temporary();
+        let mut node = TestNode::open(dir.path(), 0);
+        let reader = node.ledger.reader();
+        let own_key = secret(0, Role::Node).public_key();
+        let mut roll = Roll::read(&reader, own_key).unwrap();
+        let (administrator, new) = (secret(1, Role::Administrator), SecretKey::from_seed(&[0xab; 32]));
+        let peer = peer_id_of_ed25519(&new.public_key().0).unwrap();
+        let bytes = possession_bytes(genesis().chain_id(), &member(1), Role::Node, new.public_key());
+        let window = Window { starts: LedgerTime(GENESIS_MS), expires: LedgerTime(GENESIS_MS + 10_000) };
+        let register =
+            RegisterKey { key: new.public_key(), role: Role::Node, window, possession: new.sign(&bytes) };
+        let now_ms = node.clock.now_ms();
+        node.block([signed(&administrator, 1, Operation::RegisterKey(register), now_ms)]);
+        assert_eq!(roll.follow(&reader.tip()).unwrap(), Step::Changed);
+        let members = |roll: &Roll| roll.members(&reader.tip().tip.validators).unwrap();
+        assert_eq!(members(&roll).institution(&peer), Some(&member(1)));
+        // Its window ends; what reads all anew says the same as what follows.
+        node.clock.advance(100_000);
+        node.block([]);
+        assert_eq!(roll.follow(&reader.tip()).unwrap(), Step::Same);
+        assert_eq!(members(&roll), members(&Roll::read(&reader, own_key).unwrap()));
+        assert_eq!(members(&roll).institution(&peer), Some(&member(1)), "an expiry is no revocation");
+
+        let revoke = RevokeKey { key: new.public_key(), reason: RevocationReason::Retired };
+        let now_ms = node.clock.now_ms();
+        node.block([signed(&administrator, 2, Operation::RevokeKey(revoke), now_ms)]);
+        node.block([]);
+        assert_eq!(roll.follow(&reader.tip()).unwrap(), Step::Missed, "a block in between was not seen");
+        let roll = Roll::read(&reader, own_key).unwrap();
+        assert_eq!(members(&roll).institution(&peer), None);
+        assert_eq!(members(&roll).revoked_from(&peer), Some(&member(1)));
     }
 }

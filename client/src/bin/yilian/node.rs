@@ -73,6 +73,9 @@ async fn health(context: &Context) -> Outcome {
         ("behind by", output::or_dash(health.behind_by)),
         ("last block", output::or_dash(health.last_block_age_ms.map(|age_ms| format!("{age_ms} ms ago")))),
     ]);
+    for alarm in &health.alarms {
+        output::print_fields(&[("alarm", alarm.reason.clone()), ("remedy", alarm.remedy.clone())]);
+    }
     Ok(code)
 }
 
