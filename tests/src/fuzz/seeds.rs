@@ -18,7 +18,7 @@ use yilian_spec::block::Block;
 use yilian_spec::codec;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, ServiceCode};
+use yilian_spec::id::{BlockId, ChainId, ServiceCode, ServiceId};
 use yilian_spec::merkle::log::{Frontier, LogTree, leaf_hash};
 use yilian_spec::money::AmountMinor;
 use yilian_spec::proof::{Checkpoint, ProofDocument, TransactionProof};
@@ -233,6 +233,8 @@ pub fn journals() -> Vec<Vec<u8>> {
     let refused = Outcome::Refused { operation: 0, reason: Refusal::EvidenceRepeated };
     let outcomes = [(ids[0], Some(Outcome::Applied)), (ids[1], Some(refused)), (ids[2], None)];
     journal.finish(&outcomes).expect("the journal can be written");
+    journal.note_reversed(&[ServiceId([7; 32])]).expect("the journal can be written");
+    journal.note_known(&[(Key([1; 32]), Some([9; 32]))]).expect("the journal can be written");
     let mut cut = read();
     cut.extend(b"{\"applied\":\"");
     vec![begun, cut]

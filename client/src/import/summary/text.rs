@@ -218,12 +218,12 @@ fn write_changes(out: &mut String, changes: &Changes) -> Written {
         let recorded = decimal(i128::from(*recorded_minor), currency);
         let now = match now {
             None => "withdrawn".to_owned(),
-            Some(now) if now.currency == *currency && now.gross_minor == *recorded_minor => {
-                format!("now with other evidence, of {} to {}", now.provider, now.payer)
-            }
             Some(now) => {
                 let gross = decimal(i128::from(now.gross_minor), &now.currency);
-                format!("now {gross} {} of {} to {}", now.currency, now.provider, now.payer)
+                let is_same = (now.gross_minor, &now.currency) == (*recorded_minor, currency)
+                    && (&now.provider, &now.payer) == (recorder, payer);
+                let evidence = if is_same { ", with other evidence" } else { "" };
+                format!("now {gross} {} of {} to {}{evidence}", now.currency, now.provider, now.payer)
             }
         };
         writeln!(out, "  {claim}: {recorded} {currency} of {recorder} to {payer}, {now}")?;
