@@ -9,6 +9,7 @@
 //! | what a node committed is there after it lost power | at every restart |
 //! | nobody honest refuses or accuses anybody honest | at every step |
 //! | no honest validator signs two things of which it may sign one | at every vote and proposal sent |
+//! | whom a block's header names as its proposer has proposed it, if he is honest | at every commit |
 //! | every block follows from the ones before it; the state root is the definition's | at the end, from one node's log |
 //! | every row of every disk is what the blocks say | at the end, the node's own audit of one disk, and the others beside it |
 //! | what takes effect is what the rules allow; streams are complete; money is conserved | at every new block and, on every disk, at the end ([`super::oracles`]) |
@@ -158,6 +159,18 @@ pub enum Violation {
         /// Where.
         height: Height,
     },
+    /// A block is on the ledger in the name of an honest validator that never proposed it.
+    #[error(
+        "node {node}: the block of height {height} names {proposer} as its proposer, who did not propose it"
+    )]
+    Attributed {
+        /// Where it was committed first.
+        node: usize,
+        /// Where.
+        height: Height,
+        /// Who is named.
+        proposer: PublicKey,
+    },
     /// Nothing fails any more, but the ledger does not go on.
     #[error("no progress long after the faults ended: {state}")]
     NoProgress {
@@ -285,6 +298,13 @@ impl Checker {
         let first = *self.signed.entry((signer, position)).or_insert(value);
         let (kind, height, round) = position;
         if first == value { Ok(()) } else { Err(Violation::SignedTwice { node, kind, height, round }) }
+    }
+
+    /// Whether a validator has sent a proposal of this block, in whatever round.
+    pub fn proposed(&self, proposer: PublicKey, height: Height, block_id: BlockId) -> bool {
+        let in_round = |round| (proposer, ("proposal", height, round));
+        let mut rounds = self.signed.range(in_round(i64::MIN)..=in_round(i64::MAX));
+        rounds.any(|(_, value)| *value == Some(block_id))
     }
 
     /// The last height that a node was seen to hold.

@@ -64,7 +64,7 @@ pub fn kept(host: &mut Host, manifest: &Manifest) -> Option<Vec<u8>> {
 }
 
 /// Rounds that nobody comes to: the ledger builds a new block for each, and gives the one it has for any other.
-const OTHER_ROUNDS: u32 = 1_000_000;
+pub const OTHER_ROUNDS: u32 = 1_000_000;
 
 /// Another good block for the height and round of a proposal, with a time that follows from `now_ms`.
 pub fn other_block(host: &mut Host, manifest: &Manifest, now_ms: u64) -> Option<(BlockId, Vec<u8>)> {
@@ -83,9 +83,16 @@ struct Other {
 #[derive(Default)]
 pub struct Substitution {
     other: Option<Other>,
+    /// The earlier round that the parts of the other block claim, with or without one.
+    claimed: Option<u32>,
 }
 
 impl Substitution {
+    /// A substitution whose blocks claim two thirds of the prevotes of this round.
+    pub fn claiming(round: u32) -> Self {
+        Self { other: None, claimed: Some(round) }
+    }
+
     /// What to say in place of `frame`. `make` gives the other block's id and bytes for the one that was built.
     pub fn say(
         &mut self,
@@ -96,7 +103,7 @@ impl Substitution {
         let unchanged = || vec![frame.clone()];
         if let Some((manifest, part)) = as_first_part(host, frame) {
             if self.other.as_ref().is_none_or(|other| other.manifest != manifest) {
-                self.other = Other::make(host, manifest.clone(), make);
+                self.other = Other::make(host, manifest.clone(), self.claimed, make);
             }
             return match &self.other {
                 // All of its parts at once, in place of the first one.
@@ -119,12 +126,13 @@ impl Other {
     fn make(
         host: &mut Host,
         manifest: Manifest,
+        valid_round: Option<u32>,
         make: impl FnOnce(&mut Host, &Manifest, Vec<u8>) -> Option<(BlockId, Vec<u8>)>,
     ) -> Option<Self> {
         let bytes = kept(host, &manifest)?;
         let (block_id, payload) = make(host, &manifest, bytes)?;
         let (height, round) = (manifest.height, manifest.round);
-        let position = ProposalPosition { height, round, valid_round: None };
+        let position = ProposalPosition { height, round, valid_round };
         let parts = parts(host, position, block_id, payload);
         Some(Self { manifest, block_id, parts })
     }

@@ -6,12 +6,16 @@
 //! One of four changes nothing: the honest agree, lose nothing, go on, and accuse nobody else. With two of four the
 //! ledger may fork, and then two certificates of one height name them ([`twins`] tests both).
 
+mod altered_bodies;
 mod amnesia;
 mod equivocating_proposer;
 mod equivocating_voter;
+mod far_rounds;
 pub mod forge;
+mod forged_valid_round;
 mod garbage_certificates;
 mod invalid_blocks;
+mod jumping_heights;
 mod lying_sync_peer;
 mod mempool_spam;
 mod mutated_parts;
@@ -73,11 +77,19 @@ pub enum Behaviour {
     GarbageCertificates,
     /// It floods the mempools with garbage, forged transactions and repetitions.
     MempoolSpam,
+    /// It proposes good blocks for rounds that nobody has come to.
+    FarRounds,
+    /// It writes another proposer into its block, and claims an earlier round that makes it right.
+    ForgedValidRound,
+    /// It serves true headers and certificates with altered bodies, and claims blocks without end.
+    AlteredBodies,
+    /// Its tip jumps, and it speaks of work for the last of all heights.
+    JumpingHeights,
 }
 
 impl Behaviour {
     /// All ways.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::EquivocatingProposer,
         Self::EquivocatingVoter,
         Self::Twins,
@@ -90,6 +102,10 @@ impl Behaviour {
         Self::LyingSyncPeer,
         Self::GarbageCertificates,
         Self::MempoolSpam,
+        Self::FarRounds,
+        Self::ForgedValidRound,
+        Self::AlteredBodies,
+        Self::JumpingHeights,
     ];
 
     /// Its name.
@@ -107,6 +123,10 @@ impl Behaviour {
             Self::LyingSyncPeer => "lying-sync-peer",
             Self::GarbageCertificates => "garbage-certificates",
             Self::MempoolSpam => "mempool-spam",
+            Self::FarRounds => "far-rounds",
+            Self::ForgedValidRound => "forged-valid-round",
+            Self::AlteredBodies => "altered-bodies",
+            Self::JumpingHeights => "jumping-heights",
         }
     }
 
@@ -136,6 +156,10 @@ impl Behaviour {
             Self::LyingSyncPeer => Box::new(lying_sync_peer::LyingSyncPeer::new(random)),
             Self::GarbageCertificates => Box::new(garbage_certificates::GarbageCertificates::new(random)),
             Self::MempoolSpam => Box::new(mempool_spam::MempoolSpam::new(random)),
+            Self::FarRounds => Box::new(far_rounds::FarRounds),
+            Self::ForgedValidRound => Box::new(forged_valid_round::ForgedValidRound::default()),
+            Self::AlteredBodies => Box::new(altered_bodies::AlteredBodies::new(random)),
+            Self::JumpingHeights => Box::new(jumping_heights::JumpingHeights::new(random)),
         }
     }
 }

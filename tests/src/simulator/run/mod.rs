@@ -7,6 +7,8 @@ mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use yilian_node::application::reader::StoredBlock;
+use yilian_spec::block::Header;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 use yilian_spec::transaction::Transaction;
@@ -317,6 +319,7 @@ impl Run {
             match self.nodes[index].blocks(next) {
                 Ok(blocks) => {
                     blocks.iter().try_for_each(|block| self.checker.committed(index, block))?;
+                    blocks.iter().try_for_each(|block| self.check_proposer(index, block))?;
                 }
                 Err(error) => return self.node_stopped(index, error),
             }
@@ -333,6 +336,18 @@ impl Run {
             self.lose_power(index, self.down_ms[index])?;
         }
         self.vote_again(index)
+    }
+
+    /// Nobody can put its block under an honest validator's name.
+    fn check_proposer(&self, node: usize, block: &StoredBlock) -> Result<(), Violation> {
+        let Header { proposer, height, .. } = block.header;
+        let named = (0..VALIDATORS).find(|validator| validator_key(*validator).public_key() == proposer);
+        let lies = named.is_none_or(|validator| self.may_sign_twice.contains(&validator));
+        // A sabotaged node commits what nobody proposed: that is for another rule to find.
+        if lies || self.sabotage.is_some() || self.checker.proposed(proposer, height, block.header.id()) {
+            return Ok(());
+        }
+        Err(Violation::Attributed { node, height, proposer })
     }
 
     /// How long it takes from the end of the faults to the next block.
