@@ -3,7 +3,7 @@
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test bench sim forge fuzz chaos flips build install-needs
+.PHONY: demo test bench sim forge fuzz chaos attack flips build install-needs
 
 # A consortium of four validators and an observer on this machine, a day of its work, and proofs checked offline.
 # KEEP=1 leaves it running until Ctrl-C.
@@ -51,6 +51,12 @@ chaos: build
 	YILIAN_CHAOS_SECONDS=$(or $(SECONDS),600) YILIAN_CHAOS_SEED=$(or $(SEED),1) \
 		$(if $(MISHAP),YILIAN_CHAOS_MISHAP=$(MISHAP)) $(if $(LOGS),YILIAN_CHAOS_LOGS=$(abspath $(LOGS))) \
 		cargo test $(CARGO_FLAGS) --workspace --test faults nodes_killed_at_random -- --nocapture
+
+# A peer with a member's keys that attacks the others for SECONDS, in turns with quiet, and what that does to their latency.
+# NAME=forged-votes,slow-reads names the attacks (tests/src/attack/mod.rs lists them).
+attack: build
+	YILIAN_ATTACK=$(or $(NAME),forged-votes) YILIAN_ATTACK_SECONDS=$(or $(SECONDS),60) \
+		cargo test $(CARGO_FLAGS) --workspace --test attacks one_attack_for_long -- --ignored --nocapture
 
 # Every byte of every file of a node, altered; takes an hour or more. FLIPS=N alters about N bytes of each file.
 flips: build

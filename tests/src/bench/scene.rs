@@ -63,6 +63,14 @@ impl Scene {
             cluster.configure(node, &configure)?;
         }
         cluster.start_nodes(&VALIDATORS).await?;
+        Self::over(cluster, sizes).await
+    }
+
+    /// The scene in a cluster whose validators run.
+    ///
+    /// # Errors
+    /// When keys or grants cannot be recorded.
+    pub async fn over(cluster: Cluster, sizes: (usize, usize)) -> Result<Self> {
         let mut sources = Vec::new();
         for node in VALIDATORS {
             sources.push(Source::make(&cluster, node, sizes).await?);

@@ -1,0 +1,77 @@
+//! What an attacker has: a member's keys, where the others listen, and what everybody knows of the ledger.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Result;
+use yilian_node::config::Config;
+use yilian_spec::id::{ChainId, InstitutionId};
+use yilian_spec::signature::{PublicKey, SecretKey};
+
+use super::peer::line::Door;
+use super::peer::{Ear, Host};
+use crate::cluster::{Cluster, VALIDATORS};
+
+/// An attacker's view of the consortium.
+#[derive(Clone)]
+pub struct Field {
+    /// The ledger.
+    pub chain_id: ChainId,
+    /// Whose keys it has.
+    pub institution: InstitutionId,
+    /// The key by which its node is known to peers.
+    pub node_key: SecretKey,
+    /// The key that signs its votes; the ledger takes them only if it is a validator's.
+    pub validator_key: SecretKey,
+    /// All validators in the ledger's order.
+    pub validators: Vec<PublicKey>,
+    /// Where the honest nodes listen that run, and the one that comes back.
+    pub targets: BTreeMap<usize, SocketAddr>,
+    /// The validator that comes back while the attack goes on, if one does.
+    pub laggard: Option<usize>,
+}
+
+impl Field {
+    /// The field of this member, which runs no node itself, in a cluster whose other validators are honest.
+    ///
+    /// # Errors
+    /// When a configuration cannot be read.
+    pub fn new(cluster: &Cluster, attacker: usize, laggard: Option<usize>) -> Result<Self> {
+        let mut targets = BTreeMap::new();
+        for node in VALIDATORS.into_iter().filter(|node| *node != attacker) {
+            targets.insert(node, Config::load(&cluster.member(node).home)?.network.listen);
+        }
+        let genesis = &cluster.files.genesis;
+        let member = cluster.member(attacker);
+        Ok(Self {
+            chain_id: genesis.chain_id(),
+            institution: member.id.clone(),
+            node_key: member.network.clone(),
+            validator_key: member.validator.clone(),
+            validators: genesis.validators.validators().iter().map(|validator| validator.key).collect(),
+            targets,
+            laggard,
+        })
+    }
+
+    /// The word that separates this ledger's peers from others'.
+    pub fn network(&self) -> String {
+        hex::encode(&self.chain_id.0[..8])
+    }
+
+    /// The way to a node, as the peer of a key.
+    pub fn door_as(&self, key: &SecretKey, to: SocketAddr, host: Arc<dyn Host>) -> Door {
+        Door { key: key.clone(), to, network: self.network(), host }
+    }
+
+    /// The ways to all honest nodes, as this member's node.
+    pub fn doors(&self, host: &Arc<dyn Host>) -> Vec<Door> {
+        self.targets.values().map(|to| self.door_as(&self.node_key, *to, Arc::clone(host))).collect()
+    }
+
+    /// An ear that takes a block for decided as the honest do.
+    pub fn ear(&self) -> Arc<Ear> {
+        Ear::new(self.validators.len() * 2 / 3 + 1)
+    }
+}
