@@ -134,6 +134,10 @@ pub const VOTE_REPEAT_MS_MIN: u64 = 100;
 pub const VOTE_CERTIFICATES_BURST_MAX: u32 = 32;
 /// One more of them every so often.
 pub const VOTE_CERTIFICATE_REFILL_MS: u64 = 50;
+/// Requests for decided blocks that one institution may send at once.
+pub const SYNC_QUESTIONS_BURST_MAX: u32 = 64;
+/// One more of them every so often: with eight blocks each that is more than a node that catches up can execute.
+pub const SYNC_QUESTION_REFILL_MS: u64 = 5;
 /// Signatures of consensus that are remembered as verified.
 pub const VERIFIED_SIGNATURES_MAX: usize = 4_096;
 /// How long an institution is shut out whose node sends what no honest node does.

@@ -49,6 +49,7 @@ pub struct Told {
 struct Words {
     first_tip: Option<Height>,
     tip: Height,
+    has_sunk: bool,
     spoken: Height,
     work: Height,
 }
@@ -70,12 +71,19 @@ impl PeerHeights {
         self.peers.remove(peer);
     }
 
-    /// A peer says that it has decided `tip`.
-    pub fn status(&mut self, peer: &PeerId, tip: Height) {
+    /// A peer says that it has decided `tip`. Whether that can be true: a tip sinks once where a node comes back without its
+    /// disk before its old connection is gone, and never otherwise.
+    pub fn status(&mut self, peer: &PeerId, tip: Height) -> bool {
+        let mut is_true = true;
         self.change(peer, |words| {
             words.first_tip.get_or_insert(tip);
+            if tip < words.tip {
+                is_true = !words.has_sunk;
+                words.has_sunk = true;
+            }
             words.tip = tip;
         });
+        is_true
     }
 
     /// A peer's own validator has signed something at `height`, and the signature was verified.
@@ -202,6 +210,15 @@ mod tests {
         };
         let names = tips.iter().map(connect).collect();
         (heights, names)
+    }
+
+    #[test]
+    fn a_tip_that_sinks_again_and_again_is_a_lie() {
+        let (mut heights, names) = peers(&[(0, 9)]);
+        assert!(heights.status(&names[0], Height(10)));
+        assert!(heights.status(&names[0], Height(0)), "it may have lost its disk");
+        assert!(heights.status(&names[0], Height(1 << 40)));
+        assert!(!heights.status(&names[0], Height(3)));
     }
 
     #[test]

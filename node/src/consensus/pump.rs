@@ -4,6 +4,7 @@
 //! engine's unbounded mailboxes is bounded and signed. What no honest node sends is put on the account of its institution
 //! ([`crate::conduct`]), and forgeries shut the institution out for a while.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use super::bridge::{Port, engine_peer};
 use super::codec::{LedgerCodec, decode_status, decode_work};
 use super::context::LedgerContext;
 use super::heights::{Heard, PeerHeights};
-use super::intake::{Intake, Refusal, Taken};
+use super::intake::{Allowance, Intake, Rate, Refusal, Taken};
 use super::proposal::CompleteProposal;
 use super::signing::VerifiedSignatures;
 use crate::clocks::Clocks;
@@ -34,6 +35,10 @@ use crate::network::{NetworkEvent, NetworkHandle, PeerId, Topic};
 
 /// Whether bytes are the block of an id, as far as that can be told without state.
 pub type IsBlock = fn(BlockId, &[u8]) -> bool;
+
+/// How often an institution may ask for decided blocks.
+const SYNC_QUESTIONS: Rate =
+    Rate { burst: limits::SYNC_QUESTIONS_BURST_MAX, refill_ms: limits::SYNC_QUESTION_REFILL_MS };
 
 /// What the task is connected to. Ends with the network's events.
 pub struct EventPump {
@@ -65,6 +70,7 @@ struct State {
     assembler: Assembler,
     intake: Intake,
     heights: PeerHeights,
+    questions: BTreeMap<Option<InstitutionId>, Allowance>,
     started: Instant,
 }
 
@@ -82,6 +88,7 @@ impl EventPump {
             assembler: Assembler::new(self.chain_id, first.clone()),
             intake: Intake::new(self.chain_id, self.own, first, is_signed),
             heights: PeerHeights::default(),
+            questions: BTreeMap::new(),
             started: Instant::now(),
         };
         while let Some(event) = events.recv().await {
@@ -125,7 +132,9 @@ impl EventPump {
                     Err(Refusal::Offence(offence)) => blame(&self.conduct, &self.network, from, offence),
                 }
             }
-            NetworkEvent::SyncRequest { request, from, body } => self.on_sync_request(&request, from, body),
+            NetworkEvent::SyncRequest { request, from, body } => {
+                self.on_sync_request(request, from, body, state);
+            }
             NetworkEvent::SyncResponse { request, from, body } => self.on_sync_response(request, from, body),
             NetworkEvent::SyncRequestFailed { request, peer, reason } => {
                 let request = OutboundRequestId::new(request);
@@ -152,9 +161,12 @@ impl EventPump {
             Topic::Status => {
                 let (status, clock_ms) = decode_status(&payload).map_err(malformed)?;
                 self.clocks.note(from, clock_ms);
-                state.heights.status(&from, status.tip.ledger());
+                let is_true = state.heights.status(&from, status.tip.ledger());
                 self.port
                     .send(EngineEvent::Status(engine_peer(from), Status::new(status.tip, status.lowest)));
+                if !is_true {
+                    return Err(Refusal::Offence(Offence::FalseStatus));
+                }
             }
             Topic::Work => state.heights.work(&from, decode_work(&payload).map_err(malformed)?),
             Topic::Part => {
@@ -232,16 +244,21 @@ impl EventPump {
         self.port.send(EngineEvent::ProposalPart(engine_peer(from), None, message));
     }
 
-    fn on_sync_request(&self, name: &str, from: PeerId, body: Bytes) {
+    /// Reading blocks takes the thread that decides them, so an institution may ask only so often.
+    fn on_sync_request(&self, name: String, from: PeerId, body: Bytes, state: &mut State) {
         let request: Result<Request<LedgerContext>, _> = LedgerCodec.decode(body);
-        match request {
-            Ok(request) => {
+        let offence = match request {
+            Ok(request) if state.may_ask(self.conduct.institution(&from)) => {
                 let name = InboundRequestId::new(name);
-                self.port.send(EngineEvent::SyncRequest(name, engine_peer(from), request));
+                return self.port.send(EngineEvent::SyncRequest(name, engine_peer(from), request));
             }
-            // Left unanswered, it times out on both sides.
-            Err(_) => self.conduct.refused(from, Offence::MalformedFrame),
-        }
+            Ok(_) => Offence::TooManyRequests,
+            Err(_) => Offence::MalformedFrame,
+        };
+        blame(&self.conduct, &self.network, from, offence);
+        // So that whoever asks learns it now, and not when it is tired of waiting.
+        let network = self.network.clone();
+        tokio::spawn(async move { network.cancel_sync(name).await });
     }
 
     /// Blocks that were asked for. Each must be the one its certificate names: the engine takes a block that fails for one
@@ -278,6 +295,15 @@ impl State {
         self.assembler.advance(window.clone());
         self.intake.advance(window.clone());
         self.window = window;
+    }
+
+    /// Whether the institution may ask for blocks once more.
+    fn may_ask(&mut self, institution: Option<InstitutionId>) -> bool {
+        let now_ms = self.now_ms();
+        self.questions
+            .entry(institution)
+            .or_insert_with(|| Allowance::full(SYNC_QUESTIONS, now_ms))
+            .spend(SYNC_QUESTIONS, now_ms)
     }
 
     fn now_ms(&self) -> u64 {
