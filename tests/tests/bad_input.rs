@@ -2,12 +2,16 @@
 //! well-formed and forbidden is on record with its refusal, and changes nothing. Callers: rules N-1 to N-7.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use serde_json::json;
 use yilian_client::client::{Client, Settings, Signers};
+use yilian_node::clock::SystemClock;
+use yilian_node::conduct::Conduct;
+use yilian_node::members::Members;
 use yilian_node::network::{self, NetworkConfig, NodeIdentity};
 use yilian_spec::codec;
 use yilian_spec::id::{ChainId, GrantId, InstitutionId};
@@ -339,9 +343,13 @@ async fn a_stranger_as_a_peer_gets_nothing_through() -> Result<()> {
     let config = yilian_node::config::Config::load(&scene.cluster.member(TOWNSHIP).home)?;
     let peer = config.network.peers.first().context("the township's node has peers")?.clone();
     let identity = NodeIdentity::from_ed25519_seed(work::random()?).context("a seed makes an identity")?;
-    let (_members, membership) = tokio::sync::watch::channel([peer.peer].into());
+    let institution = InstitutionId::new("a-stranger").context("a well-formed name")?;
+    let members = Members::of([(peer.peer, institution)]);
+    let (_members, membership) = tokio::sync::watch::channel(Arc::new(members));
+    let conduct = Conduct::new(membership.clone(), Arc::new(SystemClock));
     let settings = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer] };
-    let mut stranger = network::spawn(&settings, &scene.chain_id.to_string(), &identity, membership).await?;
+    let mut stranger =
+        network::spawn(&settings, &scene.chain_id.to_string(), &identity, membership, conduct).await?;
     let transaction = scene.body()?.sign(&scene.gateway);
     let batch = codec::encode(&vec![transaction.clone()]);
     for _ in 0..50 {
