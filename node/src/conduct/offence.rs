@@ -151,6 +151,7 @@ impl Offence {
             | Self::TooManyProposals
             | Self::InvalidBlock
             | Self::Equivocation
+            | Self::OwnKey
             | Self::MalformedFrame
             | Self::OversizedFrame
             | Self::InvalidTransaction

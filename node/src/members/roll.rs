@@ -211,6 +211,7 @@ mod tests {
     use yilian_spec::transaction::{Transaction, TransactionBody};
 
     use super::*;
+    use crate::clock::Clock as _;
     use crate::test_world::{GENESIS_MS, TestNode, genesis, member, secret, temporary};
 
     fn signed(author: &SecretKey, number: u8, operation: Operation, now_ms: u64) -> Transaction {
