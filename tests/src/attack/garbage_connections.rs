@@ -25,10 +25,10 @@ const PAUSE: Duration = Duration::from_micros(500);
 
 pub struct GarbageConnections;
 
-/// Connects from an address of this machine that is not the honest nodes'.
-pub async fn connect_from(host: u8, to: SocketAddr) -> std::io::Result<TcpStream> {
+/// Connects from an address of this machine that is not the honest nodes', by its last two numbers.
+pub async fn connect_from((site, host): (u8, u8), to: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 1, host), 0)))?;
+    socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, site, host), 0)))?;
     socket.connect(to).await
 }
 
@@ -37,13 +37,13 @@ async fn knock(field: Field, to: SocketAddr, lane: u8, until: Instant) -> (u64, 
     let garbage: Vec<u8> = (0..=255).cycle().take(300).collect();
     while Instant::now() < until {
         // Many addresses, so that no port of one is used up.
-        let host = (made % 50) as u8 * 4 + lane + 1;
+        let host = (made % 200) as u8 + 1;
         let done = match made % STRANGER_EVERY {
             0 => {
                 let key = SecretKey::from_seed(&[host; 32]);
                 field.door_as(&key, to, Arc::new(Deaf)).connect().await.map(drop).is_ok()
             }
-            _ => match connect_from(host, to).await {
+            _ => match connect_from((lane + 1, host), to).await {
                 Ok(mut stream) => stream.write_all(&garbage).await.is_ok(),
                 Err(_) => false,
             },

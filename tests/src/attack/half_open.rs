@@ -8,7 +8,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinSet;
-use yilian_node::network::limits::PENDING_INBOUND_MAX;
+use yilian_node::network::limits::{HALF_OPEN_MAX, HALF_OPEN_PER_SITE_MAX};
 
 use super::field::Field;
 use super::garbage_connections::connect_from;
@@ -19,10 +19,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 pub struct HalfOpen;
 
-async fn stay(to: SocketAddr, host: u8, until: Instant) -> (u64, u64) {
+async fn stay(to: SocketAddr, from: (u8, u8), until: Instant) -> (u64, u64) {
     let (mut made, mut closed) = (0, 0);
     while Instant::now() < until {
-        if let Ok(mut stream) = connect_from(host, to).await {
+        if let Ok(mut stream) = connect_from(from, to).await {
             made += 1;
             // Silent until the node closes it.
             let mut byte = [0];
@@ -41,8 +41,9 @@ impl Attack for HalfOpen {
     async fn run(&mut self, field: &Field, until: Instant) -> Result<Tally> {
         let mut staying = JoinSet::new();
         for to in field.targets.values() {
-            for number in 0..2 * PENDING_INBOUND_MAX {
-                staying.spawn(stay(*to, (number % 250) as u8 + 1, until));
+            for number in 0..2 * HALF_OPEN_MAX {
+                let site = (number / HALF_OPEN_PER_SITE_MAX) as u8 + 1;
+                staying.spawn(stay(*to, (site, (number % 250) as u8 + 1), until));
             }
         }
         Ok(total("silent connections", staying.join_all().await))

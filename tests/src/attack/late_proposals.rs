@@ -15,7 +15,7 @@ use super::{Attack, Tally, blocks, votes};
 use crate::work;
 
 /// How long before the timeout it proposes: the way there and the check of a small block.
-const MARGIN_MS: u64 = 150;
+const MARGIN_MS: u64 = 250;
 
 pub struct LateProposals;
 

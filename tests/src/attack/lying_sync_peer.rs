@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use yilian_node::clock::{Clock as _, SystemClock};
 use yilian_node::consensus::codec::{LedgerCodec, StatusMessage, encode_status};
 use yilian_node::consensus::context::{EngineHeight, LedgerContext};
 use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
@@ -83,7 +84,7 @@ impl Attack for LyingSyncPeer {
         let liar: Arc<dyn Host> = Arc::new(Liar { honest, lies: Arc::clone(&lies) });
         let mut line = Line::new(field.door_as(&field.node_key, to(laggard)?, liar), "consensus");
         let status = StatusMessage { tip: EngineHeight(CLAIMED), lowest: EngineHeight(1) };
-        let status = (Topic::Status, encode_status(status));
+        let status = (Topic::Status, encode_status(status, SystemClock.now_ms()));
         while Instant::now() < until {
             line.send(std::slice::from_ref(&status)).await;
             tokio::time::sleep(TICK).await;

@@ -206,8 +206,9 @@ impl Name {
     }
 
     /// For what the nodes must count it against the institution and name that in `/health` and log, by the names of the
-    /// book of conduct, one of which suffices. None where nobody can be named: strangers have no name, a late or silent
-    /// proposer may have a slow line, and who registers keys or sends what the rules refuse is told so.
+    /// book of conduct, one of which suffices. None where nobody is named: strangers have no name, a late or silent
+    /// proposer and a slow reader may have a slow line, whoever holds substreams meets the bound of his own connection, and
+    /// who registers keys or sends what the rules refuse is told so.
     pub const fn offences(self) -> &'static [&'static str] {
         match self {
             Self::ForgedVotes => &["forged_vote", "foreign_vote"],
@@ -216,13 +217,13 @@ impl Name {
             Self::LyingSyncPeer => &["false_sync_value", "false_status"],
             Self::PoisonedHeights => &["false_status", "too_many_requests"],
             Self::OversizedFrames => &["oversized_frame", "malformed_frame"],
-            Self::ManySubstreams => &["too_many_requests", "malformed_frame"],
             Self::Equivocation => &["equivocation"],
             Self::SyncFloods => &["too_many_requests"],
             Self::ExpiredGossip => &["expired_transaction", "unknown_author"],
             Self::ManyNodeKeys
             | Self::GarbageConnections
             | Self::HalfOpen
+            | Self::ManySubstreams
             | Self::SlowReads
             | Self::WithheldParts
             | Self::LateProposals

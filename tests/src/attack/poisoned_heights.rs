@@ -8,6 +8,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinSet;
+use yilian_node::clock::{Clock as _, SystemClock};
 use yilian_node::consensus::codec::{StatusMessage, encode_status, encode_work};
 use yilian_node::consensus::context::EngineHeight;
 use yilian_node::network::Topic;
@@ -26,7 +27,7 @@ pub struct PoisonedHeights;
 
 fn status(tip: u64) -> (Topic, Bytes) {
     let status = StatusMessage { tip: EngineHeight(tip), lowest: EngineHeight(1) };
-    (Topic::Status, encode_status(status))
+    (Topic::Status, encode_status(status, SystemClock.now_ms()))
 }
 
 async fn poison(door: Door, until: Instant) -> (u64, u64) {

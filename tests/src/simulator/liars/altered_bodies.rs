@@ -52,9 +52,9 @@ impl AlteredBodies {
                 encoded(&response).ok().map(Frame::SyncResponse)
             }
             Frame::Status(bytes) => {
-                let mut status = decode_status(bytes).ok()?;
+                let (mut status, clock_ms) = decode_status(bytes).ok()?;
                 status.tip = EngineHeight(CLAIMED);
-                Some(Frame::Status(encode_status(status)))
+                Some(Frame::Status(encode_status(status, clock_ms)))
             }
             _ => None,
         }

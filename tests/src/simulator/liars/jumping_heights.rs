@@ -1,5 +1,6 @@
 //! A peer whose tip jumps, and that speaks of work for the last of all heights: single unproven words.
 
+use yilian_node::clock::Clock as _;
 use yilian_node::consensus::codec::{StatusMessage, encode_status, encode_work};
 use yilian_node::consensus::context::EngineHeight;
 use yilian_spec::height::Height;
@@ -29,7 +30,7 @@ impl Liar for JumpingHeights {
         match frame {
             Frame::Status(_) => {
                 let status = StatusMessage { tip: EngineHeight(self.height(host)), lowest: EngineHeight(1) };
-                vec![Frame::Status(encode_status(status))]
+                vec![Frame::Status(encode_status(status, host.clock.now_ms()))]
             }
             _ => vec![frame.clone()],
         }
