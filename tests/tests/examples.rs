@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
+use yilian_client::commitment::commit_to_file;
 use yilian_client::config::Config;
 use yilian_node::consortium::CONSORTIUM;
 use yilian_tests::cluster::{COUNTY, Cluster, INSURER, TEACHING, TOWNSHIP, VALIDATORS};
@@ -118,6 +119,8 @@ impl Stage {
         ] {
             std::fs::write(files.path().join(name), name)?;
         }
+        // As it comes from the other side, with its salt.
+        commit_to_file(&files.path().join("package.zip"))?;
         std::fs::write(files.path().join("subjects.txt"), "yilian subjects v1\n")?;
         let operations = r#"[{"publish_capacity": {"service": "cardiology", "slots": 12}}]"#;
         std::fs::write(files.path().join("operations.json"), operations)?;
@@ -125,7 +128,7 @@ impl Stage {
         std::fs::copy(&cluster.files.checkpoint, files.path().join("checkpoint.json"))?;
 
         township.ends_with(exit::OK, "subject create")?;
-        let drawn = township.json("subject create 104-2231")?;
+        let drawn = township.json("subject create 104-2231 88-1")?;
         let tag = drawn[0]["tag"].as_str().context("a tag")?.to_owned();
         for name in ["gateway.key", "next.key"] {
             township.ends_with(exit::OK, &format!("key generate --role access-gateway --out {name}"))?;
