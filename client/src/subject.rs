@@ -215,7 +215,7 @@ impl SubjectTable {
 
     /// The tag of a record number, if it has one.
     pub fn tag_of(&self, record_number: &str) -> Option<SubjectTag> {
-        self.entries.tags.get(record_number).copied()
+        self.entries.tags.get(normal::normalised(record_number).as_ref()).copied()
     }
 
     /// The record number that a tag stands for, if it is one of this table's.
