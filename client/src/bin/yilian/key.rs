@@ -65,7 +65,7 @@ pub enum KeyCommand {
     },
     /// Register a key for one's institution: that of a file, or that of a device. By an administrator.
     #[command(
-        after_help = "Examples:\n  yilian key register gateway.key --role access-gateway --expires +365d\n  yilian key register --role node --expires +365d \\\n    --public-key 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --possession SIGNATURE"
+        after_help = "Examples:\n  yilian key register gateway.key --role access-gateway --expires +365d\n  yilian key register --role node --expires +365d \\\n    --public-key \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --possession SIGNATURE"
     )]
     Register {
         /// What it may do.
