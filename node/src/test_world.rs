@@ -7,11 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use yilian_spec::block::{CommitCertificate, CommitSignature, precommit_signing_bytes};
+use yilian_spec::block::{Block, CommitCertificate, CommitSignature, precommit_signing_bytes};
+use yilian_spec::codec;
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, InstitutionId, ServiceCode};
+use yilian_spec::id::{BlockId, Hash, InstitutionId, ServiceCode};
 use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
+use yilian_spec::merkle::log::{Frontier, leaf_hash};
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::referral::PublishCapacity;
 use yilian_spec::signature::SecretKey;
@@ -193,4 +195,14 @@ impl TestNode {
 /// A directory that goes away.
 pub fn temporary() -> TempDir {
     tempfile::tempdir().unwrap()
+}
+
+/// Has a block's header name the transactions that are there: otherwise a receiver looks no further.
+pub fn name_its_body(block: &mut Block) {
+    let mut leaves = Frontier::default();
+    for transaction in &block.transactions {
+        leaves.append(leaf_hash(&codec::encode(transaction))).unwrap();
+    }
+    block.header.transaction_count = u32::try_from(block.transactions.len()).unwrap();
+    block.header.transactions_root = Hash(leaves.root());
 }

@@ -15,7 +15,9 @@ use super::timings::Stage;
 use super::{Application, ApplicationError, Arrival, Candidate, UndecidedBlock, Verdict};
 use crate::clock::Clock;
 use crate::limits;
-use crate::test_world::{GENESIS_MS, TestNode, certificate, member, secret, temporary, transaction};
+use crate::test_world::{
+    GENESIS_MS, TestNode, certificate, member, name_its_body, secret, temporary, transaction,
+};
 
 fn validator(number: u8) -> PublicKey {
     secret(number, Role::Validator).public_key()
@@ -82,8 +84,14 @@ fn blocks_that_break_a_rule_are_refused_and_change_nothing() {
     assert!(validate(proposed(&other_root)).contains("state_root"));
     let mut block: Block = codec::decode(&built.bytes, limits::BLOCK_DECODE_BYTES_MAX).unwrap();
     block.transactions[0].body.nonce[15] ^= 1;
-    let other_nonce = codec::encode(&block);
-    assert!(validate(proposed(&other_nonce)).contains("signature"));
+    let altered = other.ledger.validate(proposed(&codec::encode(&block))).unwrap();
+    assert!(
+        matches!(altered, Verdict::Invalid { block_id: None, .. }),
+        "nothing is said of the block: {altered:?}"
+    );
+    let mut validate = |candidate| reason(other.ledger.validate(candidate).unwrap());
+    name_its_body(&mut block);
+    assert!(validate(proposed(&codec::encode(&block))).contains("signature"));
 
     let again = Candidate { proposer: validator(2), valid_round: Some(0), ..proposed(&built.bytes) };
     let verdict = other.ledger.validate(again).unwrap();

@@ -12,7 +12,7 @@ use yilian_spec::transaction::{Transaction, TransactionBody};
 
 use super::{Application, Arrival, Candidate, Verdict};
 use crate::limits::{BLOCK_DECODE_BYTES_MAX, BLOCK_WORK_TARGET};
-use crate::test_world::{GENESIS_MS, TestNode, genesis, member, secret, temporary};
+use crate::test_world::{GENESIS_MS, TestNode, genesis, member, name_its_body, secret, temporary};
 
 /// Units of a new key, and keys in one of these transactions.
 const KEY_WORK: u64 = 8;
@@ -56,7 +56,8 @@ fn a_block_is_filled_by_work_and_not_by_operations() {
     assert_eq!(block.transactions.len(), fit);
 
     // One who puts all of them into its block is refused, whatever its header says.
-    let lie = Block { header: block.header, transactions: all };
+    let mut lie = Block { header: block.header, transactions: all };
+    name_its_body(&mut lie);
     let bytes = codec::encode(&lie);
     let candidate = Candidate {
         height: Height(1),
