@@ -10,8 +10,8 @@
 //! 4. an honest validator has spoken of the next height or a higher one: more than a third of the power has;
 //! 5. one institution says that there is work for exactly the next height, or that it has decided it. That is not
 //!    proven, so each institution has an allowance of [`PEER_STARTS_MAX`] starts at once and one more every
-//!    [`PEER_START_REFILL_MS`]. It is given back when the block held transactions or was synced, so an honest member does
-//!    not use it up;
+//!    [`PEER_START_REFILL_MS`]. All of it is given back when the block held transactions or was synced: an honest member's
+//!    work may wait for its own turn to propose, and does not use it up;
 //! 6. the heartbeat is due.
 //!
 //! Pure: time comes in as milliseconds of any monotonic clock.
@@ -224,7 +224,8 @@ mod tests {
             let heard = heard(&[("honest", work(next)), ("liar", work(next))]);
             let situation = Situation { next: Height(next), ..resting(1, &heard) };
             assert_eq!(pacer.decide(&situation), Pace::Start { announce: false }, "{next}");
-            pacer.finalized(true);
+            // Its work waits for its own turn.
+            pacer.finalized(next % 4 == 0);
         }
         for _ in 0..PEER_STARTS_MAX {
             let heard = heard(&[("liar", work(5))]);
