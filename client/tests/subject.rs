@@ -61,6 +61,7 @@ fn a_number_that_looks_the_same_has_the_same_tag_however_it_was_typed() {
     let tags = table.tags_for(&["Jos\u{e9}-17", "Jose\u{301}-17", "\u{feff}Jos\u{e9}-\u{200b}17"]).unwrap();
     assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
     assert_eq!((table.len(), table.find(&tags[0])), (1, Some("Jos\u{e9}-17")));
+    assert_eq!(table.tag_of("Jose\u{301}-\u{200b}17"), Some(tags[0]));
     // An export of another program, with the other form, adds nothing and contradicts nothing.
     let other = format!("yilian subjects v1\nJose\u{301}-17\t{}\n", hex::encode(tags[0].0));
     assert_eq!(table.import(other.as_bytes()).unwrap(), 0);

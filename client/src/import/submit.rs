@@ -188,8 +188,17 @@ impl Submitter<'_> {
                     failure = Some(ClientError::Refused { transaction_id: id, operation, reason });
                 }
                 Ok(refused @ Outcome::Refused { operation, reason }) => {
-                    outcomes.push((id, Some(refused)));
-                    let again = self.requeue(&flight.items, operation, reason);
+                    let again = match room(reason, operation) {
+                        Some(room) => {
+                            outcomes.push((id, None));
+                            self.operations_max = self.operations_max.min(room);
+                            flight.items.clone()
+                        }
+                        None => {
+                            outcomes.push((id, Some(refused)));
+                            self.requeue(&flight.items, operation, reason)
+                        }
+                    };
                     let group = flight.items.first().map(|item| (&item.author, item.draft.role()));
                     if let Some(queue) = group.and_then(|group| groups.get_mut(&group)) {
                         again.into_iter().rev().for_each(|item| queue.push_front(item));
@@ -223,9 +232,13 @@ impl Submitter<'_> {
             let id = transaction.id();
             let Some(client) = self.clients.get(&transaction.body.institution) else { continue };
             let outcome = settled(client, &transaction).await?;
-            let outcome = outcome.filter(
-                |outcome| !matches!(outcome, Outcome::Refused { reason, .. } if is_about_the_author(*reason)),
-            );
+            let is_about_the_operation = |outcome: &Outcome| match *outcome {
+                Outcome::Applied => true,
+                Outcome::Refused { operation, reason } => {
+                    !is_about_the_author(reason) && room(reason, operation).is_none()
+                }
+            };
+            let outcome = outcome.filter(is_about_the_operation);
             self.finish_one(id, outcome)?;
         }
         Ok(())
@@ -247,6 +260,12 @@ fn is_about_the_author(reason: Refusal) -> bool {
             | Refusal::KeyExpired
             | Refusal::KeyRevoked
     )
+}
+
+/// How many operations a transaction has room for, where one cost too much work with all of them. The operation at which
+/// that showed says nothing about itself, unless it stood alone.
+fn room(reason: Refusal, operation: u16) -> Option<usize> {
+    (reason == Refusal::TooMuchWork && operation > 0).then_some(usize::from(operation))
 }
 
 /// Submits a transaction until a node has room for it, and waits until it is final.
@@ -290,5 +309,18 @@ async fn settled(client: &Client, transaction: &Transaction) -> Result<Option<Ou
             return Ok(None);
         }
         tokio::time::sleep(Duration::from_millis(limits::BUSY_PAUSE_MS)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_much_work_makes_transactions_shorter_and_refuses_only_an_operation_that_is_alone() {
+        assert_eq!(room(Refusal::TooMuchWork, 17), Some(17));
+        assert_eq!(room(Refusal::TooMuchWork, 0), None);
+        assert_eq!(room(Refusal::EvidenceRepeated, 17), None);
+        assert!(!is_about_the_author(Refusal::TooMuchWork) && is_about_the_author(Refusal::KeyRevoked));
     }
 }
