@@ -190,13 +190,12 @@ impl Memory {
     ) -> Result<(), ClientError> {
         let _lock = self.lock()?;
         let mut next = self.read()?;
-        if change(&mut next)? {
-            if let Some(file) = self.file() {
-                let mut json =
-                    serde_json::to_vec_pretty(&next).expect("headers hold nothing that JSON cannot");
-                json.push(b'\n');
-                durable::replace(&file, &json)?;
-            }
+        if change(&mut next)?
+            && let Some(file) = self.file()
+        {
+            let mut json = serde_json::to_vec_pretty(&next).expect("headers hold nothing that JSON cannot");
+            json.push(b'\n');
+            durable::replace(&file, &json)?;
         }
         *self.held() = next;
         Ok(())
