@@ -254,8 +254,6 @@ pub struct Gathered {
     pub undecided_ms: u64,
     /// The validators of which no node is connected.
     pub missing: Vec<Missing>,
-    /// What else an operator should know.
-    pub alarms: Vec<Alarm>,
 }
 
 impl HealthMonitor {
@@ -331,7 +329,8 @@ impl HealthMonitor {
 
     /// Why what is submitted now will not be final soon, if so.
     pub fn cannot_decide(&self) -> Option<String> {
-        let report = self.report();
+        // Alarms are for operators, and dear to gather for each submission.
+        let report = self.judge(Vec::new());
         match report.status {
             HealthStatus::NoQuorum | HealthStatus::Stalled => {
                 Some(format!("{}: {}; {}", report.status.name(), report.reason, report.remedy))
@@ -354,6 +353,11 @@ impl HealthMonitor {
 
     /// The judgement of this moment.
     pub fn report(&self) -> HealthReport {
+        let now_ms = self.clock.now_ms();
+        self.judge(self.alarms.iter().flat_map(|source| source(now_ms)).collect())
+    }
+
+    fn judge(&self, alarms: Vec<Alarm>) -> HealthReport {
         let gathered = (self.source)();
         let now_ms = self.clock.now_ms();
         Observations {
@@ -372,10 +376,7 @@ impl HealthMonitor {
             last_block_age_ms_max: self.last_block_age_ms_max,
             running_for_ms: now_ms.saturating_sub(self.started_ms),
             missing: gathered.missing,
-            alarms: self.alarms.iter().fold(gathered.alarms, |mut all, source| {
-                all.extend(source(now_ms));
-                all
-            }),
+            alarms,
         }
         .judge()
     }

@@ -402,10 +402,9 @@ fn monitor(
 ) -> HealthMonitor {
     let (reader, members, conduct) = (reader.clone(), members.clone(), conduct.clone());
     let (connected, heard) = (consensus.network.connected(), consensus.heard.clone());
-    let (status, health_clock) = (consensus.status.clone(), Arc::clone(clock));
-    let clock = Arc::clone(clock);
+    let (status, alarming, accused) = (consensus.status.clone(), members.clone(), conduct.clone());
     let age_ms_max = config.consensus.heartbeat_ms.saturating_mul(2).saturating_add(STALL_GRACE_MS);
-    HealthMonitor::new(health_clock, config.disk_free_bytes_min(), age_ms_max, move || {
+    let gather = move || {
         let published = reader.tip();
         let tip = &published.tip;
         let peers: BTreeSet<PeerId> = connected.borrow().clone();
@@ -419,9 +418,11 @@ fn monitor(
             power_total: tip.validators.total_power(),
             undecided_ms: undecided_ms(*status.borrow()),
             missing: conduct.missing(&tip.validators, own.as_ref()),
-            alarms: expiry::alarms(&members, clock.now_ms()).into_iter().chain(conduct.alarms()).collect(),
         }
-    })
+    };
+    HealthMonitor::new(Arc::clone(clock), config.disk_free_bytes_min(), age_ms_max, gather)
+        .with_alarms(move |now_ms| expiry::alarms(&Arc::clone(&alarming.borrow()), now_ms))
+        .with_alarms(move |_| accused.alarms())
 }
 
 /// For how long the height of `status` has been under way.

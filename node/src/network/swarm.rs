@@ -117,6 +117,7 @@ pub async fn spawn(
         arrivals,
         connected,
         listening,
+        addresses: BTreeMap::new(),
         pending_replies: BTreeMap::new(),
     };
     tokio::spawn(task.run(first, commands, gossip));
@@ -171,6 +172,8 @@ struct SwarmTask {
     connected: watch::Sender<BTreeSet<PeerId>>,
     listening: watch::Sender<Vec<Multiaddr>>,
     redial: RedialSchedule,
+    /// Where the connected peers are.
+    addresses: BTreeMap<PeerId, String>,
     /// Requests of peers that wait for our answer. Bounded by the streams that the sync protocol
     /// admits per connection; each leaves when it is answered, dropped or timed out.
     pending_replies: BTreeMap<String, (InboundRequestId, sync::ResponseChannel)>,
@@ -320,7 +323,7 @@ impl SwarmTask {
                 self.conduct.failed(&peer_id, Some(endpoint.get_remote_address().to_string()), reason);
             }
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
-                self.conduct.connected(peer_id, endpoint.get_remote_address().to_string());
+                self.addresses.insert(peer_id, endpoint.get_remote_address().to_string());
             }
             _ => {}
         }
@@ -330,6 +333,9 @@ impl SwarmTask {
         match event {
             LinkEvent::Connected { peer } => {
                 self.redial.connected(&peer);
+                // The swarm tells of the connection itself before the link does.
+                let address = self.addresses.get(&peer).cloned().unwrap_or_default();
+                self.conduct.connected(peer, address);
                 self.connected.send_modify(|peers| {
                     peers.insert(peer);
                 });
@@ -343,6 +349,7 @@ impl SwarmTask {
             LinkEvent::Disconnected { peer } => {
                 self.redial.disconnected(&peer, Instant::now());
                 self.conduct.disconnected(&peer);
+                self.addresses.remove(&peer);
                 self.connected.send_modify(|peers| {
                     peers.remove(&peer);
                 });
