@@ -49,7 +49,7 @@ async fn hold(door: Door, until: Instant) -> (u64, u64) {
     let mut held = Vec::new();
     while Instant::now() < until {
         held.retain(|connection: &super::peer::Connection| !connection.is_closed());
-        if held.len() >= CONNECTIONS_PER_PEER_MAX as usize {
+        if held.len() >= CONNECTIONS_PER_PEER_MAX {
             tokio::time::sleep(PAUSE).await;
             continue;
         }

@@ -25,7 +25,7 @@ impl Attack for WithheldParts {
                 Event::Proposal(proposed) => puppet.agree(proposed).await,
                 Event::Turn(tip) => {
                     // Every other time the others have it at once, and go on while the last one waits.
-                    let is_late = tip.0 / field.validators.len() as u64 % 2 == 0;
+                    let is_late = (tip.0 / field.validators.len() as u64).is_multiple_of(2);
                     if is_late {
                         tokio::time::sleep(last_moment()).await;
                     }
