@@ -108,7 +108,13 @@ async fn a_node_runs_is_copied_stops_and_goes_on_from_its_files() {
     assert_eq!(status(&home.path).await["status"], "healthy");
     let text = metrics(node.api_address).await;
     assert!(text.contains("yilian_ledger_height") && text.contains("malachitebft_core"), "{text}");
-    assert_eq!(lint::complaints(&text), [""; 0]);
+    // The engine's registry is the process's, and other tests of this process start nodes of one name again.
+    let own: String = text
+        .lines()
+        .filter(|line| !line.contains("moniker=\"ThreadId("))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert_eq!(lint::complaints(&own), [""; 0]);
     let copies = directory.path().join("copies");
     let command = Command::Backup { directory: copies.clone(), keep: 2 };
     let answer = control::ask(&home.path, &command).await.unwrap();

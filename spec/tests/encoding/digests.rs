@@ -96,7 +96,7 @@ const FROZEN: [&str; 25] = [
     "header ca6a89f16755e6e5",
     "block f53299b9773f5ec3",
     "certificate a38f6bc290879dc6",
-    "receipt 3416808168e50696",
+    "receipt 6fba8d133725dd1a",
     "genesis 69fc6acd057d36e5",
     "parameters 44a97bdf5ac0f1f4",
     "validators 0ccf979b9b976541",

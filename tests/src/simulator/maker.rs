@@ -9,6 +9,7 @@ use yilian_spec::limits::BLOCK_WORK_MAX;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{CheckedTransaction, Transaction};
+use yilian_spec::validation::contextual::{self, ContextualError};
 use yilian_spec::validation::semantic;
 
 use super::consortium::{START_MS, genesis, transactions, validator_key};
@@ -51,9 +52,14 @@ impl Maker {
     /// Appends a block so many milliseconds after the beginning.
     pub fn block_at(&mut self, transactions: &[Transaction], after_ms: u64, wrong_root: bool) {
         let checked = semantic::check_many(transactions.to_vec(), self.tip.chain_id);
-        let checked: Vec<CheckedTransaction> = checked.into_iter().map(Result::unwrap).collect();
         let made = Made { time: LedgerTime(START_MS + after_ms), proposer: validator_key(0).public_key() };
         let state = &self.state;
+        // A proposer leaves out what a revoked key signed (C-5).
+        let may_stand = |one: &CheckedTransaction| {
+            !matches!(contextual::check(one, state, made.time), Err(ContextualError::RevokedAuthor))
+        };
+        let checked: Vec<CheckedTransaction> =
+            checked.into_iter().map(Result::unwrap).filter(may_stand).collect();
         let executed = chain::execute(&self.tip, state, made, checked, BLOCK_WORK_MAX, |writes| {
             let mut after = state.clone();
             after.apply(writes);
@@ -68,7 +74,7 @@ impl Maker {
         self.blocks.push(StoredBlock {
             certificate: certify(&executed.header),
             header: executed.header,
-            transactions: transactions.to_vec(),
+            transactions: executed.transactions.iter().map(|one| one.transaction().clone()).collect(),
             receipts: executed.receipts,
         });
     }

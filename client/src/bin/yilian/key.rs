@@ -131,7 +131,7 @@ pub struct NewKey {
     public_key: Option<PublicKey>,
     /// With --public-key: the device's signature over the bytes that `yilian key challenge` prints.
     #[arg(long, value_name = "SIGNATURE", requires = "public_key")]
-    possession: Option<Signature>,
+    possession: Option<String>,
     #[command(flatten)]
     window: WindowArguments,
 }
@@ -245,7 +245,11 @@ fn possess(
 ) -> Result<(PublicKey, Signature), Failure> {
     let institution = client.institution().cloned().map_or_else(|| context.institution(), Ok)?;
     let bytes = |key| possession_bytes(client.chain_id(), &institution, role, key);
-    match (&new.file, new.public_key, new.possession) {
+    let possession: Option<Signature> = match &new.possession {
+        Some(text) => Some(text.parse().map_err(|error| Failure::Usage(format!("--possession: {error}")))?),
+        None => None,
+    };
+    match (&new.file, new.public_key, possession) {
         (Some(file), ..) => {
             let key = context.open_key(file)?;
             let public_key = key.secret.public_key();

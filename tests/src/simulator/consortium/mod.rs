@@ -146,6 +146,6 @@ mod tests {
             }
         }
         // All but the registration of keys: nobody could submit with a key that is not there yet.
-        assert_eq!(kinds.len(), 24, "{kinds:?}");
+        assert_eq!(kinds.len(), 25, "{kinds:?}");
     }
 }
