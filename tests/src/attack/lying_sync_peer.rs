@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use arc_malachitebft_app_channel::app::types::codec::Codec as _;
-use arc_malachitebft_sync::Response;
+use arc_malachitebft_sync::{Request, Response};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -18,6 +18,7 @@ use yilian_node::consensus::codec::{LedgerCodec, StatusMessage, encode_status};
 use yilian_node::consensus::context::{EngineHeight, LedgerContext};
 use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
 use yilian_node::network::Topic;
+use yilian_node::network::limits::SYNC_BATCH;
 use yilian_spec::block::Block;
 use yilian_spec::codec;
 
@@ -25,7 +26,7 @@ use super::field::Field;
 use super::peer::line::{Door, total};
 use super::peer::substream::{Deaf, question};
 use super::peer::{Host, Line};
-use super::{Attack, Tally};
+use super::{Attack, Tally, sync_floods};
 
 const CLAIMED: u64 = 1 << 40;
 const TICK: Duration = Duration::from_millis(50);
@@ -38,10 +39,11 @@ struct Liar {
     lies: Arc<AtomicU64>,
 }
 
-/// The same blocks with bodies that their headers do not describe.
-fn altered(answer: Bytes) -> Result<Bytes> {
+/// The same blocks with bodies that their headers do not describe, as an answer for the heights from `first` on.
+fn altered(answer: Bytes, first: EngineHeight) -> Result<Bytes> {
     let mut response: Response<LedgerContext> = LedgerCodec.decode(answer)?;
     let Response::ValueResponse(values) = &mut response;
+    values.start_height = first;
     for value in &mut values.values {
         let mut block: Block = codec::decode(&value.value_bytes, BLOCK_DECODE_BYTES_MAX)?;
         match block.transactions.last_mut() {
@@ -54,10 +56,23 @@ fn altered(answer: Bytes) -> Result<Bytes> {
     Ok(LedgerCodec.encode(&response)?)
 }
 
-async fn lie(honest: Door, request: Bytes) -> Result<Bytes> {
+async fn ask(honest: &Door, request: &[u8]) -> Result<Bytes> {
     let connection = honest.connect().await?;
     let mut stream = connection.agreed("sync").await?;
-    altered(question(&mut stream, &request).await?)
+    Ok(question(&mut stream, request).await?)
+}
+
+/// What the honest node answers, altered; for heights that nobody has, its first blocks.
+async fn lie(honest: Door, request: Bytes) -> Result<Bytes> {
+    let asked: Request<LedgerContext> = LedgerCodec.decode(request.clone())?;
+    let Request::ValueRequest(asked) = asked;
+    let mut answer = ask(&honest, &request).await?;
+    let response: Response<LedgerContext> = LedgerCodec.decode(answer.clone())?;
+    let Response::ValueResponse(response) = response;
+    if response.values.is_empty() {
+        answer = ask(&honest, &sync_floods::request(1, SYNC_BATCH as u64)).await?;
+    }
+    altered(answer, *asked.range.start())
 }
 
 impl Host for Liar {
