@@ -365,6 +365,6 @@ async fn a_stranger_as_a_peer_gets_nothing_through() -> Result<()> {
         ensure!(known.status == StatusCode::NOT_FOUND, "node {node} took it from a stranger: {known:?}");
     }
     let after = scene.cluster.health(TEACHING).await?;
-    ensure!(after.peers == Some(VALIDATORS.len() - 1) && after.status == "healthy", "{after:?}");
+    ensure!(after.peers == Some(VALIDATORS.len() as u64 - 1) && after.status == "healthy", "{after:?}");
     scene.close(1).await
 }

@@ -65,7 +65,7 @@ pub enum KeyCommand {
     },
     /// Register a key for one's institution: that of a file, or that of a device. By an administrator.
     #[command(
-        after_help = "Examples:\n  yilian key register gateway.key --role access-gateway --expires +365d\n  yilian key register --role node --expires +365d \\\n    --public-key \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --possession SIGNATURE"
+        after_help = "Examples:\n  yilian key register gateway.key --role access-gateway --expires +365d\n\nA key that stays in its device is named by --public-key, with its signature over\nwhat `yilian key challenge` prints as --possession."
     )]
     Register {
         /// What it may do.
@@ -131,7 +131,7 @@ pub struct NewKey {
     public_key: Option<PublicKey>,
     /// With --public-key: the device's signature over the bytes that `yilian key challenge` prints.
     #[arg(long, value_name = "SIGNATURE", requires = "public_key")]
-    possession: Option<String>,
+    possession: Option<Signature>,
     #[command(flatten)]
     window: WindowArguments,
 }
@@ -245,11 +245,7 @@ fn possess(
 ) -> Result<(PublicKey, Signature), Failure> {
     let institution = client.institution().cloned().map_or_else(|| context.institution(), Ok)?;
     let bytes = |key| possession_bytes(client.chain_id(), &institution, role, key);
-    let possession: Option<Signature> = match &new.possession {
-        Some(text) => Some(text.parse().map_err(|error| Failure::Usage(format!("--possession: {error}")))?),
-        None => None,
-    };
-    match (&new.file, new.public_key, possession) {
+    match (&new.file, new.public_key, new.possession) {
         (Some(file), ..) => {
             let key = context.open_key(file)?;
             let public_key = key.secret.public_key();
