@@ -130,6 +130,12 @@ impl Client {
         Ok(Self { transport, memory, freshness, institution, signers, checkpoint })
     }
 
+    /// Whether one of its keys is this one.
+    pub fn signs_with(&self, key: &PublicKey) -> bool {
+        let Signers { by_role, other } = &self.signers;
+        by_role.values().chain(other).any(|own| own.public_key() == *key)
+    }
+
     /// The ledger.
     pub fn chain_id(&self) -> ChainId {
         self.memory.chain_id()

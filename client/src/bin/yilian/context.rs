@@ -161,18 +161,25 @@ impl Context {
             let purpose = role.map_or_else(|| "asking a node".to_owned(), |role| crate::output::name(&role));
             return Err(ClientError::NoKey { purpose }.into());
         };
-        let key = self.open_key(path)?;
+        let client = self.client_with(self.open_key(path)?).await?;
+        if !self.profile.compare.is_empty() {
+            client.compare().await?;
+        }
+        Ok(client)
+    }
+
+    /// A client that signs with this key.
+    ///
+    /// # Errors
+    /// When a file of the profile cannot be read, or the node cannot be asked for its chain.
+    pub async fn client_with(&self, key: Key) -> Result<Client, Failure> {
         let institution = self.profile.institution.clone().unwrap_or_else(|| key.institution.clone());
         let settings = Settings {
             institution: Some(institution),
             signers: Signers::one(key.secret),
             ..self.keyless_settings()?
         };
-        let client = Client::connect(settings).await?;
-        if !self.profile.compare.is_empty() {
-            client.compare().await?;
-        }
-        Ok(client)
+        Ok(Client::connect(settings).await?)
     }
 
     /// A client for what needs no key: health, the tip, checkpoints.

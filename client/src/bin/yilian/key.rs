@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::grant;
 use crate::output;
 use crate::parse;
-use crate::submission::{submit, submit_with};
+use crate::submission::{submit, submit_as, submit_with};
 
 /// Keys: make, register, rotate, revoke.
 #[derive(Debug, Subcommand)]
@@ -151,7 +151,7 @@ impl KeyCommand {
             Self::Challenge { key, role } => challenge(context, key, role).await,
             Self::Register { role, new } => {
                 let client = context.client(Some(Role::Administrator)).await?;
-                let (key, possession) = possess(context, &client, &new, role)?;
+                let Possessed { key, possession, .. } = possess(context, &client, &new, role)?;
                 let window = new.window.window()?;
                 let register = RegisterKey { key, role, window, possession };
                 submit_with(context, &client, vec![Operation::RegisterKey(register)]).await
@@ -159,10 +159,15 @@ impl KeyCommand {
             Self::Rotate { old, new } => {
                 let client = context.client(Some(Role::Administrator)).await?;
                 let role = client.record::<KeyRecord>(&StateKey::Key(old), "key").await?.value.role;
-                let (new_key, possession) = possess(context, &client, &new, role)?;
+                let Possessed { key: new_key, possession, secret } = possess(context, &client, &new, role)?;
                 let window = new.window.window()?;
                 let rotate = RotateKey { old_key: old, new_key, window, possession };
-                submit_with(context, &client, vec![Operation::RotateKey(rotate)]).await
+                let successor = match secret.filter(|_| client.signs_with(&old)) {
+                    Some(secret) => Some(context.client_with(secret).await?),
+                    None => None,
+                };
+                let confirming = successor.as_ref().unwrap_or(&client);
+                submit_as(context, &client, confirming, vec![Operation::RotateKey(rotate)]).await
             }
             Self::Revoke { key, reason } => {
                 submit(context, Operation::RevokeKey(RevokeKey { key, reason })).await
@@ -236,23 +241,27 @@ fn print_key(context: &Context, file: &Path, key: &Key) {
     }
 }
 
+/// A new key, with the proof that its holder has it.
+struct Possessed {
+    key: PublicKey,
+    possession: Signature,
+    /// The key itself, unless it stays in its device.
+    secret: Option<Key>,
+}
+
 /// The new key, and its signature that shows that its owner holds it.
-fn possess(
-    context: &Context,
-    client: &Client,
-    new: &NewKey,
-    role: Role,
-) -> Result<(PublicKey, Signature), Failure> {
+fn possess(context: &Context, client: &Client, new: &NewKey, role: Role) -> Result<Possessed, Failure> {
     let institution = client.institution().cloned().map_or_else(|| context.institution(), Ok)?;
     let bytes = |key| possession_bytes(client.chain_id(), &institution, role, key);
     match (&new.file, new.public_key, new.possession) {
         (Some(file), ..) => {
             let key = context.open_key(file)?;
             let public_key = key.secret.public_key();
-            Ok((public_key, key.secret.sign(&bytes(public_key))))
+            let possession = key.secret.sign(&bytes(public_key));
+            Ok(Possessed { key: public_key, possession, secret: Some(key) })
         }
         (None, Some(key), Some(possession)) if signature::verify(&key, &bytes(key), &possession).is_ok() => {
-            Ok((key, possession))
+            Ok(Possessed { key, possession, secret: None })
         }
         (None, Some(key), Some(_)) => Err(Failure::Usage(format!(
             "the proof of possession does not verify: let the device sign what `yilian key challenge {key} --role {}` prints",

@@ -65,15 +65,33 @@ pub async fn submit(context: &Context, operation: Operation) -> Outcome {
 /// # Errors
 /// As [`submit`].
 pub async fn submit_with(context: &Context, client: &Client, operations: Vec<Operation>) -> Outcome {
+    submit_as(context, client, client, operations).await
+}
+
+/// As [`submit_with`], where another client asks what became of it: a key that has replaced itself may not ask any more.
+///
+/// # Errors
+/// As [`submit`].
+pub async fn submit_as(
+    context: &Context,
+    client: &Client,
+    confirming: &Client,
+    operations: Vec<Operation>,
+) -> Outcome {
     let transaction = client.sign(operations)?;
-    submit_signed(context, client, transaction).await
+    submit_signed(context, client, confirming, transaction).await
 }
 
 /// As [`submit`], for a transaction that is signed.
 ///
 /// # Errors
 /// As [`submit`].
-pub async fn submit_signed(context: &Context, client: &Client, transaction: Transaction) -> Outcome {
+pub async fn submit_signed(
+    context: &Context,
+    client: &Client,
+    confirming: &Client,
+    transaction: Transaction,
+) -> Outcome {
     let is_own = client.institution() == Some(&transaction.body.institution);
     if is_own && !context.global.force {
         let checked = client.check(&transaction.body).await?;
@@ -93,7 +111,7 @@ pub async fn submit_signed(context: &Context, client: &Client, transaction: Tran
         return Ok(print_pending(context, &submitted));
     }
     spinner.set_message("waiting for finality");
-    let confirmed = client.confirm(&submitted, context.timeout_ms()).await;
+    let confirmed = confirming.confirm(&submitted, context.timeout_ms()).await;
     spinner.finish_and_clear();
     print_confirmed(context, &submitted, &confirmed?)
 }
