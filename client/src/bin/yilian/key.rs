@@ -166,8 +166,7 @@ impl KeyCommand {
                     Some(secret) => Some(context.client_with(secret).await?),
                     None => None,
                 };
-                let confirming = successor.as_ref().unwrap_or(&client);
-                submit_as(context, &client, confirming, vec![Operation::RotateKey(rotate)]).await
+                submit_as(context, &client, successor.as_ref(), vec![Operation::RotateKey(rotate)]).await
             }
             Self::Revoke { key, reason } => {
                 submit(context, Operation::RevokeKey(RevokeKey { key, reason })).await

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use yilian_client::client::Client;
 use yilian_client::client::submit::{Confirmed, Submitted};
-use yilian_client::error::exit;
+use yilian_client::error::{ClientError, exit};
 use yilian_spec::id::{TransactionId, object_id};
 use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome as Became;
@@ -65,21 +65,21 @@ pub async fn submit(context: &Context, operation: Operation) -> Outcome {
 /// # Errors
 /// As [`submit`].
 pub async fn submit_with(context: &Context, client: &Client, operations: Vec<Operation>) -> Outcome {
-    submit_as(context, client, client, operations).await
+    submit_as(context, client, None, operations).await
 }
 
-/// As [`submit_with`], where another client asks what became of it: a key that has replaced itself may not ask any more.
+/// As [`submit_with`] for a key that may replace itself: once it has, it may not ask any more, and its successor does.
 ///
 /// # Errors
 /// As [`submit`].
 pub async fn submit_as(
     context: &Context,
     client: &Client,
-    confirming: &Client,
+    successor: Option<&Client>,
     operations: Vec<Operation>,
 ) -> Outcome {
     let transaction = client.sign(operations)?;
-    submit_signed(context, client, confirming, transaction).await
+    submit_signed(context, client, successor, transaction).await
 }
 
 /// As [`submit`], for a transaction that is signed.
@@ -89,7 +89,7 @@ pub async fn submit_as(
 pub async fn submit_signed(
     context: &Context,
     client: &Client,
-    confirming: &Client,
+    successor: Option<&Client>,
     transaction: Transaction,
 ) -> Outcome {
     let is_own = client.institution() == Some(&transaction.body.institution);
@@ -111,7 +111,12 @@ pub async fn submit_signed(
         return Ok(print_pending(context, &submitted));
     }
     spinner.set_message("waiting for finality");
-    let confirmed = confirming.confirm(&submitted, context.timeout_ms()).await;
+    let mut confirmed = client.confirm(&submitted, context.timeout_ms()).await;
+    if let (Some(successor), Err(ClientError::Rejected { code, .. })) = (successor, &confirmed)
+        && code == "key_revoked"
+    {
+        confirmed = successor.confirm(&submitted, context.timeout_ms()).await;
+    }
     spinner.finish_and_clear();
     print_confirmed(context, &submitted, &confirmed?)
 }

@@ -92,7 +92,7 @@ async fn submit(context: &Context, file: &std::path::Path) -> Outcome {
     match read_json::<Submission>(file, expected)? {
         Submission::Signed(transaction) => {
             let client = context.client(None).await?;
-            submit_signed(context, &client, &client, *transaction).await
+            submit_signed(context, &client, None, *transaction).await
         }
         Submission::Operations(operations) => {
             let role = operations.first().map(Operation::role);
