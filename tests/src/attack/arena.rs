@@ -24,7 +24,7 @@ pub const RECOVERY_MAX: Duration = Duration::from_secs(10);
 /// The honest members' p99 stays below so many times its quiet value.
 pub const P99_FACTOR_MAX: f64 = 3.0;
 /// What an attacker may add to the log of a node in a second, beside what the node says anyway.
-const LOG_BYTES_PER_SECOND_MAX: u64 = 32 << 10;
+const LOG_BYTES_PER_SECOND_MAX: u64 = 64 << 10;
 /// What an attacker may cost a node in memory, beside the honest work done meanwhile.
 const MEMORY_BYTES_MAX: u64 = 256 << 20;
 /// The attack is under way so long before the members' work counts.
