@@ -30,6 +30,13 @@ pub const VOTE_LOG_BYTES_MAX: u64 = 1 << 30;
 /// No timer of a round of consensus runs longer, whatever was configured and however many rounds have passed.
 pub const ROUND_TIMER_MS_MAX: u64 = 30_000;
 
+/// A node waits for a proposal so many times as long as proposals took lately.
+pub const PATIENCE_FACTOR: u64 = 3;
+/// The last proposals of a validator whose longest counts.
+pub const PATIENCE_SAMPLES: usize = 8;
+/// The last rounds of a height whose proposals are measured, also when they come late.
+pub const PATIENCE_ROUNDS_MAX: usize = 4;
+
 /// Longest encoded block: the transactions' bound, a header, and the count between them.
 pub const BLOCK_DECODE_BYTES_MAX: usize = limits::BLOCK_BYTES_MAX + limits::HEADER_BYTES_MAX + 8;
 /// Executed blocks of the next height that are kept in memory; beyond it the one used longest ago is forgotten, and

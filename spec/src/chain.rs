@@ -13,10 +13,11 @@ use crate::height::Height;
 use crate::id::{BlockId, ChainId, Hash, TransactionId};
 use crate::limits;
 use crate::machine::{self, BlockContext, Execution};
-use crate::membership::{KeyRecord, Role, ValidatorSet};
+use crate::membership::{KeyRecord, Role, Validator, ValidatorSet};
 use crate::merkle::log::{self, CompleteNode, Frontier};
 use crate::receipt::Receipt;
 use crate::received::CheckedBlock;
+use crate::rotation::Attendance;
 use crate::signature::PublicKey;
 use crate::state::key::StateKey;
 use crate::state::overlay::{Overlay, Writes};
@@ -45,6 +46,8 @@ pub struct Tip {
     pub validators: ValidatorSet,
     /// The parameters of the next block.
     pub parameters: Parameters,
+    /// Who has missed turns to propose.
+    pub attendance: Attendance,
 }
 
 /// The rows that a genesis writes into an empty state.
@@ -81,7 +84,18 @@ impl Tip {
             state_root,
             validators: genesis.validators.clone(),
             parameters: genesis.parameters.clone(),
+            attendance: Attendance::default(),
         }
+    }
+
+    /// Who proposes the next block, by turns.
+    pub fn rotation(&self) -> Vec<&Validator> {
+        self.attendance.rotation(&self.validators, self.height.next())
+    }
+
+    /// Whose turn round 0 of the next height is.
+    pub fn turn(&self) -> PublicKey {
+        self.attendance.turn(&self.validators, self.height.next()).key
     }
 
     /// The earliest time that the next block may have.
@@ -172,7 +186,7 @@ fn finish(
 ) -> Result<ExecutedBlock, ViewError> {
     let Made { time, proposer } = made;
     let Executed { transactions, transactions_root, execution } = executed;
-    let Execution { receipts, work, writes } = execution;
+    let Execution { receipts, work, mut writes } = execution;
     let receipt_leaves: Vec<[u8; 32]> =
         receipts.iter().map(|receipt| log::leaf_hash(&codec::encode(receipt))).collect();
     let mut log = tip.log.clone();
@@ -180,12 +194,13 @@ fn finish(
     for leaf in &receipt_leaves {
         log.append_with(*leaf, |node| log_nodes.push(node)).map_err(|error| ViewError(error.to_string()))?;
     }
+    let next_validators = written(&writes, &StateKey::Validators)?.unwrap_or_else(|| tip.validators.clone());
+    let parameters = written(&writes, &StateKey::Parameters)?.unwrap_or_else(|| tip.parameters.clone());
+    let attendance = tip.attendance.after((tip.height.next(), &proposer), &tip.validators, &next_validators);
+    if attendance != tip.attendance {
+        writes.insert(StateKey::Attendance.bytes(), Some(codec::encode(&attendance)));
+    }
     let state_root = root_of(&writes)?;
-    let next_validators = match writes.get(&StateKey::Validators.bytes()) {
-        Some(Some(row)) => codec::decode(row, limits::GENESIS_BYTES_MAX)
-            .map_err(|error| ViewError(format!("the validator set just written: {error}")))?,
-        _ => tip.validators.clone(),
-    };
     let header = Header {
         version: PROTOCOL_VERSION,
         chain_id: tip.chain_id,
@@ -210,9 +225,17 @@ fn finish(
         log,
         state_root,
         validators: next_validators,
-        parameters: tip.parameters.clone(),
+        parameters,
+        attendance,
     };
     Ok(ExecutedBlock { header, transactions, receipts, work, writes, log_nodes, tip })
+}
+
+/// The record that a block has just written under this key, if it has.
+fn written<T: codec::Canonical>(writes: &Writes, key: &StateKey) -> Result<Option<T>, ViewError> {
+    let Some(Some(row)) = writes.get(&key.bytes()) else { return Ok(None) };
+    let record = codec::decode(row, limits::GENESIS_BYTES_MAX);
+    record.map(Some).map_err(|error| ViewError(format!("row {key:?}, which the block writes: {error}")))
 }
 
 /// The root of a block's own list.

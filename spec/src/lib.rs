@@ -7,7 +7,7 @@
 //! - [`signature`], [`token`], [`merkle`]: Ed25519 under one rule, API tokens, logs and the state tree.
 //! - [`membership`], [`operation`], [`transaction`], [`block`], [`genesis`]: what the ledger holds.
 //! - [`validation`], [`state`], [`machine`], [`work`], [`settlement`], [`refusal`], [`receipt`]: what the rules make of it.
-//! - [`chain`]: from one block to the next. [`trial`]: what would become of a transaction in it. [`proof`]: answers that carry
+//! - [`chain`]: from one block to the next. [`rotation`]: who proposes it. [`trial`]: what would become of a transaction in it. [`proof`]: answers that carry
 //!   their proof.
 #![forbid(unsafe_code)]
 
@@ -27,6 +27,7 @@ pub mod proof;
 pub mod receipt;
 pub mod received;
 pub mod refusal;
+pub mod rotation;
 pub mod settlement;
 pub mod signature;
 pub mod state;

@@ -27,7 +27,7 @@ impl Application for Ledger {
                     voting_power: entry.power,
                 })
                 .collect(),
-            rotation: self.rotation(),
+            rotation: self.tip.rotation().into_iter().map(|validator| validator.key).collect(),
             timeouts: self.options.timeouts,
             target_time_ms: self.options.target_time_ms,
             had_work: self.had_work,

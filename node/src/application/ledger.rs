@@ -10,7 +10,6 @@
 //!    it again); a crash after it finds the block at the next start.
 //! 4. *Published*: the tip, the tree and the receipts reach readers and waiting callers, never before step 3.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use yilian_spec::block::CommitCertificate;
@@ -32,7 +31,6 @@ use super::block_size::BlockSize;
 use super::executed::{Candidates, Executed};
 use super::publish::{CommittedBlock, Published, Publisher};
 use super::reader::LedgerReader;
-use super::rotation::{ABSENCE_HEIGHTS, ProposerRecord, proposer_rotation};
 use super::state_root::{proven_changes, tree_error};
 use super::timings::{Outer, Stage, Timings};
 use super::{ApplicationError, ConsensusTimeouts};
@@ -63,8 +61,6 @@ pub struct Ledger {
     tree: StateTree,
     mempool: Option<Mempool>,
     candidates: Candidates,
-    /// The last blocks' proposers, oldest first.
-    pub(super) recent: VecDeque<ProposerRecord>,
     block_size: BlockSize,
     /// Whether the last block of this process held transactions.
     pub(super) had_work: bool,
@@ -79,7 +75,6 @@ impl Ledger {
     /// When the stored tip, tree and rows do not belong together, or cannot be read.
     pub fn open(store: Arc<Store>, options: LedgerOptions) -> Result<Self, StorageError> {
         let Opened { tip, tree } = store.load()?;
-        let recent = recent_proposers(&store, tip.height)?;
         let publisher = Publisher::new(Published { tip: tip.clone(), tree: tree.clone(), block: None });
         Ok(Self {
             store,
@@ -88,7 +83,6 @@ impl Ledger {
             tree,
             mempool: None,
             candidates: Candidates::default(),
-            recent,
             block_size: BlockSize::default(),
             had_work: false,
             publisher,
@@ -119,21 +113,6 @@ impl Ledger {
 
     pub(super) fn mempool(&self) -> Option<&Mempool> {
         self.mempool.as_ref()
-    }
-
-    /// Who proposes the next height, by turns; never empty, as a set of validators is not.
-    pub(super) fn rotation(&self) -> Vec<PublicKey> {
-        let keys: Vec<PublicKey> =
-            self.tip.validators.validators().iter().map(|validator| validator.key).collect();
-        let recent: Vec<ProposerRecord> = self.recent.iter().copied().collect();
-        proposer_rotation(&keys, &recent)
-    }
-
-    /// Whose turn round 0 of the next height is.
-    fn turn(&self) -> PublicKey {
-        let rotation = self.rotation();
-        let turn = self.tip.height.next().0 % rotation.len() as u64;
-        rotation[turn as usize]
     }
 
     /// Executes a new block of this node's on the tip and keeps it; returns its id and bytes.
@@ -250,7 +229,7 @@ impl Ledger {
         certificate
             .verify(&executed.block.header, &self.tip.validators)
             .map_err(|error| diverged(error.to_string()))?;
-        let turn = self.turn();
+        let turn = self.tip.turn();
         let published = self
             .publisher
             .advance(|| {
@@ -267,23 +246,15 @@ impl Ledger {
             })
             .map_err(|error| failed("committing a block", error))?;
         self.block_size.decided(certificate.round);
-        self.advance(&published, turn);
+        self.advance(&published);
         Ok(())
     }
 
-    fn advance(&mut self, published: &Published, turn: PublicKey) {
+    fn advance(&mut self, published: &Published) {
         self.tip = published.tip.clone();
         self.candidates.clear();
         let Some(block) = &published.block else { return };
         self.had_work = !block.transactions.is_empty();
-        self.recent.push_back(ProposerRecord {
-            height: block.header.height,
-            expected: turn,
-            proposer: block.header.proposer,
-        });
-        if self.recent.len() as u64 > ABSENCE_HEIGHTS {
-            self.recent.pop_front();
-        }
         if let Some(mempool) = &self.mempool {
             mempool.committed(block);
         }
@@ -374,22 +345,6 @@ fn write_block(
         };
         store.write(block_batch(store, &rows)?)
     })
-}
-
-/// The proposers of the last blocks up to `height`, as committing them has recorded.
-fn recent_proposers(store: &Store, height: Height) -> Result<VecDeque<ProposerRecord>, StorageError> {
-    let tables = store.tables();
-    let first = (height.0 + 1).saturating_sub(ABSENCE_HEIGHTS).max(1);
-    (first..=height.0)
-        .map(Height)
-        .map(|height| {
-            let missing =
-                || StorageError::Inconsistent { reason: format!("block {height} has no header or turn") };
-            let header = tables.header(height)?.ok_or_else(missing)?;
-            let expected = tables.turn(height)?.ok_or_else(missing)?;
-            Ok(ProposerRecord { height, expected, proposer: header.proposer })
-        })
-        .collect()
 }
 
 /// Storage failed under the application.

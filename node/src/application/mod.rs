@@ -27,7 +27,6 @@ pub mod ledger;
 pub mod proofs;
 pub mod publish;
 pub mod reader;
-mod rotation;
 pub mod state_root;
 #[cfg(test)]
 mod tests;
@@ -45,7 +44,6 @@ use yilian_spec::signature::PublicKey;
 pub use ledger::{Ledger, LedgerOptions};
 pub use publish::{CommittedBlock, Published};
 pub use reader::LedgerReader;
-pub use rotation::{ABSENCE_HEIGHTS, ProposerRecord, proposer_rotation};
 
 /// A validator as consensus needs it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,11 +59,13 @@ pub struct ValidatorInfo {
 /// How long consensus waits for the others at a height, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConsensusTimeouts {
-    /// For the proposal of round 0.
+    /// At most, for the proposal of round 0.
     pub propose_ms: u64,
-    /// For the remaining prevotes, once two thirds differ.
+    /// At least, however fast proposals were lately: see [`crate::consensus::patience`].
+    pub propose_min_ms: u64,
+    /// At most, for the remaining prevotes, once two thirds differ.
     pub prevote_ms: u64,
-    /// For the remaining precommits, once two thirds differ.
+    /// At most, for the remaining precommits, once two thirds differ.
     pub precommit_ms: u64,
     /// Added to each of them per round. Small, because most rounds that fail do so for want of a proposer or of a vote that
     /// another round brings, not of time; a long absence may leave many rounds behind.
@@ -81,6 +81,7 @@ impl Default for ConsensusTimeouts {
     fn default() -> Self {
         Self {
             propose_ms: 1_000,
+            propose_min_ms: 50,
             prevote_ms: 300,
             precommit_ms: 300,
             delta_ms: 100,
@@ -100,7 +101,7 @@ pub struct StartPoint {
     pub validators: Vec<ValidatorInfo>,
     /// Who proposes, by turns: round `r` of height `h` is entry `(h + r) mod length` as long as `r` is below
     /// the length, and after that `validators` by turns. Empty means all validators. Every node derives it
-    /// from the chain, see [`proposer_rotation`].
+    /// from the state, see [`yilian_spec::rotation`].
     pub rotation: Vec<PublicKey>,
     /// The waiting times.
     pub timeouts: ConsensusTimeouts,

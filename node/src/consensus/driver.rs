@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_malachitebft_app_channel::app::consensus::VoteExtensionError;
 use arc_malachitebft_app_channel::app::engine::host::{HeightParams, Next};
+use arc_malachitebft_app_channel::app::types::ProposedValue;
 use arc_malachitebft_app_channel::{AppMsg, Reply};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -147,6 +148,7 @@ impl<A: Application> Driver<A> {
                 self.links.network.clear_standing().await?;
                 self.set_phase(Phase::Deciding { round: round.as_u32().unwrap_or(0) });
                 let values = self.participant.started_round(height, round, SystemClock.now_ms())?;
+                self.came(&values);
                 self.publish_window();
                 answer(reply_value, values);
             }
@@ -169,6 +171,7 @@ impl<A: Application> Driver<A> {
                     Some(complete) => self.participant.received(complete, SystemClock.now_ms())?,
                     None => None,
                 };
+                self.came(value.as_slice());
                 answer(reply, value);
             }
             AppMsg::Decided { certificate, reply, .. } => {
@@ -200,6 +203,12 @@ impl<A: Application> Driver<A> {
         Ok(())
     }
 
+    fn came(&mut self, values: &[ProposedValue<LedgerContext>]) {
+        for value in values {
+            self.participant.proposal_came(value, SystemClock.now_ms());
+        }
+    }
+
     /// Sends the parts of a proposal, also to peers that connect within the round.
     async fn stream(&self, parts: Vec<Bytes>) -> Result<(), ConsensusError> {
         for part in parts {
@@ -212,7 +221,7 @@ impl<A: Application> Driver<A> {
         let start = self.participant.start();
         let parameters = HeightParams::new(
             (**self.participant.validators()).clone(),
-            EngineTimeouts(start.timeouts),
+            EngineTimeouts(self.participant.timeouts()),
             start.target_time_ms.map(Duration::from_millis),
         );
         (start.height.into(), parameters)

@@ -34,6 +34,7 @@ pub mod heights;
 pub mod intake;
 pub mod pacing;
 pub mod participant;
+pub mod patience;
 pub mod proposal;
 mod pump;
 pub mod signing;

@@ -165,6 +165,7 @@ impl Store {
             state_root,
             validators: self.state_record::<ValidatorSet>(&StateKey::Validators)?,
             parameters: self.state_record(&StateKey::Parameters)?,
+            attendance: self.state_record_if_any(&StateKey::Attendance)?.unwrap_or_default(),
         };
         Ok(Opened { tip, tree })
     }
@@ -185,13 +186,16 @@ impl Store {
     /// # Errors
     /// [`StorageError::Missing`] when there is none, or when it cannot be read.
     pub fn state_record<T: codec::Canonical>(&self, key: &StateKey) -> Result<T, StorageError> {
+        self.state_record_if_any(key)?.ok_or_else(|| StorageError::Missing {
+            column: Column::StateRow.name(),
+            key: hex::encode(key.bytes()),
+        })
+    }
+
+    fn state_record_if_any<T: codec::Canonical>(&self, key: &StateKey) -> Result<Option<T>, StorageError> {
         let key = key.bytes();
         let row = self.disk.get(Column::StateRow, &key)?;
-        let row = row.ok_or_else(|| StorageError::Missing {
-            column: Column::StateRow.name(),
-            key: hex::encode(&key),
-        })?;
-        decode_row(Column::StateRow, &key, &row)
+        row.map(|row| decode_row(Column::StateRow, &key, &row)).transpose()
     }
 
     /// Writes a batch; when this returns, it has reached the disk.

@@ -76,6 +76,8 @@ pub enum StateKey {
     Validators,
     /// Proven: [`crate::genesis::Parameters`].
     Parameters,
+    /// Proven: [`crate::rotation::Attendance`] after the last block.
+    Attendance,
     /// Proven: [`super::record::Grant`].
     Grant(GrantId),
     /// Proven: [`super::record::Referral`].
@@ -142,6 +144,7 @@ impl StateKey {
             Self::Key(key) => tagged(out, KEY_TAG, &key.0),
             Self::Validators => tagged(out, 0x03, &[]),
             Self::Parameters => tagged(out, 0x04, &[]),
+            Self::Attendance => tagged(out, 0x05, &[]),
             Self::Grant(id) => tagged(out, 0x10, &id.0),
             Self::Referral(id) => tagged(out, 0x11, &id.0),
             Self::Capacity(institution, service) => pair(out, 0x12, institution, service.as_str().as_bytes()),

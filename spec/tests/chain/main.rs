@@ -7,6 +7,7 @@ mod execution;
 #[allow(dead_code, reason = "shared with a benchmark")]
 #[path = "../support/heavy.rs"]
 mod heavy;
+mod rotation;
 mod support;
 mod work;
 #[allow(dead_code, reason = "shared with other tests")]

@@ -29,7 +29,8 @@ fn turns(height: Height, position: usize, count: usize) -> impl Iterator<Item = 
 
 async fn propose(field: Field, ear: Arc<Ear>, doors: (Door, Door), until: Instant) -> (u64, u64) {
     let me = field.validator_key.public_key();
-    let position = field.validators.iter().position(|key| *key == me).unwrap_or(0);
+    let validators = field.validators.validators();
+    let position = validators.iter().position(|validator| validator.key == me).unwrap_or(0);
     // What is heard comes over the one, what is said goes over the other.
     let (mut listening, mut line) = (Line::new(doors.0, "consensus"), Line::new(doors.1, "parts"));
     while Instant::now() < until {
@@ -38,7 +39,7 @@ async fn propose(field: Field, ear: Arc<Ear>, doors: (Door, Door), until: Instan
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             continue;
         };
-        let mut rounds = turns(tip.height.next(), position, field.validators.len());
+        let mut rounds = turns(tip.height.next(), position, validators.len());
         while Instant::now() < until && ear.tip().is_some_and(|now| now.height == tip.height) {
             let mut frames = Vec::new();
             for (round, number) in rounds.by_ref().zip(0..BATCH) {

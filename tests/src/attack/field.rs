@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use yilian_node::config::Config;
 use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::membership::ValidatorSet;
+use yilian_spec::signature::SecretKey;
 
 use super::peer::line::Door;
 use super::peer::{Ear, Host};
@@ -24,8 +25,8 @@ pub struct Field {
     pub node_key: SecretKey,
     /// The key that signs its votes; the ledger takes them only if it is a validator's.
     pub validator_key: SecretKey,
-    /// All validators in the ledger's order.
-    pub validators: Vec<PublicKey>,
+    /// All validators.
+    pub validators: ValidatorSet,
     /// Where the honest nodes listen that run, and the one that comes back.
     pub targets: BTreeMap<usize, SocketAddr>,
     /// The validator that comes back while the attack goes on, if one does.
@@ -49,7 +50,7 @@ impl Field {
             institution: member.id.clone(),
             node_key: member.network.clone(),
             validator_key: member.validator.clone(),
-            validators: genesis.validators.validators().iter().map(|validator| validator.key).collect(),
+            validators: genesis.validators.clone(),
             targets,
             laggard,
         })
@@ -72,6 +73,6 @@ impl Field {
 
     /// An ear that takes a block for decided as the honest do.
     pub fn ear(&self) -> Arc<Ear> {
-        Ear::new(self.validators.len() * 2 / 3 + 1)
+        Ear::new(self.validators.validators().len() * 2 / 3 + 1)
     }
 }

@@ -41,7 +41,8 @@ impl Forger {
     fn vote(&mut self, height: Height) -> (Topic, Bytes) {
         let mut signature = [0; 64];
         self.random.fill(&mut signature[..]);
-        let voter = self.field.validators[self.random.random_range(0..self.field.validators.len())];
+        let validators = self.field.validators.validators();
+        let voter = validators[self.random.random_range(0..validators.len())].key;
         let kind = if self.random.random::<bool>() { VoteType::Prevote } else { VoteType::Precommit };
         let block = BlockId(self.random.random());
         votes::under(votes::vote((kind, height, 0), Some(block), voter), Signature(signature))

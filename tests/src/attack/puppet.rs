@@ -10,7 +10,6 @@ use arc_malachitebft_app_channel::app::types::core::VoteType;
 use arc_malachitebft_sync::Response;
 use bytes::Bytes;
 use tokio::sync::watch;
-use yilian_node::application::{ABSENCE_HEIGHTS, ProposerRecord, proposer_rotation};
 use yilian_node::consensus::codec::LedgerCodec;
 use yilian_node::consensus::context::LedgerContext;
 use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
@@ -20,6 +19,7 @@ use yilian_spec::block::Block;
 use yilian_spec::codec;
 use yilian_spec::height::Height;
 use yilian_spec::id::BlockId;
+use yilian_spec::rotation::Attendance;
 use yilian_spec::signature::PublicKey;
 
 use super::field::Field;
@@ -29,8 +29,8 @@ use super::peer::substream::question;
 use super::peer::{Ear, Host, Line};
 use super::{sync_floods, votes};
 
-/// Heights of the past from which it learns who proposes.
-const PAST: u64 = 3 * ABSENCE_HEIGHTS;
+/// How long learning the past may take.
+const LEARNS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A validator in an attacker's hands.
 pub struct Puppet {
@@ -42,7 +42,10 @@ pub struct Puppet {
     pub consensus: Vec<Line>,
     /// To every honest node: parts.
     pub parts: Vec<Line>,
-    records: Vec<ProposerRecord>,
+    /// Who has missed turns before `next`.
+    attendance: Attendance,
+    /// The first height that is not counted in `attendance` yet.
+    next: Height,
     tips: watch::Receiver<Height>,
     proposals: watch::Receiver<Option<Proposed>>,
     /// The last tip behind which it looked whose turn it is.
@@ -72,7 +75,8 @@ impl Puppet {
             field: field.clone(),
             consensus: lines("consensus"),
             parts: lines("parts"),
-            records: Vec::new(),
+            attendance: Attendance::default(),
+            next: Height::FIRST,
             tips: ear.tips(),
             proposals: ear.proposals(),
             seen: Height(0),
@@ -91,18 +95,26 @@ impl Puppet {
         self.field.validator_key.public_key()
     }
 
-    /// Asks a node for the headers of the last blocks.
+    /// Asks a node for the headers of all blocks.
     async fn learn(&mut self, door: &Door) -> Result<()> {
         let connection = door.connect().await?;
         let began = Instant::now();
-        while self.ear.height() == Height(0) && began.elapsed() < Duration::from_secs(10) {
+        while self.ear.height() == Height(0) && began.elapsed() < LEARNS_WITHIN {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let mut next = self.ear.height().0.saturating_sub(PAST).max(1);
+        let mut next = 1;
         loop {
             let mut stream = connection.agreed("sync").await?;
             let request = sync_floods::request(next, next + SYNC_BATCH as u64 - 1);
-            let answer = question(&mut stream, &request).await?;
+            let answer = match question(&mut stream, &request).await {
+                Ok(answer) => answer,
+                // Its allowance is used up.
+                Err(error) if began.elapsed() > LEARNS_WITHIN => return Err(error.into()),
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
             let Response::ValueResponse(response) = {
                 let response: Response<LedgerContext> = LedgerCodec.decode(answer)?;
                 response
@@ -118,20 +130,18 @@ impl Puppet {
         }
     }
 
-    /// Whose turn round 0 of the next height is, by the same rule as the nodes.
+    /// Whose turn round 0 of the height after `tip` is, by the same rule as the nodes.
     fn turn_after(&mut self, tip: Height) -> PublicKey {
-        let from = self.records.last().map_or(Height(0), |record| record.height.next());
-        for header in self.ear.decided_from(from) {
-            let expected = self.expected(header.height);
-            self.records.push(ProposerRecord { height: header.height, expected, proposer: header.proposer });
+        let validators = &self.field.validators;
+        for header in self.ear.decided_from(self.next) {
+            if header.height != self.next {
+                break;
+            }
+            self.attendance =
+                self.attendance.after((header.height, &header.proposer), validators, validators);
+            self.next = header.height.next();
         }
-        self.expected(tip.next())
-    }
-
-    fn expected(&self, height: Height) -> PublicKey {
-        let recent = self.records.len().saturating_sub(ABSENCE_HEIGHTS as usize);
-        let rotation = proposer_rotation(&self.field.validators, &self.records[recent..]);
-        rotation[(height.0 % rotation.len() as u64) as usize]
+        self.attendance.turn(validators, tip.next()).key
     }
 
     /// Waits for the next thing to do.

@@ -53,7 +53,7 @@ impl Host {
                 resume.resume_with(())
             }
             E::ScheduleTimeout(timeout, resume) => {
-                let after = EngineTimeouts(self.start().timeouts).duration_for(timeout);
+                let after = EngineTimeouts(self.participant.timeouts()).duration_for(timeout);
                 // At most the bound of all timeouts, so it fits.
                 self.start_timer(timeout, after.as_millis() as u64);
                 resume.resume_with(())
@@ -64,6 +64,7 @@ impl Host {
                 let values = self.participant.started_round(height, round, self.clock.now_ms())?;
                 self.advance();
                 for value in values {
+                    self.participant.proposal_came(&value, self.clock.now_ms());
                     self.later(Input::ProposedValue(value, ValueOrigin::Consensus));
                 }
                 resume.resume_with(())

@@ -319,6 +319,7 @@ impl Machine {
     fn proposed(&mut self, complete: CompleteProposal) -> Result<(), Stopped> {
         let now_ms = self.host.clock.now_ms();
         if let Some(value) = self.host.participant.received(complete, now_ms)? {
+            self.host.participant.proposal_came(&value, now_ms);
             self.host.later(Input::ProposedValue(value, ValueOrigin::Consensus));
         }
         Ok(())

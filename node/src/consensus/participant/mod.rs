@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arc_malachitebft_app_channel::app::types::MisbehaviorEvidence;
 use arc_malachitebft_app_channel::app::types::core as engine;
 use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
+use arc_malachitebft_app_channel::app::types::{MisbehaviorEvidence, ProposedValue};
 use engine::Validator as _;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId};
@@ -23,8 +23,11 @@ use super::certificate::{extended_certificate, spec_certificate};
 use super::context::{EngineHeight, LedgerContext, ValidatorSet};
 use super::heights::Heard;
 use super::pacing::{Pace, Pacer, Situation};
+use super::patience::Patience;
 use super::proposal::CompleteProposal;
-use crate::application::{Application, ApplicationError, Misbehaviour, MisbehaviourKind, StartPoint};
+use crate::application::{
+    Application, ApplicationError, ConsensusTimeouts, Misbehaviour, MisbehaviourKind, StartPoint,
+};
 use crate::network::limits::SYNC_RESPONSE_BYTES_MAX;
 
 pub use proposals::OwnProposal;
@@ -38,6 +41,8 @@ pub struct Participant<A> {
     chain_id: ChainId,
     key: Option<SecretKey>,
     pacer: Pacer,
+    patience: Patience,
+    timeouts: ConsensusTimeouts,
     start: StartPoint,
     validators: Arc<ValidatorSet>,
     /// The round that is under way, 0 between heights.
@@ -71,6 +76,8 @@ impl<A: Application> Participant<A> {
             chain_id,
             key,
             pacer,
+            patience: Patience::default(),
+            timeouts: start.timeouts,
             start,
             validators,
             round: 0,
@@ -94,6 +101,11 @@ impl<A: Application> Participant<A> {
     /// With what the height under decision started, or the next one will.
     pub fn start(&self) -> &StartPoint {
         &self.start
+    }
+
+    /// How long it waits for the others.
+    pub fn timeouts(&self) -> ConsensusTimeouts {
+        self.timeouts
     }
 
     /// Its validators.
@@ -126,6 +138,14 @@ impl<A: Application> Participant<A> {
         let pace = self.pacer.decide(&situation);
         tracing::debug!(?situation, ?pace, "whether the next height starts");
         pace
+    }
+
+    /// A valid proposal is known to the engine: the next heights wait as long as such ones take.
+    pub fn proposal_came(&mut self, value: &ProposedValue<LedgerContext>, now_ms: u64) {
+        if value.validity.is_valid() {
+            let at = (value.height.ledger(), value.round.as_u32().unwrap_or(0));
+            self.patience.proposal_came(at, value.proposer.0, now_ms);
+        }
     }
 
     /// Whether a proposal is that of round 0 of the next height by the proposer whose turn it is.
@@ -166,6 +186,9 @@ impl<A: Application> Participant<A> {
         let synced = self.synced == Some(self.start.height);
         self.start = self.application.start()?;
         self.validators = Arc::new(ValidatorSet::new(&self.start));
+        self.patience.retain(&self.start.validators);
+        let own = self.key.as_ref().map(SecretKey::public_key);
+        self.timeouts = self.patience.timeouts(self.start.timeouts, &self.start.validators, own);
         self.round = 0;
         self.executed.clear();
         self.pacer.finalized(self.start.had_work || synced);

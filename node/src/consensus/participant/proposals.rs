@@ -38,6 +38,7 @@ impl<A: Application> Participant<A> {
     ) -> Result<Vec<ProposedValue<LedgerContext>>, ApplicationError> {
         let number = round.as_u32().unwrap_or(0);
         self.round = number;
+        self.patience.round_started((height.ledger(), number), now_ms);
         self.early.retain(|_, proposal| proposal.manifest.height >= height.ledger());
         let is_due =
             |_: &PublicKey, proposal: &mut CompleteProposal| proposal.manifest.height == height.ledger();

@@ -109,6 +109,7 @@ impl Application for TestLedger {
             rotation: vec![],
             timeouts: ConsensusTimeouts {
                 propose_ms: 800,
+                propose_min_ms: 800,
                 prevote_ms: 200,
                 precommit_ms: 200,
                 delta_ms: 200,

@@ -11,13 +11,11 @@ use yilian_spec::height::Height;
 use yilian_spec::id::Hash;
 use yilian_spec::merkle::state_tree::StateTree;
 use yilian_spec::merkle::state_tree::workload::{BucketStoreMut, MemoryStore};
-use yilian_spec::signature::PublicKey;
 use yilian_spec::state::overlay::Writes;
 
 use super::executing::{Executed, Results};
 use super::{FINDINGS_MAX, Finding, Report, Wrong};
 use crate::application::state_root::proven_changes;
-use crate::application::{ABSENCE_HEIGHTS, ProposerRecord, proposer_rotation};
 use crate::storage::error::StorageError;
 use crate::storage::tables::{Tables, log_node_key};
 
@@ -30,8 +28,6 @@ pub(super) struct Conclusion<'a> {
     buckets: MemoryStore,
     /// All nodes of the log.
     pub log_nodes: BTreeMap<Vec<u8>, [u8; 32]>,
-    /// Who proposed the last blocks, and whose turn it was.
-    recent: Vec<ProposerRecord>,
     bytes: u64,
     /// What is wrong.
     pub findings: Vec<Finding>,
@@ -46,7 +42,6 @@ impl<'a> Conclusion<'a> {
             tree: StateTree::new(),
             buckets: MemoryStore::default(),
             log_nodes: BTreeMap::new(),
-            recent: Vec::new(),
             bytes: 0,
             findings: Vec::new(),
         };
@@ -102,7 +97,9 @@ impl<'a> Conclusion<'a> {
         if self.tables.height_of(header.id())? != Some(height) {
             return Err("the index by block id does not lead to it".into());
         }
-        self.turn(height, header.proposer)?;
+        if self.tables.turn(height)? != Some(self.tip.turn()) {
+            return Err("the stored turn to propose is another one".into());
+        }
         let mut bytes = receipt_bytes as u64;
         for (index, transaction) in (0..).zip(&block.transactions) {
             if self.tables.location(transaction.id())? != Some((height, index)) {
@@ -127,21 +124,5 @@ impl<'a> Conclusion<'a> {
         let Ok(()) = self.buckets.write(update.rows());
         self.tree.apply(update).expect("the update was prepared on this tree a line above");
         Hash(self.tree.root())
-    }
-
-    /// Whose turn it was follows from the blocks before.
-    fn turn(&mut self, height: Height, proposer: PublicKey) -> Result<(), Wrong> {
-        let keys: Vec<PublicKey> =
-            self.tip.validators.validators().iter().map(|validator| validator.key).collect();
-        let rotation = proposer_rotation(&keys, &self.recent);
-        let expected = rotation[(height.0 % rotation.len() as u64) as usize];
-        if self.tables.turn(height)? != Some(expected) {
-            return Err("the stored turn to propose is another one".into());
-        }
-        self.recent.push(ProposerRecord { height, expected, proposer });
-        if self.recent.len() as u64 > ABSENCE_HEIGHTS {
-            self.recent.remove(0);
-        }
-        Ok(())
     }
 }
