@@ -366,8 +366,7 @@ impl Before {
             // One line of each kind in a while, so it may have been written in an earlier turn.
             let log = cluster.log(node);
             let mut lines = log.lines().filter(|line| line.contains(slug));
-            report.named_in_log |=
-                lines.any(|line| name.offences().iter().any(|offence| line.contains(offence)));
+            report.named_in_log |= lines.any(|line| name.words().iter().any(|words| line.contains(words)));
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use async_trait::async_trait;
-use yilian_node::application::ConsensusTimeouts;
 use yilian_spec::height::Height;
 
 use super::field::Field;
@@ -14,14 +13,51 @@ use super::puppet::{Event, Puppet};
 use super::{Attack, Tally, blocks, votes};
 use crate::work;
 
-/// How long before the timeout it proposes: the way there and the check of a small block.
-const MARGIN_MS: u64 = 250;
+/// How late it is at first.
+const LATENESS_MIN: Duration = Duration::from_millis(20);
+/// How often it looks whether the height has begun.
+const POLL: Duration = Duration::from_millis(1);
+/// It is never later.
+const LATENESS_MAX: Duration = Duration::from_millis(900);
 
-pub struct LateProposals;
+#[derive(Default)]
+pub struct LateProposals {
+    brink: Brink,
+}
 
-/// So long after a height has begun, a moment before the others give the proposer up.
-pub fn last_moment() -> Duration {
-    Duration::from_millis(ConsensusTimeouts::default().propose_ms - MARGIN_MS)
+/// Feels for how late a proposal may come: a little later each time it was taken, and much earlier when it was not.
+pub struct Brink {
+    lateness: Duration,
+    /// The height of the last late proposal.
+    tried: Option<Height>,
+}
+
+impl Default for Brink {
+    fn default() -> Self {
+        Self { lateness: LATENESS_MIN, tried: None }
+    }
+}
+
+impl Brink {
+    /// Waits until the others have begun the height behind `tip`, and then until the last moment, as far as that is known.
+    pub async fn wait(&mut self, puppet: &mut Puppet, tip: Height, until: Instant) {
+        if let Some(tried) = self.tried.take() {
+            let made = puppet.ear.decided_from(tried).first().map(|header| header.proposer);
+            let taken = made == Some(puppet.field.validator_key.public_key());
+            let next = if taken { self.lateness * 6 / 5 } else { self.lateness / 2 };
+            self.lateness = next.clamp(LATENESS_MIN, LATENESS_MAX);
+        }
+        while puppet.ear.height() <= tip && Instant::now() < until {
+            tokio::time::sleep(POLL).await;
+        }
+        tokio::time::sleep(self.lateness).await;
+        self.tried = Some(tip.next());
+    }
+
+    /// For the tally.
+    pub fn milliseconds(&self) -> u64 {
+        self.lateness.as_millis() as u64
+    }
 }
 
 /// Proposes a block behind `tip`, and shows its parts to the first `shown` nodes alone.
@@ -52,7 +88,7 @@ impl Attack for LateProposals {
                 Event::Over => break,
                 Event::Proposal(proposed) => puppet.agree(proposed).await,
                 Event::Turn(tip) => {
-                    tokio::time::sleep(last_moment()).await;
+                    self.brink.wait(&mut puppet, tip, until).await;
                     let everybody = puppet.parts.len();
                     late += u64::from(puppet.is_open(tip) && propose(&mut puppet, tip, everybody).await?);
                 }
@@ -60,6 +96,7 @@ impl Attack for LateProposals {
         }
         let mut tally = total("frames", puppet.done());
         tally.insert("late proposals", late);
+        tally.insert("milliseconds late in the end", self.brink.milliseconds());
         Ok(tally)
     }
 }

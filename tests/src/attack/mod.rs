@@ -231,6 +231,15 @@ impl Name {
         }
     }
 
+    /// What a line of the log says of the attacker's institution: the name of one of the offences, or, of a validator that is
+    /// late or withholds its blocks, that it missed its turn. How often that happens in a while is the attacker's choice.
+    pub const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::WithheldParts | Self::LateProposals => &["missed its turn to propose"],
+            named => named.offences(),
+        }
+    }
+
     /// Somebody who attacks so.
     pub fn attack(self) -> Box<dyn Attack> {
         match self {
@@ -245,8 +254,8 @@ impl Name {
             Self::HalfOpen => Box::new(half_open::HalfOpen),
             Self::ManySubstreams => Box::new(many_substreams::ManySubstreams),
             Self::SlowReads => Box::new(slow_reads::SlowReads),
-            Self::WithheldParts => Box::new(withheld_parts::WithheldParts),
-            Self::LateProposals => Box::new(late_proposals::LateProposals),
+            Self::WithheldParts => Box::new(withheld_parts::WithheldParts::default()),
+            Self::LateProposals => Box::new(late_proposals::LateProposals::default()),
             Self::Equivocation => Box::new(equivocation::Equivocation),
             Self::SyncFloods => Box::new(sync_floods::SyncFloods),
             Self::HeavyGossip => Box::new(heavy_gossip::HeavyGossip::default()),

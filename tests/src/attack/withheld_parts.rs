@@ -7,12 +7,15 @@ use anyhow::Result;
 use async_trait::async_trait;
 
 use super::field::Field;
-use super::late_proposals::{last_moment, propose};
+use super::late_proposals::{Brink, propose};
 use super::peer::line::total;
 use super::puppet::{Event, Puppet};
 use super::{Attack, Tally};
 
-pub struct WithheldParts;
+#[derive(Default)]
+pub struct WithheldParts {
+    brink: Brink,
+}
 
 #[async_trait]
 impl Attack for WithheldParts {
@@ -25,9 +28,9 @@ impl Attack for WithheldParts {
                 Event::Proposal(proposed) => puppet.agree(proposed).await,
                 Event::Turn(tip) => {
                     // Every other time the others have it at once, and go on while the last one waits.
-                    let is_late = (tip.0 / field.validators.len() as u64).is_multiple_of(2);
+                    let is_late = (tip.0 / field.validators.validators().len() as u64).is_multiple_of(2);
                     if is_late {
-                        tokio::time::sleep(last_moment()).await;
+                        self.brink.wait(&mut puppet, tip, until).await;
                     }
                     let some = puppet.parts.len() - 1;
                     if puppet.is_open(tip) && propose(&mut puppet, tip, some).await? {

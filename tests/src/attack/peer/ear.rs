@@ -9,7 +9,7 @@ use arc_malachitebft_app_channel::app::types::core as engine;
 use bytes::Bytes;
 use engine::{NilOrVal, VoteType};
 use tokio::sync::watch;
-use yilian_node::consensus::codec::{CodecError, LedgerCodec};
+use yilian_node::consensus::codec::{CodecError, LedgerCodec, decode_work};
 use yilian_node::consensus::context::LedgerContext;
 use yilian_node::consensus::proposal::Part;
 use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
@@ -196,7 +196,12 @@ impl Host for Ear {
         match topic {
             Topic::Consensus => self.consensus(payload),
             Topic::Part => self.part(&payload),
-            Topic::Liveness | Topic::Status | Topic::Work | Topic::Transactions => {}
+            Topic::Work => {
+                if let Ok(height) = decode_work(&payload) {
+                    self.reached(height);
+                }
+            }
+            Topic::Liveness | Topic::Status | Topic::Transactions => {}
         }
     }
 }
