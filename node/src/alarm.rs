@@ -14,6 +14,8 @@ pub enum AlarmKind {
     KeyExpiry,
     /// No node of a validator is connected.
     Missing,
+    /// A validator keeps missing its turns to propose.
+    Absence,
     /// The API's certificate has expired or soon will.
     Certificate,
     /// A clock differs from the others.
@@ -22,13 +24,13 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All, for metrics.
-    pub const ALL: [Self; 5] =
-        [Self::Conduct, Self::KeyExpiry, Self::Missing, Self::Certificate, Self::Clock];
+    pub const ALL: [Self; 6] =
+        [Self::Conduct, Self::KeyExpiry, Self::Missing, Self::Absence, Self::Certificate, Self::Clock];
 
     /// Whether the log says it already where it arises, in more words; the others are told when they come and go.
     pub const fn is_logged_where_it_arises(self) -> bool {
         match self {
-            Self::Conduct | Self::KeyExpiry | Self::Missing => true,
+            Self::Conduct | Self::KeyExpiry | Self::Missing | Self::Absence => true,
             Self::Certificate | Self::Clock => false,
         }
     }
@@ -39,6 +41,7 @@ impl AlarmKind {
             Self::Conduct => "conduct",
             Self::KeyExpiry => "key_expiry",
             Self::Missing => "missing",
+            Self::Absence => "absence",
             Self::Certificate => "certificate",
             Self::Clock => "clock",
         }

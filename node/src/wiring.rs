@@ -48,7 +48,7 @@ use crate::application::reader::LedgerReader;
 use crate::chronicle::Chronicle;
 use crate::clock::{Clock, SystemClock};
 use crate::clocks::Clocks;
-use crate::conduct::{Conduct, disconnected};
+use crate::conduct::{Conduct, absence, disconnected};
 use crate::config::Config;
 use crate::consensus::{self, Consensus, ConsensusSetup, ConsensusStatus, Phase};
 use crate::control::{self, Controlled};
@@ -403,6 +403,7 @@ fn monitor(
     let (reader, members, conduct) = (reader.clone(), members.clone(), conduct.clone());
     let (connected, heard) = (consensus.network.connected(), consensus.heard.clone());
     let (status, alarming, accused) = (consensus.status.clone(), members.clone(), conduct.clone());
+    let attending = reader.clone();
     let age_ms_max = config.consensus.heartbeat_ms.saturating_mul(2).saturating_add(STALL_GRACE_MS);
     let gather = move || {
         let published = reader.tip();
@@ -423,6 +424,7 @@ fn monitor(
     HealthMonitor::new(Arc::clone(clock), config.disk_free_bytes_min(), age_ms_max, gather)
         .with_alarms(move |now_ms| expiry::alarms(&Arc::clone(&alarming.borrow()), now_ms))
         .with_alarms(move |_| accused.alarms())
+        .with_alarms(move |_| absence::alarms(&attending.tip().tip))
 }
 
 /// For how long the height of `status` has been under way.

@@ -5,6 +5,7 @@
 //! the count of those in between. It is about institutions, not peers, so that more keys do not make more room; who has
 //! no key of the ledger counts under [`STRANGERS`].
 
+pub mod absence;
 mod account;
 pub mod disconnected;
 pub mod missing;
