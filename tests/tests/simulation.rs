@@ -241,7 +241,7 @@ fn one_liar_of_four_changes_nothing() {
 fn lies_are_told_from_the_truth_by_the_rule_they_break() {
     let is_said = |total: &Total, words: &str| total.refusals.iter().any(|reason| reason.contains(words));
     let lies = FaultSet::parse("lie").unwrap();
-    let invalid = with_liar(Behaviour::InvalidBlocks, 40, &lies);
+    let invalid = with_liar(Behaviour::InvalidBlocks, 120, &lies);
     for words in INVALID_BLOCKS_SAY {
         assert!(is_said(&invalid, words), "nobody said {words:?}: {:#?}", invalid.refusals);
     }

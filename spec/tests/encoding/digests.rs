@@ -14,6 +14,7 @@ use yilian_spec::membership::{Institution, KeyRecord, ValidatorSet};
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Receipt;
+use yilian_spec::rotation::Absence;
 use yilian_spec::settlement::period::Accumulator;
 use yilian_spec::settlement::statement::SettledPeriod;
 use yilian_spec::settlement::terms::Terms;
@@ -76,6 +77,7 @@ fn generated_encodings_equal_bincode_and_are_frozen() {
         digest::<Entry>("stream entry"),
         digest::<Frontier>("frontier"),
         digest::<AgreementWork>("agreement work"),
+        digest::<Absence>("absence"),
     ];
     assert_eq!(found, FROZEN);
 }
@@ -90,7 +92,7 @@ fn generated_writes_equal_bincode() {
 }
 
 /// A change here is a change of what is signed, sent or stored: it needs a new protocol or format version.
-const FROZEN: [&str; 25] = [
+const FROZEN: [&str; 26] = [
     "transaction ad833e5466b078f9",
     "operation e46d1d2812b50840",
     "header ca6a89f16755e6e5",
@@ -116,4 +118,5 @@ const FROZEN: [&str; 25] = [
     "stream entry 8c20a022b5ed733d",
     "frontier 793ff45458192a72",
     "agreement work 597dbdd63d5c013c",
+    "absence d5c758ae5d4167a3",
 ];

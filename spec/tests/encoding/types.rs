@@ -12,6 +12,7 @@ use yilian_spec::operation::referral::*;
 use yilian_spec::operation::service::*;
 use yilian_spec::receipt::{Outcome, Receipt};
 use yilian_spec::refusal::Refusal;
+use yilian_spec::rotation::Absence;
 use yilian_spec::settlement::evaluate::{Figure, FigureValue};
 use yilian_spec::settlement::expression::{Expression, Measure, MetricSide, Step, StepIndex};
 use yilian_spec::settlement::period::{MetricSum, PartPlayed, PartVolume, Tally, Volume};
@@ -40,6 +41,7 @@ record! {
     Institution { id, name, kind, tier, consortia }
     KeyRecord { institution, role, window, revoked_at }
     Validator { key, institution, power }
+    Absence { institution, until, missed, used }
     GenesisKey { key, role, window }
     GenesisInstitution { institution, keys }
     Parameters {
