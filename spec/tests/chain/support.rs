@@ -3,7 +3,6 @@
 use yilian_spec::block::Block;
 use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation, Made};
 use yilian_spec::limits::BLOCK_WORK_MAX;
-use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::GrantAccess;
 use yilian_spec::operation::referral::PublishCapacity;

@@ -223,7 +223,7 @@ impl World {
         let checked = semantic::check(transaction, self.tip.chain_id).unwrap();
         let id = checked.id();
         let time = self.time().plus_ms(1_000);
-        let made = Made { time, proposer: secret(TEACHING, Role::Validator).public_key() };
+        let made = Made { time, proposer: self.tip.turn() };
         let before = self.rows.rows.clone();
         let root_of = |_: &Writes| Ok(Hash::default());
         let block =
