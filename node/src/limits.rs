@@ -145,6 +145,12 @@ pub const VOTE_CERTIFICATE_REFILL_MS: u64 = 50;
 pub const SYNC_QUESTIONS_BURST_MAX: u32 = 64;
 /// One more of them every so often: with eight blocks each that is more than a node that catches up can execute.
 pub const SYNC_QUESTION_REFILL_MS: u64 = 5;
+/// Such requests that are read from storage at once.
+pub const SYNC_READS_MAX: usize = 2;
+/// Such requests that wait; whoever asks beyond that asks another peer.
+pub const SYNC_WAITING_MAX: usize = 64;
+/// Of them, those of one institution: two nodes of it that catch up ask for no more at once.
+pub const SYNC_WAITING_INSTITUTION_MAX: usize = 8;
 /// Signatures of consensus that are remembered as verified.
 pub const VERIFIED_SIGNATURES_MAX: usize = 4_096;
 /// How long an institution is shut out whose node sends what no honest node does.
@@ -175,6 +181,7 @@ pub const KEY_ALARMS_MAX: usize = 32;
 pub const REVOKED_NODES_MAX: usize = 4_096;
 
 const _: () = assert!(limits::INSTITUTIONS_MAX * limits::NODE_KEYS_PER_INSTITUTION_MAX < WATCHED_KEYS_MAX);
+const _: () = assert!(SYNC_WAITING_INSTITUTION_MAX < SYNC_WAITING_MAX);
 const _: () = assert!(limits::TRANSACTION_WORK_MAX <= BLOCK_WORK_TARGET);
 const _: () = assert!(BLOCK_WORK_TARGET <= limits::BLOCK_WORK_MAX);
 const _: () = assert!(POOL_INSTITUTION_TRANSACTIONS_MAX <= POOL_TRANSACTIONS_MAX);

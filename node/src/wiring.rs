@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | consensus | its own, and the engine's tasks | decides blocks; drives the ledger, the one writer |
 //! | network | tokio | one swarm: consensus frames, block parts, sync, transactions |
+//! | serving | tokio, blocking threads for storage | reads decided blocks for peers that catch up, few at once |
 //! | verify-N | N of its own | the mempool's workers: signatures in batches, admission |
 //! | gossip out | tokio | batches of accepted transactions, from the mempool to the network |
 //! | gossip in | tokio | batches of peers, from the network to the mempool |

@@ -1,21 +1,24 @@
 //! The ledger behind consensus: [`Application`] as the engine or the simulator drives it.
 
-use std::ops::RangeInclusive;
-
 use yilian_spec::block::CommitCertificate;
 use yilian_spec::chain::Expectation;
-use yilian_spec::codec;
 use yilian_spec::height::Height;
 use yilian_spec::time::LedgerTime;
 
 use super::ledger::{Ledger, failed};
 use super::{
-    Application, ApplicationError, Arrival, BuiltBlock, Candidate, DecidedBlock, Misbehaviour, StartPoint,
+    Application, ApplicationError, Arrival, BuiltBlock, Candidate, LedgerReader, Misbehaviour, StartPoint,
     UndecidedBlock, ValidatorInfo, Verdict,
 };
 use crate::mempool::Mempool;
 
 impl Application for Ledger {
+    type Blocks = LedgerReader;
+
+    fn blocks(&self) -> LedgerReader {
+        self.reader()
+    }
+
     fn start(&mut self) -> Result<StartPoint, ApplicationError> {
         let validators = self.tip.validators.validators().iter();
         Ok(StartPoint {
@@ -112,31 +115,6 @@ impl Application for Ledger {
         }
     }
 
-    fn decided(
-        &mut self,
-        heights: RangeInclusive<Height>,
-        bytes_max: usize,
-    ) -> Result<Vec<DecidedBlock>, ApplicationError> {
-        let tables = self.store.tables();
-        let last = heights.end().0.min(self.tip.height.0);
-        let mut blocks = Vec::new();
-        let mut total = 0usize;
-        for height in (heights.start().0.max(1)..=last).map(Height) {
-            let block =
-                self.decided_block(tables, height).map_err(|error| failed("reading a block", error))?;
-            total = total.saturating_add(block.bytes.len() + codec::encode(&block.certificate).len());
-            if total > bytes_max && !blocks.is_empty() {
-                break;
-            }
-            blocks.push(block);
-        }
-        Ok(blocks)
-    }
-
-    fn lowest_height(&mut self) -> Result<Height, ApplicationError> {
-        Ok(Height::FIRST)
-    }
-
     fn has_work(&mut self) -> bool {
         self.mempool().is_some_and(Mempool::has_work)
     }
@@ -149,19 +127,5 @@ impl Ledger {
             return Ok(());
         }
         Err(ApplicationError::Broken { reason: format!("asked for height {height}, the next one is {next}") })
-    }
-
-    fn decided_block(
-        &self,
-        tables: crate::storage::tables::Tables<'_>,
-        height: Height,
-    ) -> Result<DecidedBlock, crate::storage::StorageError> {
-        let missing = || crate::storage::StorageError::Inconsistent {
-            reason: format!("block {height} is below the tip but has no header or certificate"),
-        };
-        let header = tables.header(height)?.ok_or_else(missing)?;
-        let certificate = tables.certificate(height)?.ok_or_else(missing)?;
-        let bytes = tables.block_bytes(&header)?;
-        Ok(DecidedBlock { certificate, bytes })
     }
 }

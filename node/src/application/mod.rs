@@ -1,4 +1,5 @@
-//! What the nodes agree on, seen from consensus: one synchronous trait, free of engine, network and clock.
+//! What the nodes agree on, seen from consensus: a synchronous trait, free of engine, network and clock, and another for
+//! reading what is decided ([`DecidedBlocks`]).
 //!
 //! Two drivers call it: the engine's messages in a running node ([`crate::consensus`]) and a simulator.
 //! A driver calls from one thread, one call at a time, and may take calls in any order that the life of
@@ -6,7 +7,7 @@
 //!
 //! ```text
 //! start ──► build or validate (any number, any round) ──► remember each ──► commit ──► start of the next
-//!                 undecided, decided, lowest_height, has_work: at any time
+//!                 undecided, has_work: at any time
 //! ```
 //!
 //! Rules for an implementation:
@@ -258,8 +259,34 @@ pub enum ApplicationError {
     },
 }
 
+/// The blocks of the ledger up to its tip, for peers that catch up: read from any thread while the application goes on.
+pub trait DecidedBlocks: Clone + Send + Sync + 'static {
+    /// Blocks of consecutive heights from the start of the range on, as many as are held and as fit into `bytes_max`
+    /// together; at least the first, if it is held.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn decided(
+        &self,
+        heights: RangeInclusive<Height>,
+        bytes_max: usize,
+    ) -> Result<Vec<DecidedBlock>, ApplicationError>;
+
+    /// The lowest height that [`Self::decided`] can still serve; the next height on an empty ledger.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn lowest_height(&self) -> Result<Height, ApplicationError>;
+}
+
 /// The ledger behind consensus.
 pub trait Application: Send + 'static {
+    /// What reads its decided blocks.
+    type Blocks: DecidedBlocks;
+
+    /// A handle on the decided blocks; shows each block from when `commit` has returned on.
+    fn blocks(&self) -> Self::Blocks;
+
     /// With what the next height starts. Called at the start and after each commit.
     ///
     /// # Errors
@@ -307,23 +334,6 @@ pub trait Application: Send + 'static {
 
     /// Tells of validators that signed twice, after the height in which it was seen. For alarms.
     fn misbehaved(&mut self, _misbehaviour: &[Misbehaviour]) {}
-
-    /// Decided blocks of consecutive heights from the start of the range on, as many as are held and as fit
-    /// into `bytes_max` together; at least the first, if it is held.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn decided(
-        &mut self,
-        heights: RangeInclusive<Height>,
-        bytes_max: usize,
-    ) -> Result<Vec<DecidedBlock>, ApplicationError>;
-
-    /// The lowest height that [`Self::decided`] can still serve; the next height on an empty ledger.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn lowest_height(&mut self) -> Result<Height, ApplicationError>;
 
     /// Whether a block would have something to hold now. While it has not, the driver starts no height
     /// before the heartbeat.

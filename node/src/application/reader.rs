@@ -4,12 +4,13 @@
 //! with a database snapshot, the tip and the state tree of that same height, so that rows and proofs taken from one
 //! view fit together. Single rows of blocks never change, so the handle reads those without a view.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use yilian_spec::block::{CommitCertificate, Header};
 use yilian_spec::chain::Tip;
-use yilian_spec::codec::Canonical;
+use yilian_spec::codec::{self, Canonical};
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, TransactionId};
@@ -21,7 +22,9 @@ use yilian_spec::state::stream::Entry;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::Transaction;
 
+use super::ledger::failed;
 use super::publish::{Gate, Published};
+use super::{ApplicationError, DecidedBlock, DecidedBlocks};
 use crate::limits;
 use crate::storage::disk::{Column, DiskSnapshot};
 use crate::storage::tables::{Location, Tables, decode_row};
@@ -208,6 +211,44 @@ impl LedgerReader {
             return Err(StorageError::Inconsistent { reason });
         };
         Ok(Some(StoredTransaction { height, index, time: header.time, transaction, receipt }))
+    }
+}
+
+impl DecidedBlocks for LedgerReader {
+    fn decided(
+        &self,
+        heights: RangeInclusive<Height>,
+        bytes_max: usize,
+    ) -> Result<Vec<DecidedBlock>, ApplicationError> {
+        let last = heights.end().0.min(self.published.borrow().tip.height.0);
+        let mut blocks = Vec::new();
+        let mut total = 0usize;
+        for height in (heights.start().0.max(1)..=last).map(Height) {
+            let block = self.decided_block(height).map_err(|error| failed("reading a block", error))?;
+            total = total.saturating_add(block.bytes.len() + codec::encode(&block.certificate).len());
+            if total > bytes_max && !blocks.is_empty() {
+                break;
+            }
+            blocks.push(block);
+        }
+        Ok(blocks)
+    }
+
+    fn lowest_height(&self) -> Result<Height, ApplicationError> {
+        Ok(Height::FIRST)
+    }
+}
+
+impl LedgerReader {
+    fn decided_block(&self, height: Height) -> Result<DecidedBlock, StorageError> {
+        let missing = || StorageError::Inconsistent {
+            reason: format!("block {height} is below the tip but has no header or certificate"),
+        };
+        let tables = self.tables();
+        let header = tables.header(height)?.ok_or_else(missing)?;
+        let certificate = tables.certificate(height)?.ok_or_else(missing)?;
+        let bytes = tables.block_bytes(&header)?;
+        Ok(DecidedBlock { certificate, bytes })
     }
 }
 

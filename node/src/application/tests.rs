@@ -12,7 +12,7 @@ use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::{StateKey, StreamId};
 
 use super::timings::Stage;
-use super::{Application, ApplicationError, Arrival, Candidate, UndecidedBlock, Verdict};
+use super::{Application, ApplicationError, Arrival, Candidate, DecidedBlocks, UndecidedBlock, Verdict};
 use crate::clock::Clock;
 use crate::limits;
 use crate::test_world::{
@@ -156,11 +156,12 @@ fn decided_blocks_are_served_within_the_bound_and_followed_by_another_node() {
     let (dir, other_dir) = (temporary(), temporary());
     let mut node = TestNode::open(dir.path(), 0);
     node.blocks(6);
-    let all = node.ledger.decided(Height(1)..=Height(100), usize::MAX).unwrap();
+    let blocks = node.ledger.blocks();
+    let all = blocks.decided(Height(1)..=Height(100), usize::MAX).unwrap();
     assert_eq!(all.len(), 6);
-    assert_eq!(node.ledger.decided(Height(3)..=Height(6), 1).unwrap().len(), 1, "at least the first");
-    assert_eq!(node.ledger.decided(Height(7)..=Height(9), usize::MAX).unwrap(), []);
-    assert_eq!(node.ledger.lowest_height().unwrap(), Height(1));
+    assert_eq!(blocks.decided(Height(3)..=Height(6), 1).unwrap().len(), 1, "at least the first");
+    assert_eq!(blocks.decided(Height(7)..=Height(9), usize::MAX).unwrap(), []);
+    assert_eq!(blocks.lowest_height().unwrap(), Height(1));
 
     let mut other = TestNode::open(other_dir.path(), 1);
     for block in all {

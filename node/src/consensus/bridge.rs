@@ -10,9 +10,8 @@ use arc_malachitebft_app_channel::app::engine::network::{
 use arc_malachitebft_app_channel::app::engine::util::output_port::OutputPort;
 use arc_malachitebft_app_channel::app::types::PeerId as EnginePeer;
 use arc_malachitebft_app_channel::app::types::codec::Codec as _;
-use arc_malachitebft_app_channel::app::types::sync::Response;
 use arc_malachitebft_network::Channel;
-use arc_malachitebft_sync::{InboundRequestId, OutboundRequestId};
+use arc_malachitebft_sync::OutboundRequestId;
 use async_trait::async_trait;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::watch;
@@ -167,12 +166,6 @@ impl Actor for EngineNetwork {
                     tracing::debug!("the engine no longer waits for a sync request's name");
                 }
             }
-            NetworkMsg::OutgoingResponse(request, response) => {
-                self.answer(request, &response).await?;
-            }
-            NetworkMsg::CancelInboundRequest(request) => {
-                self.network.cancel_sync(request.to_string()).await?
-            }
             NetworkMsg::DumpState(reply) => drop(reply.send(None)),
             NetworkMsg::UpdatePersistentPeers(_, reply) => {
                 // Peers are configured, members come from the ledger; the engine has no say in it.
@@ -180,30 +173,15 @@ impl Actor for EngineNetwork {
                     PersistentPeerError::InternalError("peers come from the configuration".to_owned());
                 drop(reply.send(Err(refusal)));
             }
-            // Requests time out on their own; the gate knows the members; parts go out by the driver; the
-            // remaining ones belong to the engine's own network.
+            // Requests time out on their own; peers' requests are answered beside the engine; the gate knows the members;
+            // parts go out by the driver; the remaining ones belong to the engine's own network.
             NetworkMsg::CancelRequest(_)
+            | NetworkMsg::OutgoingResponse(..)
+            | NetworkMsg::CancelInboundRequest(_)
             | NetworkMsg::UpdateValidatorSet(_)
             | NetworkMsg::ValidatorProofVerified { .. }
             | NetworkMsg::PublishProposalPart(_)
             | NetworkMsg::NewEvent(_) => {}
-        }
-        Ok(())
-    }
-}
-
-impl EngineNetwork {
-    async fn answer(
-        &self,
-        request: InboundRequestId,
-        response: &Response<LedgerContext>,
-    ) -> Result<(), ActorProcessingErr> {
-        match LedgerCodec.encode(response) {
-            Ok(body) => self.network.reply_sync(request.to_string(), body).await?,
-            Err(error) => {
-                tracing::error!(%error, "a sync response could not be encoded");
-                self.network.cancel_sync(request.to_string()).await?;
-            }
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ use super::pacing::Pace;
 use super::participant::Participant;
 use super::status::{ConsensusStatus, Phase};
 use super::timeouts::EngineTimeouts;
-use crate::application::Application;
+use crate::application::{Application, ApplicationError, DecidedBlocks as _};
 use crate::clock::{Clock as _, SystemClock};
 use crate::network::{NetworkHandle, Topic};
 
@@ -44,6 +44,8 @@ pub struct Links {
     pub window: watch::Sender<Option<Window>>,
     /// For health and metrics.
     pub status: watch::Sender<ConsensusStatus>,
+    /// Why decided blocks cannot be read for peers, if so.
+    pub failed: mpsc::Receiver<ApplicationError>,
     /// Asks the loop to end after the call it is in.
     pub stop: oneshot::Receiver<()>,
 }
@@ -103,6 +105,7 @@ impl<A: Application> Driver<A> {
                     Some(message) => self.on_message(message).await?,
                     None => return Err(ConsensusError::EngineEnded),
                 },
+                Some(error) = self.links.failed.recv() => return Err(error.into()),
                 changed = self.links.work.changed(), if work_is_told => work_is_told = changed.is_ok(),
                 changed = self.links.heard.changed() => {
                     if changed.is_err() {
@@ -163,7 +166,7 @@ impl<A: Application> Driver<A> {
                 self.stream(parts).await?;
             }
             AppMsg::GetHistoryMinHeight { reply } => {
-                let lowest = self.participant.application_mut().lowest_height()?;
+                let lowest = self.participant.application().blocks().lowest_height()?;
                 answer(reply, lowest.into());
             }
             AppMsg::ReceivedProposalPart { part, reply, .. } => {
@@ -185,10 +188,8 @@ impl<A: Application> Driver<A> {
                 self.set_phase(Phase::Resting);
                 self.resting = Some(Resting { since_ms: self.now_ms(), reply });
             }
-            AppMsg::GetDecidedValues { range, reply } => {
-                let values = self.participant.decided(&range)?;
-                answer(reply, values);
-            }
+            // Peers ask beside the engine, see `super::serving`; this does not occur.
+            AppMsg::GetDecidedValues { reply, .. } => answer(reply, Vec::new()),
             AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
                 let outcome = self.participant.synced_value(height, round, proposer, &value_bytes)?;
                 answer(reply, outcome);

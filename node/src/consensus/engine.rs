@@ -23,6 +23,7 @@ use super::context::{Address, LedgerContext};
 use super::driver::{Driver, Links};
 use super::heights::Heard;
 use super::pump::{EventPump, IsBlock};
+use super::serving;
 use super::signing::{LedgerSigner, LedgerVerifier, VerifiedSignatures};
 use super::status::ConsensusStatus;
 use crate::application::{Application, ApplicationError};
@@ -224,6 +225,9 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         bridge,
     )
     .await?;
+    let (failed, failures) = mpsc::channel(1);
+    let (questions, server) = serving::server(setup.application.blocks(), failed);
+    tokio::spawn(server.run());
     let links = Links {
         messages: channels.consensus,
         network: network.handle.clone(),
@@ -231,6 +235,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         heard: heard_receiver,
         window,
         status,
+        failed: failures,
         stop: stop_driver_receiver,
     };
     let heartbeat_ms = setup.consensus.heartbeat_ms;
@@ -248,7 +253,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         is_block: setup.is_block,
         clocks: setup.clocks,
     };
-    tokio::spawn(pump.run(network.events));
+    tokio::spawn(pump.run(network.events, questions));
 
     let (stop, stop_receiver) = oneshot::channel();
     let (outcome_sender, outcome) = oneshot::channel();

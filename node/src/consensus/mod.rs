@@ -17,7 +17,7 @@
 //! The engine runs Tendermint and keeps a log of what it signed, flushed before anything leaves. It votes on block
 //! ids; the bytes travel as signed parts ([`proposal`], [`assembler`]). The [`driver`] passes the engine's messages to the
 //! [`participant`], which has the application build, check, remember and commit blocks, and rests between heights while
-//! there is no work ([`pacing`]).
+//! there is no work ([`pacing`]). Peers that catch up are served beside all that ([`serving`]).
 //!
 //! What stops the node, each with its own message: a failed application call, a failed log of votes, an engine
 //! that ends unasked. Nothing of these is retried in place.
@@ -37,6 +37,7 @@ pub mod participant;
 pub mod patience;
 pub mod proposal;
 mod pump;
+pub mod serving;
 pub mod signing;
 pub mod status;
 pub mod timeouts;

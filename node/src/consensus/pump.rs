@@ -14,7 +14,7 @@ use arc_malachitebft_app_channel::app::types::SignedConsensusMsg;
 use arc_malachitebft_app_channel::app::types::codec::Codec as _;
 use arc_malachitebft_app_channel::app::types::sync::{Request, Response};
 use arc_malachitebft_core_consensus::LivenessMsg;
-use arc_malachitebft_sync::{InboundRequestId, OutboundRequestId};
+use arc_malachitebft_sync::OutboundRequestId;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use yilian_spec::id::{BlockId, ChainId, InstitutionId};
@@ -27,6 +27,7 @@ use super::context::LedgerContext;
 use super::heights::{Heard, PeerHeights};
 use super::intake::{Allowance, Intake, Rate, Refusal, Taken};
 use super::proposal::CompleteProposal;
+use super::serving::Questions;
 use super::signing::VerifiedSignatures;
 use crate::clocks::Clocks;
 use crate::conduct::{Conduct, Offence};
@@ -70,13 +71,15 @@ struct State {
     assembler: Assembler,
     intake: Intake,
     heights: PeerHeights,
-    questions: BTreeMap<Option<InstitutionId>, Allowance>,
+    questions: Questions,
+    /// How often each institution may ask them.
+    allowances: BTreeMap<Option<InstitutionId>, Allowance>,
     started: Instant,
 }
 
 impl EventPump {
     /// Runs until the network stops.
-    pub async fn run(mut self, mut events: mpsc::Receiver<NetworkEvent>) {
+    pub async fn run(mut self, mut events: mpsc::Receiver<NetworkEvent>, questions: Questions) {
         // The network holds its events back until the driver stands, so that no part of a proposal is missed.
         let first = self.window.wait_for(Option::is_some).await.ok().and_then(|window| window.clone());
         let Some(first) = first else { return };
@@ -88,7 +91,8 @@ impl EventPump {
             assembler: Assembler::new(self.chain_id, first.clone()),
             intake: Intake::new(self.chain_id, self.own, first, is_signed),
             heights: PeerHeights::default(),
-            questions: BTreeMap::new(),
+            questions,
+            allowances: BTreeMap::new(),
             started: Instant::now(),
         };
         while let Some(event) = events.recv().await {
@@ -141,8 +145,7 @@ impl EventPump {
                 self.port.send(EngineEvent::SyncRequestFailed(request, engine_peer(peer), reason));
             }
             NetworkEvent::SyncReplyFailed { request, peer } => {
-                let request = InboundRequestId::new(request);
-                self.port.send(EngineEvent::SyncInboundRequestFailed(request, engine_peer(peer)));
+                tracing::debug!(request, %peer, "decided blocks did not reach the peer that asked for them");
             }
         }
     }
@@ -244,21 +247,33 @@ impl EventPump {
         self.port.send(EngineEvent::ProposalPart(engine_peer(from), None, message));
     }
 
-    /// Reading blocks takes the thread that decides them, so an institution may ask only so often.
+    /// Blocks are read beside consensus, but from the same disk, so an institution may ask only so often.
     fn on_sync_request(&self, name: String, from: PeerId, body: Bytes, state: &mut State) {
         let request: Result<Request<LedgerContext>, _> = LedgerCodec.decode(body);
-        let offence = match request {
-            Ok(request) if state.may_ask(self.conduct.institution(&from)) => {
-                let name = InboundRequestId::new(name);
-                return self.port.send(EngineEvent::SyncRequest(name, engine_peer(from), request));
+        let institution = self.conduct.institution(&from);
+        let answer = match request {
+            Ok(request) if state.may_ask(institution.clone()) => state.questions.ask(institution, &request),
+            Ok(_) => {
+                blame(&self.conduct, &self.network, from, Offence::TooManyRequests);
+                None
             }
-            Ok(_) => Offence::TooManyRequests,
-            Err(_) => Offence::MalformedFrame,
+            Err(_) => {
+                blame(&self.conduct, &self.network, from, Offence::MalformedFrame);
+                None
+            }
         };
-        blame(&self.conduct, &self.network, from, offence);
-        // So that whoever asks learns it now, and not when it is tired of waiting.
         let network = self.network.clone();
-        tokio::spawn(async move { network.cancel_sync(name).await });
+        tokio::spawn(async move {
+            let body = match answer {
+                Some(answer) => answer.await.ok(),
+                None => None,
+            };
+            match body {
+                Some(body) => network.reply_sync(name, body).await,
+                // So that whoever asks learns it now, and not when it is tired of waiting.
+                None => network.cancel_sync(name).await,
+            }
+        });
     }
 
     /// Blocks that were asked for. Each must be the one its certificate names: the engine takes a block that fails for one
@@ -300,7 +315,7 @@ impl State {
     /// Whether the institution may ask for blocks once more.
     fn may_ask(&mut self, institution: Option<InstitutionId>) -> bool {
         let now_ms = self.now_ms();
-        self.questions
+        self.allowances
             .entry(institution)
             .or_insert_with(|| Allowance::full(SYNC_QUESTIONS, now_ms))
             .spend(SYNC_QUESTIONS, now_ms)

@@ -123,6 +123,31 @@ async fn an_observer_follows_and_a_wiped_validator_rebuilds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn validators_decide_while_they_read_blocks_for_another_however_long_that_takes() {
+    let mut cluster = Cluster::new(4);
+    cluster.start_all().await;
+    cluster.submit(0, b"before".to_vec());
+    cluster.wait_for_items(&[0, 1, 2, 3], 1).await;
+    cluster.stop(3).await;
+    cluster.wipe(3);
+    (0..3).for_each(|node| cluster.hang_reads(node, true));
+    cluster.start(3).await;
+    eventually("a peer is read for", || (0..3).any(|node| cluster.reads_waiting(node) > 0)).await;
+
+    for item in 0..6_u8 {
+        cluster.submit(usize::from(item) % 3, vec![item]);
+        cluster.wait_for_items(&[0, 1, 2], 2 + usize::from(item)).await;
+    }
+    assert!((0..3).any(|node| cluster.reads_waiting(node) > 0), "nothing was answered meanwhile");
+    assert_eq!(cluster.items(3), 0);
+
+    (0..3).for_each(|node| cluster.hang_reads(node, false));
+    cluster.wait_for_items(&[3], 7).await;
+    cluster.assert_same_ledgers(&[0, 1, 2, 3]);
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_commit_stops_the_node_with_its_reason() {
     let mut cluster = Cluster::new(4);
     cluster.start_all().await;

@@ -1,12 +1,11 @@
 //! A node's ledger as its power lets it be: what is to be kept counts as an act, and what the node says about the blocks
 //! and signatures of others is there for the run to judge.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use yilian_node::application::ledger::Ledger;
 use yilian_node::application::{
-    Application, ApplicationError, Arrival, BuiltBlock, Candidate, DecidedBlock, Misbehaviour, StartPoint,
+    Application, ApplicationError, Arrival, BuiltBlock, Candidate, LedgerReader, Misbehaviour, StartPoint,
     UndecidedBlock, Verdict,
 };
 use yilian_node::clock::{Clock as _, ManualClock};
@@ -69,6 +68,12 @@ impl PoweredLedger {
 }
 
 impl Application for PoweredLedger {
+    type Blocks = LedgerReader;
+
+    fn blocks(&self) -> LedgerReader {
+        self.ledger.blocks()
+    }
+
     fn start(&mut self) -> Result<StartPoint, ApplicationError> {
         self.ledger.start()
     }
@@ -117,18 +122,6 @@ impl Application for PoweredLedger {
     fn misbehaved(&mut self, misbehaviour: &[Misbehaviour]) {
         self.findings.misbehaviour.extend_from_slice(misbehaviour);
         self.ledger.misbehaved(misbehaviour);
-    }
-
-    fn decided(
-        &mut self,
-        heights: RangeInclusive<Height>,
-        bytes_max: usize,
-    ) -> Result<Vec<DecidedBlock>, ApplicationError> {
-        self.ledger.decided(heights, bytes_max)
-    }
-
-    fn lowest_height(&mut self) -> Result<Height, ApplicationError> {
-        self.ledger.lowest_height()
     }
 
     fn has_work(&mut self) -> bool {

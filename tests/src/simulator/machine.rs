@@ -14,7 +14,7 @@ use arc_malachitebft_core_consensus::{Input, LivenessMsg, State, process};
 use arc_malachitebft_sync::{Request, Response, ValueRequest, ValueResponse};
 use bytes::Bytes;
 use engine::{ValueOrigin, VoteExtensionPolicy};
-use yilian_node::application::Application as _;
+use yilian_node::application::{Application as _, DecidedBlocks as _};
 use yilian_node::clock::Clock as _;
 use yilian_node::consensus::codec::{
     CodecError, LedgerCodec, StatusMessage, decode_status, decode_work, encode_status, encode_work,
@@ -23,6 +23,7 @@ use yilian_node::consensus::context::{EngineHeight, LedgerContext};
 use yilian_node::consensus::intake::Refusal;
 use yilian_node::consensus::pacing::Pace;
 use yilian_node::consensus::proposal::CompleteProposal;
+use yilian_node::consensus::serving::decided_values;
 use yilian_node::mempool::GossipOutcome;
 use yilian_node::network::PeerId;
 use yilian_node::network::limits::SYNC_BATCH;
@@ -343,7 +344,7 @@ impl Machine {
 
     fn serve(&mut self, peer: usize, request: Request<LedgerContext>) -> Result<(), Stopped> {
         let Request::ValueRequest(request) = request;
-        let values = self.host.participant.decided(&request.range)?;
+        let values = decided_values(&self.host.ledger().blocks(), &request.range)?;
         let response = ValueResponse::new(*request.range.start(), values);
         let response: Response<LedgerContext> = Response::ValueResponse(response);
         self.host.send(peer, Frame::SyncResponse(encoded(&response)?));
@@ -383,7 +384,7 @@ impl Machine {
     pub fn tick(&mut self) -> Result<(), Stopped> {
         self.host.mempool.maintain();
         let tip = self.host.ledger().tip().height.into();
-        let lowest = self.host.ledger().lowest_height()?.into();
+        let lowest = self.host.ledger().blocks().lowest_height()?.into();
         let status = encode_status(StatusMessage { tip, lowest }, self.host.clock.now_ms());
         self.host.broadcast(Frame::Status(status));
         self.settle()

@@ -1,4 +1,4 @@
-//! A node's part in deciding heights: what it builds, checks, remembers, commits and serves, and when it goes on.
+//! A node's part in deciding heights: what it builds, checks, remembers and commits, and when it goes on.
 //!
 //! Synchronous, and free of engine runtime, network and clock: the engine's messages drive it in a running node
 //! ([`super::driver`]), and a simulator drives it in tests. What it wants sent, it returns; durable acts go to the
@@ -7,11 +7,9 @@
 mod proposals;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arc_malachitebft_app_channel::app::types::core as engine;
-use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use arc_malachitebft_app_channel::app::types::{MisbehaviorEvidence, ProposedValue};
 use engine::Validator as _;
 use yilian_spec::height::Height;
@@ -19,8 +17,8 @@ use yilian_spec::id::{BlockId, ChainId};
 use yilian_spec::signature::{PublicKey, SecretKey};
 
 use super::assembler::Window;
-use super::certificate::{extended_certificate, spec_certificate};
-use super::context::{EngineHeight, LedgerContext, ValidatorSet};
+use super::certificate::spec_certificate;
+use super::context::{LedgerContext, ValidatorSet};
 use super::heights::Heard;
 use super::pacing::{Pace, Pacer, Situation};
 use super::patience::Patience;
@@ -28,12 +26,8 @@ use super::proposal::CompleteProposal;
 use crate::application::{
     Application, ApplicationError, ConsensusTimeouts, Misbehaviour, MisbehaviourKind, StartPoint,
 };
-use crate::network::limits::SYNC_RESPONSE_BYTES_MAX;
 
 pub use proposals::OwnProposal;
-
-/// What remains of a sync response for lengths and certificates.
-const SYNC_OVERHEAD_BYTES: usize = 1024 * 1024;
 
 /// The state beside the ledger that lives as long as the process.
 pub struct Participant<A> {
@@ -193,22 +187,6 @@ impl<A: Application> Participant<A> {
         self.executed.clear();
         self.pacer.finalized(self.start.had_work || synced);
         Ok(())
-    }
-
-    /// Decided blocks for a peer that catches up: as many of the range as are held and fit one response.
-    ///
-    /// # Errors
-    /// When the application fails.
-    pub fn decided(
-        &mut self,
-        range: &RangeInclusive<EngineHeight>,
-    ) -> Result<Vec<RawDecidedValue<LedgerContext>>, ApplicationError> {
-        let heights = range.start().ledger()..=range.end().ledger();
-        let blocks = self.application.decided(heights, SYNC_RESPONSE_BYTES_MAX - SYNC_OVERHEAD_BYTES)?;
-        let values = blocks
-            .into_iter()
-            .map(|block| RawDecidedValue::new(block.bytes.into(), extended_certificate(&block.certificate)));
-        Ok(values.collect())
     }
 }
 

@@ -159,6 +159,15 @@ impl Cluster {
         self.nodes[number].disk.lock().commits_fail = true;
     }
 
+    /// Makes a node's disk hang where peers are to be served, or lets it go on.
+    pub fn hang_reads(&self, number: usize, hang: bool) {
+        self.nodes[number].disk.hang_reads(hang);
+    }
+
+    pub fn reads_waiting(&self, number: usize) -> usize {
+        self.nodes[number].disk.lock().reads_waiting
+    }
+
     /// Waits until a node ends by itself.
     pub async fn wait_for_end(&mut self, number: usize) -> ConsensusError {
         let mut running = self.nodes[number].running.take().unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use sha2::{Digest, Sha256};
 use yilian_spec::block::CommitCertificate;
@@ -12,7 +12,7 @@ use yilian_spec::signature::PublicKey;
 
 use crate::application::{
     Application, ApplicationError, Arrival, BuiltBlock, Candidate, ConsensusTimeouts, DecidedBlock,
-    StartPoint, UndecidedBlock, ValidatorInfo, Verdict,
+    DecidedBlocks, StartPoint, UndecidedBlock, ValidatorInfo, Verdict,
 };
 
 /// Most items of a block.
@@ -25,15 +25,25 @@ pub struct Disk {
     pub undecided: Vec<UndecidedBlock>,
     pub queue: VecDeque<Vec<u8>>,
     pub commits_fail: bool,
+    /// Whether reading decided blocks waits until it is let go.
+    pub reads_hang: bool,
+    /// Reads that wait so.
+    pub reads_waiting: usize,
 }
 
 /// A handle on one node's disk.
 #[derive(Clone, Default)]
-pub struct SharedDisk(Arc<Mutex<Disk>>);
+pub struct SharedDisk(Arc<(Mutex<Disk>, Condvar)>);
 
 impl SharedDisk {
     pub fn lock(&self) -> MutexGuard<'_, Disk> {
-        self.0.lock().unwrap()
+        self.0.0.lock().unwrap()
+    }
+
+    /// Makes reading decided blocks wait, or lets those go that do.
+    pub fn hang_reads(&self, hang: bool) {
+        self.lock().reads_hang = hang;
+        self.0.1.notify_all();
     }
 }
 
@@ -95,7 +105,39 @@ impl TestLedger {
     }
 }
 
+impl DecidedBlocks for SharedDisk {
+    fn decided(
+        &self,
+        heights: RangeInclusive<Height>,
+        bytes_max: usize,
+    ) -> Result<Vec<DecidedBlock>, ApplicationError> {
+        let mut disk = self.lock();
+        disk.reads_waiting += 1;
+        while disk.reads_hang {
+            disk = self.0.1.wait(disk).unwrap();
+        }
+        disk.reads_waiting -= 1;
+        let mut bytes = 0;
+        let wanted = disk.decided.iter().filter(|block| heights.contains(&block.certificate.height));
+        let fitting = wanted.take_while(|block| {
+            bytes += block.bytes.len();
+            bytes <= bytes_max
+        });
+        Ok(fitting.cloned().collect())
+    }
+
+    fn lowest_height(&self) -> Result<Height, ApplicationError> {
+        Ok(Height::FIRST)
+    }
+}
+
 impl Application for TestLedger {
+    type Blocks = SharedDisk;
+
+    fn blocks(&self) -> SharedDisk {
+        self.disk.clone()
+    }
+
     fn start(&mut self) -> Result<StartPoint, ApplicationError> {
         let validator = |(number, key): (usize, &PublicKey)| ValidatorInfo {
             public_key: *key,
@@ -191,25 +233,6 @@ impl Application for TestLedger {
         disk.undecided.retain(|block| block.height > certificate.height);
         disk.decided.push(DecidedBlock { certificate: certificate.clone(), bytes });
         Ok(())
-    }
-
-    fn decided(
-        &mut self,
-        heights: RangeInclusive<Height>,
-        bytes_max: usize,
-    ) -> Result<Vec<DecidedBlock>, ApplicationError> {
-        let disk = self.disk.lock();
-        let mut bytes = 0;
-        let wanted = disk.decided.iter().filter(|block| heights.contains(&block.certificate.height));
-        let fitting = wanted.take_while(|block| {
-            bytes += block.bytes.len();
-            bytes <= bytes_max
-        });
-        Ok(fitting.cloned().collect())
-    }
-
-    fn lowest_height(&mut self) -> Result<Height, ApplicationError> {
-        Ok(Height::FIRST)
     }
 
     fn has_work(&mut self) -> bool {
