@@ -10,6 +10,8 @@ use utoipa::ToSchema;
 pub enum AlarmKind {
     /// Something of an institution's nodes was refused a short while ago.
     Conduct,
+    /// Another process votes with this validator's key.
+    OwnKey,
     /// A key expires soon, or has expired.
     KeyExpiry,
     /// No node of a validator is connected.
@@ -24,13 +26,20 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All, for metrics.
-    pub const ALL: [Self; 6] =
-        [Self::Conduct, Self::KeyExpiry, Self::Missing, Self::Absence, Self::Certificate, Self::Clock];
+    pub const ALL: [Self; 7] = [
+        Self::Conduct,
+        Self::OwnKey,
+        Self::KeyExpiry,
+        Self::Missing,
+        Self::Absence,
+        Self::Certificate,
+        Self::Clock,
+    ];
 
     /// Whether the log says it already where it arises, in more words; the others are told when they come and go.
     pub const fn is_logged_where_it_arises(self) -> bool {
         match self {
-            Self::Conduct | Self::KeyExpiry | Self::Missing | Self::Absence => true,
+            Self::Conduct | Self::OwnKey | Self::KeyExpiry | Self::Missing | Self::Absence => true,
             Self::Certificate | Self::Clock => false,
         }
     }
@@ -39,6 +48,7 @@ impl AlarmKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Conduct => "conduct",
+            Self::OwnKey => "own_key",
             Self::KeyExpiry => "key_expiry",
             Self::Missing => "missing",
             Self::Absence => "absence",

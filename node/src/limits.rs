@@ -153,6 +153,10 @@ pub const SYNC_WAITING_MAX: usize = 64;
 pub const SYNC_WAITING_INSTITUTION_MAX: usize = 8;
 /// Signatures of consensus that are remembered as verified.
 pub const VERIFIED_SIGNATURES_MAX: usize = 4_096;
+/// Heights of which it is remembered what this validator signed; certificates are judged when their block is committed.
+pub const OWN_SIGNATURE_HEIGHTS_MAX: usize = 8;
+/// Signatures of one height that are remembered so: of more than a thousand rounds.
+pub const OWN_SIGNATURES_PER_HEIGHT_MAX: usize = 4_096;
 /// How long an institution is shut out whose node sends what no honest node does.
 pub const SHUT_OUT_MS: u64 = 60_000;
 /// Heights that one institution's unproven word may start at once.

@@ -7,7 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use yilian_node::consortium::Options;
+use serde_json::Value;
+use yilian_node::config::Config;
+use yilian_node::consortium::{NodeProcess, Options, free_ports};
 use yilian_tests::cluster::{COUNTY, Cluster, INSURER, PATIENCE, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::load::Load;
 use yilian_tests::programs::{self, run_to_end};
@@ -140,5 +142,88 @@ async fn too_few_files_are_refused_at_the_start_with_the_remedy() -> Result<()> 
     ensure!(ended.code == Some(1), "{ended:?}");
     ensure!(ended.stderr.contains("200") && ended.stderr.contains("LimitNOFILE"), "{ended:?}");
     ensure!(!home.join("data/ledger").exists(), "it had begun to work");
+    Ok(())
+}
+
+/// The files of a directory as a plain copy takes them; sockets are none.
+fn copy_directory(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    std::fs::set_permissions(to, std::fs::metadata(from)?.permissions())?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_directory(&entry.path(), &target)?;
+        } else if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a node's `/health` says of another process with its validator's key, if it does.
+fn own_key_alarm(program: &Path, home: &Path) -> Result<Option<Value>> {
+    let ended = run_to_end(Command::new(program).args(["status", "--json", "--home"]).arg(home), LIMIT)?;
+    let answer: Value = serde_json::from_str(&ended.stdout).with_context(|| format!("{ended:?}"))?;
+    let alarms = answer["health"]["alarms"].as_array().context("alarms")?;
+    Ok(alarms.iter().find(|alarm| alarm["kind"] == "own_key").cloned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_home_that_is_started_is_told_and_a_restarted_node_is_none() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    let (program, home) = (cluster.program().to_owned(), cluster.member(COUNTY).home.clone());
+    // A validator that was killed replays its log of votes and fetches blocks that carry its own precommits.
+    let mut load = Load::start(&cluster, &[INSURER, TEACHING]).await?;
+    load.wait_for_more(10).await?;
+    for _ in 0..2 {
+        cluster.kill(COUNTY)?;
+        load.wait_for_more(10).await?;
+        cluster.start_nodes(&[COUNTY]).await?;
+        load.wait_for_more(10).await?;
+    }
+    load.finish().await?;
+    cluster.wait_until_caught_up(&VALIDATORS).await?;
+    for node in VALIDATORS {
+        let alarm = own_key_alarm(&program, &cluster.member(node).home)?;
+        ensure!(alarm.is_none(), "node {node}: {alarm:?}");
+    }
+
+    // While nothing is written, so that the copy is whole; then it falls behind.
+    let copy = cluster.files.directory.join("copy");
+    copy_directory(&home, &copy)?;
+    let mut load = Load::start(&cluster, &[INSURER, TEACHING]).await?;
+    load.wait_for_more(10).await?;
+    let mut config = Config::load(&copy)?;
+    let ports = free_ports(2)?;
+    config.network.listen.set_port(ports[0]);
+    config.api.listen.set_port(ports[1]);
+    std::fs::write(copy.join("config.toml"), toml::to_string(&config)?)?;
+    let mut double = NodeProcess::start(&program, &copy, config.api.listen)?;
+    let began = Instant::now();
+    let alarm = loop {
+        double.check_alive()?;
+        let told = own_key_alarm(&program, &home)?;
+        // It answers from when it runs on.
+        if let Some(alarm) = told.or(own_key_alarm(&program, &copy).unwrap_or_default()) {
+            break alarm;
+        }
+        ensure!(began.elapsed() < PATIENCE, "nobody told:\n{}", double.last_log_lines());
+        load.wait_for_more(1).await?;
+    };
+    let says = |field: &str, words: &str| alarm[field].as_str().is_some_and(|text| text.contains(words));
+    ensure!(says("reason", "another process votes with this validator's key since block"), "{alarm}");
+    ensure!(says("remedy", "stop all but one"), "{alarm}");
+
+    // What the remedy says.
+    double.stop()?;
+    cluster.stop(COUNTY)?;
+    cluster.start_nodes(&[COUNTY]).await?;
+    load.wait_for_more(10).await?;
+    load.finish().await?;
+    cluster.wait_until_caught_up(&VALIDATORS).await?;
+    let alarm = own_key_alarm(&program, &home)?;
+    ensure!(alarm.is_none(), "{alarm:?}");
+    cluster.check_all_nodes().await?;
     Ok(())
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 use tokio::sync::watch;
+use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::{Validator, ValidatorSet};
 use yilian_spec::signature::PublicKey;
@@ -56,6 +57,8 @@ struct Book {
     accounts: BTreeMap<Option<InstitutionId>, Account>,
     /// Those that the operator has disconnected until further notice.
     disconnected: BTreeSet<InstitutionId>,
+    /// The first height at which another process was seen to sign with this validator's key.
+    own_key_since: Option<Height>,
 }
 
 impl Conduct {
@@ -86,6 +89,12 @@ impl Conduct {
             return;
         }
         self.count(self.institution(&peer), offence, count, None);
+    }
+
+    /// Another process has signed at `height` with the key of this node's validator, which is `institution`'s.
+    pub fn own_key_elsewhere(&self, institution: InstitutionId, height: Height) {
+        self.book().own_key_since.get_or_insert(height);
+        self.count(Some(institution), Offence::OwnKey, 1, None);
     }
 
     /// A connection from `address` was refused; `peer` is whom it has proven to be, if it got as far.
@@ -236,7 +245,7 @@ impl Conduct {
     /// What was refused of whom a short while ago, the latest first.
     pub fn alarms(&self) -> Vec<Alarm> {
         let now_ms = self.shared.clock.now_ms();
-        let report = self.report();
+        let (report, own_key_since) = (self.report(), self.book().own_key_since);
         let mut recent: Vec<(u64, Alarm)> = report
             .into_iter()
             .flat_map(|account| {
@@ -244,12 +253,19 @@ impl Conduct {
                 account.refused.into_iter().map(move |refused| (about.clone(), refused))
             })
             .filter(|(_, refused)| {
-                let is_recent = now_ms.saturating_sub(refused.last_ms) < limits::CONDUCT_RECENT_MS;
+                // The other process may only be silent, and what it signed stays signed.
+                let is_recent = refused.offence == Offence::OwnKey
+                    || now_ms.saturating_sub(refused.last_ms) < limits::CONDUCT_RECENT_MS;
                 is_recent && refused.count > refused.offence.ordinary()
             })
             .map(|(about, Refused { offence, count, last_ms, remedy, .. })| {
-                let reason = format!("{about}: {}, {count} refused so far", offence.says());
-                (last_ms, Alarm { kind: AlarmKind::Conduct, about, reason, remedy })
+                let (kind, reason) = match own_key_since.filter(|_| offence == Offence::OwnKey) {
+                    Some(since) => (AlarmKind::OwnKey, own_key_reason(since, count)),
+                    None => {
+                        (AlarmKind::Conduct, format!("{about}: {}, {count} refused so far", offence.says()))
+                    }
+                };
+                (last_ms, Alarm { kind, about, reason, remedy })
             })
             .collect();
         // A stable sort, so that those of one moment keep their order.
@@ -302,6 +318,13 @@ impl Conduct {
         // Counters only: a panic elsewhere cannot leave them half changed.
         self.shared.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn own_key_reason(since: Height, count: u64) -> String {
+    format!(
+        "another process votes with this validator's key since block {since}, or this home is older than what was signed \
+         with the key; seen {count} times"
+    )
 }
 
 impl Book {
@@ -380,5 +403,21 @@ mod tests {
         clock.advance(limits::CONDUCT_RECENT_MS);
         assert!(conduct.alarms().is_empty());
         assert_eq!(conduct.readings().len(), 1, "the counter stays");
+    }
+
+    #[test]
+    fn another_process_with_this_validators_key_is_told_until_the_node_is_started_again() {
+        let (conduct, clock, _, _) = book();
+        let own = InstitutionId::new("some-hospital").unwrap();
+        conduct.own_key_elsewhere(own.clone(), Height(7));
+        conduct.own_key_elsewhere(own, Height(9));
+        clock.advance(10 * limits::CONDUCT_RECENT_MS);
+        let alarms = conduct.alarms();
+        assert_eq!((alarms.len(), alarms[0].kind), (1, AlarmKind::OwnKey));
+        assert!(
+            alarms[0].reason.contains("since block 7") && alarms[0].reason.ends_with("seen 2 times"),
+            "{alarms:?}"
+        );
+        assert!(alarms[0].remedy.contains("stop all but one"), "{alarms:?}");
     }
 }

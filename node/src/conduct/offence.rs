@@ -26,7 +26,7 @@ pub enum Offence {
     InvalidBlock,
     /// Two different signed votes or proposals for one place.
     Equivocation,
-    /// A vote that verifies under this node's own validator key.
+    /// A vote or proposal that verifies under this node's own validator key, and that this process did not sign.
     OwnKey,
     /// A frame that cannot be decoded, or that is on the wrong lane.
     MalformedFrame,
@@ -121,7 +121,7 @@ impl Offence {
             Self::TooManyProposals => "more proposals for one height than rounds need",
             Self::InvalidBlock => "proposed blocks that break a rule",
             Self::Equivocation => "two different signed messages for one place",
-            Self::OwnKey => "votes signed with this node's own validator key",
+            Self::OwnKey => "votes with this validator's own key, signed by another process",
             Self::MalformedFrame => "frames that cannot be decoded",
             Self::OversizedFrame => "frames over the bound",
             Self::InvalidTransaction => "transactions that are invalid on any state",
@@ -178,8 +178,9 @@ impl Offence {
                 "nothing while it was shut out on purpose; `yilian-node peers disconnect {who} --reconnect` lets it in again"
             ),
             Self::OwnKey => format!(
-                "another node of {who} runs with this validator's key, and together they can sign two different blocks: \
-                 stop one of them now"
+                "another process of {who} runs with this validator's key, such as a copied home that was started, or this \
+                 home is an older copy itself; two can sign two different blocks: stop all but one now, then start that \
+                 one again"
             ),
             Self::ExpiredTransaction
             | Self::UnknownAuthor

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use arc_malachitebft_app_channel::app::consensus::VoteExtensionError;
 use arc_malachitebft_app_channel::app::engine::host::{HeightParams, Next};
 use arc_malachitebft_app_channel::app::types::ProposedValue;
+use arc_malachitebft_app_channel::app::types::core::CommitCertificate;
 use arc_malachitebft_app_channel::{AppMsg, Reply};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,12 +21,14 @@ use super::codec::encode_work;
 use super::context::{EngineHeight, LedgerContext};
 use super::engine::ConsensusError;
 use super::heights::Heard;
+use super::own_key::OwnKey;
 use super::pacing::Pace;
 use super::participant::Participant;
 use super::status::{ConsensusStatus, Phase};
 use super::timeouts::EngineTimeouts;
 use crate::application::{Application, ApplicationError, DecidedBlocks as _};
 use crate::clock::{Clock as _, SystemClock};
+use crate::conduct::Conduct;
 use crate::network::{NetworkHandle, Topic};
 
 type Message = AppMsg<LedgerContext>;
@@ -44,6 +47,10 @@ pub struct Links {
     pub window: watch::Sender<Option<Window>>,
     /// For health and metrics.
     pub status: watch::Sender<ConsensusStatus>,
+    /// The validator's key, with what is signed with it here.
+    pub own: Option<OwnKey>,
+    /// Where it is told that another process signs with it.
+    pub conduct: Conduct,
     /// Why decided blocks cannot be read for peers, if so.
     pub failed: mpsc::Receiver<ApplicationError>,
     /// Asks the loop to end after the call it is in.
@@ -76,6 +83,9 @@ impl<A: Application> Driver<A> {
         links: Links,
     ) -> Result<Self, ConsensusError> {
         let participant = Participant::new(application, chain_id, key, heartbeat_ms)?;
+        if let Some(own) = &links.own {
+            own.begins(participant.start().height);
+        }
         let driver = Self { participant, links, clock: Instant::now(), resting: None };
         driver.publish_window();
         Ok(driver)
@@ -178,6 +188,7 @@ impl<A: Application> Driver<A> {
                 answer(reply, value);
             }
             AppMsg::Decided { certificate, reply, .. } => {
+                self.watch_own_key(&certificate);
                 self.participant.commit(&certificate)?;
                 self.links.status.send_modify(|status| status.committed(certificate.height.ledger()));
                 answer(reply, ());
@@ -207,6 +218,18 @@ impl<A: Application> Driver<A> {
     fn came(&mut self, values: &[ProposedValue<LedgerContext>]) {
         for value in values {
             self.participant.proposal_came(value, SystemClock.now_ms());
+        }
+    }
+
+    fn watch_own_key(&self, certificate: &CommitCertificate<LedgerContext>) {
+        let Some(own) = &self.links.own else { return };
+        let validators = self.participant.validators();
+        if !own.is_foreign_commit(certificate, validators) {
+            return;
+        }
+        if let Some(validator) = validators.get(&own.key()) {
+            let height = certificate.height.ledger();
+            self.links.conduct.own_key_elsewhere(validator.institution().clone(), height);
         }
     }
 

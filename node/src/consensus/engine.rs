@@ -22,6 +22,7 @@ use super::codec::LedgerCodec;
 use super::context::{Address, LedgerContext};
 use super::driver::{Driver, Links};
 use super::heights::Heard;
+use super::own_key::OwnKey;
 use super::pump::{EventPump, IsBlock};
 use super::serving;
 use super::signing::{LedgerSigner, LedgerVerifier, VerifiedSignatures};
@@ -216,11 +217,12 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     let (status, status_receiver) = watch::channel(ConsensusStatus::starting());
     let (stop_driver, stop_driver_receiver) = oneshot::channel();
 
+    let own = setup.validator_key.as_ref().map(|key| OwnKey::new(key.public_key()));
     let bridge = EngineNetwork::new(network.handle.clone(), Arc::clone(&port), setup.clocks.clone());
     let (channels, engine) = start_engine(
         setup.name.clone(),
         LedgerVerifier { chain_id, verified: verified.clone() },
-        setup.validator_key.clone(),
+        setup.validator_key.clone().zip(own.clone()),
         setup.vote_log.clone(),
         bridge,
     )
@@ -235,6 +237,8 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         heard: heard_receiver,
         window,
         status,
+        own: own.clone(),
+        conduct: setup.conduct.clone(),
         failed: failures,
         stop: stop_driver_receiver,
     };
@@ -248,7 +252,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         heard,
         conduct: setup.conduct,
         network: network.handle.clone(),
-        own: setup.validator_key.as_ref().map(SecretKey::public_key),
+        own,
         verified,
         is_block: setup.is_block,
         clocks: setup.clocks,
@@ -285,7 +289,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
 async fn start_engine(
     name: String,
     verifier: LedgerVerifier,
-    key: Option<SecretKey>,
+    key: Option<(SecretKey, OwnKey)>,
     vote_log: PathBuf,
     bridge: EngineNetwork,
 ) -> Result<(Channels<LedgerContext>, EngineHandle), ConsensusError> {
@@ -295,9 +299,9 @@ async fn start_engine(
     let (unused, _) = mpsc::channel(1);
     let (chain_id, verifier) = (verifier.chain_id, Box::new(verifier));
     let consensus = match key {
-        Some(key) => {
+        Some((key, own)) => {
             let address = Address(key.public_key());
-            ConsensusContext::new_validator(address, verifier, Box::new(LedgerSigner { chain_id, key }))
+            ConsensusContext::new_validator(address, verifier, Box::new(LedgerSigner { chain_id, key, own }))
         }
         // The zero key has small order and can never be registered, so no validator has this address.
         None => ConsensusContext::new_full_node(Address(PublicKey([0; 32])), verifier),

@@ -32,6 +32,7 @@ mod driver;
 mod engine;
 pub mod heights;
 pub mod intake;
+pub mod own_key;
 pub mod pacing;
 pub mod participant;
 pub mod patience;

@@ -18,7 +18,6 @@ use arc_malachitebft_sync::OutboundRequestId;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use yilian_spec::id::{BlockId, ChainId, InstitutionId};
-use yilian_spec::signature::PublicKey;
 
 use super::assembler::{Assembler, Window};
 use super::bridge::{Port, engine_peer};
@@ -26,6 +25,7 @@ use super::codec::{LedgerCodec, decode_status, decode_work};
 use super::context::LedgerContext;
 use super::heights::{Heard, PeerHeights};
 use super::intake::{Allowance, Intake, Rate, Refusal, Taken};
+use super::own_key::OwnKey;
 use super::proposal::CompleteProposal;
 use super::serving::Questions;
 use super::signing::VerifiedSignatures;
@@ -56,7 +56,7 @@ pub struct EventPump {
     /// To shut out who forges.
     pub network: NetworkHandle,
     /// This node's own validator key.
-    pub own: Option<PublicKey>,
+    pub own: Option<OwnKey>,
     /// What was verified here is not verified again by the engine.
     pub verified: VerifiedSignatures,
     /// Tells whether a synced block is the one that its certificate names.
@@ -89,7 +89,7 @@ impl EventPump {
         let mut state = State {
             window: first.clone(),
             assembler: Assembler::new(self.chain_id, first.clone()),
-            intake: Intake::new(self.chain_id, self.own, first, is_signed),
+            intake: Intake::new(self.chain_id, self.own.clone(), first, is_signed),
             heights: PeerHeights::default(),
             questions,
             allowances: BTreeMap::new(),
@@ -133,8 +133,12 @@ impl EventPump {
                 let Some(institution) = self.conduct.institution(&from) else { return };
                 match self.on_frame(from, &institution, topic, payload, state) {
                     Ok(()) | Err(Refusal::Idle) => {}
+                    Err(Refusal::Offence(Offence::OwnKey)) => {
+                        self.conduct.own_key_elsewhere(institution, state.window.height);
+                    }
                     Err(Refusal::Offence(offence)) => blame(&self.conduct, &self.network, from, offence),
                 }
+                self.watch_own_key(state);
             }
             NetworkEvent::SyncRequest { request, from, body } => {
                 self.on_sync_request(request, from, body, state);
@@ -147,6 +151,14 @@ impl EventPump {
             NetworkEvent::SyncReplyFailed { request, peer } => {
                 tracing::debug!(request, %peer, "decided blocks did not reach the peer that asked for them");
             }
+        }
+    }
+
+    fn watch_own_key(&self, state: &mut State) {
+        let Some(height) = state.intake.signed_elsewhere() else { return };
+        let validator = self.own.as_ref().and_then(|own| state.window.validators.get(&own.key()));
+        if let Some(validator) = validator {
+            self.conduct.own_key_elsewhere(validator.institution().clone(), height);
         }
     }
 

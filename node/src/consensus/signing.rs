@@ -26,6 +26,7 @@ use yilian_spec::id::{BlockId, ChainId};
 use yilian_spec::signature::{PublicKey, SecretKey, Signature, signing_bytes, verify};
 
 use super::context::{LedgerContext, Proposal, Vote};
+use super::own_key::OwnKey;
 use crate::limits::VERIFIED_SIGNATURES_MAX;
 
 /// The engine's signing scheme: the ledger's Ed25519.
@@ -164,6 +165,8 @@ pub struct LedgerSigner {
     pub chain_id: ChainId,
     /// The validator's key.
     pub key: SecretKey,
+    /// Where what is signed is noted.
+    pub own: OwnKey,
 }
 
 impl LedgerVerifier {
@@ -244,6 +247,7 @@ impl Signer<LedgerContext> for LedgerSigner {
     async fn sign_vote(&self, vote: Vote) -> Result<SignedMessage<LedgerContext, Vote>, Error> {
         let bytes =
             vote_signing_bytes(self.chain_id, &vote).ok_or_else(|| unsupported(Unsupported::NoRound))?;
+        self.own.signs_vote(&vote);
         Ok(SignedMessage::new(vote, self.key.sign(&bytes)))
     }
 
@@ -253,6 +257,7 @@ impl Signer<LedgerContext> for LedgerSigner {
     ) -> Result<SignedMessage<LedgerContext, Proposal>, Error> {
         let bytes = proposal_signing_bytes(self.chain_id, &proposal)
             .ok_or_else(|| unsupported(Unsupported::NoRound))?;
+        self.own.signs_proposal(&proposal);
         Ok(SignedMessage::new(proposal, self.key.sign(&bytes)))
     }
 

@@ -98,6 +98,7 @@ impl Host {
             }
             E::Decide(certificate, _, resume) => {
                 self.flush_log()?;
+                self.watch_own_key(&certificate);
                 self.participant.commit(&certificate)?;
                 resume.resume_with(())
             }
@@ -174,6 +175,15 @@ impl Host {
             }
             other => return Err(Stopped(format!("the core asks for something new: {other:?}"))),
         })
+    }
+
+    fn watch_own_key(&mut self, certificate: &engine::CommitCertificate<LedgerContext>) {
+        let validators = self.participant.validators();
+        let is_foreign =
+            self.signer.as_ref().is_some_and(|signer| signer.own.is_foreign_commit(certificate, validators));
+        if is_foreign {
+            self.signed_elsewhere.push(certificate.height.ledger());
+        }
     }
 
     fn broadcast_parts(&mut self, parts: Vec<Bytes>) {

@@ -16,6 +16,7 @@ use yilian_node::consensus::assembler::Assembler;
 use yilian_node::consensus::context::{Address, LedgerContext};
 use yilian_node::consensus::heights::PeerHeights;
 use yilian_node::consensus::intake::Intake;
+use yilian_node::consensus::own_key::OwnKey;
 use yilian_node::consensus::participant::Participant;
 use yilian_node::consensus::signing::{LedgerSigner, LedgerVerifier};
 use yilian_node::mempool::Mempool;
@@ -152,6 +153,8 @@ pub struct Host {
     pub distrusted: BTreeSet<usize>,
     /// What was refused of others since the run last asked: who sent it, and why it is wrong.
     pub refusals: Vec<(usize, String)>,
+    /// Heights at which its key signed what this life did not, since the run last asked.
+    pub signed_elsewhere: Vec<Height>,
     /// Virtual time.
     pub now_ms: u64,
     /// What the run counts.
@@ -221,7 +224,12 @@ impl Host {
         let participant = Participant::new(application, chain_id, key, HEARTBEAT_MS)?;
         let window = participant.window();
         let assembler = Assembler::new(chain_id, window.clone());
-        let signer = identity.key.clone().map(|key| LedgerSigner { chain_id, key });
+        let own_key = own.map(OwnKey::new);
+        if let Some(own_key) = &own_key {
+            own_key.begins(participant.start().height);
+        }
+        let signer = identity.key.clone().zip(own_key.clone());
+        let signer = signer.map(|(key, own)| LedgerSigner { chain_id, key, own });
         Ok(Self {
             chain_id,
             identity,
@@ -238,7 +246,7 @@ impl Host {
             log,
             resting_since_ms: None,
             heights: PeerHeights::default(),
-            intake: Intake::new(chain_id, own, window, Box::new(is_signed)),
+            intake: Intake::new(chain_id, own_key, window, Box::new(is_signed)),
             recovering: false,
             timers: Vec::new(),
             pending: VecDeque::new(),
@@ -247,6 +255,7 @@ impl Host {
             sync_peer: None,
             distrusted: BTreeSet::new(),
             refusals: Vec::new(),
+            signed_elsewhere: Vec::new(),
             now_ms,
             counts: Counts::default(),
             tokens: 0,

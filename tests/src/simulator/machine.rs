@@ -236,6 +236,7 @@ impl Machine {
             Err(Fault::Sender(error)) => self.host.refusals.push((from.index, error.to_string())),
             Err(Fault::Node(stopped)) => return Err(stopped),
         }
+        self.host.signed_elsewhere.extend(self.host.intake.signed_elsewhere());
         for proposal in self.host.intake.newly_attested() {
             self.proposed(proposal)?;
         }

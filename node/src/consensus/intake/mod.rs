@@ -19,6 +19,7 @@ use yilian_spec::signature::{PublicKey, Signature};
 
 use super::assembler::Window;
 use super::context::{Address, EngineHeight, LedgerContext, Vote};
+use super::own_key::OwnKey;
 use super::proposal::{CompleteProposal, Manifest, PartError};
 use super::signing::{proposal_signing_bytes, vote_signing_bytes};
 use crate::conduct::Offence;
@@ -67,7 +68,9 @@ pub enum Taken {
 pub struct Intake {
     chain_id: ChainId,
     /// This node's own validator key, which signs nothing elsewhere.
-    own: Option<PublicKey>,
+    own: Option<OwnKey>,
+    /// The height of a certificate with a signature of that key by another process.
+    signed_elsewhere: Option<Height>,
     is_signed: CheckSignature,
     window: Window,
     votes: BTreeMap<VotePlace, Vec<Cast>>,
@@ -95,10 +98,11 @@ struct Cast {
 
 impl Intake {
     /// Nothing taken in yet.
-    pub fn new(chain_id: ChainId, own: Option<PublicKey>, window: Window, is_signed: CheckSignature) -> Self {
+    pub fn new(chain_id: ChainId, own: Option<OwnKey>, window: Window, is_signed: CheckSignature) -> Self {
         Self {
             chain_id,
             own,
+            signed_elsewhere: None,
             is_signed,
             window,
             votes: BTreeMap::new(),
@@ -132,7 +136,7 @@ impl Intake {
         let round = self.position(*height, *round, limits::VOTE_ROUNDS_AHEAD_MAX)?;
         self.own_nodes_sent(from, height.ledger(), voter, Offence::ForeignVote)?;
         let taken = self.take_vote(round, vote, Some(now_ms))?;
-        if self.own == Some(*voter) {
+        if self.own.as_ref().is_some_and(|own| own.key() == *voter) {
             return Err(Refusal::Offence(Offence::OwnKey));
         }
         Ok(taken)
@@ -215,6 +219,12 @@ impl Intake {
         let attested = attested.map(|proposal| CompleteProposal { is_attested: true, ..proposal }).collect();
         self.unattested = waiting;
         attested
+    }
+
+    /// The height of a certificate that came since it was last asked, in which another process has signed with this node's
+    /// own key.
+    pub fn signed_elsewhere(&mut self) -> Option<Height> {
+        self.signed_elsewhere.take()
     }
 
     /// Whether an honest validator has voted for the block that a manifest proposes again, and so has checked who built it:
@@ -323,6 +333,9 @@ impl Intake {
                 return Err(forged);
             }
             match self.take_vote(round, vote, None) {
+                Ok(_) if self.own.as_ref().is_some_and(|own| own.is_foreign_vote(&vote.message)) => {
+                    self.signed_elsewhere = Some(height.ledger());
+                }
                 // Votes that are known, or one more of a voter who lies; the engine looks at them itself.
                 Ok(_) | Err(Refusal::Idle | Refusal::Offence(Offence::Equivocation)) => {}
                 Err(Refusal::Offence(_)) => return Err(forged),

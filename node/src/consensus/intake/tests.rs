@@ -47,7 +47,9 @@ fn intake() -> (Intake, Arc<Mutex<usize>>) {
         *count.lock().unwrap() += 1;
         verify(key, message, signature).is_ok()
     };
-    (Intake::new(CHAIN, Some(key(3).public_key()), window(8, 0), Box::new(is_signed)), verified)
+    let own = OwnKey::new(key(3).public_key());
+    own.begins(Height(7));
+    (Intake::new(CHAIN, Some(own), window(8, 0), Box::new(is_signed)), verified)
 }
 
 fn vote(voter: u8, height: u64, round: u32, value: NilOrVal<BlockId>) -> SignedVote<LedgerContext> {
@@ -112,6 +114,22 @@ fn a_vote_by_this_nodes_own_key_is_told_and_a_forged_one_is_a_forgery() {
         intake.vote(&institution(3), &forged(vote(3, 8, 1, for_block(1))), 0),
         offence(Offence::ForgedVote)
     );
+}
+
+#[test]
+fn a_vote_by_this_nodes_own_key_in_a_certificate_is_told_unless_it_is_of_this_process() {
+    let own = OwnKey::new(key(3).public_key());
+    own.begins(Height(7));
+    let is_signed =
+        |key: &PublicKey, message: &[u8], signature: &Signature| verify(key, message, signature).is_ok();
+    let mut intake = Intake::new(CHAIN, Some(own.clone()), window(8, 0), Box::new(is_signed));
+    let votes = |round| [0, 1, 3].map(|voter| vote(voter, 8, round, NilOrVal::Val(BLOCK))).to_vec();
+    own.signs_vote(&vote(3, 8, 0, NilOrVal::Val(BLOCK)).message);
+    assert_eq!(intake.polka(&institution(1), &polka(0, votes(0)), 0), Ok(()));
+    assert_eq!(intake.signed_elsewhere(), None);
+    assert_eq!(intake.polka(&institution(1), &polka(1, votes(1)), 0), Ok(()), "its sender is honest");
+    assert_eq!(intake.signed_elsewhere(), Some(Height(8)));
+    assert_eq!(intake.signed_elsewhere(), None, "told once");
 }
 
 #[test]

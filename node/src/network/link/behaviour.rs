@@ -94,8 +94,13 @@ impl Link {
             return;
         }
         for (peer, connections) in &self.connections {
-            let Some(newest) = connections.last() else { continue };
-            self.queue.push_back(to_handler(*peer, *newest, Frame { topic, payload: payload.clone() }));
+            for connection in carriers(topic, connections) {
+                self.queue.push_back(to_handler(
+                    *peer,
+                    *connection,
+                    Frame { topic, payload: payload.clone() },
+                ));
+            }
         }
         self.wake();
     }
@@ -145,6 +150,17 @@ impl Link {
     fn push(&mut self, event: LinkEvent) {
         self.queue.push_back(ToSwarm::GenerateEvent(event));
         self.wake();
+    }
+}
+
+/// The connections of a peer that carry a frame: the newest. A status is small and goes over all of them: behind an older one
+/// may be another process with the same key, which learns of its double from the blocks that it then fetches.
+fn carriers(topic: Topic, connections: &[ConnectionId]) -> &[ConnectionId] {
+    match topic {
+        Topic::Status => connections,
+        Topic::Consensus | Topic::Liveness | Topic::Work | Topic::Part | Topic::Transactions => {
+            &connections[connections.len().saturating_sub(1)..]
+        }
     }
 }
 

@@ -363,11 +363,17 @@ impl Run {
     fn judge(&mut self, index: usize) -> Result<(), Violation> {
         let Some(machine) = &mut self.nodes[index].machine else { return Ok(()) };
         let refusals = std::mem::take(&mut machine.host.refusals);
+        let signed_elsewhere = std::mem::take(&mut machine.host.signed_elsewhere);
         let findings = std::mem::take(&mut machine.host.participant.application_mut().findings);
         machine.host.counts.refused += (refusals.len() + findings.refused.len()) as u64;
         machine.host.counts.misbehaviour += findings.misbehaviour.len() as u64;
         if !self.is_honest(index) {
             return Ok(());
+        }
+        // A validator whose disk forgot what it had kept does not know what it signed.
+        if let Some(height) = signed_elsewhere.first().filter(|_| !self.may_sign_twice.contains(&index)) {
+            let reason = format!("its own signature at height {height}");
+            return Err(Violation::Refused { node: index, reason });
         }
         for (from, reason) in refusals {
             if self.is_honest(from) {
