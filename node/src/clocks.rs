@@ -146,16 +146,12 @@ impl Comparison {
 
     /// The ledger's time is ahead of this clock.
     fn ledger_alarm(&self, now_ms: u64, tip_ms: u64) -> Option<Alarm> {
-        let behind_ms = i64::try_from(tip_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX);
-        if !differs(behind_ms) || differs(self.own_ahead_ms) {
-            return None;
-        }
+        let behind = behind_ledger(now_ms, tip_ms).filter(|_| !differs(self.own_ahead_ms))?;
         let agree =
             if self.ahead_ms.is_empty() { "" } else { ", and the clocks of the others agree with it" };
         let reason = format!(
-            "this machine's clock is {} the ledger's last block{agree}: until it has caught up, each transaction that is \
-             signed by such a clock is refused as expired once it lives shorter than that",
-            describe(-behind_ms)
+            "this machine's clock is {behind}{agree}: until it has caught up, each transaction that is \
+             signed by such a clock is refused as expired once it lives shorter than that"
         );
         Some(alarm("ledger", reason))
     }
@@ -167,6 +163,12 @@ fn alarm(about: &str, reason: String) -> Alarm {
 
 fn differs(ahead_ms: i64) -> bool {
     ahead_ms.unsigned_abs() > limits::CLOCK_DIFFERENCE_MS_MAX
+}
+
+/// By how much a clock is behind the ledger's last block, such as `59 min 20 s behind the ledger's last block`, if it is.
+pub fn behind_ledger(now_ms: u64, tip_ms: u64) -> Option<String> {
+    let behind_ms = i64::try_from(tip_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX);
+    differs(behind_ms).then(|| format!("{} the ledger's last block", describe(-behind_ms)))
 }
 
 /// Such as `3.2 s ahead of` or `59 min 20 s behind`.

@@ -21,6 +21,7 @@ use super::auth::Caller;
 use super::body;
 use super::error::{ApiError, ErrorBody};
 use super::limits::API_CHECKS_MAX;
+use super::refusal;
 use super::transactions;
 
 /// What would become of a transaction.
@@ -83,6 +84,7 @@ async fn try_out(
     let now = LedgerTime(api.clock.now_ms());
     api.read(move |view| Ok(CheckAnswer { height: view.height().0, outcome: view.trial(now, transaction)? }))
         .await
+        .map_err(|error| refusal::with_ledger_time(api, error))
 }
 
 fn read(headers: &HeaderMap, bytes: &[u8]) -> Result<TransactionBody, ApiError> {

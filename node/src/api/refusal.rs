@@ -11,6 +11,7 @@ use yilian_spec::validation::structural::StructuralError;
 use super::Api;
 use super::error::ApiError;
 use super::transactions::{SubmitResult, TransactionStatus};
+use crate::clocks;
 use crate::mempool::pool::PoolError;
 use crate::mempool::{Admission, Rejection, SubmitError, Verdict, WaitError, WaitOutcome};
 
@@ -55,7 +56,7 @@ async fn result(api: &Api, id: TransactionId, verdict: Verdict) -> Result<Submit
         receipt: None,
         error: None,
     };
-    match verdict.map_err(rejection)? {
+    match verdict.map_err(|refused| with_ledger_time(api, rejection(refused)))? {
         Admission::Accepted => {}
         Admission::Pending => result.status = TransactionStatus::Pending,
         Admission::Committed { height, index } => {
@@ -130,6 +131,18 @@ pub fn semantic(error: &SemanticError) -> ApiError {
         SemanticError::BadSignature => "bad_signature",
     };
     ApiError::Transaction { code, message: error.to_string() }
+}
+
+/// Says of a transaction that has expired by how much the ledger's time is ahead of this node's clock, if it is: whoever
+/// signs by such a clock would sign in vain again.
+pub fn with_ledger_time(api: &Api, mut error: ApiError) -> ApiError {
+    if let ApiError::Transaction { code: "expired", message } = &mut error
+        && let Some(behind) = clocks::behind_ledger(api.clock.now_ms(), api.reader.tip().tip.time.0)
+    {
+        message.push_str("; this node's clock is ");
+        message.push_str(&behind);
+    }
+    error
 }
 
 /// A transaction that no block may carry now.

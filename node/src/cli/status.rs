@@ -39,7 +39,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         println!("height    {}", field("height"));
         println!("peers     {}", field("peers"));
         println!("behind    {} blocks", field("behind_by"));
-        println!("last block {} ms ago", field("last_block_age_ms"));
+        match health.get("last_block_age_ms").and_then(|age_ms| age_ms.as_u64()) {
+            // A clock that is behind the block tells nothing else.
+            Some(0) => println!("last block not older than this machine's clock"),
+            Some(age_ms) => println!("last block {age_ms} ms ago"),
+            None => {}
+        }
         println!("api       {api}");
         println!("peer id   {peer_id}");
     }

@@ -63,6 +63,20 @@ async fn bytes_that_are_no_transaction_are_refused() {
     assert_eq!(world.mempool.pending(), 0);
 }
 
+/// All machines' clocks were set back, so nobody's differs from the others'.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_expires_because_the_clocks_are_behind_the_ledger_is_told_so() {
+    let mut world = World::new();
+    world.commit();
+    let tip_ms = world.now().0;
+    world.clock.set(tip_ms - 3_000_000);
+    let grant = world.grant(1);
+    let answer = world.submit(CALLER, &grant).await;
+    assert_eq!(answer.code(), "expired");
+    let text = answer.json["error"]["message"].to_string();
+    assert!(text.contains("this node's clock is 50 min 0 s behind the ledger's last block"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_rule_that_a_transaction_breaks_has_its_name() {
     let mut world = World::new();
