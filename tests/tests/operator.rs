@@ -13,6 +13,7 @@ use yilian_node::consortium::{NodeProcess, Options, free_ports};
 use yilian_tests::cluster::{COUNTY, Cluster, INSURER, PATIENCE, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::load::Load;
 use yilian_tests::programs::{self, run_to_end};
+use yilian_tests::work;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
@@ -224,6 +225,50 @@ async fn a_copied_home_that_is_started_is_told_and_a_restarted_node_is_none() ->
     cluster.wait_until_caught_up(&VALIDATORS).await?;
     let alarm = own_key_alarm(&program, &home)?;
     ensure!(alarm.is_none(), "{alarm:?}");
+    cluster.check_all_nodes().await?;
+    Ok(())
+}
+
+fn signal(cluster: &Cluster, node: usize, name: &str) -> Result<()> {
+    let process = cluster.process_id(node).context("it runs")?.to_string();
+    ensure!(Command::new("kill").args([&format!("-{name}"), &process]).status()?.success(), "kill -{name}");
+    Ok(())
+}
+
+async fn wait_for_log(cluster: &Cluster, node: usize, words: &[&str]) -> Result<()> {
+    let began = Instant::now();
+    while !cluster.log(node).lines().any(|line| words.iter().all(|word| line.contains(word))) {
+        ensure!(began.elapsed() < PATIENCE, "{words:?} is not in the log:\n{}", cluster.log_tail(node));
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_names_whose_turn_was_missed_and_tells_of_a_slow_block() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    let mut load = Load::start(&cluster, &[INSURER, TEACHING]).await?;
+    load.wait_for_more(10).await?;
+    let missing = format!("validator=\"{}\"", cluster.institution(COUNTY));
+    signal(&cluster, COUNTY, "STOP")?;
+    wait_for_log(&cluster, TEACHING, &["missed its turn", &missing]).await?;
+    signal(&cluster, COUNTY, "CONT")?;
+    load.finish().await?;
+    cluster.wait_until_caught_up(&VALIDATORS).await?;
+
+    // Two of four that stand still for longer than a block may take.
+    for node in [COUNTY, TOWNSHIP] {
+        signal(&cluster, node, "STOP")?;
+    }
+    let grant = work::grant(work::subject()?, &cluster.institution(INSURER))?;
+    let desk = cluster.desk(TEACHING).await?;
+    let submitted = desk.submit(vec![grant]).await?;
+    wait_for_log(&cluster, TEACHING, &["a block is slow"]).await?;
+    for node in [COUNTY, TOWNSHIP] {
+        signal(&cluster, node, "CONT")?;
+    }
+    desk.follow(submitted).await?;
+    wait_for_log(&cluster, TEACHING, &["a slow block is decided"]).await?;
     cluster.check_all_nodes().await?;
     Ok(())
 }
