@@ -229,7 +229,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     .await?;
     let (failed, failures) = mpsc::channel(1);
     let (questions, server) = serving::server(setup.application.blocks(), failed);
-    tokio::spawn(server.run());
+    let server = tokio::spawn(server.run());
     let links = Links {
         messages: channels.consensus,
         network: network.handle.clone(),
@@ -267,6 +267,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         network: network.handle.clone(),
         engine,
         driver,
+        server,
         stop_driver: Some(stop_driver),
         requests: (channels.requests, channels.net_requests),
     };
@@ -341,6 +342,8 @@ struct Supervisor {
     network: NetworkHandle,
     engine: EngineHandle,
     driver: oneshot::Receiver<Result<(), ConsensusError>>,
+    /// Ends after the network, and holds the ledger open until then.
+    server: tokio::task::JoinHandle<()>,
     stop_driver: Option<oneshot::Sender<()>>,
     /// Kept open: the engine's request tasks end when nobody can ask any more.
     #[allow(dead_code, reason = "held only so that the channels stay open")]
@@ -376,6 +379,9 @@ impl Supervisor {
         }
         self.stop_engine().await;
         self.network.shutdown().await;
+        if tokio::time::timeout(STOP_TIMEOUT, &mut self.server).await.is_err() {
+            tracing::warn!("blocks are still read for peers");
+        }
         ended
     }
 

@@ -71,7 +71,8 @@ impl Questions {
 }
 
 impl<B: DecidedBlocks> Server<B> {
-    /// Answers in the order of asking, so many at once as [`limits::SYNC_READS_MAX`] says.
+    /// Answers in the order of asking, so many at once as [`limits::SYNC_READS_MAX`] says. When it returns, nothing reads the
+    /// ledger any more, which may be opened again.
     pub async fn run(mut self) {
         let readers = Arc::new(Semaphore::new(limits::SYNC_READS_MAX));
         while let Some(question) = self.waiting.recv().await {
@@ -80,9 +81,12 @@ impl<B: DecidedBlocks> Server<B> {
             let (blocks, failed) = (self.blocks.clone(), self.failed.clone());
             tokio::task::spawn_blocking(move || {
                 answer(&blocks, question, &failed);
+                drop(blocks);
                 drop(reader);
             });
         }
+        // An error would say that it was closed.
+        let _ = readers.acquire_many(limits::SYNC_READS_MAX as u32).await;
     }
 }
 
