@@ -64,11 +64,17 @@ fn from_multiaddr(text: &str) -> Result<PeerAddress, PeerAddressError> {
 fn from_host_and_port(text: &str) -> Result<PeerAddress, PeerAddressError> {
     let malformed = || PeerAddressError::Malformed { text: text.to_owned() };
     let (peer, place) = text.split_once('@').ok_or_else(malformed)?;
-    let (host, port) = place.rsplit_once(':').ok_or_else(malformed)?;
     let peer: PeerId = peer.parse().map_err(|_| malformed())?;
-    let port: u16 = port.parse().map_err(|_| malformed())?;
+    let address = host_and_port(place).ok_or_else(malformed)?;
+    Ok(PeerAddress { peer, address })
+}
+
+/// The address that `HOST:PORT` means; `None` for anything else.
+pub(super) fn host_and_port(place: &str) -> Option<Multiaddr> {
+    let (host, port) = place.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
     if host.is_empty() || port == 0 {
-        return Err(malformed());
+        return None;
     }
     let host = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
     let first = match host.parse::<IpAddr>() {
@@ -76,7 +82,7 @@ fn from_host_and_port(text: &str) -> Result<PeerAddress, PeerAddressError> {
         Ok(IpAddr::V6(ip)) => Protocol::Ip6(ip),
         Err(_) => Protocol::Dns(host.into()),
     };
-    Ok(PeerAddress { peer, address: Multiaddr::from(first).with(Protocol::Tcp(port)) })
+    Some(Multiaddr::from(first).with(Protocol::Tcp(port)))
 }
 
 impl TryFrom<String> for PeerAddress {

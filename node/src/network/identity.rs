@@ -2,6 +2,7 @@
 
 use libp2p::PeerId;
 use libp2p::identity::{DecodingError, Keypair, ed25519};
+use yilian_spec::signature::{PublicKey, Signature};
 
 /// The key with which a node proves who it is to its peers.
 #[derive(Clone)]
@@ -23,6 +24,18 @@ impl NodeIdentity {
     /// The peer id that others see.
     pub fn peer_id(&self) -> PeerId {
         self.keypair.public().to_peer_id()
+    }
+
+    /// The key by which the ledger names the node.
+    pub fn public_key(&self) -> PublicKey {
+        let key = self.keypair.public().try_into_ed25519().expect("made from an Ed25519 key");
+        PublicKey(key.to_bytes())
+    }
+
+    /// Signs a message of this project: one that begins with its domain.
+    pub(super) fn sign(&self, message: &[u8]) -> Signature {
+        let signature = self.keypair.sign(message).expect("signing with Ed25519 does not fail");
+        Signature(signature.try_into().expect("an Ed25519 signature has 64 bytes"))
     }
 
     /// The key pair as libp2p wants it.

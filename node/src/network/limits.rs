@@ -55,6 +55,42 @@ pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// The pause doubles up to this. With the time of a handshake that hangs, a healed partition is back well within 10 s.
 pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// The pause of a peer that is not configured, but has told its address, doubles up to this.
+pub const RECORDED_REDIAL_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Such peers that are being dialled at once.
+pub const RECORDED_DIALS_MAX: usize = 32;
+
+/// Addresses at which a node may say that it can be dialled.
+pub const ADDRESSES_MAX: usize = 4;
+/// Longest name of a host (RFC 1035, section 3.1, in its text form).
+pub const NAME_BYTES_MAX: usize = 253;
+/// Longest part of it between two dots.
+pub const NAME_LABEL_BYTES_MAX: usize = 63;
+/// Longest record of a node's addresses: key, sequence number, addresses (each with kind, name and port), signature.
+pub const ADDRESS_RECORD_BYTES_MAX: usize = 32 + 8 + 8 + ADDRESSES_MAX * (4 + 8 + NAME_BYTES_MAX + 2) + 64;
+/// Records in one frame: about a millisecond to verify.
+pub const ADDRESS_FRAME_RECORDS_MAX: usize = 16;
+/// Largest frame of them.
+pub const ADDRESS_FRAME_BYTES_MAX: usize = 8 + ADDRESS_FRAME_RECORDS_MAX * ADDRESS_RECORD_BYTES_MAX;
+/// Records that are held: one for each node key that the ledger can name.
+pub const ADDRESS_RECORDS_MAX: usize =
+    yilian_spec::limits::INSTITUTIONS_MAX * yilian_spec::limits::NODE_KEYS_PER_INSTITUTION_MAX;
+/// Largest file of them.
+pub const ADDRESS_FILE_BYTES_MAX: usize = 8 + ADDRESS_RECORDS_MAX * ADDRESS_RECORD_BYTES_MAX;
+/// A record whose sequence number is so far ahead of this node's clock is not taken.
+pub const ADDRESS_AHEAD_MS_MAX: u64 = 10 * 60_000;
+/// Newer records that one institution's nodes may show at once; each costs the check of a signature.
+pub const ADDRESS_CHECKS_BURST_MAX: u32 = 1024;
+/// One more of them every so often.
+pub const ADDRESS_CHECK_REFILL_MS: u64 = 20;
+/// The records of one key are passed on so often at most, the newest of them.
+pub const ADDRESS_PASS_ON_INTERVAL_MS: u64 = 5_000;
+/// How often is looked whether a record is to be passed on.
+pub const ADDRESS_TICK: Duration = Duration::from_millis(500);
+/// After so many of these, one connected peer, each in its turn, is told all again: a record may have met a node that did not
+/// know its key yet, or a full backlog.
+pub const ADDRESS_REPEAT_TICKS: u32 = 20;
+
 /// Commands that may wait for the swarm's task.
 pub const COMMAND_QUEUE: usize = 1024;
 /// Events that may wait for the consensus side; the swarm's task waits when it is full.
@@ -79,6 +115,8 @@ pub const SYNC_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 const _: () = assert!(crate::limits::BLOCK_DECODE_BYTES_MAX + 1024 * 1024 < SYNC_RESPONSE_BYTES_MAX);
 const _: () = assert!(crate::limits::GOSSIP_BATCH_BYTES_MAX <= TRANSACTION_FRAME_BYTES_MAX);
+const _: () = assert!(ADDRESS_FRAME_BYTES_MAX <= TRANSACTION_FRAME_BYTES_MAX);
+const _: () = assert!(ADDRESS_FILE_BYTES_MAX < TRANSACTION_BACKLOG_BYTES_MAX);
 const _: () = assert!(PART_FRAME_BYTES_MAX > PART_CHUNK_BYTES);
 const _: () = assert!(CONSENSUS_BACKLOG_BYTES_MAX > CONSENSUS_FRAME_BYTES_MAX);
 const _: () = assert!(PART_BACKLOG_BYTES_MAX > SYNC_RESPONSE_BYTES_MAX);

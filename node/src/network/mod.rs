@@ -18,7 +18,9 @@
 //! that arrive on the transaction lane.
 
 pub mod address;
+pub mod address_record;
 pub mod config;
+pub mod dial_address;
 pub mod gate;
 pub mod handle;
 pub mod identity;
