@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::consensus::{ConsensusConfig, ConsensusConfigError};
 use crate::network::NetworkConfig;
+use crate::network::limits::ADDRESSES_MAX;
 
 /// The file that `yilian-node init` writes.
 pub const COMMENTED_DEFAULT: &str = include_str!("config_default.toml");
@@ -222,6 +223,16 @@ pub enum ConfigError {
         /// The greatest value.
         max: u64,
     },
+    /// A list is too long.
+    #[error("{field} has {given} entries: leave {max} at most")]
+    TooMany {
+        /// The field.
+        field: &'static str,
+        /// How many it has.
+        given: usize,
+        /// How many it may have.
+        max: usize,
+    },
     /// A part is larger than the whole.
     #[error(
         "{part} is {part_value}, more than {whole}, which is {whole_value}: lower the first or raise the second"
@@ -301,6 +312,10 @@ impl Config {
         self.check_ranges()?;
         self.check_mempool()?;
         self.consensus.check()?;
+        let (given, max) = (self.network.advertise.len(), ADDRESSES_MAX);
+        if given > max {
+            return Err(ConfigError::TooMany { field: "network.advertise", given, max });
+        }
         for (field, path) in [
             ("node.genesis", &self.node.genesis),
             ("node.data", &self.node.data),

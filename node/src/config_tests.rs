@@ -40,6 +40,9 @@ fn values_out_of_range_are_named_with_bound_and_remedy() {
     assert!(matches!(refused("[consensus]\nheartbeat_ms = 1\n"), ConfigError::Consensus(_)));
     assert!(matches!(refused("[node]\npassphrase = \"hunter2\"\n"), ConfigError::Passphrase(_)));
     assert!(matches!(refused("[node]\ndata = \"\"\n"), ConfigError::EmptyPath { field: "node.data" }));
+    let many = format!("[network]\nadvertise = [{}]\n", "\"10.0.0.1:1\",".repeat(5));
+    assert!(matches!(refused(&many), ConfigError::TooMany { field: "network.advertise", given: 5, max: 4 }));
+    assert!(Config::parse("[network]\nadvertise = [\"0.0.0.0:1\"]\n").is_err());
     assert!(matches!(refused("[log]\nlevel = \"a=b=c\"\n"), ConfigError::LogLevel { .. }));
 }
 

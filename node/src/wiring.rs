@@ -63,7 +63,7 @@ use crate::members::{Members, expiry};
 use crate::mempool::Mempool;
 use crate::mempool::pool::PoolBounds;
 use crate::metrics::Metrics;
-use crate::network::{NetworkHandle, NodeIdentity, TransactionBatch};
+use crate::network::{AddressBook, NetworkHandle, NodeIdentity, TransactionBatch};
 use crate::storage::{StorageOptions, Store};
 use crate::voting;
 
@@ -167,6 +167,12 @@ impl Node {
             chain_id: stage.reader.chain_id(),
             validator_key,
             identity: identity.clone(),
+            addresses: AddressBook::open(
+                identity.clone(),
+                stage.reader.chain_id(),
+                home.address_file(),
+                stage.clock.now_ms(),
+            ),
             members: members.clone(),
             conduct: conduct.clone(),
             clocks: clocks.clone(),

@@ -12,7 +12,7 @@ use yilian_client::client::{Client, Settings, Signers};
 use yilian_node::clock::SystemClock;
 use yilian_node::conduct::Conduct;
 use yilian_node::members::Members;
-use yilian_node::network::{self, NetworkConfig, NodeIdentity};
+use yilian_node::network::{self, AddressBook, NetworkConfig, NodeIdentity};
 use yilian_spec::codec;
 use yilian_spec::id::{ChainId, GrantId, InstitutionId};
 use yilian_spec::limits;
@@ -346,9 +346,12 @@ async fn a_stranger_as_a_peer_gets_nothing_through() -> Result<()> {
     let members = Members::of([(peer.peer, institution)]);
     let (_members, membership) = tokio::sync::watch::channel(Arc::new(members));
     let conduct = Conduct::new(membership.clone(), Arc::new(SystemClock));
-    let settings = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer] };
+    let settings =
+        NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer], ..NetworkConfig::default() };
+    let addresses = AddressBook::in_memory(identity.clone(), scene.chain_id);
     let mut stranger =
-        network::spawn(&settings, &scene.chain_id.to_string(), &identity, membership, conduct).await?;
+        network::spawn(&settings, &scene.chain_id.to_string(), &identity, membership, conduct, addresses)
+            .await?;
     let transaction = scene.body()?.sign(&scene.gateway);
     let batch = codec::encode(&vec![transaction.clone()]);
     for _ in 0..50 {

@@ -68,6 +68,11 @@ impl Conduct {
         Self { shared: Arc::new(Shared { clock, members, book, shut_outs }) }
     }
 
+    /// What the clock says by which the book is kept.
+    pub fn now_ms(&self) -> u64 {
+        self.shared.clock.now_ms()
+    }
+
     /// The institution of a peer; `None` when the ledger does not name it.
     pub fn institution(&self, peer: &PeerId) -> Option<InstitutionId> {
         self.shared.members.borrow().institution(peer).cloned()
@@ -171,7 +176,7 @@ impl Conduct {
             let reason = match (is_shut_out, failure) {
                 (true, _) => "this node's operator has disconnected it".to_owned(),
                 (false, Some(failure)) => failure.to_owned(),
-                (false, None) => "it has not connected, and no address of it is configured".to_owned(),
+                (false, None) => "it has not connected, and no address of it is known".to_owned(),
             };
             missing.push(Missing {
                 institution: institution.to_string(),

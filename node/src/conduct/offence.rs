@@ -28,6 +28,8 @@ pub enum Offence {
     Equivocation,
     /// A vote or proposal that verifies under this node's own validator key, and that this process did not sign.
     OwnKey,
+    /// A record of a node's address that does not verify, or names what nobody can dial.
+    ForgedAddress,
     /// A frame that cannot be decoded, or that is on the wrong lane.
     MalformedFrame,
     /// A frame that announces more bytes than its lane allows.
@@ -56,7 +58,7 @@ pub enum Offence {
 
 impl Offence {
     /// All, in their order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ForgedVote,
         Self::ForeignVote,
         Self::ForgedProposal,
@@ -67,6 +69,7 @@ impl Offence {
         Self::InvalidBlock,
         Self::Equivocation,
         Self::OwnKey,
+        Self::ForgedAddress,
         Self::MalformedFrame,
         Self::OversizedFrame,
         Self::InvalidTransaction,
@@ -94,6 +97,7 @@ impl Offence {
             Self::InvalidBlock => "invalid_block",
             Self::Equivocation => "equivocation",
             Self::OwnKey => "own_key",
+            Self::ForgedAddress => "forged_address",
             Self::MalformedFrame => "malformed_frame",
             Self::OversizedFrame => "oversized_frame",
             Self::InvalidTransaction => "invalid_transaction",
@@ -122,6 +126,7 @@ impl Offence {
             Self::InvalidBlock => "proposed blocks that break a rule",
             Self::Equivocation => "two different signed messages for one place",
             Self::OwnKey => "votes with this validator's own key, signed by another process",
+            Self::ForgedAddress => "records of nodes' addresses that do not verify",
             Self::MalformedFrame => "frames that cannot be decoded",
             Self::OversizedFrame => "frames over the bound",
             Self::InvalidTransaction => "transactions that are invalid on any state",
@@ -152,6 +157,7 @@ impl Offence {
             | Self::InvalidBlock
             | Self::Equivocation
             | Self::OwnKey
+            | Self::ForgedAddress
             | Self::MalformedFrame
             | Self::OversizedFrame
             | Self::InvalidTransaction
@@ -198,6 +204,7 @@ impl Offence {
             | Self::TooManyProposals
             | Self::InvalidBlock
             | Self::Equivocation
+            | Self::ForgedAddress
             | Self::OversizedFrame
             | Self::InvalidTransaction
             | Self::FalseSyncValue

@@ -34,7 +34,9 @@ use crate::members::Members;
 use crate::network::limits::{
     SYNC_BATCH, SYNC_PARALLEL_REQUESTS, SYNC_REQUEST_BYTES_MAX, SYNC_REQUEST_TIMEOUT, SYNC_RESPONSE_BYTES_MAX,
 };
-use crate::network::{self, NetworkConfig, NetworkError, NetworkHandle, NodeIdentity, TransactionBatch};
+use crate::network::{
+    self, AddressBook, NetworkConfig, NetworkError, NetworkHandle, NodeIdentity, TransactionBatch,
+};
 
 /// Why consensus did not start or cannot go on. The node stops with this message.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +83,8 @@ pub struct ConsensusSetup<A> {
     pub validator_key: Option<SecretKey>,
     /// Who this node is on the network.
     pub identity: NodeIdentity,
+    /// Where the other nodes say that they can be dialled.
+    pub addresses: AddressBook,
     /// Who may connect, kept up to date by the ledger.
     pub members: watch::Receiver<Arc<Members>>,
     /// Where what peers do wrong is kept account of.
@@ -206,9 +210,15 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     let chain_id = setup.chain_id;
     // Eight bytes separate ledgers well enough; signatures carry the whole id.
     let separator = hex::encode(&chain_id.0[..8]);
-    let network =
-        network::spawn(&setup.network, &separator, &setup.identity, setup.members, setup.conduct.clone())
-            .await?;
+    let network = network::spawn(
+        &setup.network,
+        &separator,
+        &setup.identity,
+        setup.members,
+        setup.conduct.clone(),
+        setup.addresses,
+    )
+    .await?;
     let port = Port::new();
     let (window, window_receiver) = watch::channel(None);
     let (heard, heard_receiver) = watch::channel(Heard::default());

@@ -192,7 +192,7 @@ impl EventPump {
                     self.send_proposal(from, state.intake.completed(complete));
                 }
             }
-            Topic::Transactions => return Err(Refusal::Offence(Offence::MalformedFrame)),
+            Topic::Transactions | Topic::Addresses => return Err(Refusal::Offence(Offence::MalformedFrame)),
         }
         for proposal in state.intake.newly_attested() {
             self.send_proposal(from, proposal);

@@ -171,6 +171,11 @@ impl Home {
         self.path.join(&self.config.node.data).join("votes.wal")
     }
 
+    /// What the peers' nodes and this one say of where they can be dialled.
+    pub fn address_file(&self) -> PathBuf {
+        self.path.join("addresses.bin")
+    }
+
     /// The genesis, checked.
     ///
     /// # Errors

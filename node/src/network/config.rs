@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::PeerAddress;
+use super::{DialAddress, PeerAddress};
 
 /// Where the node listens and whom it keeps connected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,10 +16,13 @@ pub struct NetworkConfig {
     /// Peers to keep connected, each as `PEER@HOST:PORT` or `/ip4/…/tcp/…/p2p/PEER`.
     /// One side of a pair is enough. Default: none.
     pub peers: Vec<PeerAddress>,
+    /// Where peers can dial this node, each as `HOST:PORT`; it signs this, and the peers pass it on. Default: none, which
+    /// means where it listens, if that is one address.
+    pub advertise: Vec<DialAddress>,
 }
 
 impl Default for NetworkConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 26600)), peers: Vec::new() }
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], 26600)), peers: Vec::new(), advertise: Vec::new() }
     }
 }

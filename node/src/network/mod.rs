@@ -7,17 +7,20 @@
 //! | [`gate`] | refuses every peer that the ledger does not name, before any substream exists |
 //! | [`link`] | pushes frames to each connected peer over three lanes: consensus, parts, transactions |
 //! | value sync | request and response, the engine's own protocol for lagging nodes |
-//! | [`redial`] | keeps the configured peers connected, with growing pauses |
+//! | [`address_record`], [`address_book`] | where nodes say that they can be dialled, signed and passed on |
+//! | [`redial`] | keeps the peers connected whose addresses are known, with growing pauses |
 //! | [`swarm`] | the one task that owns the swarm and turns it into commands and events |
 //!
 //! The gate decides on the peer id that Noise has proven, so it depends neither on what a peer says
-//! about itself nor on when it says it. There is no peer discovery: a consortium knows its members'
-//! addresses.
+//! about itself nor on when it says it. What peers pass on about addresses is
+//! signed by the node that it is about, and decides only where to dial.
 //!
 //! Frames are opaque here. [`crate::consensus`] gives them meaning, the mempool reads the batches
 //! that arrive on the transaction lane.
 
 pub mod address;
+pub mod address_book;
+mod address_file;
 pub mod address_record;
 pub mod config;
 pub mod dial_address;
@@ -30,7 +33,9 @@ pub mod redial;
 pub mod swarm;
 
 pub use address::PeerAddress;
+pub use address_book::AddressBook;
 pub use config::NetworkConfig;
+pub use dial_address::DialAddress;
 pub use handle::{NetworkEvent, NetworkHandle, TransactionBatch};
 pub use identity::{NodeIdentity, peer_id_of_ed25519};
 pub use libp2p::{Multiaddr, PeerId};

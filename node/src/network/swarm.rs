@@ -13,15 +13,21 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionError, DialError, ListenError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, ping, request_response, tcp, yamux};
 use sync::OutboundFailureReason;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
 
+use super::address_file::Keeper;
 use super::gate::{Gate, Refusal};
 use super::handle::{Command, NetworkEvent, NetworkHandle, OutgoingBatch, TransactionBatch};
 use super::link::{FrameError, Link, LinkEvent};
 use super::redial::RedialSchedule;
-use super::{NetworkConfig, NodeIdentity, Topic, limits};
+use super::{AddressBook, NetworkConfig, NodeIdentity, Topic, limits};
 use crate::conduct::{Conduct, Offence};
 use crate::members::Members;
+
+mod addresses;
+
+use addresses::Addresses;
 
 /// Why the network did not start or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +77,7 @@ struct Behaviour {
 ///
 /// `network` is a plain word that separates ledgers, such as the start of the chain id in hexadecimal;
 /// `members` is the ledger's list of peers that may connect, read now and at every change; what they do is kept account of
-/// in `conduct`, and whom it shuts out is not admitted.
+/// in `conduct`, and whom it shuts out is not admitted. `addresses` is what is known of where they can be dialled.
 ///
 /// # Errors
 /// When the swarm cannot be built or the address cannot be used.
@@ -81,6 +87,7 @@ pub async fn spawn(
     identity: &NodeIdentity,
     members: watch::Receiver<Arc<Members>>,
     conduct: Conduct,
+    addresses: AddressBook,
 ) -> Result<Network, NetworkError> {
     let gate = Gate::new(Arc::clone(&members.borrow()), conduct.clone());
     let mut swarm = build_swarm(network, identity, gate)?;
@@ -107,7 +114,8 @@ pub async fn spawn(
         dropped: swarm.behaviour().link.dropped_frames(),
         conduct: conduct.clone(),
     };
-    let task = SwarmTask {
+    let mut task = SwarmTask {
+        addresses: Addresses::start(addresses, config, &first, conduct.now_ms()),
         redial: RedialSchedule::new(&config.peers, Instant::now()),
         swarm,
         members,
@@ -117,10 +125,17 @@ pub async fn spawn(
         arrivals,
         connected,
         listening,
-        addresses: BTreeMap::new(),
+        places: BTreeMap::new(),
         pending_replies: BTreeMap::new(),
     };
-    tokio::spawn(task.run(first, commands, gossip));
+    task.schedule_held();
+    tokio::spawn(async move {
+        // When it returns the swarm is gone, and its port is free.
+        let (keeper, done) = task.run(first, commands, gossip).await;
+        keeper.finish().await;
+        // Nobody waits any more when the caller was dropped meanwhile.
+        done.map(|done| done.send(()));
+    });
     let (transactions, arrivals) = (transaction_receiver, arrival_receiver);
     Ok(Network { handle, events: event_receiver, transactions, arrivals })
 }
@@ -172,8 +187,9 @@ struct SwarmTask {
     connected: watch::Sender<BTreeSet<PeerId>>,
     listening: watch::Sender<Vec<Multiaddr>>,
     redial: RedialSchedule,
+    addresses: Addresses,
     /// Where the connected peers are.
-    addresses: BTreeMap<PeerId, String>,
+    places: BTreeMap<PeerId, String>,
     /// Requests of peers that wait for our answer. Bounded by the streams that the sync protocol
     /// admits per connection; each leaves when it is answered, dropped or timed out.
     pending_replies: BTreeMap<String, (InboundRequestId, sync::ResponseChannel)>,
@@ -185,10 +201,12 @@ impl SwarmTask {
         first: Multiaddr,
         mut commands: mpsc::Receiver<Command>,
         mut gossip: mpsc::Receiver<OutgoingBatch>,
-    ) {
+    ) -> (Keeper, Option<oneshot::Sender<()>>) {
         self.emit(NetworkEvent::Listening { address: first }).await;
         let mut members_known = true;
         let mut shut_outs = self.conduct.shut_outs();
+        let mut ticks = tokio::time::interval(limits::ADDRESS_TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.dial_due();
             let next_dial = self.redial.next_due().map(tokio::time::Instant::from_std);
@@ -196,19 +214,14 @@ impl SwarmTask {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event).await,
                 command = commands.recv() => match command {
-                    Some(Command::Shutdown { done }) => {
-                        drop(self);
-                        // Nobody waits any more when the caller was dropped meanwhile.
-                        let _ = done.send(());
-                        return;
-                    }
+                    Some(Command::Shutdown { done }) => return (self.addresses.keeper, Some(done)),
                     Some(command) => self.on_command(command),
-                    None => return,
+                    None => return (self.addresses.keeper, None),
                 },
                 Some(OutgoingBatch { to, batch }) = gossip.recv() => {
                     let link = &mut self.swarm.behaviour_mut().link;
                     match to {
-                        Some(peer) => link.send_transactions(peer, batch),
+                        Some(peer) => link.send(peer, Topic::Transactions, batch),
                         None => link.broadcast(Topic::Transactions, &batch),
                     }
                 }
@@ -216,10 +229,12 @@ impl SwarmTask {
                     // The last list stays in force when the ledger's side has gone.
                     members_known = changed.is_ok();
                     let members = Arc::clone(&self.members.borrow_and_update());
+                    self.forget_strangers(&members);
                     self.swarm.behaviour_mut().gate.set_members(members);
                 }
                 // The sender lives as long as the book, of which this task has one.
                 Ok(()) = shut_outs.changed() => self.swarm.behaviour_mut().gate.enforce(),
+                _ = ticks.tick() => self.tend_addresses(),
                 () = tokio::time::sleep_until(next_dial.unwrap_or(far)) => {}
             }
         }
@@ -253,8 +268,15 @@ impl SwarmTask {
         members.nodes_of(members.revoked_from(peer)?).next().copied()
     }
 
-    /// Another one answered than was expected; from now on it is expected, if both are of one institution.
-    fn learn(&mut self, expected: &PeerId, found: PeerId) {
+    /// Another one answered than was expected; from now on it is expected, if both are of one institution. Only where it was
+    /// configured: what a node says of its own address is about its own key.
+    fn learn(&mut self, expected: &PeerId, found: PeerId, mut address: Multiaddr) {
+        if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+            address.pop();
+        }
+        if !self.redial.is_configured(expected, &address) {
+            return;
+        }
         let members = Arc::clone(&self.members.borrow());
         let institution = members.institution(expected).or_else(|| members.revoked_from(expected));
         if institution.is_some() && institution == members.institution(&found) {
@@ -307,8 +329,8 @@ impl SwarmTask {
                 self.redial.failed(&peer, Instant::now());
                 let (address, reason) = dial_failure(&error);
                 self.conduct.failed(&peer, address, reason);
-                if let DialError::WrongPeerId { obtained, .. } = error {
-                    self.learn(&peer, obtained);
+                if let DialError::WrongPeerId { obtained, address } = error {
+                    self.learn(&peer, obtained, address);
                 }
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, peer_id, .. } => {
@@ -323,7 +345,7 @@ impl SwarmTask {
                 self.conduct.failed(&peer_id, Some(endpoint.get_remote_address().to_string()), reason);
             }
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
-                self.addresses.insert(peer_id, endpoint.get_remote_address().to_string());
+                self.places.insert(peer_id, endpoint.get_remote_address().to_string());
             }
             _ => {}
         }
@@ -334,7 +356,7 @@ impl SwarmTask {
             LinkEvent::Connected { peer } => {
                 self.redial.connected(&peer);
                 // The swarm tells of the connection itself before the link does.
-                let address = self.addresses.get(&peer).cloned().unwrap_or_default();
+                let address = self.places.get(&peer).cloned().unwrap_or_default();
                 self.conduct.connected(peer, address);
                 self.connected.send_modify(|peers| {
                     peers.insert(peer);
@@ -342,6 +364,7 @@ impl SwarmTask {
                 self.emit(NetworkEvent::Connected { peer }).await;
             }
             LinkEvent::Reached { peer } => {
+                self.tell_addresses(peer);
                 if self.arrivals.try_send(peer).is_err() {
                     tracing::debug!(%peer, "too many connections at once, the peer is not sent what waits");
                 }
@@ -349,7 +372,7 @@ impl SwarmTask {
             LinkEvent::Disconnected { peer } => {
                 self.redial.disconnected(&peer, Instant::now());
                 self.conduct.disconnected(&peer);
-                self.addresses.remove(&peer);
+                self.places.remove(&peer);
                 self.connected.send_modify(|peers| {
                     peers.remove(&peer);
                 });
@@ -359,6 +382,10 @@ impl SwarmTask {
                 self.conduct.received(&peer, Topic::Transactions, payload.len());
                 // The mempool decides its own pace; a batch that finds it busy will come again.
                 let _ = self.transactions.try_send(TransactionBatch { from: peer, bytes: payload });
+            }
+            LinkEvent::Received { peer, topic: Topic::Addresses, payload } => {
+                self.conduct.received(&peer, Topic::Addresses, payload.len());
+                self.on_addresses(peer, &payload);
             }
             LinkEvent::Received { peer, topic, payload } => {
                 self.conduct.received(&peer, topic, payload.len());

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Swarm, SwarmBuilder, noise, request_response, tcp, yamux};
 use tokio::sync::watch;
-use yilian_spec::id::InstitutionId;
+use yilian_spec::id::{ChainId, InstitutionId};
 
 use super::link::{Link, LinkEvent};
 use super::*;
@@ -56,10 +56,19 @@ fn conduct(members: &watch::Sender<Arc<Members>>) -> Conduct {
     Conduct::new(members.subscribe(), Arc::new(SystemClock))
 }
 
+async fn start(
+    number: u8,
+    config: &NetworkConfig,
+    members: &watch::Sender<Arc<Members>>,
+) -> Result<Network, NetworkError> {
+    let addresses = AddressBook::in_memory(identity(number), ChainId([7; 32]));
+    spawn(config, "test", &identity(number), members.subscribe(), conduct(members), addresses).await
+}
+
 async fn node(members: &watch::Sender<Arc<Members>>) -> (Network, Multiaddr) {
-    let config = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![] };
-    let mut network =
-        spawn(&config, "test", &identity(1), members.subscribe(), conduct(members)).await.unwrap();
+    let config =
+        NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![], ..NetworkConfig::default() };
+    let mut network = start(1, &config, members).await.unwrap();
     match network.events.recv().await {
         Some(NetworkEvent::Listening { address }) => (network, address),
         other => panic!("the first event is the address, not {other:?}"),
@@ -180,9 +189,12 @@ async fn configured_peers_find_each_other_again_after_a_restart() {
     tokio::spawn(async move { while drain.recv().await.is_some() {} });
     let peer = PeerAddress { peer: identity(1).peer_id(), address };
     for _ in 0..2 {
-        let config = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer.clone()] };
-        let mut second =
-            spawn(&config, "test", &identity(2), members.subscribe(), conduct(&members)).await.unwrap();
+        let config = NetworkConfig {
+            listen: ([127, 0, 0, 1], 0).into(),
+            peers: vec![peer.clone()],
+            ..NetworkConfig::default()
+        };
+        let mut second = start(2, &config, &members).await.unwrap();
         let mut seen_by_first = first.handle.connected();
         let there = seen_by_first.wait_for(|peers| peers.contains(&identity(2).peer_id()));
         tokio::time::timeout(PATIENCE, there).await.unwrap().unwrap();
@@ -227,9 +239,9 @@ async fn a_peer_that_connects_late_is_sent_what_stands_and_nothing_else() {
     says("a vote").await.unwrap();
 
     let peer = PeerAddress { peer: identity(1).peer_id(), address };
-    let config = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer] };
-    let mut second =
-        spawn(&config, "test", &identity(2), members.subscribe(), conduct(&members)).await.unwrap();
+    let config =
+        NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers: vec![peer], ..NetworkConfig::default() };
+    let mut second = start(2, &config, &members).await.unwrap();
     let mut seen_by_first = first.handle.connected();
     let there = seen_by_first.wait_for(|peers| peers.contains(&identity(2).peer_id()));
     tokio::time::timeout(PATIENCE, there).await.unwrap().unwrap();
@@ -240,11 +252,32 @@ async fn a_peer_that_connects_late_is_sent_what_stands_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_know_only_a_third_find_each_other_by_what_it_passes_on() {
+    let (members, _) = watch::channel(members_of(&[1, 2, 3]));
+    let (third, address) = node(&members).await;
+    let peer = PeerAddress { peer: identity(1).peer_id(), address };
+    let mut networks = vec![third];
+    for number in [2, 3] {
+        let (listen, peers) = (([127, 0, 0, 1], 0).into(), vec![peer.clone()]);
+        let config = NetworkConfig { listen, peers, ..NetworkConfig::default() };
+        networks.push(start(number, &config, &members).await.unwrap());
+    }
+    for network in &networks {
+        let mut connected = network.handle.connected();
+        let all = connected.wait_for(|peers| peers.len() == 2);
+        tokio::time::timeout(PATIENCE, all).await.unwrap().unwrap();
+    }
+    for network in networks {
+        network.handle.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_port_is_named() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = NetworkConfig { listen: holder.local_addr().unwrap(), peers: vec![] };
+    let config =
+        NetworkConfig { listen: holder.local_addr().unwrap(), peers: vec![], ..NetworkConfig::default() };
     let (members, _) = watch::channel(members_of(&[]));
-    let error =
-        spawn(&config, "test", &identity(1), members.subscribe(), conduct(&members)).await.unwrap_err();
+    let error = start(1, &config, &members).await.unwrap_err();
     assert!(matches!(error, NetworkError::Listen { .. }), "{error}");
 }

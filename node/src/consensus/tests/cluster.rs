@@ -16,7 +16,7 @@ use crate::clocks::Clocks;
 use crate::conduct::Conduct;
 use crate::consensus::{Consensus, ConsensusConfig, ConsensusError, ConsensusSetup, Phase, start};
 use crate::members::Members;
-use crate::network::{NetworkConfig, NodeIdentity, PeerAddress};
+use crate::network::{AddressBook, NetworkConfig, NodeIdentity, PeerAddress};
 
 /// Far beyond what any step here needs, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -117,12 +117,13 @@ impl Cluster {
             chain_id: self.chain_id,
             validator_key: node.key.clone(),
             identity: node.identity.clone(),
+            addresses: AddressBook::in_memory(node.identity.clone(), self.chain_id),
             members: self.members.subscribe(),
             is_block: super::ledger::is_block,
             conduct: Conduct::new(self.members.subscribe(), Arc::new(SystemClock)),
             clocks: Clocks::new(Arc::new(SystemClock)),
             vote_log: node.directory.path().join("consensus.wal"),
-            network: NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers },
+            network: NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), peers, ..NetworkConfig::default() },
             consensus: ConsensusConfig { heartbeat_ms: 3_600_000 },
             application,
             work: node.work.subscribe(),

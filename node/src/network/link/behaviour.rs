@@ -105,13 +105,12 @@ impl Link {
         self.wake();
     }
 
-    /// Sends one batch of transactions to one peer, if it is connected.
-    pub fn send_transactions(&mut self, peer: PeerId, batch: Bytes) {
+    /// Sends one frame to one peer, if it is connected.
+    pub fn send(&mut self, peer: PeerId, topic: Topic, payload: Bytes) {
         let Some(newest) = self.connections.get(&peer).and_then(|connections| connections.last()) else {
             return;
         };
-        let frame = Frame { topic: Topic::Transactions, payload: batch };
-        self.queue.push_back(to_handler(peer, *newest, frame));
+        self.queue.push_back(to_handler(peer, *newest, Frame { topic, payload }));
         self.wake();
     }
 

@@ -36,19 +36,28 @@ pub enum Topic {
     Part = 5,
     /// A batch of transactions for the mempool.
     Transactions = 6,
+    /// Records of where nodes can be dialled.
+    Addresses = 7,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 6] =
-        [Self::Consensus, Self::Liveness, Self::Status, Self::Work, Self::Part, Self::Transactions];
+    pub const ALL: [Self; 7] = [
+        Self::Consensus,
+        Self::Liveness,
+        Self::Status,
+        Self::Work,
+        Self::Part,
+        Self::Transactions,
+        Self::Addresses,
+    ];
 
     /// The lane this topic travels on.
     pub fn lane(self) -> Lane {
         match self {
             Self::Consensus | Self::Liveness | Self::Status | Self::Work => Lane::Consensus,
             Self::Part => Lane::Parts,
-            Self::Transactions => Lane::Transactions,
+            Self::Transactions | Self::Addresses => Lane::Transactions,
         }
     }
 
@@ -61,6 +70,7 @@ impl Topic {
             Self::Work => "work",
             Self::Part => "part",
             Self::Transactions => "transactions",
+            Self::Addresses => "addresses",
         }
     }
 
@@ -81,7 +91,7 @@ pub enum Lane {
     Consensus,
     /// Chunks of proposed blocks: large and urgent.
     Parts,
-    /// Transactions: large and patient.
+    /// Transactions, large and patient, and the nodes' addresses, which are patient too.
     Transactions,
 }
 

@@ -201,7 +201,7 @@ impl Host for Ear {
                     self.reached(height);
                 }
             }
-            Topic::Liveness | Topic::Status | Topic::Transactions => {}
+            Topic::Liveness | Topic::Status | Topic::Transactions | Topic::Addresses => {}
         }
     }
 }
