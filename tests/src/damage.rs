@@ -28,7 +28,7 @@ pub enum Kind {
     Own,
     /// What the operator writes: an alteration is refused, or it is another setting.
     Setting,
-    /// Text for people, or what nothing reads: every alteration changes nothing.
+    /// Text for people, what nothing reads, or what peers tell again: every alteration changes nothing.
     NoTruth,
 }
 
@@ -39,7 +39,7 @@ impl Kind {
         match &*name {
             "config.toml" | "passphrase" => Self::Setting,
             "genesis.json" | "network.key" | "validator.key" => Self::Own,
-            "LOCK" | "IDENTITY" | "lock" | "node.log" => Self::NoTruth,
+            "LOCK" | "IDENTITY" | "lock" | "node.log" | "addresses.bin" => Self::NoTruth,
             _ if name.starts_with("LOG") || name.starts_with("OPTIONS-") => Self::NoTruth,
             _ => Self::Truth,
         }

@@ -1,6 +1,7 @@
 //! Keys that expire, are replaced or run out, on real nodes: nothing of it stops the ledger.
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use yilian_node::config::Config;
 use yilian_node::consortium::Options;
 use yilian_spec::membership::Role;
 use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, PATIENCE, TEACHING, VALIDATORS};
@@ -106,6 +108,78 @@ async fn two_nodes_replace_their_keys_and_find_each_other_again() -> Result<()> 
         ensure!(began.elapsed() < PATIENCE, "{}", cluster.log_tail(COUNTY));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    record_one(&cluster, INSURER).await?;
+    cluster.check_all_nodes().await?;
+    Ok(())
+}
+
+/// Ports that are free now, all different.
+fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let listeners: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<_, _>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+/// Moves nodes, which must not run, to other ports; nobody else's configuration changes.
+fn move_nodes(cluster: &Cluster, nodes: &[usize]) -> Result<()> {
+    for (node, port) in nodes.iter().zip(free_ports(nodes.len())?) {
+        cluster.configure(*node, |config| config.network.listen.set_port(port))?;
+    }
+    Ok(())
+}
+
+async fn wait_until_all_are_connected(cluster: &Cluster, peers: usize) -> Result<()> {
+    let began = Instant::now();
+    for node in cluster.running() {
+        while status(cluster, node)?["peers"] != peers {
+            ensure!(began.elapsed() < PATIENCE, "{node}: {}", cluster.log_tail(node));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_nodes_that_have_both_moved_find_each_other_by_what_the_others_pass_on() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    wait_until_all_are_connected(&cluster, 3).await?;
+    let moved = [COUNTY, INSURER];
+    for of in moved {
+        cluster.stop(of)?;
+    }
+    move_nodes(&cluster, &moved)?;
+    cluster.start_nodes(&moved).await?;
+    wait_until_all_are_connected(&cluster, 3).await?;
+    for of in moved {
+        record_one(&cluster, of).await?;
+    }
+
+    // Then the other two move while all are stopped: what each configuration says is wrong of three nodes by now, and only
+    // the records that were kept say where the first two are.
+    cluster.stop_all()?;
+    move_nodes(&cluster, &[TEACHING, TOWNSHIP])?;
+    cluster.start_nodes(&VALIDATORS).await?;
+    wait_until_all_are_connected(&cluster, 3).await?;
+    record_one(&cluster, TEACHING).await?;
+
+    // Where one of them was tried last is where its record says; a damaged file is no more than a warning.
+    cluster.stop(INSURER)?;
+    let port = Config::load(&cluster.member(INSURER).home)?.network.listen.port();
+    let began = Instant::now();
+    loop {
+        let listed = node(&cluster, TEACHING, &["peers"])?.stdout;
+        let health = status(&cluster, TEACHING)?;
+        let is_shown = |text: &str| text.contains(&format!("/tcp/{port}"));
+        if is_shown(&listed) && is_shown(&health["missing"].to_string()) {
+            break;
+        }
+        ensure!(began.elapsed() < PATIENCE, "{listed}\n{health}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    std::fs::write(cluster.member(INSURER).home.join("addresses.bin"), b"damaged")?;
+    cluster.start_nodes(&[INSURER]).await?;
+    wait_until_all_are_connected(&cluster, 3).await?;
+    ensure!(cluster.log(INSURER).contains("address records cannot be used"), "{}", cluster.log(INSURER));
     record_one(&cluster, INSURER).await?;
     cluster.check_all_nodes().await?;
     Ok(())

@@ -12,8 +12,9 @@ use yilian_client::import::journal::Journal;
 use yilian_client::import::mapping::Mapping;
 use yilian_client::sealed::{WorkFactor, seal};
 use yilian_node::consensus::proposal::{ProposalPosition, split};
-use yilian_node::network::Topic;
+use yilian_node::network::address_record::{self, AddressRecord};
 use yilian_node::network::link::{Frame, Lane, write_frames};
+use yilian_node::network::{NodeIdentity, Topic};
 use yilian_spec::block::Block;
 use yilian_spec::codec;
 use yilian_spec::genesis::Genesis;
@@ -307,7 +308,22 @@ pub fn sync_messages() -> Vec<Vec<u8>> {
         response.extend(3u32.to_le_bytes());
         response.extend([1, 2, 3]);
     }
-    vec![codec::encode(&(9u64, 1u64)), codec::encode(&9u64), codec::encode(&(3u64, 5u64)), response]
+    let mut messages =
+        vec![codec::encode(&(9u64, 1u64)), codec::encode(&9u64), codec::encode(&(3u64, 5u64)), response];
+    messages.extend(address_frames());
+    messages
+}
+
+/// Address records.
+fn address_frames() -> Vec<Vec<u8>> {
+    let identity = NodeIdentity::from_ed25519_seed([9; 32]).expect("a seed makes an identity");
+    let addresses = ["10.0.0.7:26600", "[2001:db8::1]:26600", "node.example:26600"];
+    let addresses = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+    let records = [
+        AddressRecord::sign(&identity, wire::CHAIN, 5, addresses),
+        AddressRecord::sign(&identity, wire::CHAIN, 6, Vec::new()),
+    ];
+    address_record::frames(records.iter()).iter().map(|frame| frame.to_vec()).collect()
 }
 
 /// Parts of a proposed block.

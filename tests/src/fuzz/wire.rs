@@ -12,6 +12,7 @@ use yilian_node::consensus::codec::{LedgerCodec, decode_status, decode_work, enc
 use yilian_node::consensus::context::LedgerContext;
 use yilian_node::consensus::proposal::{Part, SignedManifest};
 use yilian_node::limits::GOSSIP_BATCH_BYTES_MAX;
+use yilian_node::network::address_record::{decode_frame, frames};
 use yilian_node::network::link::{Lane, read_frame, write_frames};
 use yilian_spec::codec;
 use yilian_spec::id::ChainId;
@@ -53,7 +54,7 @@ pub fn consensus(bytes: &[u8]) {
     round_trip::<PolkaCertificate<LedgerContext>>(bytes);
 }
 
-/// Statuses, notices of work, sync requests and responses; each may be the bytes.
+/// Statuses, notices of work, address records, sync requests and responses; each may be the bytes.
 pub fn sync(bytes: &[u8]) {
     use arc_malachitebft_sync::{Request, Response};
     if let Ok((status, clock_ms)) = decode_status(bytes) {
@@ -61,6 +62,16 @@ pub fn sync(bytes: &[u8]) {
     }
     if let Ok(height) = decode_work(bytes) {
         assert!(encode_work(height) == bytes);
+    }
+    if let Ok(records) = decode_frame(bytes) {
+        assert!(records.is_empty() || frames(records.iter()) == [bytes]);
+        for record in &records {
+            // What verifies can be dialled.
+            let is_good = record.verify(CHAIN).is_ok();
+            let is_dialable =
+                record.addresses().iter().all(|address| address.to_string().parse() == Ok(address.clone()));
+            assert!(!is_good || is_dialable, "a record is taken whose address cannot be written down");
+        }
     }
     round_trip::<Request<LedgerContext>>(bytes);
     round_trip::<Response<LedgerContext>>(bytes);
