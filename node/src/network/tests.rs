@@ -11,10 +11,11 @@ use libp2p::{Swarm, SwarmBuilder, noise, request_response, tcp, yamux};
 use tokio::sync::watch;
 use yilian_spec::id::{ChainId, InstitutionId};
 
+use super::address_record::{AddressRecord, frames};
 use super::link::{Link, LinkEvent};
 use super::*;
 use crate::clock::SystemClock;
-use crate::conduct::Conduct;
+use crate::conduct::{Conduct, Offence};
 use crate::members::Members;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -270,6 +271,41 @@ async fn nodes_that_know_only_a_third_find_each_other_by_what_it_passes_on() {
     for network in networks {
         network.handle.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_passes_on_a_forged_address_is_shut_out_and_it_stands_in_its_account() {
+    let (members, _) = watch::channel(members_of(&[1, 66, 67]));
+    let book = conduct(&members);
+    let config = NetworkConfig { listen: ([127, 0, 0, 1], 0).into(), ..NetworkConfig::default() };
+    let addresses = AddressBook::in_memory(identity(1), ChainId([7; 32]));
+    let network =
+        spawn(&config, "test", &identity(1), members.subscribe(), book.clone(), addresses).await.unwrap();
+    let address = network.handle.listening().borrow()[0].clone();
+    let mut liar = talker(66);
+    liar.dial(address.clone()).unwrap();
+    // It says of another member what that one has said on another ledger.
+    let nowhere = vec!["127.0.0.1:9".parse().unwrap()];
+    let record = AddressRecord::sign(&identity(67), ChainId([8; 32]), book.now_ms(), nowhere);
+    let frame = frames([record].iter()).remove(0);
+    let lie = async {
+        loop {
+            match liar.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { .. } => {
+                    liar.behaviour_mut().link.broadcast(Topic::Addresses, &frame);
+                }
+                SwarmEvent::ConnectionClosed { .. } if book.is_shut_out(&institution(66)) => return,
+                // It answers no pings, so it may be closed before it was heard.
+                SwarmEvent::ConnectionClosed { .. } => liar.dial(address.clone()).unwrap(),
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, lie).await.unwrap();
+    let report = book.report();
+    let account = report.iter().find(|account| account.institution == "member-66").unwrap();
+    assert!(account.refused.iter().any(|refused| refused.offence == Offence::ForgedAddress), "{account:?}");
+    network.handle.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
