@@ -1,6 +1,6 @@
 //! The link table of a custodian: which subject tag stands for which record number.
 //!
-//! A tag is 32 random bytes, drawn once per patient; nothing on the ledger derives from patient data. This table is
+//! A tag is its custodian's with 16 random bytes, drawn once per patient; nothing on the ledger derives from patient data. This table is
 //! the only way back from a tag to a patient, so it is sealed under a passphrase, it never leaves the custodian, and
 //! it must not lose an entry: whoever loses it can no longer say whose records the ledger speaks of.
 //!
@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use yilian_spec::id::SubjectTag;
+use yilian_spec::id::{InstitutionId, SubjectTag};
 use zeroize::Zeroizing;
 
 pub use text::LineError;
@@ -182,35 +182,39 @@ impl SubjectTable {
     ///
     /// # Errors
     /// As [`SubjectTable::tags_for`].
-    pub fn tag_for(&mut self, record_number: &str) -> Result<SubjectTag, SubjectError> {
-        let tags = self.tags_for(&[record_number])?;
+    pub fn tag_for(
+        &mut self,
+        custodian: &InstitutionId,
+        record_number: &str,
+    ) -> Result<SubjectTag, SubjectError> {
+        let tags = self.tags_for(&[(custodian, record_number)])?;
         Ok(tags[0])
     }
 
-    /// The tags of many record numbers, in their order; all that are missing are drawn and written at once.
+    /// The tags of many record numbers, each with who keeps the record, in their order; all that are missing are drawn and
+    /// written at once.
     ///
     /// # Errors
     /// [`SubjectError::RecordNumber`], [`SubjectError::Full`], [`SubjectError::Randomness`], or why it could not
     /// be written. After an error the table is as before.
-    pub fn tags_for(&mut self, record_numbers: &[&str]) -> Result<Vec<SubjectTag>, SubjectError> {
-        let record_numbers: Vec<_> = record_numbers.iter().map(|number| normal::normalised(number)).collect();
-        let missing: Vec<&str> = record_numbers
-            .iter()
-            .map(AsRef::as_ref)
-            .filter(|number| !self.entries.tags.contains_key(*number))
-            .collect();
+    pub fn tags_for(&mut self, records: &[(&InstitutionId, &str)]) -> Result<Vec<SubjectTag>, SubjectError> {
+        let records: Vec<_> =
+            records.iter().map(|(custodian, number)| (*custodian, normal::normalised(number))).collect();
+        let is_missing = |number: &str| !self.entries.tags.contains_key(number);
+        let missing: Vec<_> = records.iter().filter(|(_, number)| is_missing(number)).collect();
         if !missing.is_empty() {
             let mut entries = self.entries.clone();
-            for number in missing {
+            for (custodian, number) in missing {
+                let number = number.as_ref();
                 text::check_record_number(number).map_err(|_| SubjectError::RecordNumber)?;
                 if !entries.tags.contains_key(number) {
-                    let tag = draw()?;
-                    entries.add(number, tag).expect("32 fresh random bytes are nobody's tag");
+                    let tag = draw(custodian)?;
+                    entries.add(number, tag).expect("16 fresh random bytes are nobody's tag");
                 }
             }
             self.write(entries)?;
         }
-        Ok(record_numbers.iter().map(|number| self.entries.tags[number.as_ref()]).collect())
+        Ok(records.iter().map(|(_, number)| self.entries.tags[number.as_ref()]).collect())
     }
 
     /// The tag of a record number, if it has one.
@@ -289,10 +293,10 @@ impl SubjectTable {
 }
 
 /// Draws a tag from the operating system's randomness.
-fn draw() -> Result<SubjectTag, rand::rngs::SysError> {
-    let mut bytes = [0; 32];
+fn draw(custodian: &InstitutionId) -> Result<SubjectTag, rand::rngs::SysError> {
+    let mut bytes = [0; 16];
     rand::rngs::SysRng.try_fill_bytes(&mut bytes)?;
-    Ok(SubjectTag(bytes))
+    Ok(SubjectTag::of(custodian, bytes))
 }
 
 /// The path without symbolic links, so that all names of a table share one lock and a link is not replaced.

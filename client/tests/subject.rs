@@ -6,14 +6,23 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 use yilian_client::durable::FileError;
 use yilian_client::sealed::{SealError, WorkFactor};
 use yilian_client::subject::{ENTRIES_MAX, LineError, SubjectError, SubjectTable};
-use yilian_spec::id::SubjectTag;
+use yilian_spec::id::{InstitutionId, SubjectTag};
 
 /// Long enough for whoever holds the table, however slow the machine.
 const PATIENT: Duration = Duration::from_secs(300);
+
+static KEEPER: LazyLock<InstitutionId> =
+    LazyLock::new(|| InstitutionId::new("some-hospital").expect("a slug"));
+
+/// Record numbers of the keeper's.
+fn kept<'a>(numbers: &[&'a str]) -> Vec<(&'static InstitutionId, &'a str)> {
+    numbers.iter().map(|number| (&*KEEPER, *number)).collect()
+}
 
 fn secret() -> SecretString {
     SecretString::from("right")
@@ -43,12 +52,13 @@ fn a_tag_is_drawn_once_and_found_both_ways() {
     let (_directory, path) = new_table();
     let mut table = open(&path);
     assert!(table.is_empty());
-    let tag = table.tag_for("MRN-0017").unwrap();
-    assert_eq!(table.tag_for("MRN-0017").unwrap(), tag);
-    assert_ne!(table.tag_for("MRN-0018").unwrap(), tag);
+    let tag = table.tag_for(&KEEPER, "MRN-0017").unwrap();
+    assert_eq!(table.tag_for(&KEEPER, "MRN-0017").unwrap(), tag);
+    assert_ne!(table.tag_for(&KEEPER, "MRN-0018").unwrap(), tag);
+    assert!(tag.is_kept_by(&KEEPER));
     drop(table);
     let mut table = open(&path);
-    assert_eq!(table.tag_for("MRN-0017").unwrap(), tag);
+    assert_eq!(table.tag_for(&KEEPER, "MRN-0017").unwrap(), tag);
     assert_eq!(table.find(&tag), Some("MRN-0017"));
     assert_eq!(table.find(&SubjectTag([0; 32])), None);
     assert_eq!(table.len(), 2);
@@ -58,7 +68,8 @@ fn a_tag_is_drawn_once_and_found_both_ways() {
 fn a_number_that_looks_the_same_has_the_same_tag_however_it_was_typed() {
     let (_directory, path) = new_table();
     let mut table = open(&path);
-    let tags = table.tags_for(&["Jos\u{e9}-17", "Jose\u{301}-17", "\u{feff}Jos\u{e9}-\u{200b}17"]).unwrap();
+    let tags =
+        table.tags_for(&kept(&["Jos\u{e9}-17", "Jose\u{301}-17", "\u{feff}Jos\u{e9}-\u{200b}17"])).unwrap();
     assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
     assert_eq!((table.len(), table.find(&tags[0])), (1, Some("Jos\u{e9}-17")));
     assert_eq!(table.tag_of("Jose\u{301}-\u{200b}17"), Some(tags[0]));
@@ -66,7 +77,7 @@ fn a_number_that_looks_the_same_has_the_same_tag_however_it_was_typed() {
     let other = format!("yilian subjects v1\nJose\u{301}-17\t{}\n", hex::encode(tags[0].0));
     assert_eq!(table.import(other.as_bytes()).unwrap(), 0);
     assert!(
-        matches!(table.tag_for("\u{200b}\u{2060}"), Err(SubjectError::RecordNumber)),
+        matches!(table.tag_for(&KEEPER, "\u{200b}\u{2060}"), Err(SubjectError::RecordNumber)),
         "nothing is left of it"
     );
     assert_eq!(table.forget("Jose\u{301}-17").unwrap(), Some(tags[0]));
@@ -88,13 +99,13 @@ fn thousands_are_added_with_one_write() {
     let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
     let held = fs::File::open(&path).unwrap();
     let before = inode(&path);
-    let tags = table.tags_for(&asked).unwrap();
+    let tags = table.tags_for(&kept(&asked)).unwrap();
     assert_ne!(inode(&path), before);
     drop(held);
     let after = inode(&path);
     assert_eq!(tags[3], tags[10_000]);
     assert_eq!(tags.iter().collect::<BTreeSet<_>>().len(), 10_000);
-    assert_eq!(table.tags_for(&asked).unwrap(), tags);
+    assert_eq!(table.tags_for(&kept(&asked)).unwrap(), tags);
     assert_eq!(inode(&path), after, "nothing new, nothing written");
     let listed = entries(&table);
     drop(table);
@@ -105,7 +116,7 @@ fn thousands_are_added_with_one_write() {
 fn nothing_in_the_clear_and_nobody_else_may_read() {
     use std::os::unix::fs::PermissionsExt as _;
     let (_directory, path) = new_table();
-    let tag = open(&path).tag_for("MRN-SECRET-4711").unwrap();
+    let tag = open(&path).tag_for(&KEEPER, "MRN-SECRET-4711").unwrap();
     let bytes = fs::read(&path).unwrap();
     assert!(!bytes.windows(10).any(|window| window == b"MRN-SECRET"));
     assert!(!bytes.windows(32).any(|window| window == tag.0));
@@ -119,11 +130,14 @@ fn a_bad_record_number_is_refused_and_adds_nothing_of_its_batch() {
     let mut table = open(&path);
     let long = "7".repeat(129);
     for wrong in ["", " ", " 7", "7 ", "a\tb", "a\nb", "a\0", long.as_str()] {
-        assert!(matches!(table.tags_for(&["good", wrong]), Err(SubjectError::RecordNumber)), "{wrong:?}");
+        assert!(
+            matches!(table.tags_for(&kept(&["good", wrong])), Err(SubjectError::RecordNumber)),
+            "{wrong:?}"
+        );
         assert!(table.is_empty());
     }
-    table.tag_for(&"7".repeat(128)).unwrap();
-    table.tag_for("with space, \"quotes\" and 汉字").unwrap();
+    table.tag_for(&KEEPER, &"7".repeat(128)).unwrap();
+    table.tag_for(&KEEPER, "with space, \"quotes\" and 汉字").unwrap();
     drop(table);
     assert_eq!(open(&path).len(), 2);
 }
@@ -131,7 +145,7 @@ fn a_bad_record_number_is_refused_and_adds_nothing_of_its_batch() {
 #[test]
 fn a_table_is_neither_overwritten_nor_made_by_opening() {
     let (directory, path) = new_table();
-    let tag = open(&path).tag_for("1").unwrap();
+    let tag = open(&path).tag_for(&KEEPER, "1").unwrap();
     let again = SubjectTable::create(&path, &secret(), WorkFactor::TESTS_ONLY);
     assert!(matches!(again, Err(SubjectError::File(FileError::Exists { .. }))));
     assert_eq!(open(&path).find(&tag), Some("1"));
@@ -143,7 +157,7 @@ fn a_table_is_neither_overwritten_nor_made_by_opening() {
 #[test]
 fn a_truncated_or_changed_table_and_a_wrong_passphrase_are_named() {
     let (_directory, path) = new_table();
-    open(&path).tags_for(&["1", "2", "3"]).unwrap();
+    open(&path).tags_for(&kept(&["1", "2", "3"])).unwrap();
     let wrong = SubjectTable::open(&path, &SecretString::from("wrong"), WorkFactor::TESTS_ONLY, PATIENT);
     assert!(matches!(wrong, Err(SubjectError::Seal { source: SealError::WrongPassphrase, .. })));
     let good = fs::read(&path).unwrap();
@@ -169,14 +183,14 @@ fn a_truncated_or_changed_table_and_a_wrong_passphrase_are_named() {
 fn a_failed_write_gives_no_tag_out() {
     let (directory, path) = new_table();
     let mut table = open(&path);
-    table.tag_for("1").unwrap();
+    table.tag_for(&KEEPER, "1").unwrap();
     // Without its directory there is nowhere to write, also for a privileged user.
     let moved = directory.path().with_extension("moved");
     fs::rename(directory.path(), &moved).unwrap();
-    assert!(matches!(table.tag_for("2"), Err(SubjectError::File(FileError::Io { .. }))));
+    assert!(matches!(table.tag_for(&KEEPER, "2"), Err(SubjectError::File(FileError::Io { .. }))));
     assert_eq!(table.len(), 1);
     fs::rename(&moved, directory.path()).unwrap();
-    table.tag_for("2").unwrap();
+    table.tag_for(&KEEPER, "2").unwrap();
     drop(table);
     assert_eq!(open(&path).len(), 2);
 }
@@ -185,7 +199,7 @@ fn a_failed_write_gives_no_tag_out() {
 fn an_export_is_imported_elsewhere_and_again() {
     let (_one, path) = new_table();
     let mut table = open(&path);
-    table.tags_for(&["b", "a", "c"]).unwrap();
+    table.tags_for(&kept(&["b", "a", "c"])).unwrap();
     let text = table.export();
     let numbers: Vec<&str> = text.lines().skip(1).map(|line| line.split('\t').next().unwrap()).collect();
     assert_eq!(numbers, ["a", "b", "c"]);
@@ -201,7 +215,7 @@ fn an_export_is_imported_elsewhere_and_again() {
 fn an_import_that_contradicts_or_is_malformed_names_the_line_and_adds_nothing() {
     let (_directory, path) = new_table();
     let mut table = open(&path);
-    let known = table.tag_for("known").unwrap();
+    let known = table.tag_for(&KEEPER, "known").unwrap();
     let (fresh, header) = (hex::encode([7; 32]), "yilian subjects v1\n");
     let cases: Vec<(Vec<u8>, usize, LineError)> = vec![
         (Vec::new(), 1, LineError::Header),
@@ -237,13 +251,13 @@ fn an_import_that_contradicts_or_is_malformed_names_the_line_and_adds_nothing() 
 fn a_forgotten_record_is_gone_and_gets_another_tag() {
     let (_directory, path) = new_table();
     let mut table = open(&path);
-    let tag = table.tag_for("1").unwrap();
+    let tag = table.tag_for(&KEEPER, "1").unwrap();
     assert_eq!(table.forget("1").unwrap(), Some(tag));
     assert_eq!(table.forget("1").unwrap(), None);
     drop(table);
     let mut table = open(&path);
     assert_eq!(table.find(&tag), None);
-    assert_ne!(table.tag_for("1").unwrap(), tag);
+    assert_ne!(table.tag_for(&KEEPER, "1").unwrap(), tag);
 }
 
 #[test]
@@ -256,7 +270,7 @@ fn a_held_table_is_busy_also_under_another_name() {
         assert!(matches!(try_open(name, Duration::ZERO), Err(SubjectError::Busy { .. })));
     }
     drop(table);
-    open(&alias).tag_for("1").unwrap();
+    open(&alias).tag_for(&KEEPER, "1").unwrap();
     assert!(fs::symlink_metadata(&alias).unwrap().is_symlink());
     assert_eq!(open(&path).len(), 1);
 }
@@ -272,7 +286,7 @@ fn threads_at_once_lose_nothing() {
                 (0..6)
                     .flat_map(|round| [format!("own-{thread}-{round}"), format!("common-{round}")])
                     .map(|number| {
-                        let tag = open(path).tag_for(&number).unwrap();
+                        let tag = open(path).tag_for(&KEEPER, &number).unwrap();
                         (number, tag)
                     })
                     .collect()
@@ -302,7 +316,7 @@ fn adding_process() {
     let count: usize = std::env::var(COUNT).unwrap().parse().unwrap();
     for number in 0..count {
         let name = format!("{prefix}{number}");
-        let tag = open(&path).tag_for(&name).unwrap();
+        let tag = open(&path).tag_for(&KEEPER, &name).unwrap();
         let mut out = std::io::stdout().lock();
         writeln!(out, "\ngiven {name} {tag}").unwrap();
         out.flush().unwrap();
@@ -363,5 +377,5 @@ fn a_killed_process_loses_nothing_it_gave_out_and_leaves_the_table_free() {
     }
     // At most the one entry of each round that was written but not yet spoken of.
     assert!(found.len() <= expected.len() + 5);
-    open(&path).tag_for("after").unwrap();
+    open(&path).tag_for(&KEEPER, "after").unwrap();
 }

@@ -73,14 +73,14 @@ fn genesis() -> Genesis {
 fn transaction(genesis: &Genesis, number: u64, now_ms: u64) -> Transaction {
     let position = number as usize % MEMBERS.len();
     let subject = number - 4 * (number / 4 % 4);
-    let mut tag = [0; 32];
+    let mut tag = [0; 16];
     tag[..8].copy_from_slice(&subject.to_le_bytes());
     let mut nonce = [0; 16];
     nonce[..8].copy_from_slice(&number.to_le_bytes());
     let key = secret(position, Role::AccessGateway);
     let now = LedgerTime(now_ms);
     let grant = GrantAccess {
-        subject: SubjectTag(tag),
+        subject: SubjectTag::of(&member(position), tag),
         grantee: member(position + 1),
         scope: AccessScope {
             categories: BTreeSet::from([Category::Laboratory]),

@@ -60,7 +60,8 @@ fn main() {
 /// Grants of the teaching hospital to the county hospital.
 fn grants(world: &mut World) -> Vec<(SubjectTag, GrantId)> {
     let window = Window { starts: world.time(), expires: world.time().plus_ms(DAY_MS) };
-    let subjects: Vec<SubjectTag> = (0..GRANTS).map(|number| SubjectTag(filled(number))).collect();
+    let subjects: Vec<SubjectTag> =
+        (0..GRANTS).map(|number| SubjectTag::of(&institution(TEACHING), filled(number))).collect();
     let operation = |subject: &SubjectTag| {
         Operation::GrantAccess(GrantAccess {
             grantee: institution(COUNTY),
@@ -112,6 +113,7 @@ fn disclosures(
 }
 
 /// 32 bytes that differ for every number, as random ones do.
-fn filled(number: usize) -> [u8; 32] {
-    codec::hash_bytes(codec::Domain::Object, &number.to_le_bytes()).0
+fn filled<const N: usize>(number: usize) -> [u8; N] {
+    let hash = codec::hash_bytes(codec::Domain::Object, &number.to_le_bytes());
+    hash.0[..N].try_into().expect("no more bytes than a hash has")
 }

@@ -77,7 +77,7 @@ fn grants() {
     let grant = |number: u8| {
         Operation::GrantAccess(GrantAccess {
             grantee: institution(COUNTY),
-            subject: SubjectTag([number; 32]),
+            subject: SubjectTag::of(&institution(TEACHING), [number; 16]),
             scope: scope(),
             window,
             consent: commitment(1),

@@ -126,6 +126,8 @@ pub enum Domain {
     KeyPossession,
     /// A salted commitment to a document.
     Commitment,
+    /// An institution's name, for the tags that it keeps.
+    Custodian,
 }
 
 impl Domain {
@@ -143,6 +145,7 @@ impl Domain {
             Self::Terms => "yilian/terms/v1",
             Self::KeyPossession => "yilian/key-possession/v1",
             Self::Commitment => "yilian/commitment/v1",
+            Self::Custodian => "yilian/custodian/v1",
         }
     }
 }

@@ -79,7 +79,7 @@ hash_newtype! {
     BlockId
     /// Names a transaction: the hash of what its author signs.
     TransactionId
-    /// Stands for a patient: 32 random bytes drawn by the custodian of the records.
+    /// Stands for a patient: who keeps the records, and 16 random bytes that the custodian draws; see [`SubjectTag::of`].
     SubjectTag
     /// Stands for a document: see [`commit`].
     Commitment
@@ -93,6 +93,28 @@ hash_newtype! {
     ServiceId
     /// Names an agreement.
     AgreementId
+}
+
+impl SubjectTag {
+    /// The tag of `custodian` with these random bytes (rule O-26): only the custodian can begin anything about it, so a tag
+    /// that was seen on its way is of no use to anybody else.
+    pub fn of(custodian: &InstitutionId, random: [u8; 16]) -> Self {
+        let mut bytes = [0; 32];
+        let (space, rest) = bytes.split_at_mut(16);
+        space.copy_from_slice(&Self::space(custodian));
+        rest.copy_from_slice(&random);
+        Self(bytes)
+    }
+
+    /// Whether the institution keeps the records that the tag stands for.
+    pub fn is_kept_by(&self, institution: &InstitutionId) -> bool {
+        self.0[..16] == Self::space(institution)
+    }
+
+    fn space(institution: &InstitutionId) -> [u8; 16] {
+        let hash = codec::hash(Domain::Custodian, institution);
+        hash.0[..16].try_into().expect("half of 32 bytes are 16")
+    }
 }
 
 /// The identifier of the object that operation `index` of transaction `transaction` creates (rule S-2).

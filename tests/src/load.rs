@@ -28,7 +28,8 @@ impl Load {
     /// # Errors
     /// When the grant cannot be recorded.
     pub async fn start(cluster: &Cluster, nodes: &[usize]) -> Result<Self> {
-        let (subject, recipient) = (work::subject()?, cluster.institution(COUNTY));
+        let (subject, recipient) =
+            (work::subject(&cluster.institution(TOWNSHIP))?, cluster.institution(COUNTY));
         let township = cluster.desk_at(TOWNSHIP, nodes).await?;
         let granted = township.record(vec![work::grant(subject, &recipient)?]).await?;
         let grant = GrantId(granted.object(0));

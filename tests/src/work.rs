@@ -34,12 +34,12 @@ pub fn now() -> Result<LedgerTime> {
     Ok(LedgerTime(u64::try_from(since.as_millis())?))
 }
 
-/// A subject nobody else knows.
+/// A subject of an institution's that nobody else knows.
 ///
 /// # Errors
 /// When there is no randomness.
-pub fn subject() -> Result<SubjectTag> {
-    Ok(SubjectTag(random()?))
+pub fn subject(custodian: &InstitutionId) -> Result<SubjectTag> {
+    Ok(SubjectTag::of(custodian, random()?))
 }
 
 /// A commitment to a document whose salt is thrown away.

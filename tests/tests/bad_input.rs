@@ -60,7 +60,7 @@ impl Scene {
     }
 
     fn grant(&self) -> Result<Operation> {
-        work::grant(work::subject()?, &self.cluster.institution(COUNTY))
+        work::grant(work::subject(&self.institution)?, &self.cluster.institution(COUNTY))
     }
 
     /// A valid body of one grant, to be spoiled.

@@ -56,7 +56,11 @@ async fn strangers_fill_neither_the_log_nor_the_places() -> Result<()> {
         }
     }
     let desk = cluster.desk(TEACHING).await?;
-    desk.record(vec![work::grant(work::subject()?, &cluster.institution(COUNTY))?]).await?;
+    desk.record(vec![work::grant(
+        work::subject(&cluster.institution(TEACHING))?,
+        &cluster.institution(COUNTY),
+    )?])
+    .await?;
     until("the strangers are counted", || {
         let strangers = account(&cluster, TEACHING, "strangers")?;
         let refused = strangers["refused"].as_array().cloned().unwrap_or_default();
@@ -101,7 +105,11 @@ async fn a_member_is_disconnected_until_it_is_let_in() -> Result<()> {
     cluster.stop(TEACHING)?;
     cluster.start_nodes(&[TEACHING]).await?;
     let desk = cluster.desk(TEACHING).await?;
-    desk.record(vec![work::grant(work::subject()?, &cluster.institution(COUNTY))?]).await?;
+    desk.record(vec![work::grant(
+        work::subject(&cluster.institution(TEACHING))?,
+        &cluster.institution(COUNTY),
+    )?])
+    .await?;
     until("it tries in vain", || {
         let account = account(&cluster, TEACHING, &name)?;
         let refused = account["refused"].as_array().cloned().unwrap_or_default();

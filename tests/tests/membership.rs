@@ -42,7 +42,7 @@ fn rotate(cluster: &Cluster, of: usize, administrator: &Path) -> Result<Ended> {
 
 async fn record_one(cluster: &Cluster, at: usize) -> Result<()> {
     let to = if at == COUNTY { TEACHING } else { COUNTY };
-    let grant = work::grant(work::subject()?, &cluster.institution(to))?;
+    let grant = work::grant(work::subject(&cluster.institution(at))?, &cluster.institution(to))?;
     cluster.desk(at).await?.record(vec![grant]).await?;
     Ok(())
 }
@@ -208,7 +208,8 @@ async fn a_node_says_which_validators_are_missing_and_so_does_the_answer_to_a_su
     ensure!(names == BTreeSet::from([county.as_str(), insurer.as_str()]), "{health}");
     ensure!(missing.iter().all(|entry| entry["last_address"].is_string() && entry["since_ms"].is_u64()));
     let client = cluster.client(TEACHING, &[TEACHING]).await?;
-    let submitted = client.submit(vec![work::grant(work::subject()?, &cluster.institution(COUNTY))?]).await?;
+    let grant = work::grant(work::subject(&cluster.institution(TEACHING))?, &cluster.institution(COUNTY))?;
+    let submitted = client.submit(vec![grant]).await?;
     let notice = submitted.notice.clone().context("what keeps it from being final")?;
     ensure!(
         notice.contains("no_quorum") && notice.contains(&county) && notice.contains(&insurer),

@@ -24,7 +24,8 @@ async fn a_stopped_node_ends_in_good_order_and_starts_where_it_was() -> Result<(
     let mut cluster = Cluster::start(&VALIDATORS).await?;
     let township = cluster.desk(TOWNSHIP).await?;
     let grantee = cluster.institution(COUNTY);
-    let recorded = township.record(vec![work::grant(work::subject()?, &grantee)?]).await?;
+    let recorded =
+        township.record(vec![work::grant(work::subject(&cluster.institution(TOWNSHIP))?, &grantee)?]).await?;
     let status = cluster.stop(TOWNSHIP)?;
     ensure!(status.code() == Some(0), "it ended with {status}:\n{}", cluster.log_tail(TOWNSHIP));
     ensure!(!cluster.log(TOWNSHIP).contains("panicked"), "{}", cluster.log(TOWNSHIP));
@@ -52,7 +53,11 @@ async fn a_home_has_one_node_at_a_time() -> Result<()> {
     ensure!(said.contains("is used by another node"), "it says why: {said}");
     // The first one has not noticed.
     let desk = cluster.desk(COUNTY).await?;
-    desk.record(vec![work::grant(work::subject()?, &cluster.institution(TEACHING))?]).await?;
+    desk.record(vec![work::grant(
+        work::subject(&cluster.institution(COUNTY))?,
+        &cluster.institution(TEACHING),
+    )?])
+    .await?;
     cluster.check_all_nodes().await?;
     Ok(())
 }

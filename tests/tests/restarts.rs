@@ -15,8 +15,8 @@ async fn what_one_institution_records_is_read_on_every_node_with_its_proof() -> 
     let mut grants = Vec::new();
     for custodian in VALIDATORS {
         let grantee = cluster.institution((custodian + 1) % VALIDATORS.len());
-        let operations =
-            vec![work::grant(work::subject()?, &grantee)?, work::grant(work::subject()?, &grantee)?];
+        let grant = || work::grant(work::subject(&cluster.institution(custodian))?, &grantee);
+        let operations = vec![grant()?, grant()?];
         let recorded = cluster.desk(custodian).await?.record(operations).await?;
         grants.push((custodian, recorded));
     }
@@ -80,7 +80,7 @@ async fn without_two_of_four_nothing_is_decided_and_health_says_so() -> Result<(
     let mut cluster = Cluster::start(&VALIDATORS).await?;
     let township = cluster.desk(TOWNSHIP).await?;
     let grantee = cluster.institution(TEACHING);
-    township.record(vec![work::grant(work::subject()?, &grantee)?]).await?;
+    township.record(vec![work::grant(work::subject(&cluster.institution(TOWNSHIP))?, &grantee)?]).await?;
     cluster.kill(COUNTY)?;
     cluster.kill(INSURER)?;
     for node in [TEACHING, TOWNSHIP] {
@@ -89,7 +89,10 @@ async fn without_two_of_four_nothing_is_decided_and_health_says_so() -> Result<(
         ensure!(reason.contains("2 of 4"), "the reason says how much is missing: {reason}");
         ensure!(health.remedy.is_some_and(|remedy| !remedy.is_empty()));
     }
-    let submitted = township.client.submit(vec![work::grant(work::subject()?, &grantee)?]).await?;
+    let submitted = township
+        .client
+        .submit(vec![work::grant(work::subject(&cluster.institution(TOWNSHIP))?, &grantee)?])
+        .await?;
     let height = cluster.height(TOWNSHIP).await?;
     let waited = township.client.wait(&submitted, 3_000).await;
     ensure!(matches!(waited, Err(ClientError::NotFinal { .. })), "{waited:?}");

@@ -28,8 +28,8 @@ pub struct Sources {
 
 impl Sources {
     /// For the subjects of a plan.
-    pub fn new(secret: &Secret, subjects: &[String]) -> Self {
-        let tag = |name: &String| SubjectTag(secret.key("subject", &[name]).0);
+    pub fn new(secret: &Secret, subjects: &[(InstitutionId, String)]) -> Self {
+        let tag = |(_, name): &(InstitutionId, String)| SubjectTag(secret.key("subject", &[name]).0);
         Self { subjects: subjects.iter().map(tag).collect() }
     }
 

@@ -69,8 +69,8 @@ pub struct Sums {
 /// The operations of an import, and what they come from.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// The names of the subjects in the link table: `<institution>/<patient id>`.
-    pub subjects: Vec<String>,
+    /// The subjects: who keeps the record, and its number in the link table, `<institution>/<patient id>`.
+    pub subjects: Vec<(InstitutionId, String)>,
     /// The operations.
     pub items: Vec<Item>,
     /// By institution.
@@ -200,7 +200,7 @@ impl<'a> Planner<'a> {
             return *index;
         }
         let index = SubjectIndex(self.plan.subjects.len());
-        self.plan.subjects.push(name.clone());
+        self.plan.subjects.push((institution.clone(), name.clone()));
         self.tags.insert(name, index);
         self.share(institution).patients += 1;
         index

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use age::secrecy::SecretString;
 use rand::TryRng as _;
-use yilian_spec::id::{ChainId, SubjectTag};
+use yilian_spec::id::{ChainId, InstitutionId, SubjectTag};
 
 use super::document::Secret;
 use super::error::ImportError;
@@ -97,7 +97,7 @@ impl State {
     /// [`ImportError::Subjects`], [`ImportError::File`].
     pub fn tags(
         &self,
-        subjects: &[String],
+        subjects: &[(InstitutionId, String)],
         passphrase: &SecretString,
     ) -> Result<Vec<SubjectTag>, ImportError> {
         let path = self.directory.join(SUBJECTS);
@@ -110,8 +110,9 @@ impl State {
         if !marker.exists() {
             durable::create(&marker, b"the subject tags of this import are in subjects.age\n")?;
         }
-        let names: Vec<&str> = subjects.iter().map(String::as_str).collect();
-        Ok(table.tags_for(&names)?)
+        let records: Vec<_> =
+            subjects.iter().map(|(custodian, number)| (custodian, number.as_str())).collect();
+        Ok(table.tags_for(&records)?)
     }
 }
 

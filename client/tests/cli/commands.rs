@@ -161,7 +161,7 @@ fn a_refusal_by_the_rules_is_on_record_and_exits_with_1() {
 #[test]
 fn streams_and_statements_are_proven_complete_and_saved() {
     let setting = Setting::new();
-    let name = format!("subject/{SUBJECT}");
+    let name = format!("subject/{}", *SUBJECT);
     let stream = setting.json(&["stream", "show", &name, "--resolve"]);
     assert_eq!((&stream["length"], &stream["complete"]), (&json!(3), &json!(true)));
     let names: Vec<&Value> =
@@ -292,7 +292,7 @@ async fn the_library_submits_many_and_says_what_became_of_each() {
 /// So many refusals to disclose, in one transaction.
 fn denials(count: usize) -> Vec<Operation> {
     let denial = RecordDisclosure {
-        subject: SUBJECT,
+        subject: *SUBJECT,
         recipient: institution("renhe-hospital"),
         category: Category::Laboratory,
         sensitivity: Sensitivity::N,
@@ -310,7 +310,7 @@ async fn a_stream_longer_than_one_proof_is_still_proven_whole() {
     let client = client(&day, &node).await;
     let transactions: Vec<_> = (0..16).map(|_| client.sign(denials(256)).unwrap()).collect();
     client.submit_many(&transactions).await.unwrap();
-    let stream = StreamId::Subject(SUBJECT);
+    let stream = StreamId::Subject(*SUBJECT);
     let (proof, verified) = client.stream(&stream, 0).await.unwrap();
     assert_eq!((proof.entries.len(), verified), (3 + 16 * 256, true));
     let (proof, verified) = client.stream(&stream, 2).await.unwrap();

@@ -5,6 +5,7 @@
 //! stream who keeps the tag. Members, keys, parameters, capacity, headers and checkpoints are for every caller.
 
 use yilian_spec::id::InstitutionId;
+use yilian_spec::merkle::log::Frontier;
 use yilian_spec::operation::Operation;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::record::{Agreement, Disclosure, Grant, Referral, Service};
@@ -159,12 +160,11 @@ pub fn require_stream(view: &View<'_>, caller: &Caller, stream: &StreamId) -> Re
                 None => Ok(()),
             }
         }
-        StreamId::Subject(tag) => match view.row::<InstitutionId>(&StateKey::Custodian(*tag))? {
-            Some(custodian) => require_party(
-                caller,
-                "the stream of this subject, which another institution keeps,",
-                [&custodian],
-            ),
+        StreamId::Subject(tag) if tag.is_kept_by(&caller.institution) => Ok(()),
+        StreamId::Subject(_) => match view.row::<Frontier>(&StateKey::StreamHead(stream.clone()))? {
+            Some(_) => {
+                require_party(caller, "the stream of this subject, which another institution keeps,", [])
+            }
             None => Ok(()),
         },
     }

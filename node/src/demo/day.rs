@@ -69,7 +69,8 @@ pub(super) async fn play(desks: &Desks, tally: &mut Tally, say: &dyn Fn(&str)) -
     say("08:00  the teaching hospital publishes capacity; all parties sign a teleconsultation agreement");
     let agreement = sign_agreement(desks, tally).await?;
     say("09:00  the health centre grants the hospitals access to its patients' records");
-    let subjects: Vec<SubjectTag> = (0..PATIENTS).map(|_| random().map(SubjectTag)).collect::<Result<_>>()?;
+    let tag = |_| Ok(SubjectTag::of(&desks.township.id, random()?));
+    let subjects: Vec<SubjectTag> = (0..PATIENTS).map(tag).collect::<Result<_>>()?;
     let grants = grant_access(desks, &subjects, tally).await?;
     say("10:00  records are disclosed under the grants and received; one request goes beyond its grant");
     let (disclosures, disclosure_transaction) = disclose(desks, &subjects, &grants, tally).await?;
@@ -94,8 +95,8 @@ pub(super) async fn play(desks: &Desks, tally: &mut Tally, say: &dyn Fn(&str)) -
     })
 }
 
-fn random() -> Result<[u8; 32]> {
-    let mut bytes = [0; 32];
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
     rand::rngs::SysRng.try_fill_bytes(&mut bytes).context("the operating system gave no random bytes")?;
     Ok(bytes)
 }

@@ -21,7 +21,7 @@ pub(super) fn grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation
     let length_ms = window.expires.0.saturating_sub(window.starts.0);
     let fits = window.is_ordered() && length_ms <= limits::GRANT_LIFETIME_MS_MAX;
     require(fits && window.expires > call.time(), Refusal::BadWindow)?;
-    keep_subject(call, *subject)?;
+    require_custodian(subject, call.institution)?;
     let grant = Grant {
         grantor: call.institution.clone(),
         grantee: grantee.clone(),
@@ -36,16 +36,9 @@ pub(super) fn grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation
     Ok(())
 }
 
-/// Rule O-26: who writes about a tag first keeps it; nobody else then begins anything about it.
-pub(super) fn keep_subject<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, subject: SubjectTag) -> Step {
-    let key = StateKey::Custodian(subject);
-    match call.state.read::<InstitutionId>(&key)? {
-        Some(custodian) => require(custodian == *call.institution, Refusal::NotTheCustodian),
-        None => {
-            call.state.write(&key, call.institution);
-            Ok(())
-        }
-    }
+/// Rule O-26: nobody but its custodian begins anything about a tag.
+pub(super) fn require_custodian(subject: &SubjectTag, institution: &InstitutionId) -> Step {
+    require(subject.is_kept_by(institution), Refusal::NotTheCustodian)
 }
 
 /// Whether a scope allows anything.
@@ -102,7 +95,7 @@ pub(super) fn disclose<V: StateView + ?Sized>(
                 call.state.mark(&StateKey::OpenDisclosureIndex(party.clone(), disclosure));
             }
         }
-        Decision::Deny { .. } => keep_subject(call, operation.subject)?,
+        Decision::Deny { .. } => require_custodian(&operation.subject, call.institution)?,
     }
     let disclosure = Disclosure {
         source: call.institution.clone(),

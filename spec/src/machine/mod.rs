@@ -263,11 +263,10 @@ fn record_refusal<V: StateView + ?Sized>(
         return Ok(());
     }
     let mut streams = vec![StreamId::Institution(body.institution.clone())];
-    if let Operation::RecordDisclosure(disclosure) = &body.operations[usize::from(operation)] {
-        let custodian: Option<InstitutionId> = layer.read(&StateKey::Custodian(disclosure.subject))?;
-        if custodian.is_some_and(|custodian| custodian == body.institution) {
-            streams.push(StreamId::Subject(disclosure.subject));
-        }
+    if let Operation::RecordDisclosure(disclosure) = &body.operations[usize::from(operation)]
+        && disclosure.subject.is_kept_by(&body.institution)
+    {
+        streams.push(StreamId::Subject(disclosure.subject));
     }
     stream::append(layer, streams, &entry)
 }

@@ -8,7 +8,7 @@
 //!                                                                                               closed
 //! ```
 
-use super::access::{end_with_referral, is_useful, keep_subject, open_grant};
+use super::access::{end_with_referral, is_useful, open_grant, require_custodian};
 use super::{Call, Step, require};
 use crate::id::{Commitment, InstitutionId, ReferralId, ServiceCode, SubjectTag};
 use crate::limits;
@@ -48,7 +48,7 @@ pub(super) fn request<V: StateView + ?Sized>(
     let from = member(call, call.institution)?;
     let to = member(call, &operation.to)?;
     require(direction_fits(operation.direction, from.tier, to.tier), Refusal::DirectionMismatch)?;
-    keep_subject(call, operation.subject)?;
+    require_custodian(&operation.subject, call.institution)?;
     let request = Request {
         to: operation.to.clone(),
         subject: operation.subject,

@@ -106,8 +106,6 @@ pub enum StateKey {
     Statement(AgreementId, u32),
     /// Plain: what a closed period has settled, [`crate::settlement::statement::SettledPeriod`].
     Settled(AgreementId, u32),
-    /// Plain: the institution that keeps records under this tag, [`InstitutionId`].
-    Custodian(SubjectTag),
     /// Plain: what operations on the agreement cost, [`crate::work::AgreementWork`].
     AgreementWork(AgreementId),
     /// Plain: the number of an institution's administrator keys that are not revoked, `u32`.
@@ -169,7 +167,6 @@ impl StateKey {
             Self::Accumulator(id, period) => numbered(out, 0x85, id, *period),
             Self::Statement(id, period) => numbered(out, 0x86, id, *period),
             Self::Settled(id, period) => numbered(out, 0x88, id, *period),
-            Self::Custodian(subject) => tagged(out, 0x8a, &subject.0),
             Self::AgreementWork(id) => tagged(out, 0x89, &id.0),
             Self::Administrators(id) => tagged(out, 0x87, &text(id.as_str())),
             Self::NodeKeys(id) => tagged(out, 0x8f, &text(id.as_str())),

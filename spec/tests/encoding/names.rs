@@ -34,6 +34,21 @@ fn the_ids_of_the_written_example() {
     assert_eq!(commitment, "63043d394c065313bc5377ad1ee5af4417d1eccecd2758bee56006bdfd9c0720");
 }
 
+/// Rule O-26, with the figures of chapter 5.
+#[test]
+fn a_tag_says_whose_it_is() {
+    let [renhe, qinghe] = ["renhe-hospital", "qinghe-hospital"].map(|id| InstitutionId::new(id).unwrap());
+    let tag = SubjectTag::of(&renhe, [0x77; 16]);
+    assert_eq!(tag.to_string(), "de6a76d540c90e333177ba86ec83e54d77777777777777777777777777777777");
+    assert!(tag.is_kept_by(&renhe) && !tag.is_kept_by(&qinghe));
+    let mut altered = tag;
+    altered.0[15] ^= 1;
+    assert!(!altered.is_kept_by(&renhe));
+    altered.0[15] ^= 1;
+    altered.0[16] ^= 1;
+    assert!(altered.is_kept_by(&renhe));
+}
+
 #[test]
 fn a_hash_and_a_signature_begin_with_the_length_of_the_domain() {
     let domains = [
@@ -48,6 +63,7 @@ fn a_hash_and_a_signature_begin_with_the_length_of_the_domain() {
         (Domain::Terms, "yilian/terms/v1"),
         (Domain::KeyPossession, "yilian/key-possession/v1"),
         (Domain::Commitment, "yilian/commitment/v1"),
+        (Domain::Custodian, "yilian/custodian/v1"),
     ];
     for (domain, name) in domains {
         let mut bytes = vec![u8::try_from(name.len()).unwrap()];

@@ -1,6 +1,5 @@
 //! Who may act: key, institution, role and window; all operations of a transaction or none.
 
-use yilian_spec::id::SubjectTag;
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::GrantAccess;
@@ -12,7 +11,9 @@ use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::record::Capacity;
 use yilian_spec::time::Window;
 
-use crate::world::{COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope, secret, service_code};
+use crate::world::{
+    COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope, secret, service_code, subject,
+};
 
 fn publish(slots: u32) -> Operation {
     Operation::PublishCapacity(PublishCapacity { service: service_code("teleconsultation"), slots })
@@ -62,7 +63,7 @@ fn an_institution_has_every_operation_of_its_own_in_its_stream() {
     let window = Window { starts: world.time(), expires: world.time().plus_ms(DAY_MS) };
     let grant = |number| {
         Operation::GrantAccess(GrantAccess {
-            subject: SubjectTag([number; 32]),
+            subject: subject(number),
             grantee: institution(TEACHING),
             scope: scope(),
             window,

@@ -2,6 +2,7 @@
 //! a closed period in them, and a proof of every kind.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use yilian_spec::block::{CommitCertificate, CommitSignature, Header, precommit_signing_bytes};
 use yilian_spec::chain::{self, Made, Tip};
@@ -42,7 +43,9 @@ use yilian_spec::validation::semantic;
 const START_MS: u64 = 1_790_000_000_000;
 const DAY_MS: u64 = 86_400_000;
 const HOSPITALS: [&str; 4] = ["anping-hospital", "heping-hospital", "qinghe-hospital", "renhe-hospital"];
-pub const SUBJECT: SubjectTag = SubjectTag([7; 32]);
+/// A patient of Qinghe's.
+pub static SUBJECT: LazyLock<SubjectTag> =
+    LazyLock::new(|| SubjectTag::of(&institution("qinghe-hospital"), [7; 16]));
 
 #[derive(Default)]
 struct Rows {
@@ -297,7 +300,7 @@ pub struct Day {
 
 fn grant(ledger: &Ledger) -> Operation {
     Operation::GrantAccess(GrantAccess {
-        subject: SUBJECT,
+        subject: *SUBJECT,
         grantee: institution("renhe-hospital"),
         scope: AccessScope {
             categories: BTreeSet::from([Category::Laboratory]),
@@ -311,7 +314,7 @@ fn grant(ledger: &Ledger) -> Operation {
 
 fn disclosure(grant: GrantId, category: Category) -> Operation {
     Operation::RecordDisclosure(RecordDisclosure {
-        subject: SUBJECT,
+        subject: *SUBJECT,
         recipient: institution("renhe-hospital"),
         category,
         sensitivity: Sensitivity::N,
@@ -382,7 +385,7 @@ impl Day {
             ledger.transaction_proof(3, 4).into(),
             ledger.state_proof(&StateKey::Grant(*grant)).into(),
             ledger.state_proof(&absent).into(),
-            ledger.stream_proof(StreamId::Subject(SUBJECT), 0).into(),
+            ledger.stream_proof(StreamId::Subject(*SUBJECT), 0).into(),
             ledger.stream_proof(StreamId::Institution(institution("renhe-hospital")), 3).into(),
             ledger.stream_proof(StreamId::Subject(SubjectTag([8; 32])), 0).into(),
             ledger.statement_proof(*agreement, 0).into(),

@@ -42,7 +42,7 @@ fn a_transaction_proof_shows_what_the_rules_said() {
 fn a_stream_proof_shows_that_nothing_was_left_out() {
     let day = Day::play();
     let checkpoint = day.ledger.checkpoint();
-    let all = day.ledger.stream_proof(StreamId::Subject(SUBJECT), 0);
+    let all = day.ledger.stream_proof(StreamId::Subject(*SUBJECT), 0);
     let verified = all.verify(&checkpoint).unwrap();
     assert_eq!((verified.first, verified.length), (0, 3), "a grant, a disclosure, a refused disclosure");
     let name = StreamId::Institution(institution("renhe-hospital"));
@@ -188,7 +188,7 @@ fn p_10_and_p_11_rows_stand_in_the_state_or_do_not() {
 fn p_12_to_p_15_a_stream_is_its_own_and_whole() {
     let day = Day::play();
     let checkpoint = &day.ledger.checkpoint();
-    let good = day.ledger.stream_proof(StreamId::Subject(SUBJECT), 0);
+    let good = day.ledger.stream_proof(StreamId::Subject(*SUBJECT), 0);
     let mut other = good.clone();
     other.stream = StreamId::Subject(SubjectTag([8; 32]));
     assert!(matches!(other.verify(checkpoint), Err(ProofError::OtherRow { .. })));
@@ -217,7 +217,7 @@ fn p_12_to_p_15_a_stream_is_its_own_and_whole() {
 #[test]
 fn p_13_a_malformed_part_before_is_refused() {
     let day = Day::play();
-    let document: ProofDocument = day.ledger.stream_proof(StreamId::Subject(SUBJECT), 0).into();
+    let document: ProofDocument = day.ledger.stream_proof(StreamId::Subject(*SUBJECT), 0).into();
     let bent = document.to_json().replacen("\"length\": 0", "\"length\": 1", 1);
     let bent = ProofDocument::from_json(bent.as_bytes()).unwrap();
     assert!(matches!(bent.verify(&day.ledger.checkpoint()), Err(ProofError::Head(_))));
@@ -248,7 +248,7 @@ fn p_16_a_statement_is_the_closed_periods() {
 fn streams_have_one_text_form() {
     let day = Day::play();
     let streams = [
-        StreamId::Subject(SUBJECT),
+        StreamId::Subject(*SUBJECT),
         StreamId::Institution(institution("renhe-hospital")),
         StreamId::Grant(day.grant),
         StreamId::Period { agreement: day.agreement, period: 12 },

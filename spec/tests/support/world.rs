@@ -109,8 +109,13 @@ pub fn secret(id: &str, role: Role) -> SecretKey {
     SecretKey::from_seed(&seed.0)
 }
 
+/// A subject whose records COUNTY keeps.
 pub fn subject(number: u8) -> SubjectTag {
-    SubjectTag([number; 32])
+    subject_of(COUNTY, number)
+}
+
+pub fn subject_of(custodian: &str, number: u8) -> SubjectTag {
+    SubjectTag::of(&institution(custodian), [number; 16])
 }
 
 pub fn commitment(number: u8) -> Commitment {

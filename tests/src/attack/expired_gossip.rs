@@ -44,7 +44,7 @@ fn transaction(cluster: &Cluster, key: &SecretKey, created: LedgerTime) -> Resul
         created,
         expires: created.plus_ms(HOUR_MS / 2),
         nonce: work::random()?,
-        operations: vec![work::grant(work::subject()?, &cluster.institution(0))?],
+        operations: vec![work::grant(work::subject(&institution)?, &cluster.institution(0))?],
     };
     Ok(body.sign(key))
 }

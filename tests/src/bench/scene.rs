@@ -168,7 +168,8 @@ impl Source {
             .map(|key| registration(cluster, &institution, key))
             .collect::<Result<Vec<_>>>()?;
         desk.record(registrations).await?;
-        let subjects: Vec<SubjectTag> = (0..grants).map(|_| work::subject()).collect::<Result<_>>()?;
+        let subjects: Vec<SubjectTag> =
+            (0..grants).map(|_| work::subject(&institution)).collect::<Result<_>>()?;
         let mut grants = Vec::new();
         for part in subjects.chunks(OPERATIONS_PER_TRANSACTION_MAX) {
             let operations =

@@ -112,10 +112,12 @@ fn create(context: &Context) -> Result<(), Failure> {
 
 /// Draws the tags that are missing, all at once, and prints all; each with whether it is new.
 fn draw(context: &Context, records: &[String]) -> Result<(), Failure> {
+    let custodian = context.institution()?;
     let mut table = context.subjects()?;
     let records: Vec<&str> = records.iter().map(String::as_str).collect();
     let is_new: Vec<bool> = records.iter().map(|record| table.tag_of(record).is_none()).collect();
-    let tags = table.tags_for(&records)?;
+    let of_custodian: Vec<_> = records.iter().map(|record| (&custodian, *record)).collect();
+    let tags = table.tags_for(&of_custodian)?;
     let drawn = || records.iter().zip(&tags).zip(&is_new);
     if context.json() {
         let entries = drawn().map(|((record, tag), new)| json!({"record": record, "tag": tag, "new": new}));

@@ -12,7 +12,7 @@ use crate::import::journal::Journal;
 use crate::import::mapping::Mapping;
 use crate::import::plan::{Gross, Plan, Planning};
 use yilian_spec::codec::{Domain, hash_bytes};
-use yilian_spec::id::{ChainId, SubjectTag};
+use yilian_spec::id::{ChainId, InstitutionId, SubjectTag};
 use yilian_spec::receipt::Outcome;
 use yilian_spec::signature::SecretKey;
 use yilian_spec::time::LedgerTime;
@@ -68,10 +68,11 @@ impl Import {
         }
     }
 
-    fn apply(&mut self, items: &[Item], subjects: &[String]) {
+    fn apply(&mut self, items: &[Item], subjects: &[(InstitutionId, String)]) {
         let mut journal = self.journal();
         let sources = changes::Sources::new(&secret(), subjects);
-        let tag = |name: &String| SubjectTag(hash_bytes(Domain::Object, name.as_bytes()).0);
+        let tag =
+            |(_, name): &(InstitutionId, String)| SubjectTag(hash_bytes(Domain::Object, name.as_bytes()).0);
         let tags: Vec<SubjectTag> = subjects.iter().map(tag).collect();
         for item in
             items.iter().filter(|item| journal.contents().get(&item.key).is_none()).collect::<Vec<_>>()

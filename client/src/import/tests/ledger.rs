@@ -189,7 +189,10 @@ fn the_rules_take_the_whole_set_and_the_statements_add_up_what_is_claimed() {
     let tags: Vec<SubjectTag> = plan
         .subjects
         .iter()
-        .map(|name| SubjectTag(codec::hash_bytes(codec::Domain::Object, name.as_bytes()).0))
+        .map(|(custodian, name)| {
+            let hash = codec::hash_bytes(codec::Domain::Object, name.as_bytes());
+            SubjectTag::of(custodian, hash.0[..16].try_into().unwrap())
+        })
         .collect();
     for wave in Wave::PLANNED {
         let items: Vec<&Item> =

@@ -81,7 +81,9 @@ fn plan(gross: Gross) -> Plan {
 #[test]
 fn a_patient_who_went_up_is_referred_with_the_records_and_billed_to_the_right_payer() {
     let plan = plan(Gross::Claimed);
-    assert_eq!(plan.subjects, ["county/p1", "province/p1"]);
+    let subjects: Vec<&str> = plan.subjects.iter().map(|(_, number)| number.as_str()).collect();
+    assert_eq!(subjects, ["county/p1", "province/p1"]);
+    assert!(plan.subjects.iter().all(|(custodian, number)| number.starts_with(custodian.as_str())));
     let counts = plan.counts();
     // Payers: the state fund for the encounter whose claim says so, the default one where a claim names no coverage.
     assert_eq!((counts["grant_access"], counts["request_referral"], plan.within_one_institution), (2, 1, 1));

@@ -1,7 +1,7 @@
 //! Reading: what concerns whom, pages, finality, and proofs that hold against the genesis alone.
 
 use axum::http::StatusCode;
-use yilian_spec::id::{Commitment, SubjectTag, object_id};
+use yilian_spec::id::{Commitment, object_id};
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::{
@@ -73,15 +73,15 @@ async fn rule_o26_a_subjects_stream_is_read_by_its_custodian_and_regulators_what
     let mut world = World::new();
     let grant = world.grant(1);
     let grant = world.committed(vec![grant])[0];
-    let subject = hex::encode([1; 32]);
-    let head = hex::encode(StateKey::StreamHead(StreamId::Subject(SubjectTag([1; 32]))).bytes());
+    let subject = World::patient(1);
+    let head = hex::encode(StateKey::StreamHead(StreamId::Subject(subject)).bytes());
     let paths = [
         format!("/v1/streams/subject/{subject}"),
         format!("/v1/streams/subject/{subject}/proof"),
         format!("/v1/state/{head}/proof"),
     ];
     let denial = Operation::RecordDisclosure(RecordDisclosure {
-        subject: SubjectTag([1; 32]),
+        subject,
         recipient: institution(HOSPITAL),
         category: Category::Laboratory,
         sensitivity: Sensitivity::N,
@@ -121,7 +121,7 @@ async fn rule_n7_of_a_transaction_everybody_reads_the_operations_that_concern_it
     let mut world = World::new();
     let for_clinic = world.grant(1).body.operations.remove(0);
     let Operation::GrantAccess(mut other) = for_clinic.clone() else { panic!("not a grant") };
-    other.subject = SubjectTag([2; 32]);
+    other.subject = World::patient(2);
     other.grantee = institution(INSURER);
     other.scope.categories = [Category::MentalHealth].into();
     let both = vec![Operation::GrantAccess(other), for_clinic.clone()];

@@ -202,10 +202,15 @@ impl World {
         .sign(&key)
     }
 
+    /// A patient of the hospital's.
+    pub fn patient(number: u8) -> SubjectTag {
+        SubjectTag::of(&institution(HOSPITAL), [number; 16])
+    }
+
     /// The hospital lets the clinic see a patient's records.
     pub fn grant(&mut self, patient: u8) -> Transaction {
         let grant = Operation::GrantAccess(GrantAccess {
-            subject: SubjectTag([patient; 32]),
+            subject: Self::patient(patient),
             grantee: institution(CLINIC),
             scope: AccessScope {
                 categories: BTreeSet::from([Category::Laboratory]),

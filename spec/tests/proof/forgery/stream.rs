@@ -81,7 +81,7 @@ fn no_forged_stream_passes() {
     let names = ["anping-hospital", "heping-hospital", "qinghe-hospital", "renhe-hospital"];
     let streams = names.map(|name| StreamId::Institution(institution(name)));
     let streams = streams.into_iter().chain([
-        StreamId::Subject(SUBJECT),
+        StreamId::Subject(*SUBJECT),
         StreamId::Grant(day.grant),
         StreamId::Period { agreement: day.agreement, period: 0 },
     ]);

@@ -52,11 +52,15 @@ fn service(input: &mut Input<'_>) -> ServiceCode {
     ServiceCode::new(input.of(&SERVICES)).expect("the services' names are well-formed")
 }
 
-/// A tag of the actor's own, now and then one that others may keep.
+/// A tag of the actor's own, now and then another's or nobody's.
 fn subject(input: &mut Input<'_>, actor: &str) -> SubjectTag {
     let byte = input.byte();
-    let place = ACTORS.iter().position(|one| *one == actor).unwrap_or_default() as u8;
-    SubjectTag([if byte < 224 { 1 + 3 * place + byte % 3 } else { 1 + byte % 18 }; 32])
+    let random = [byte % 3; 16];
+    match byte {
+        0..=223 => SubjectTag::of(&institution(actor), random),
+        224..=250 => SubjectTag::of(&partner(input), random),
+        251..=255 => SubjectTag([byte; 32]),
+    }
 }
 
 fn commitment(input: &mut Input<'_>) -> Commitment {

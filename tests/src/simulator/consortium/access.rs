@@ -59,7 +59,7 @@ fn grant(author: &mut Author<'_>) -> Granted {
     let grantor = author.random.position(VALIDATORS);
     // Another member than the grantor.
     let grantee = (grantor + 1 + author.random.position(VALIDATORS - 1)) % VALIDATORS;
-    let subject = SubjectTag(author.random.bytes());
+    let subject = author.subject(grantor);
     let starts_ms = START_MS + if author.random.chance(100) { 8_000 } else { 0 };
     // Some end while the run lasts.
     let length_ms = if author.random.chance(150) { author.place(4_000, 14_000) } else { DAY_MS };

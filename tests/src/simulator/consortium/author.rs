@@ -1,6 +1,6 @@
 //! Signs transactions for the members and keeps them at their places in the run.
 
-use yilian_spec::id::{ChainId, TransactionId, object_id};
+use yilian_spec::id::{ChainId, SubjectTag, TransactionId, object_id};
 use yilian_spec::operation::Operation;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{Transaction, TransactionBody};
@@ -39,6 +39,13 @@ impl<'a> Author<'a> {
     /// The ledger that is signed for.
     pub fn chain_id(&self) -> ChainId {
         self.chain_id
+    }
+
+    /// A subject of a member's that nobody else knows.
+    pub fn subject(&mut self, member: usize) -> SubjectTag {
+        let mut random = [0; 16];
+        random.copy_from_slice(&self.random.bytes()[..16]);
+        SubjectTag::of(&super::institution(member), random)
     }
 
     /// A place from `low` to `high`.

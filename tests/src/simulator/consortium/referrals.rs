@@ -92,7 +92,7 @@ fn request(author: &mut Author<'_>) -> Case {
         let capacity = PublishCapacity { service: service.clone(), slots };
         author.sign(place, receiver, vec![Operation::PublishCapacity(capacity)]);
     }
-    let subject = SubjectTag(author.random.bytes());
+    let subject = author.subject(requester);
     let wrong = author.random.chance(50);
     let request = RequestReferral {
         subject,

@@ -381,7 +381,7 @@ impl Oracles {
         let owner = self.history.keys.get(&key).filter(|key| !key.revoked).map(|key| &key.institution);
         if owner == Some(act.institution) {
             let entry = self.entry(act, EntryKind::Refused);
-            self.streams.append(streams::of_refused(&self.history, act), &entry);
+            self.streams.append(streams::of_refused(act), &entry);
         }
         Ok(())
     }

@@ -188,10 +188,10 @@ pub fn of_applied(history: &History, act: &Act<'_>) -> Result<BTreeSet<StreamId>
 }
 
 /// The streams in which a refused operation has its entry, if its key is the named institution's (rule X-3).
-pub fn of_refused(history: &History, act: &Act<'_>) -> BTreeSet<StreamId> {
+pub fn of_refused(act: &Act<'_>) -> BTreeSet<StreamId> {
     let mut streams = BTreeSet::from([StreamId::Institution(act.institution.clone())]);
     if let Operation::RecordDisclosure(disclosure) = act.operation
-        && history.custodians.get(&disclosure.subject) == Some(act.institution)
+        && History::may_keep(disclosure.subject, act.institution)
     {
         streams.insert(StreamId::Subject(disclosure.subject));
     }

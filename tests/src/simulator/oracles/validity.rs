@@ -122,7 +122,7 @@ fn grant_objection(history: &History, act: &Act<'_>, grant: &GrantAccess) -> Obj
     unless(is_other_member(history, act, &grant.grantee), "the grantee is no other member")
         .or(unless(useful(&grant.scope), "the scope is empty"))
         .or(unless(fits, "the window is empty, too long or over"))
-        .or(unless(history.may_keep(grant.subject, act.institution), ANOTHERS_TAG))
+        .or(unless(History::may_keep(grant.subject, act.institution), ANOTHERS_TAG))
 }
 
 /// A permitted disclosure is covered by a grant that is in force.
@@ -131,7 +131,7 @@ fn disclosure_objection(history: &History, act: &Act<'_>, disclosure: &RecordDis
         return Some("the recipient is no other member");
     }
     let Decision::Permit { grant } = disclosure.decision else {
-        return unless(history.may_keep(disclosure.subject, act.institution), ANOTHERS_TAG);
+        return unless(History::may_keep(disclosure.subject, act.institution), ANOTHERS_TAG);
     };
     let Some(grant) = history.grants.get(&grant) else { return Some("there is no such grant") };
     let between = grant.grantor == *act.institution
@@ -223,7 +223,7 @@ fn request_objection(history: &History, act: &Act<'_>, request: &RequestReferral
     unless(is_other_member(history, act, &request.to), "the receiver is no other member")
         .or(unless(useful(&request.access), "the scope is empty"))
         .or(unless(fits(history, request.direction, act.institution, &request.to), "it goes another way"))
-        .or(unless(history.may_keep(request.subject, act.institution), ANOTHERS_TAG))
+        .or(unless(History::may_keep(request.subject, act.institution), ANOTHERS_TAG))
 }
 
 fn slot_objection(history: &History, act: &Act<'_>, accept: &AcceptReferral) -> Objection {

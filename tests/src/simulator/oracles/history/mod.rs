@@ -5,6 +5,7 @@ mod take;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest as _, Sha256};
 use yilian_spec::genesis::{Genesis, Parameters};
 use yilian_spec::id::{
     AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
@@ -166,8 +167,6 @@ pub struct History {
     pub keys: BTreeMap<PublicKey, Key>,
     /// Grants.
     pub grants: BTreeMap<GrantId, Grant>,
-    /// Who keeps a subject's tag: the first that granted, denied or referred under it.
-    pub custodians: BTreeMap<SubjectTag, InstitutionId>,
     /// Disclosures.
     pub disclosures: BTreeMap<DisclosureId, Disclosure>,
     /// Slots published.
@@ -201,7 +200,6 @@ impl History {
             institutions: institutions.collect(),
             parameters: genesis.parameters.clone(),
             grants: BTreeMap::new(),
-            custodians: BTreeMap::new(),
             disclosures: BTreeMap::new(),
             slots: BTreeMap::new(),
             referrals: BTreeMap::new(),
@@ -222,9 +220,12 @@ impl History {
         now.plus_ms(self.parameters.referral_answer_deadline_ms / parts)
     }
 
-    /// Whether an institution may begin something under a subject's tag: it keeps it, or nobody does.
-    pub fn may_keep(&self, subject: SubjectTag, institution: &InstitutionId) -> bool {
-        self.custodians.get(&subject).is_none_or(|custodian| custodian == institution)
+    /// Whether an institution may begin something under a subject's tag: it keeps it, as the tag's first half says.
+    pub fn may_keep(subject: SubjectTag, institution: &InstitutionId) -> bool {
+        let name = institution.as_str();
+        let parts: [&[u8]; 4] =
+            [&[19], b"yilian/custodian/v1", &(name.len() as u64).to_le_bytes(), name.as_bytes()];
+        subject.0[..16] == Sha256::digest(parts.concat())[..16]
     }
 
     /// The grant of an id.

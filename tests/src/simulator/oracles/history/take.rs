@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::id::{AgreementId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceId, SubjectTag};
+use yilian_spec::id::{AgreementId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceId};
 use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::Decision;
 use yilian_spec::operation::agreement::{ProposeAgreement, Schedule};
 use yilian_spec::operation::referral::{Direction, RequestReferral, ReturnDownward};
 use yilian_spec::operation::service::DeliverService;
@@ -91,7 +90,6 @@ impl History {
     fn take_access(&mut self, act: &Act<'_>) -> Result<(), Finding> {
         match act.operation {
             Operation::GrantAccess(grant) => {
-                self.keep(act, grant.subject);
                 let grant = Grant {
                     grantor: act.institution.clone(),
                     grantee: grant.grantee.clone(),
@@ -104,9 +102,6 @@ impl History {
             }
             Operation::RevokeGrant(revoke) => self.grant_mut(revoke.grant)?.ended = true,
             Operation::RecordDisclosure(disclosure) => {
-                if let Decision::Deny { .. } = disclosure.decision {
-                    self.keep(act, disclosure.subject);
-                }
                 let source = act.institution.clone();
                 let disclosure = Disclosure { source, recorded: disclosure.clone(), received: false };
                 self.disclosures.insert(DisclosureId(act.object()), disclosure);
@@ -121,12 +116,7 @@ impl History {
         Ok(())
     }
 
-    fn keep(&mut self, act: &Act<'_>, subject: SubjectTag) {
-        self.custodians.entry(subject).or_insert_with(|| act.institution.clone());
-    }
-
     fn request(&mut self, act: &Act<'_>, request: &RequestReferral) {
-        self.keep(act, request.subject);
         let referral = Referral {
             requester: act.institution.clone(),
             receiver: request.to.clone(),
