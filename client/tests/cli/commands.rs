@@ -88,7 +88,8 @@ pub const CREATE: [&str; 12] = [
     "--to",
     "renhe-hospital",
     "--subject",
-    "0707070707070707070707070707070707070707070707070707070707070707",
+    // A tag of Qinghe's: SUBJECT of the ledger.
+    "502d258082baa40bda5e46e77356a25507070707070707070707070707070707",
     "--category",
     "laboratory,imaging",
     "--expires",

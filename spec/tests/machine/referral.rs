@@ -13,12 +13,13 @@ use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::record::{Capacity, Grant, Referral, ReferralState};
 
 use crate::world::{
-    COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code, subject,
+    COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code,
+    subject_of,
 };
 
 fn request_up() -> RequestReferral {
     RequestReferral {
-        subject: subject(1),
+        subject: subject_of(TOWNSHIP, 1),
         to: institution(TEACHING),
         direction: Direction::Up,
         service: service_code("cardiology"),
@@ -81,7 +82,7 @@ fn reserved(world: &World) -> u32 {
 
 fn disclose(grant: GrantId) -> Operation {
     Operation::RecordDisclosure(RecordDisclosure {
-        subject: subject(1),
+        subject: subject_of(TOWNSHIP, 1),
         recipient: institution(TEACHING),
         category: Category::Imaging,
         sensitivity: Sensitivity::N,
@@ -128,7 +129,7 @@ fn a_referral_goes_up_is_treated_and_comes_back_down() {
     let grant = read(&world, down).grant.unwrap();
     let disclosed = |subject_number| {
         Operation::RecordDisclosure(RecordDisclosure {
-            subject: subject(subject_number),
+            subject: subject_of(TOWNSHIP, subject_number),
             recipient: institution(TOWNSHIP),
             category: Category::Laboratory,
             sensitivity: Sensitivity::N,

@@ -29,7 +29,8 @@ use yilian_spec::state::record::Service;
 use yilian_spec::time::Window;
 
 use crate::world::{
-    COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code, subject,
+    COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code,
+    subject_of,
 };
 
 /// A fixed price for each consultation that the teaching hospital gives; the insurer pays.
@@ -85,7 +86,7 @@ fn reverse(service: [u8; 32]) -> Operation {
 
 fn request(access: AccessScope) -> RequestReferral {
     RequestReferral {
-        subject: subject(1),
+        subject: subject_of(TOWNSHIP, 1),
         to: institution(TEACHING),
         direction: Direction::Up,
         service: service_code("cardiology"),

@@ -200,7 +200,7 @@ async fn answers_carry_proofs_that_hold_against_the_genesis() {
     let grants: Vec<_> = (1..=5).map(|_| world.grant(1)).collect();
     let ids = world.committed(grants);
     world.commit();
-    let subject = hex::encode([1; 32]);
+    let subject = World::patient(1);
     let Proof::Stream(stream) =
         proof(&world, HOSPITAL_READS, &format!("/v1/streams/subject/{subject}/proof")).await
     else {
