@@ -125,7 +125,7 @@ impl Play {
         time: yilian_spec::time::LedgerTime,
     ) -> ExecutedBlock {
         let World { rows, tip, .. } = &self.world;
-        let proposer = self.tip.turn();
+        let proposer = tip.turn();
         let made = Made { time, proposer };
         let build = || {
             chain::execute(tip, rows, made, transactions.clone(), limits::BLOCK_WORK_MAX, |_| {
