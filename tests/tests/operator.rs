@@ -260,7 +260,7 @@ async fn the_log_names_whose_turn_was_missed_and_tells_of_a_slow_block() -> Resu
     for node in [COUNTY, TOWNSHIP] {
         signal(&cluster, node, "STOP")?;
     }
-    let grant = work::grant(work::subject()?, &cluster.institution(INSURER))?;
+    let grant = work::grant(work::subject(&cluster.institution(TEACHING))?, &cluster.institution(INSURER))?;
     let desk = cluster.desk(TEACHING).await?;
     let submitted = desk.submit(vec![grant]).await?;
     wait_for_log(&cluster, TEACHING, &["a block is slow"]).await?;

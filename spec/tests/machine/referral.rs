@@ -315,14 +315,16 @@ fn a_referral_is_not_passed_around_for_ever() {
 #[test]
 fn the_direction_agrees_with_the_tiers() {
     let mut world = World::new();
-    let request = |to, direction| {
-        Operation::RequestReferral(RequestReferral { to: institution(to), direction, ..request_up() })
+    let asked = |subject, to, direction| {
+        let to = institution(to);
+        Operation::RequestReferral(RequestReferral { subject, to, direction, ..request_up() })
     };
+    let request = |to, direction| asked(subject_of(TOWNSHIP, 1), to, direction);
     world.refuse_one(TOWNSHIP, request(TEACHING, Direction::Down), Refusal::DirectionMismatch);
     world.refuse_one(TOWNSHIP, request(TEACHING, Direction::Lateral), Refusal::DirectionMismatch);
     world.refuse_one(TOWNSHIP, request(TOWNSHIP, Direction::Lateral), Refusal::SameInstitution);
     world.refuse_one(TOWNSHIP, request(INSURER, Direction::Up), Refusal::DirectionMismatch);
-    world.apply_one(COUNTY, request(TOWNSHIP, Direction::Down));
+    world.apply_one(COUNTY, asked(subject_of(COUNTY, 1), TOWNSHIP, Direction::Down));
 }
 
 #[test]
