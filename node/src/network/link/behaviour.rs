@@ -157,9 +157,12 @@ impl Link {
 fn carriers(topic: Topic, connections: &[ConnectionId]) -> &[ConnectionId] {
     match topic {
         Topic::Status => connections,
-        Topic::Consensus | Topic::Liveness | Topic::Work | Topic::Part | Topic::Transactions => {
-            &connections[connections.len().saturating_sub(1)..]
-        }
+        Topic::Consensus
+        | Topic::Liveness
+        | Topic::Work
+        | Topic::Part
+        | Topic::Transactions
+        | Topic::Addresses => &connections[connections.len().saturating_sub(1)..],
     }
 }
 
