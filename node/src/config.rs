@@ -312,7 +312,7 @@ impl Config {
         self.check_ranges()?;
         self.check_mempool()?;
         self.consensus.check()?;
-        let (given, max) = (self.network.advertise.len(), ADDRESSES_MAX);
+        let (given, max) = (self.network.advertise.as_ref().map_or(0, Vec::len), ADDRESSES_MAX);
         if given > max {
             return Err(ConfigError::TooMany { field: "network.advertise", given, max });
         }

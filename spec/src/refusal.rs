@@ -80,7 +80,9 @@ pub enum Refusal {
     #[error("no such grant")]
     NoSuchGrant,
     /// Another institution keeps records under the tag.
-    #[error("another institution keeps records under this tag and writes about it: draw a tag of your own")]
+    #[error(
+        "the tag is not one of your institution's, so the records that it stands for are kept by another: draw a tag of your own"
+    )]
     NotTheCustodian,
     /// Not the grantor.
     #[error("only the grantor may do this")]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use yilian_node::consortium::CONSORTIUM;
+use yilian_spec::id::SubjectTag;
 use yilian_tests::cluster::{
     ALL, COUNTY, Cluster, INSURER, PATIENCE, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS,
 };
@@ -101,7 +102,8 @@ async fn a_referral_goes_up_and_is_closed_on_both_sides() -> Result<()> {
             cluster.institution(TEACHING)
         )
     };
-    let (first, second) = ("1a".repeat(32), "2b".repeat(32));
+    let [first, second] =
+        [0x1a, 0x2b].map(|byte| SubjectTag::of(&cluster.institution(TOWNSHIP), [byte; 16]).to_string());
     let referral = township.create("referral", &request(&first))?;
     let other = township.create("referral", &request(&second))?;
     teaching.create("grant", &format!("referral accept {referral}"))?;

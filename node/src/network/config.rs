@@ -16,13 +16,14 @@ pub struct NetworkConfig {
     /// Peers to keep connected, each as `PEER@HOST:PORT` or `/ip4/…/tcp/…/p2p/PEER`.
     /// One side of a pair is enough. Default: none.
     pub peers: Vec<PeerAddress>,
-    /// Where peers can dial this node, each as `HOST:PORT`; it signs this, and the peers pass it on. Default: none, which
-    /// means where it listens, if that is one address.
-    pub advertise: Vec<DialAddress>,
+    /// Where peers can dial this node, each as `HOST:PORT`; it signs this, and the peers pass it on. An empty list tells
+    /// nothing. Default: where it listens, if that is one address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<Vec<DialAddress>>,
 }
 
 impl Default for NetworkConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 26600)), peers: Vec::new(), advertise: Vec::new() }
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], 26600)), peers: Vec::new(), advertise: None }
     }
 }

@@ -205,7 +205,11 @@ impl Cluster {
                 let detour = network.open((node, *to), *address).await?;
                 *peer = format!("{}@{detour}", peer.peer).parse()?;
             }
-            self.configure(node, |config| config.network.peers = peers)?;
+            self.configure(node, |config| {
+                config.network.peers = peers;
+                // Told where the others are, a node would dial them past the network.
+                config.network.advertise = Some(Vec::new());
+            })?;
         }
         Ok(network)
     }

@@ -46,8 +46,8 @@ impl Addresses {
 
 /// Where peers can dial this node: what the operator says, or where it listens if that is one address.
 fn advertised(config: &NetworkConfig, listening: &Multiaddr) -> Vec<DialAddress> {
-    if !config.advertise.is_empty() {
-        return config.advertise.clone();
+    if let Some(said) = &config.advertise {
+        return said.clone();
     }
     // Of an unspecified address the swarm tells each interface's, and which of them others reach is not known.
     let is_one = !config.listen.ip().is_unspecified();
@@ -140,13 +140,14 @@ mod tests {
     #[test]
     fn a_node_tells_what_the_operator_says_or_the_one_address_where_it_listens() {
         let listening = "/ip4/10.0.0.7/tcp/26600".parse().unwrap();
-        let told = |listen: &str, advertise: &[&str]| -> Vec<String> {
-            let advertise = advertise.iter().map(|address| address.parse().unwrap()).collect();
+        let told = |listen: &str, advertise: Option<&[&str]>| -> Vec<String> {
+            let advertise = advertise.map(|all| all.iter().map(|address| address.parse().unwrap()).collect());
             let config = NetworkConfig { listen: listen.parse().unwrap(), advertise, ..Default::default() };
             advertised(&config, &listening).iter().map(ToString::to_string).collect()
         };
-        assert_eq!(told("10.0.0.7:0", &[]), ["10.0.0.7:26600"]);
-        assert!(told("0.0.0.0:26600", &[]).is_empty());
-        assert_eq!(told("0.0.0.0:26600", &["node.example:1"]), ["node.example:1"]);
+        assert_eq!(told("10.0.0.7:0", None), ["10.0.0.7:26600"]);
+        assert!(told("10.0.0.7:0", Some(&[])).is_empty());
+        assert!(told("0.0.0.0:26600", None).is_empty());
+        assert_eq!(told("0.0.0.0:26600", Some(&["node.example:1"])), ["node.example:1"]);
     }
 }
