@@ -3,6 +3,7 @@
 
 mod abstaining;
 pub mod alarm;
+pub mod allowance;
 pub mod api;
 pub mod application;
 mod chronicle;

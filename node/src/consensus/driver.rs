@@ -161,7 +161,7 @@ impl<A: Application> Driver<A> {
                 self.links.network.clear_standing().await?;
                 self.set_phase(Phase::Deciding { round: round.as_u32().unwrap_or(0) });
                 let values = self.participant.started_round(height, round, SystemClock.now_ms())?;
-                self.came(&values);
+                self.note_proposals(&values);
                 self.publish_window();
                 answer(reply_value, values);
             }
@@ -184,7 +184,7 @@ impl<A: Application> Driver<A> {
                     Some(complete) => self.participant.received(complete, SystemClock.now_ms())?,
                     None => None,
                 };
-                self.came(value.as_slice());
+                self.note_proposals(value.as_slice());
                 answer(reply, value);
             }
             AppMsg::Decided { certificate, reply, .. } => {
@@ -215,7 +215,8 @@ impl<A: Application> Driver<A> {
         Ok(())
     }
 
-    fn came(&mut self, values: &[ProposedValue<LedgerContext>]) {
+    /// Notes how long proposals took that the engine hears of now.
+    fn note_proposals(&mut self, values: &[ProposedValue<LedgerContext>]) {
         for value in values {
             self.participant.proposal_came(value, SystemClock.now_ms());
         }

@@ -22,7 +22,7 @@ use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
 
 use super::heights::{Claim, Heard};
-use super::intake::{Allowance, Rate};
+use crate::allowance::{Allowance, Rate};
 use crate::limits::{PEER_START_REFILL_MS, PEER_STARTS_MAX};
 
 const PEER_STARTS: Rate = Rate { burst: PEER_STARTS_MAX, refill_ms: PEER_START_REFILL_MS };

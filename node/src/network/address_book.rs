@@ -19,8 +19,8 @@ use super::limits::{
     ADDRESS_PASS_ON_INTERVAL_MS, ADDRESS_RECORDS_MAX,
 };
 use super::{NodeIdentity, address_file, peer_id_of_ed25519};
+use crate::allowance::{Allowance, Rate};
 use crate::conduct::Offence;
-use crate::consensus::intake::{Allowance, Rate};
 use crate::members::Members;
 
 /// How many newer records an institution's nodes may show.

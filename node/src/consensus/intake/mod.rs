@@ -7,8 +7,6 @@
 //!
 //! Pure: time comes in as milliseconds of any monotonic clock, signatures are checked by what the caller hands in.
 
-mod allowance;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use arc_malachitebft_app_channel::app::types::core as engine;
@@ -22,9 +20,9 @@ use super::context::{Address, EngineHeight, LedgerContext, Vote};
 use super::own_key::OwnKey;
 use super::proposal::{CompleteProposal, Manifest, PartError};
 use super::signing::{proposal_signing_bytes, vote_signing_bytes};
+use crate::allowance::{Allowance, Rate};
 use crate::conduct::Offence;
 use crate::limits;
-pub use allowance::{Allowance, Rate};
 
 /// Whether a key signed a message.
 pub type CheckSignature = Box<dyn Fn(&PublicKey, &[u8], &Signature) -> bool + Send>;
