@@ -11,13 +11,13 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
+use yilian_spec::rotation::{Absence, Attendance};
 
 use crate::alarm::{Alarm, AlarmKind};
 use crate::application::reader::LedgerReader;
 use crate::health::{HealthMonitor, HealthReport, HealthStatus};
 use crate::limits;
 use crate::members::Members;
-use crate::storage::StorageError;
 
 /// How often it looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -42,8 +42,8 @@ pub struct Chronicle {
 struct Told {
     peers: BTreeMap<InstitutionId, Presence>,
     turns: BTreeMap<String, Repeated>,
-    /// The last height whose turn was looked at.
-    height: Height,
+    /// Who had missed turns at the last look.
+    attendance: Attendance,
     /// The last height that was told to be slow, and for how long it was under way when last seen.
     slow: Option<(u64, u64)>,
     status: HealthStatus,
@@ -70,7 +70,7 @@ impl Chronicle {
         let mut told = Told {
             peers: BTreeMap::new(),
             turns: BTreeMap::new(),
-            height: self.reader.tip().tip.height,
+            attendance: self.reader.tip().tip.attendance.clone(),
             slow: None,
             status: HealthStatus::Healthy,
             status_next: None,
@@ -82,9 +82,7 @@ impl Chronicle {
             looks.tick().await;
             let report = self.health.report();
             self.peers(&mut told);
-            if let Err(error) = self.turns(&mut told, &report) {
-                tracing::error!(%error, "the last blocks could not be read");
-            }
+            self.turns(&mut told, &report);
             slow_block(&mut told, &report, self.health.undecided_ms());
             status(&mut told, &report);
             alarms(&mut told, &report.alarms);
@@ -115,36 +113,32 @@ impl Chronicle {
         }
     }
 
-    /// Blocks that another than the one whose turn it was has proposed.
-    fn turns(&self, told: &mut Told, report: &HealthReport) -> Result<(), StorageError> {
-        let tip = self.reader.tip().tip.height;
-        let first = told.height.next();
-        told.height = tip;
+    /// Validators that have missed a turn since the last look. The state says so, however many blocks a second are decided.
+    fn turns(&self, told: &mut Told, report: &HealthReport) {
+        let published = self.reader.tip();
+        let before = std::mem::replace(&mut told.attendance, published.tip.attendance.clone());
         // Of blocks that are fetched, the turns are long past.
-        if report.behind_by > 1 || tip.0.saturating_sub(first.0) > limits::CHRONICLE_BLOCKS_MAX {
-            return Ok(());
+        if report.behind_by > 1 {
+            return;
         }
-        for height in (first.0..=tip.0).map(Height) {
-            let tables = self.reader.tables();
-            let (Some(header), Some(expected)) = (tables.header(height)?, tables.turn(height)?) else {
-                continue;
-            };
-            if header.proposer == expected {
-                continue;
-            }
-            let published = self.reader.tip();
-            let validator = published.tip.validators.get(&expected);
-            let who = validator.map_or_else(|| expected.to_string(), |known| known.institution.to_string());
+        for Absence { institution, until, .. } in missed_since(&before, &told.attendance) {
+            let who = institution.to_string();
             if let Some(missed) = repeats(&mut told.turns, &who) {
-                let round = tables.certificate(height)?.map_or(0, |certificate| certificate.round);
-                tracing::info!(validator = who, %height, round, missed, "a validator missed its turn to propose");
+                let passed_over_up_to = until;
+                tracing::info!(validator = who, missed, %passed_over_up_to, "a validator missed its turn to propose");
             }
         }
-        Ok(())
     }
 }
 
-/// How often it happened since it was last told, if it may be told again. Keys are validators, so there are few.
+/// The absences that began, or began anew, between two states.
+fn missed_since<'a>(before: &Attendance, now: &'a Attendance) -> impl Iterator<Item = &'a Absence> {
+    let known: BTreeMap<InstitutionId, Height> =
+        before.absences().iter().map(|absence| (absence.institution.clone(), absence.until)).collect();
+    now.absences().iter().filter(move |absence| known.get(&absence.institution) != Some(&absence.until))
+}
+
+/// How often it happened since it was last told, if it may be told again. Keys are institutions with validators, so there are few.
 fn repeats(told: &mut BTreeMap<String, Repeated>, key: &str) -> Option<u64> {
     match told.get_mut(key) {
         Some(repeated) if repeated.told.elapsed() < REPEAT_INTERVAL => {
@@ -235,7 +229,30 @@ fn alarms(told: &mut Told, present: &[Alarm]) {
 
 #[cfg(test)]
 mod tests {
+    use yilian_spec::id::Hash;
+    use yilian_spec::signature::PublicKey;
+
     use super::*;
+    use crate::test_world::genesis;
+
+    #[test]
+    fn a_turn_that_was_missed_since_the_last_look_is_told_once() {
+        let tip = yilian_spec::chain::Tip::genesis(&genesis(), Hash::default());
+        let miss = |before: &Attendance, height| {
+            before.after((Height(height), &PublicKey([9; 32])), &tip.validators, &tip.validators)
+        };
+        let none = Attendance::default();
+        let (once, twice) = (miss(&none, 1), miss(&miss(&none, 1), 2));
+        let told = |before, now| missed_since(before, now).map(|absence| absence.until).collect::<Vec<_>>();
+        assert_eq!(told(&none, &once), [Height(201)]);
+        assert!(told(&once, &once).is_empty());
+        assert_eq!(told(&once, &twice), [Height(202)], "another institution's");
+        assert!(told(&twice, &none).is_empty(), "what is made up for is no news");
+        // The same institution's, when its turn comes again.
+        let again = (3..2_000).map(|height| miss(&twice, height)).find(|now| now.absences().len() == 2);
+        let again = again.expect("its turn comes again");
+        assert_eq!(told(&twice, &again).len(), 1);
+    }
 
     #[test]
     fn what_repeats_is_told_once_and_counted() {

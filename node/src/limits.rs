@@ -90,8 +90,6 @@ pub const CLOCK_SAMPLES: usize = 4;
 pub const CLOCKS_MAX: usize = 4_096;
 /// A block that is under way for so long is told in the log as slow.
 pub const SLOW_BLOCK_MS: u64 = 5_000;
-/// Blocks of a second whose turns are looked at; more are those of a node that catches up.
-pub const CHRONICLE_BLOCKS_MAX: u64 = 64;
 
 /// Callers that wait for a transaction to be committed.
 pub const WAITERS_MAX: usize = 20_000;

@@ -229,11 +229,10 @@ impl Ledger {
         certificate
             .verify(&executed.block.header, &self.tip.validators)
             .map_err(|error| diverged(error.to_string()))?;
-        let turn = self.tip.turn();
         let published = self
             .publisher
             .advance(|| {
-                write_block(&self.store, &self.timings, &executed, certificate, turn)?;
+                write_block(&self.store, &self.timings, &executed, certificate)?;
                 // From here on the block is part of the ledger, whatever happens to this process.
                 let Executed { block, update, .. } = executed;
                 self.tree
@@ -329,7 +328,6 @@ fn write_block(
     timings: &Timings,
     executed: &Executed,
     certificate: &CommitCertificate,
-    turn: PublicKey,
 ) -> Result<(), StorageError> {
     timings.measure(Stage::Storage, || {
         let rows = BlockRows {
@@ -341,7 +339,6 @@ fn write_block(
             buckets: executed.update.rows(),
             log_nodes: &executed.block.log_nodes,
             log: &executed.block.tip.log,
-            turn,
         };
         store.write(block_batch(store, &rows)?)
     })

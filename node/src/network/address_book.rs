@@ -1,8 +1,8 @@
 //! The newest address record of every node that the ledger names: what this node holds, keeps, and passes on.
 //!
 //! One record for each key, so the members bound the memory. Records that are not newer cost a lookup; of the others, each
-//! institution may show only so many in a while. What one key says is passed
-//! on once in a while at most, so nobody makes all nodes talk.
+//! institution may show only so many in a while. What one key says is passed on once in a while at most, so nobody makes
+//! all nodes talk.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -5,7 +5,6 @@ use yilian_spec::codec;
 use yilian_spec::merkle::log::{CompleteNode, Frontier};
 use yilian_spec::merkle::state_tree::BucketRows;
 use yilian_spec::receipt::Receipt;
-use yilian_spec::signature::PublicKey;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::transaction::CheckedTransaction;
 
@@ -33,8 +32,6 @@ pub struct BlockRows<'a> {
     pub log_nodes: &'a [CompleteNode],
     /// The head of the ledger's log after it.
     pub log: &'a Frontier,
-    /// Whose turn to propose round 0 was.
-    pub turn: PublicKey,
 }
 
 /// The batch that makes a block part of the ledger, and forgets the undecided blocks of its height; those of lower heights went
@@ -49,7 +46,6 @@ pub fn block_batch<'a>(store: &'a Store, rows: &BlockRows<'_>) -> Result<Batch<'
     let block_id = header.id();
     batch.put(Column::Header, &height, codec::encode(header));
     batch.put(Column::Certificate, &height, codec::encode(rows.certificate));
-    batch.put(Column::Turn, height, codec::encode(&rows.turn));
     batch.put(Column::BlockIndex, block_id.0, codec::encode(&header.height));
     for (index, transaction) in (0u32..).zip(rows.transactions) {
         let location = (header.height, index);

@@ -23,8 +23,6 @@ pub enum Column {
     TransactionIndex,
     /// Block id → height.
     BlockIndex,
-    /// Height → whose turn to propose round 0 was.
-    Turn,
     /// State key → row.
     StateRow,
     /// Bucket of the state tree → its leaves and inner hashes.
@@ -37,7 +35,7 @@ pub enum Column {
 
 impl Column {
     /// All columns.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Header,
         Self::Certificate,
@@ -45,7 +43,6 @@ impl Column {
         Self::Receipt,
         Self::TransactionIndex,
         Self::BlockIndex,
-        Self::Turn,
         Self::StateRow,
         Self::StateBucket,
         Self::LogNode,
@@ -62,7 +59,6 @@ impl Column {
             Self::Receipt => "receipt",
             Self::TransactionIndex => "transaction_index",
             Self::BlockIndex => "block_index",
-            Self::Turn => "turn",
             Self::StateRow => "state_row",
             Self::StateBucket => "state_bucket",
             Self::LogNode => "log_node",

@@ -3,7 +3,7 @@
 //! | column | key | value |
 //! |---|---|---|
 //! | meta | a name | [`FORMAT_KEY`], [`GENESIS_KEY`], [`TIP_KEY`] |
-//! | header, certificate, turn | height, u64 big endian | canonical encoding |
+//! | header, certificate | height, u64 big endian | canonical encoding |
 //! | transaction, receipt | height, index u32 big endian | canonical encoding |
 //! | transaction_index | transaction id | [`Location`] |
 //! | block_index | block id | height |
@@ -121,14 +121,6 @@ impl Tables<'_> {
     /// When the row cannot be read.
     pub fn certificate(&self, height: Height) -> Result<Option<CommitCertificate>, StorageError> {
         self.typed(Column::Certificate, &height_key(height))
-    }
-
-    /// Whose turn round 0 of a committed height was.
-    ///
-    /// # Errors
-    /// When the row cannot be read.
-    pub fn turn(&self, height: Height) -> Result<Option<PublicKey>, StorageError> {
-        self.typed(Column::Turn, &height_key(height))
     }
 
     /// The transaction at a place.

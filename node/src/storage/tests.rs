@@ -180,14 +180,13 @@ fn the_audit_finds_a_flipped_byte_in_every_column() {
     let height = |height: u64| height.to_be_bytes().to_vec();
     let id = transaction(1, 5).id();
     let institution = StateKey::Institution(member(2)).bytes();
-    let places: [(Column, Vec<u8>, &str); 10] = [
+    let places: [(Column, Vec<u8>, &str); 9] = [
         (Column::Header, height(2), "block 2"),
         (Column::Certificate, height(2), "block 2"),
         (Column::Transaction, location_key((Height(1), 0)), "block 1"),
         (Column::Receipt, location_key((Height(1), 0)), "block 1"),
         (Column::TransactionIndex, id.0.to_vec(), "block 1"),
         (Column::BlockIndex, first_key(Column::BlockIndex), "block "),
-        (Column::Turn, height(2), "block 2"),
         (Column::StateRow, institution, "state_row"),
         (Column::StateBucket, first_key(Column::StateBucket), "state_bucket"),
         (Column::LogNode, first_key(Column::LogNode), "log_node"),
@@ -320,7 +319,6 @@ fn every_column_has_its_own_name_and_tables_read_what_was_written() {
     let header = tables.header(Height(1)).unwrap().unwrap();
     assert_eq!(tables.height_of(header.id()).unwrap(), Some(Height(1)));
     assert_eq!(tables.transactions_of(&header).unwrap().len(), 6);
-    assert!(tables.turn(Height(1)).unwrap().is_some());
     assert!(disk.bytes().is_ok());
 }
 

@@ -72,20 +72,13 @@ impl Comparison<'_> {
     /// The columns of which blocks read single rows: every row must be readable, and there must not be more of them.
     fn blocks(&mut self, height: Height) -> Result<(), StorageError> {
         let after = height_key(height.next());
-        for column in
-            [Column::Header, Column::Certificate, Column::Transaction, Column::Receipt, Column::Turn]
-        {
+        for column in [Column::Header, Column::Certificate, Column::Transaction, Column::Receipt] {
             if self.tables.0.scan(column, &after).next().transpose()?.is_some() {
                 self.find(column.name(), "there are rows of blocks behind the tip");
             }
         }
         let blocks = height.0;
-        for (column, wanted) in [
-            (Column::Meta, 3),
-            (Column::Turn, blocks),
-            (Column::BlockIndex, blocks),
-            (Column::Header, blocks),
-        ] {
+        for (column, wanted) in [(Column::Meta, 3), (Column::BlockIndex, blocks), (Column::Header, blocks)] {
             let mut rows = 0;
             for row in self.tables.0.scan(column, &[]) {
                 rows += row.map(|_| 1)?;

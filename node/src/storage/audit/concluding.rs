@@ -97,9 +97,6 @@ impl<'a> Conclusion<'a> {
         if self.tables.height_of(header.id())? != Some(height) {
             return Err("the index by block id does not lead to it".into());
         }
-        if self.tables.turn(height)? != Some(self.tip.turn()) {
-            return Err("the stored turn to propose is another one".into());
-        }
         let mut bytes = receipt_bytes as u64;
         for (index, transaction) in (0..).zip(&block.transactions) {
             if self.tables.location(transaction.id())? != Some((height, index)) {
