@@ -149,6 +149,13 @@ pub const SYNC_READS_MAX: usize = 2;
 pub const SYNC_WAITING_MAX: usize = 64;
 /// Of them, those of one institution: two nodes of it that catch up ask for no more at once.
 pub const SYNC_WAITING_INSTITUTION_MAX: usize = 8;
+/// How long a node that holds the block of the height under way keeps from its engine what a peer says of its tip: it is
+/// about to decide the block itself.
+pub const STATUS_HOLD_MS: u64 = 90;
+/// How long a node keeps it that does not hold the block, whose parts may still be on their way.
+pub const STATUS_MISSING_BLOCK_MS: u64 = 5;
+/// Requests for decided blocks whose range is noted until the answer comes.
+pub const SYNC_REQUESTS_NOTED_MAX: usize = 64;
 /// Signatures of consensus that are remembered as verified.
 pub const VERIFIED_SIGNATURES_MAX: usize = 4_096;
 /// Heights of which it is remembered what this validator signed; certificates are judged when their block is committed.

@@ -40,9 +40,9 @@ pub enum Offence {
     ExpiredTransaction,
     /// A transaction of a key that the ledger does not know, or that was revoked.
     UnknownAuthor,
-    /// A synced block that is not the one its certificate is about, or that does not verify.
+    /// An answer with other blocks than were asked for, or than its certificates are about.
     FalseSyncValue,
-    /// A status that jumps, sinks or claims what cannot be.
+    /// A status that sinks, or that claims blocks which the peer does not give.
     FalseStatus,
     /// Requests, notices or batches beyond what one institution may send in a while.
     TooManyRequests,
@@ -133,7 +133,7 @@ impl Offence {
             Self::ExpiredTransaction => "transactions that had expired, or were made in the future",
             Self::UnknownAuthor => "transactions of unknown or revoked keys",
             Self::FalseSyncValue => "synced blocks that are not those they claim to be",
-            Self::FalseStatus => "statuses that cannot be true",
+            Self::FalseStatus => "statuses that are not true",
             Self::TooManyRequests => "more requests than one institution may send",
             Self::TooManyConnections => "more connections than one institution may have",
             Self::FailedHandshake => "connections that proved no key",

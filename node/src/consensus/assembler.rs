@@ -188,36 +188,14 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
-    use yilian_spec::id::{BlockId, InstitutionId};
-    use yilian_spec::signature::SecretKey;
+    use yilian_spec::id::BlockId;
 
     use super::*;
-    use crate::application::{ConsensusTimeouts, StartPoint, ValidatorInfo};
     use crate::consensus::proposal::{ProposalPosition, split};
+    use crate::consensus::tests::window::{institution, key, window};
     use crate::network::limits::PART_CHUNK_BYTES;
 
     const CHAIN: ChainId = ChainId([3; 32]);
-
-    fn key(number: u8) -> SecretKey {
-        SecretKey::from_seed(&[number; 32])
-    }
-
-    fn window(height: u64) -> Window {
-        let validator = |number| ValidatorInfo {
-            public_key: key(number).public_key(),
-            institution: institution(number),
-            voting_power: 1,
-        };
-        let start = StartPoint {
-            height: Height(height),
-            validators: (0..4).map(validator).collect(),
-            rotation: vec![],
-            timeouts: ConsensusTimeouts::default(),
-            target_time_ms: None,
-            had_work: false,
-        };
-        Window { height: Height(height), round: 0, validators: Arc::new(ValidatorSet::new(&start)) }
-    }
 
     fn parts(proposer: u8, height: u64, round: u32, fill: u8, length: usize) -> Vec<Bytes> {
         let payload = Bytes::from(vec![fill; length]);
@@ -239,18 +217,14 @@ mod tests {
         }
     }
 
-    fn institution(number: u8) -> InstitutionId {
-        InstitutionId::new(&format!("member-{number}")).unwrap()
-    }
-
     /// At height 8 validator 0 proposes in round 0, validator 1 in round 1.
     fn assembler() -> Own {
-        Own(Assembler::new(CHAIN, window(8)))
+        Own(Assembler::new(CHAIN, window(8, 0)))
     }
 
     #[test]
     fn only_the_proposers_own_nodes_are_heard_also_for_what_is_open() {
-        let mut assembler = Assembler::new(CHAIN, window(8));
+        let mut assembler = Assembler::new(CHAIN, window(8, 0));
         let parts = parts(0, 8, 0, 7, PART_CHUNK_BYTES + 1);
         let relayed = |refused| matches!(refused, Err(PartError::Relayed { .. }));
         assert!(relayed(assembler.accept(&institution(1), &parts[0])));
@@ -316,7 +290,7 @@ mod tests {
         let next = assembler.accept(&parts(0, 9, 3, 1, 10)[0]);
         assert_eq!(next, Err(PartError::Round { given: 3, current: 0 }), "also of the next height");
         assert!(assembler.accept(&parts(2, 8, 2, 1, 10)[0]).unwrap().is_some());
-        assembler.0.advance(Window { round: 7, ..window(8) });
+        assembler.0.advance(Window { round: 7, ..window(8, 0) });
         assert!(assembler.accept(&parts(0, 8, 8, 1, 10)[0]).unwrap().is_some(), "the window moves on");
         let late = assembler.accept(&parts(0, 8, 4, 1, 10)[0]);
         assert_eq!(late, Err(PartError::Round { given: 4, current: 7 }));
@@ -352,7 +326,7 @@ mod tests {
         let next = parts(2, 9, 1, 6, PART_CHUNK_BYTES + 1);
         assert_eq!(assembler.accept(&parts(0, 8, 0, 1, PART_CHUNK_BYTES + 1)[0]), Ok(None));
         assert_eq!(assembler.accept(&next[0]), Ok(None));
-        assembler.0.advance(window(9));
+        assembler.0.advance(window(9, 0));
         assert_eq!(assembler.0.open.values().flatten().count(), 1);
         assert!(assembler.accept(&next[1]).unwrap().is_some());
     }

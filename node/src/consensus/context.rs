@@ -161,6 +161,11 @@ impl ValidatorSet {
     pub fn has_an_honest_one(&self, power: u64) -> bool {
         u128::from(power) * 3 > u128::from(engine::ValidatorSet::total_voting_power(self))
     }
+
+    /// Whether this voting power is more than two thirds of all (rule B-8).
+    pub fn can_decide(&self, power: u64) -> bool {
+        u128::from(power) * 3 > u128::from(engine::ValidatorSet::total_voting_power(self)) * 2
+    }
 }
 
 impl engine::ValidatorSet<LedgerContext> for ValidatorSet {

@@ -71,6 +71,11 @@ impl PeerHeights {
         self.peers.remove(peer);
     }
 
+    /// The tip that a peer has told; none before its first word.
+    pub fn tip(&self, peer: &PeerId) -> Height {
+        self.peers.get(peer).map(|(_, words)| words.tip).unwrap_or_default()
+    }
+
     /// A peer says that it has decided `tip`. Whether that can be true: a tip sinks once where a node comes back without its
     /// disk before its old connection is gone, and never otherwise.
     pub fn status(&mut self, peer: &PeerId, tip: Height) -> bool {

@@ -22,6 +22,7 @@
 //! What stops the node, each with its own message: a failed application call, a failed log of votes, an engine
 //! that ends unasked. Nothing of these is retried in place.
 
+pub mod answers;
 pub mod assembler;
 mod bridge;
 pub mod certificate;
@@ -41,6 +42,7 @@ mod pump;
 pub mod serving;
 pub mod signing;
 pub mod status;
+pub mod statuses;
 pub mod timeouts;
 pub mod vote_log;
 

@@ -12,13 +12,16 @@ use arc_malachitebft_app_channel::app::engine::network::{NetworkEvent as EngineE
 use arc_malachitebft_app_channel::app::engine::util::streaming::{StreamContent, StreamId, StreamMessage};
 use arc_malachitebft_app_channel::app::types::SignedConsensusMsg;
 use arc_malachitebft_app_channel::app::types::codec::Codec as _;
+use arc_malachitebft_app_channel::app::types::core::Validator as _;
 use arc_malachitebft_app_channel::app::types::sync::{Request, Response};
 use arc_malachitebft_core_consensus::LivenessMsg;
 use arc_malachitebft_sync::OutboundRequestId;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
+use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, InstitutionId};
 
+use super::answers::{Asked, Judge};
 use super::assembler::{Assembler, Window};
 use super::bridge::{Port, engine_peer};
 use super::codec::{LedgerCodec, decode_status, decode_work};
@@ -29,6 +32,7 @@ use super::own_key::OwnKey;
 use super::proposal::CompleteProposal;
 use super::serving::Questions;
 use super::signing::VerifiedSignatures;
+use super::statuses::HeldStatuses;
 use crate::allowance::{Allowance, Rate};
 use crate::clocks::Clocks;
 use crate::conduct::{Conduct, Offence};
@@ -62,6 +66,8 @@ pub struct EventPump {
     pub verified: VerifiedSignatures,
     /// Tells whether a synced block is the one that its certificate names.
     pub is_block: IsBlock,
+    /// What this node has asked its peers for.
+    pub asked: Asked,
     /// Where what the peers' clocks say is noted.
     pub clocks: Clocks,
 }
@@ -72,6 +78,10 @@ struct State {
     assembler: Assembler,
     intake: Intake,
     heights: PeerHeights,
+    /// What peers say of their tips, until the engine hears it.
+    statuses: HeldStatuses,
+    /// The last height of which a whole block has arrived.
+    arrived: Height,
     questions: Questions,
     /// How often each institution may ask them.
     allowances: BTreeMap<Option<InstitutionId>, Allowance>,
@@ -92,18 +102,36 @@ impl EventPump {
             assembler: Assembler::new(self.chain_id, first.clone()),
             intake: Intake::new(self.chain_id, self.own.clone(), first, is_signed),
             heights: PeerHeights::default(),
+            statuses: HeldStatuses::default(),
+            arrived: Height::default(),
             questions,
             allowances: BTreeMap::new(),
             started: Instant::now(),
         };
-        while let Some(event) = events.recv().await {
+        loop {
+            let event = match state.next_status_at() {
+                Some(at) => tokio::time::timeout_at(at.into(), events.recv()).await.ok(),
+                None => Some(events.recv().await),
+            };
             if self.window.has_changed().unwrap_or(false)
                 && let Some(window) = self.window.borrow_and_update().clone()
             {
                 state.advance(window);
             }
-            self.on_event(event, &mut state);
+            match event {
+                Some(Some(event)) => self.on_event(event, &mut state),
+                Some(None) => return,
+                None => {}
+            }
+            self.tell_statuses(&mut state);
             self.publish(&state);
+        }
+    }
+
+    fn tell_statuses(&self, state: &mut State) {
+        let now_ms = state.now_ms();
+        for (peer, status) in state.statuses.take_due(now_ms) {
+            self.port.send(EngineEvent::Status(engine_peer(peer), status));
         }
     }
 
@@ -127,6 +155,7 @@ impl EventPump {
             }
             NetworkEvent::Disconnected { peer } => {
                 state.heights.disconnected(&peer);
+                state.statuses.disconnected(&peer);
                 self.port.disconnected(peer);
             }
             NetworkEvent::Frame { from, topic, payload } => {
@@ -144,8 +173,11 @@ impl EventPump {
             NetworkEvent::SyncRequest { request, from, body } => {
                 self.on_sync_request(request, from, body, state);
             }
-            NetworkEvent::SyncResponse { request, from, body } => self.on_sync_response(request, from, body),
+            NetworkEvent::SyncResponse { request, from, body } => {
+                self.on_sync_response(request, from, body, state);
+            }
             NetworkEvent::SyncRequestFailed { request, peer, reason } => {
+                self.asked.take(&request);
                 let request = OutboundRequestId::new(request);
                 self.port.send(EngineEvent::SyncRequestFailed(request, engine_peer(peer), reason));
             }
@@ -153,6 +185,13 @@ impl EventPump {
                 tracing::debug!(request, %peer, "decided blocks did not reach the peer that asked for them");
             }
         }
+    }
+
+    /// Whether this node holds a block of the height under way, because it has arrived or is its own.
+    fn has_block(&self, state: &State) -> bool {
+        let Window { height, round, validators } = &state.window;
+        let is_own = |own: &OwnKey| *validators.proposer((*height).into(), *round).public_key() == own.key();
+        state.arrived >= *height || self.own.as_ref().is_some_and(is_own)
     }
 
     fn watch_own_key(&self, state: &mut State) {
@@ -178,8 +217,8 @@ impl EventPump {
                 let (status, clock_ms) = decode_status(&payload).map_err(malformed)?;
                 self.clocks.note(from, clock_ms);
                 let is_true = state.heights.status(&from, status.tip.ledger());
-                self.port
-                    .send(EngineEvent::Status(engine_peer(from), Status::new(status.tip, status.lowest)));
+                let (has_block, now_ms) = (self.has_block(state), state.now_ms());
+                state.statuses.hold(from, Status::new(status.tip, status.lowest), has_block, now_ms);
                 if !is_true {
                     return Err(Refusal::Offence(Offence::FalseStatus));
                 }
@@ -190,6 +229,7 @@ impl EventPump {
                     state.assembler.accept(institution, &payload).map_err(|error| Refusal::from(&error))?;
                 if let Some(complete) = complete {
                     state.heights.signed(&from, complete.manifest.height);
+                    state.arrived = state.arrived.max(complete.manifest.height);
                     self.send_proposal(from, state.intake.completed(complete));
                 }
             }
@@ -289,30 +329,31 @@ impl EventPump {
         });
     }
 
-    /// Blocks that were asked for. Each must be the one its certificate names: the engine takes a block that fails for one
-    /// that this node's rules refuse, and would not ask anybody else. Off this task, as they may be long.
-    fn on_sync_response(&self, request: String, from: PeerId, body: Bytes) {
+    /// Blocks that were asked for. Who answers with anything else is shut out, and the engine asks another peer. Judged off
+    /// this task, as the blocks may be long.
+    fn on_sync_response(&self, request: String, from: PeerId, body: Bytes, state: &State) {
         let (port, conduct, network) = (Arc::clone(&self.port), self.conduct.clone(), self.network.clone());
-        let is_block = self.is_block;
+        let judge = Judge {
+            chain_id: self.chain_id,
+            window: state.window.clone(),
+            asked: self.asked.take(&request),
+            claimed: state.heights.tip(&from),
+            is_block: self.is_block,
+            verified: self.verified.clone(),
+        };
         tokio::task::spawn_blocking(move || {
-            let response: Option<Response<LedgerContext>> = LedgerCodec.decode(body).ok();
-            let offence = match &response {
-                None => Some(Offence::MalformedFrame),
-                Some(Response::ValueResponse(values)) => {
-                    let is_true = |value: &arc_malachitebft_sync::RawDecidedValue<LedgerContext>| {
-                        is_block(value.certificate.value_id, &value.value_bytes)
-                    };
-                    (!values.values.iter().all(is_true)).then_some(Offence::FalseSyncValue)
-                }
+            let judged = match LedgerCodec.decode(body) {
+                Ok(Response::ValueResponse(values)) => judge.judge(&values).map(|()| values),
+                Err(_) => Err(Offence::MalformedFrame),
             };
-            if let Some(offence) = offence {
-                blame(&conduct, &network, from, offence);
+            if let Err(offence) = judged {
+                conduct.refused(from, offence);
+                shut_out(&network, from);
             }
-            let response = response.filter(|_| offence.is_none());
             port.send(EngineEvent::SyncResponse(
                 OutboundRequestId::new(request),
                 engine_peer(from),
-                response,
+                judged.ok().map(Response::ValueResponse),
             ));
         });
     }
@@ -323,6 +364,10 @@ impl State {
         self.assembler.advance(window.clone());
         self.intake.advance(window.clone());
         self.window = window;
+    }
+
+    fn next_status_at(&self) -> Option<Instant> {
+        Some(self.started + Duration::from_millis(self.statuses.next_due_ms()?))
     }
 
     /// Whether the institution may ask for blocks once more.
@@ -343,16 +388,17 @@ impl State {
 fn blame(conduct: &Conduct, network: &NetworkHandle, peer: PeerId, offence: Offence) {
     conduct.refused(peer, offence);
     if is_forgery(offence) {
-        network.disconnect(peer, Duration::from_millis(limits::SHUT_OUT_MS));
+        shut_out(network, peer);
     }
+}
+
+fn shut_out(network: &NetworkHandle, peer: PeerId) {
+    network.disconnect(peer, Duration::from_millis(limits::SHUT_OUT_MS));
 }
 
 /// What no fault of a network, clock or version explains.
 fn is_forgery(offence: Offence) -> bool {
-    matches!(
-        offence,
-        Offence::ForgedVote | Offence::ForgedProposal | Offence::ForgedCertificate | Offence::FalseSyncValue
-    )
+    matches!(offence, Offence::ForgedVote | Offence::ForgedProposal | Offence::ForgedCertificate)
 }
 
 fn malformed(_: super::codec::CodecError) -> Refusal {

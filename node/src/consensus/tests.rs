@@ -2,6 +2,7 @@
 
 mod cluster;
 mod ledger;
+pub mod window;
 
 use cluster::{Cluster, eventually};
 use ledger::ITEMS_PER_BLOCK;

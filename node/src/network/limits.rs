@@ -106,8 +106,8 @@ pub const SYNC_REQUEST_BYTES_MAX: usize = 1024;
 pub const SYNC_RESPONSE_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Heights asked for in one value-sync request.
 pub const SYNC_BATCH: usize = 8;
-/// The peers hear of this node's tip so much later, so that those who decide it themselves do not ask for it.
-pub const STATUS_DELAY: Duration = Duration::from_millis(100);
+/// The peers hear of this node's tip so much later, so that blocks that follow each other closely are told at once.
+pub const STATUS_DELAY: Duration = Duration::from_millis(10);
 /// Value-sync requests in flight.
 pub const SYNC_PARALLEL_REQUESTS: usize = 4;
 /// Time for one value-sync request.

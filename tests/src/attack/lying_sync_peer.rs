@@ -1,5 +1,5 @@
-//! A peer that says it has 2^40 blocks, and serves a node that catches up with true headers and certificates, which it has
-//! from an honest node, over bodies that it has altered.
+//! A peer that says it has 2^40 blocks, and serves a node that catches up with what it has from an honest node and has
+//! altered, or with nothing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,27 +31,53 @@ use super::{Attack, Tally, sync_floods};
 const CLAIMED: u64 = 1 << 40;
 const TICK: Duration = Duration::from_millis(50);
 
-pub struct LyingSyncPeer;
+/// What is false about the answers.
+#[derive(Clone, Copy)]
+pub enum Lie {
+    /// True headers and certificates over other bodies.
+    Bodies,
+    /// True blocks under certificates whose signatures have changed places.
+    Signatures,
+    /// No blocks at all.
+    Nothing,
+}
+
+pub struct LyingSyncPeer(pub Lie);
 
 struct Liar {
+    lie: Lie,
     /// The way to a node that has the true blocks.
     honest: Door,
     lies: Arc<AtomicU64>,
 }
 
-/// The same blocks with bodies that their headers do not describe, as an answer for the heights from `first` on.
-fn altered(answer: Bytes, first: EngineHeight) -> Result<Bytes> {
+/// The same blocks with the lie in them, as an answer for the heights from `first` on.
+fn altered(lie: Lie, answer: Bytes, first: EngineHeight) -> Result<Bytes> {
     let mut response: Response<LedgerContext> = LedgerCodec.decode(answer)?;
     let Response::ValueResponse(values) = &mut response;
     values.start_height = first;
-    for value in &mut values.values {
-        let mut block: Block = codec::decode(&value.value_bytes, BLOCK_DECODE_BYTES_MAX)?;
-        match block.transactions.last_mut() {
-            Some(last) => last.body.nonce[0] ^= 1,
-            // An empty one cannot be altered and stay readable but in its header.
-            None => block.header.time = block.header.time.plus_ms(1),
+    match lie {
+        Lie::Bodies => {
+            for value in &mut values.values {
+                let mut block: Block = codec::decode(&value.value_bytes, BLOCK_DECODE_BYTES_MAX)?;
+                match block.transactions.last_mut() {
+                    Some(last) => last.body.nonce[0] ^= 1,
+                    // An empty one cannot be altered and stay readable but in its header.
+                    None => block.header.time = block.header.time.plus_ms(1),
+                }
+                value.value_bytes = codec::encode(&block).into();
+            }
         }
-        value.value_bytes = codec::encode(&block).into();
+        Lie::Signatures => {
+            for value in &mut values.values {
+                let signed = &mut value.certificate.commit_signatures;
+                let signatures: Vec<_> = signed.iter().map(|commit| commit.signature).collect();
+                for (commit, signature) in signed.iter_mut().zip(signatures.iter().cycle().skip(1)) {
+                    commit.signature = *signature;
+                }
+            }
+        }
+        Lie::Nothing => values.values.clear(),
     }
     Ok(LedgerCodec.encode(&response)?)
 }
@@ -63,7 +89,7 @@ async fn ask(honest: &Door, request: &[u8]) -> Result<Bytes> {
 }
 
 /// What the honest node answers, altered; for heights that nobody has, its first blocks.
-async fn lie(honest: Door, request: Bytes) -> Result<Bytes> {
+async fn tell(lie: Lie, honest: Door, request: Bytes) -> Result<Bytes> {
     let asked: Request<LedgerContext> = LedgerCodec.decode(request.clone())?;
     let Request::ValueRequest(asked) = asked;
     let mut answer = ask(&honest, &request).await?;
@@ -72,16 +98,16 @@ async fn lie(honest: Door, request: Bytes) -> Result<Bytes> {
     if response.values.is_empty() {
         answer = ask(&honest, &sync_floods::request(1, SYNC_BATCH as u64)).await?;
     }
-    altered(answer, *asked.range.start())
+    altered(lie, answer, *asked.range.start())
 }
 
 impl Host for Liar {
     fn blocks(&self, request: Bytes) -> BoxFuture<'static, Option<Bytes>> {
-        let (honest, lies) = (self.honest.clone(), Arc::clone(&self.lies));
+        let (lie, honest, lies) = (self.lie, self.honest.clone(), Arc::clone(&self.lies));
         async move {
-            let lie = lie(honest, request).await.ok()?;
+            let told = tell(lie, honest, request).await.ok()?;
             lies.fetch_add(1, Ordering::Relaxed);
-            Some(lie)
+            Some(told)
         }
         .boxed()
     }
@@ -96,7 +122,7 @@ impl Attack for LyingSyncPeer {
             field.targets.iter().find(|(node, _)| **node != laggard).map(|(_, address)| *address);
         let honest = field.door_as(&field.node_key, honest.context("an honest node")?, Arc::new(Deaf));
         let lies = Arc::new(AtomicU64::new(0));
-        let liar: Arc<dyn Host> = Arc::new(Liar { honest, lies: Arc::clone(&lies) });
+        let liar: Arc<dyn Host> = Arc::new(Liar { lie: self.0, honest, lies: Arc::clone(&lies) });
         let mut line = Line::new(field.door_as(&field.node_key, to(laggard)?, liar), "consensus");
         let status = StatusMessage { tip: EngineHeight(CLAIMED), lowest: EngineHeight(1) };
         let status = (Topic::Status, encode_status(status, SystemClock.now_ms()));
@@ -105,7 +131,7 @@ impl Attack for LyingSyncPeer {
             tokio::time::sleep(TICK).await;
         }
         let mut tally = total("claims", vec![(line.sent, line.ended)]);
-        tally.insert("altered answers", lies.load(Ordering::Relaxed));
+        tally.insert("false answers", lies.load(Ordering::Relaxed));
         Ok(tally)
     }
 }

@@ -40,6 +40,7 @@ use async_trait::async_trait;
 
 use crate::cluster::{COUNTY, Cluster, INSURER, REGULATOR};
 use field::Field;
+use lying_sync_peer::{Lie, LyingSyncPeer};
 
 /// What an attacker has done, counted.
 pub type Tally = BTreeMap<&'static str, u64>;
@@ -79,6 +80,10 @@ pub enum Name {
     FarRounds,
     /// True headers and certificates with altered bodies, for a node that catches up.
     LyingSyncPeer,
+    /// True blocks under certificates whose signatures are others', for a node that catches up.
+    ForgedSyncCertificates,
+    /// Answers without blocks to a node that catches up, by who claims to have them all.
+    EmptySyncAnswers,
     /// Work for the last of all heights, and tips that jump.
     PoisonedHeights,
     /// 256 node keys in one transaction, and connections from all that the ledger takes.
@@ -109,7 +114,7 @@ pub enum Name {
 
 impl Name {
     /// All.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ForgedVotes,
         Self::ForeignVotes,
         Self::PoisonedHeights,
@@ -122,6 +127,8 @@ impl Name {
         Self::GarbageConnections,
         Self::HalfOpen,
         Self::LyingSyncPeer,
+        Self::ForgedSyncCertificates,
+        Self::EmptySyncAnswers,
         Self::ManyNodeKeys,
         Self::FarRounds,
         Self::WithheldParts,
@@ -136,6 +143,8 @@ impl Name {
             Self::ForeignVotes => "foreign-votes",
             Self::FarRounds => "far-rounds",
             Self::LyingSyncPeer => "lying-sync-peer",
+            Self::ForgedSyncCertificates => "forged-sync-certificates",
+            Self::EmptySyncAnswers => "empty-sync-answers",
             Self::PoisonedHeights => "poisoned-heights",
             Self::ManyNodeKeys => "many-node-keys",
             Self::GarbageConnections => "garbage-connections",
@@ -172,6 +181,8 @@ impl Name {
             Self::ForgedVotes
             | Self::ForeignVotes
             | Self::LyingSyncPeer
+            | Self::ForgedSyncCertificates
+            | Self::EmptySyncAnswers
             | Self::PoisonedHeights
             | Self::ManyNodeKeys
             | Self::OversizedFrames
@@ -202,7 +213,15 @@ impl Name {
 
     /// Whether an honest validator comes back while it goes on, and must be let in and catch up.
     pub const fn has_laggard(self) -> bool {
-        matches!(self, Self::LyingSyncPeer | Self::ManyNodeKeys | Self::GarbageConnections | Self::HalfOpen)
+        matches!(
+            self,
+            Self::LyingSyncPeer
+                | Self::ForgedSyncCertificates
+                | Self::EmptySyncAnswers
+                | Self::ManyNodeKeys
+                | Self::GarbageConnections
+                | Self::HalfOpen
+        )
     }
 
     /// For what the nodes must count it against the institution and name that in `/health` and log, by the names of the
@@ -214,7 +233,9 @@ impl Name {
             Self::ForgedVotes => &["forged_vote", "foreign_vote"],
             Self::ForeignVotes => &["foreign_vote"],
             Self::FarRounds => &["far_round", "too_many_proposals"],
-            Self::LyingSyncPeer => &["false_sync_value", "false_status"],
+            Self::LyingSyncPeer => &["false_sync_value"],
+            Self::ForgedSyncCertificates => &["forged_certificate"],
+            Self::EmptySyncAnswers => &["false_status"],
             Self::PoisonedHeights => &["false_status", "too_many_requests"],
             Self::OversizedFrames => &["oversized_frame", "malformed_frame"],
             Self::Equivocation => &["equivocation"],
@@ -246,7 +267,9 @@ impl Name {
             Self::ForgedVotes => Box::new(forged_votes::ForgedVotes),
             Self::ForeignVotes => Box::new(foreign_votes::ForeignVotes),
             Self::FarRounds => Box::new(far_rounds::FarRounds),
-            Self::LyingSyncPeer => Box::new(lying_sync_peer::LyingSyncPeer),
+            Self::LyingSyncPeer => Box::new(LyingSyncPeer(Lie::Bodies)),
+            Self::ForgedSyncCertificates => Box::new(LyingSyncPeer(Lie::Signatures)),
+            Self::EmptySyncAnswers => Box::new(LyingSyncPeer(Lie::Nothing)),
             Self::PoisonedHeights => Box::new(poisoned_heights::PoisonedHeights),
             Self::ManyNodeKeys => Box::new(many_node_keys::ManyNodeKeys::default()),
             Self::GarbageConnections => Box::new(garbage_connections::GarbageConnections),

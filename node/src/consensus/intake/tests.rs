@@ -5,39 +5,14 @@ use std::sync::{Arc, Mutex};
 use arc_malachitebft_app_channel::app::types::core::{PolkaSignature, RoundCertificateType, SignedMessage};
 use bytes::Bytes;
 use yilian_spec::id::Hash;
-use yilian_spec::signature::{SecretKey, verify};
+use yilian_spec::signature::verify;
 
 use super::*;
-use crate::application::{ConsensusTimeouts, StartPoint, ValidatorInfo};
-use crate::consensus::context::{Proposal, ValidatorSet, Value};
+use crate::consensus::context::{Proposal, Value};
+use crate::consensus::tests::window::{institution, key, window};
 
 const CHAIN: ChainId = ChainId([3; 32]);
 const BLOCK: BlockId = BlockId([7; 32]);
-
-fn key(number: u8) -> SecretKey {
-    SecretKey::from_seed(&[number; 32])
-}
-
-fn institution(number: u8) -> InstitutionId {
-    InstitutionId::new(&format!("member-{number}")).unwrap()
-}
-
-fn window(height: u64, round: u32) -> Window {
-    let validator = |number| ValidatorInfo {
-        public_key: key(number).public_key(),
-        institution: institution(number),
-        voting_power: 1,
-    };
-    let start = StartPoint {
-        height: Height(height),
-        validators: (0..4).map(validator).collect(),
-        rotation: vec![],
-        timeouts: ConsensusTimeouts::default(),
-        target_time_ms: None,
-        had_work: false,
-    };
-    Window { height: Height(height), round, validators: Arc::new(ValidatorSet::new(&start)) }
-}
 
 /// An intake at height 8, with the count of the signatures that it verified.
 fn intake() -> (Intake, Arc<Mutex<usize>>) {
