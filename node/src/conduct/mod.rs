@@ -273,9 +273,7 @@ impl Conduct {
                 (last_ms, Alarm { kind, about, reason, remedy })
             })
             .collect();
-        // A stable sort, so that those of one moment keep their order.
-        recent.sort_by_key(|(last_ms, _)| std::cmp::Reverse(*last_ms));
-        recent.truncate(limits::CONDUCT_RECENT_MAX);
+        fairly_shortened(&mut recent, limits::CONDUCT_RECENT_MAX);
         recent.into_iter().map(|(_, alarm)| alarm).collect()
     }
 
@@ -323,6 +321,31 @@ impl Conduct {
         // Counters only: a panic elsewhere cannot leave them half changed.
         self.shared.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Sorts alarms by their time, the latest first, and keeps `most` of them: first that about this node's own key, then of
+/// each institution its latest, then of each its second, so that nobody hides another's offences behind many of his own.
+fn fairly_shortened(alarms: &mut Vec<(u64, Alarm)>, most: usize) {
+    let latest = |(last_ms, _): &(u64, Alarm)| std::cmp::Reverse(*last_ms);
+    // Stable sorts, so that those of one moment keep their order.
+    alarms.sort_by_key(latest);
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, (u64, Alarm))> = Vec::with_capacity(alarms.len());
+    for alarm in alarms.drain(..) {
+        let rank = match alarm.1.kind == AlarmKind::OwnKey {
+            true => 0,
+            false => {
+                let rank = seen.entry(alarm.1.about.clone()).or_default();
+                *rank += 1;
+                *rank
+            }
+        };
+        ranked.push((rank, alarm));
+    }
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.truncate(most);
+    alarms.extend(ranked.into_iter().map(|(_, alarm)| alarm));
+    alarms.sort_by_key(latest);
 }
 
 fn own_key_reason(since: Height, count: u64) -> String {
@@ -408,6 +431,20 @@ mod tests {
         clock.advance(limits::CONDUCT_RECENT_MS);
         assert!(conduct.alarms().is_empty());
         assert_eq!(conduct.readings().len(), 1, "the counter stays");
+    }
+
+    #[test]
+    fn many_offences_of_one_hide_neither_those_of_others_nor_the_own_key() {
+        let alarm = |about: &str, kind, last_ms| {
+            let text = String::new();
+            (last_ms, Alarm { kind, about: about.to_owned(), reason: text.clone(), remedy: text })
+        };
+        let mut alarms: Vec<_> = (10..40).map(|at| alarm("loud", AlarmKind::Conduct, at)).collect();
+        alarms.push(alarm("quiet", AlarmKind::Conduct, 5));
+        alarms.push(alarm("self", AlarmKind::OwnKey, 1));
+        fairly_shortened(&mut alarms, 4);
+        let left: Vec<_> = alarms.iter().map(|(at, alarm)| (*at, alarm.about.as_str())).collect();
+        assert_eq!(left, [(39, "loud"), (38, "loud"), (5, "quiet"), (1, "self")]);
     }
 
     #[test]
