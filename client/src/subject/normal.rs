@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// Whether a character takes no room: joiners, marks of direction, the byte-order mark, soft hyphens.
+/// Whether a character takes no room: joiners, marks of direction, the byte-order mark, soft
+/// hyphens, and what selects a variant of the character before.
 fn is_invisible(character: char) -> bool {
     matches!(
         character,
@@ -19,7 +20,9 @@ fn is_invisible(character: char) -> bool {
             | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{2064}'
             | '\u{2066}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
+            | '\u{e0100}'..='\u{e01ef}'
     )
 }
 
@@ -44,6 +47,8 @@ mod tests {
             ("MRN-0017", "MRN-0017"),
             ("Jose\u{301}-1", "José-1"),
             ("\u{feff}MRN\u{200b}-00\u{200d}17\u{2060}", "MRN-0017"),
+            ("104-2231\u{fe0f}", "104-2231"),
+            ("\u{845b}\u{e0100}-7", "\u{845b}-7"),
             ("\u{1112}\u{1161}\u{11ab}-7", "한-7"),
             ("\u{212b}1", "Å1"),
             // The joiner stood between a letter and its accent.
