@@ -41,9 +41,18 @@ pub fn salt_path(document: &Path) -> PathBuf {
 /// durably, before the commitment is returned.
 ///
 /// # Errors
-/// [`ClientError::File`] when a file cannot be read or written, [`ClientError::FileContent`] when the salt file is
-/// none, or is that of another document.
+/// [`ClientError::File`] when a file cannot be read or written, [`ClientError::FileContent`] when the document is no
+/// regular file, or when the salt file is none, or is that of another document.
 pub fn commit_to_file(document: &Path) -> Result<Commitment, ClientError> {
+    // The salt goes beside the document, and what is not a file has no place of its own: `/dev/stdin` has `/dev`.
+    if std::fs::metadata(document).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(ClientError::FileContent {
+            path: document.to_owned(),
+            expected: "a document",
+            reason: "it is no regular file: write the document to one, since its salt is kept beside it"
+                .to_owned(),
+        });
+    }
     let bytes = durable::read(document, limits::DOCUMENT_BYTES_MAX)?;
     let path = salt_path(document);
     match durable::read(&path, limits::INPUT_BYTES_MAX) {
@@ -99,6 +108,16 @@ fn recompute(path: &Path, json: &[u8], document: &[u8]) -> Result<Commitment, Cl
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_is_no_document_and_gets_no_salt() {
+        let dir = tempfile::tempdir().unwrap();
+        for device in [Path::new("/dev/null"), dir.path()] {
+            let refused = commit_to_file(device).unwrap_err().to_string();
+            assert!(refused.contains("no regular file"), "{refused}");
+            assert!(!salt_path(device).exists());
+        }
+    }
 
     #[test]
     fn a_document_keeps_its_commitment_and_the_salt_decides_it() {

@@ -17,7 +17,7 @@ use yilian_spec::state::key::StateKey;
 use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::transaction::CheckedTransaction;
 use yilian_spec::validation::semantic;
-use yilian_spec::work::AgreementWork;
+use yilian_spec::work::{self, AgreementWork};
 
 use crate::heavy::{self, Weight, agree, closings, delivery, member, terms};
 use crate::support::{CATCHING_UP, proposer, travelling, validate};
@@ -177,6 +177,43 @@ fn rule_x5_work_of_an_agreement_is_what_the_chapter_says() {
     assert_eq!(AgreementWork::of(&terms), expected);
     terms.expression.steps.truncate(1);
     assert!(AgreementWork::of(&terms).close < expected.close);
+}
+
+/// The table of the chapter, for services under no, one and two agreements: a service of six parts costs 1 + 6 / 4 units.
+#[test]
+fn rule_x5_a_service_costs_its_parts_and_what_each_agreement_makes_of_it() {
+    let mut world = World::of(heavy::genesis());
+    let light = terms(Weight::Sums, 4, 1, Rounding::PerPeriod);
+    let each = AgreementWork::of(&light);
+    let player = institution(&member(1));
+    let service = light.services.first().unwrap().clone();
+    for agreements in 0..3 {
+        let deliver = delivery(&player, service.clone(), agreements);
+        let counted = 2 + agreements * u64::from(each.event);
+        assert_eq!(work::of(&player, &deliver, &world.rows), Ok(counted));
+        let id = ServiceId(world.apply_one(player.as_str(), deliver));
+        let reverse =
+            Operation::ReverseService(ReverseService { service: id, reason: ReversalReason::Mistake });
+        let taken_back = 2 + agreements * (u64::from(each.event) + u64::from(each.close));
+        assert_eq!(work::of(&player, &reverse, &world.rows), Ok(taken_back));
+        agree(&mut world, &light);
+    }
+    let unknown = ReverseService { service: ServiceId([1; 32]), reason: ReversalReason::Mistake };
+    assert_eq!(work::of(&player, &Operation::ReverseService(unknown), &world.rows), Ok(1));
+}
+
+#[test]
+fn a_transaction_is_expected_to_cost_the_sum_of_its_operations_and_at_most_what_any_may() {
+    let (mut world, agreement) = attacked();
+    let close: AgreementWork = world.read(&StateKey::AgreementWork(agreement)).unwrap();
+    let key = secret(&member(1), Role::Finance);
+    let mut expected = |count| {
+        let body = world.body(&member(1), &key, closings(agreement, 0, count));
+        work::expected(&body, &world.rows).unwrap()
+    };
+    assert_eq!(expected(1), u64::from(close.close));
+    assert_eq!(expected(2), 2 * u64::from(close.close));
+    assert_eq!(expected(256), TRANSACTION_WORK_MAX);
 }
 
 #[test]
