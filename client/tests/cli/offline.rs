@@ -202,6 +202,24 @@ fn a_reader_that_goes_away_ends_a_command_quietly() {
     }
 }
 
+#[test]
+fn output_that_cannot_be_written_is_told_and_exits_with_5() {
+    let yilian = Yilian::new();
+    for arguments in [&["completions", "bash"][..], &["profile", "list"], &["profile", "list", "--json"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_yilian"))
+            .args(arguments)
+            .env_clear()
+            .env("HOME", yilian.home.path())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(5), "{arguments:?}: {said}");
+        assert!(said.contains("the output cannot be written: No space left on device"), "{said}");
+    }
+}
+
 /// Changes one digit of the first signature in a saved proof.
 fn bend(json: &str) -> String {
     let mut value: Value = serde_json::from_str(json).unwrap();

@@ -2,8 +2,9 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use yilian_client::client::query::Fetched;
+use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_spec::time::LedgerTime;
 
@@ -13,12 +14,15 @@ pub fn print_json<T: Serialize>(value: &T) {
     print_line(&text);
 }
 
-/// Prints a line. A reader that has closed the pipe ends the output, and is no error.
+/// Prints a line. A reader that has closed the pipe ends the output, and is no error; a full disk is one.
 pub fn print_line(text: &str) {
     let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").is_err() {
-        std::process::exit(0);
+    let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) else { return };
+    if error.kind() == ErrorKind::BrokenPipe {
+        std::process::exit(exit::OK.into());
     }
+    let _ = writeln!(std::io::stderr(), "error: the output cannot be written: {error}");
+    std::process::exit(exit::LOCAL.into());
 }
 
 /// Prints a warning on standard error; that nobody reads it is no error either.
