@@ -37,8 +37,14 @@ pub enum HomeError {
         /// The home.
         home: PathBuf,
     },
+    /// The node runs, and what is to be done needs it stopped.
+    #[error("the node in {} is running: stop it first", home.display())]
+    Runs {
+        /// The home.
+        home: PathBuf,
+    },
     /// The lock cannot be taken.
-    #[error("cannot lock {}: {source}", path.display())]
+    #[error("cannot lock {}: {source}{}", path.display(), private::remedy(path, source))]
     Lock {
         /// The lock's file.
         path: PathBuf,
@@ -62,6 +68,15 @@ pub enum HomeError {
     /// There is no passphrase.
     #[error("a key of the node needs its passphrase: {0} (node.passphrase says where it comes from)")]
     Passphrase(#[from] PassphraseError),
+    /// There is no genesis yet.
+    #[error(
+        "{} has no genesis: give it one with `yilian-node init --home {} --genesis FILE`",
+        home.display(), home.display()
+    )]
+    NoGenesis {
+        /// The home.
+        home: PathBuf,
+    },
     /// The genesis cannot be read.
     #[error("{} is not a genesis: {reason}", path.display())]
     GenesisForm {
@@ -138,6 +153,17 @@ impl Home {
         }
     }
 
+    /// Takes the home of a stopped node for this process, which is no node.
+    ///
+    /// # Errors
+    /// [`HomeError::Runs`] when the node runs.
+    pub fn lock_stopped(&self) -> Result<HomeLock, HomeError> {
+        match self.lock() {
+            Err(HomeError::InUse { home }) => Err(HomeError::Runs { home }),
+            taken => taken,
+        }
+    }
+
     /// Closes the home and its data to others than their owner; says so where they were open.
     ///
     /// # Errors
@@ -181,7 +207,12 @@ impl Home {
     /// # Errors
     /// When it cannot be read or breaks a rule.
     pub fn genesis(&self) -> Result<Genesis, HomeError> {
-        read_genesis(&self.path.join(&self.config.node.genesis))
+        match read_genesis(&self.path.join(&self.config.node.genesis)) {
+            Err(HomeError::File(FileError::Absent { .. })) => {
+                Err(HomeError::NoGenesis { home: self.path.clone() })
+            }
+            read => read,
+        }
     }
 
     /// The key by which peers know this node.
