@@ -1,0 +1,79 @@
+//! What `yilian-node` says to an operator who errs: what is wrong, by name, and what to do.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use yilian_tests::programs::{self, Ended, run_to_end};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const PASSPHRASE: &str = "correct horse battery staple";
+
+/// Runs the program with these words in a directory, with a passphrase in its environment.
+fn node(directory: &Path, words: &str) -> Result<Ended> {
+    let mut command = Command::new(programs::program("yilian-node")?);
+    command.current_dir(directory).env("YILIAN_PASSPHRASE", PASSPHRASE).args(words.split(' '));
+    run_to_end(&mut command, LIMIT)
+}
+
+/// Demands that the program fails and says all of this.
+fn refuses(directory: &Path, words: &str, says: &[&str]) -> Result<()> {
+    let ended = node(directory, words)?;
+    ensure!(ended.code == Some(1), "{words}: {ended:?}");
+    for part in says {
+        ensure!(ended.stderr.contains(part), "{words} does not say {part:?}: {ended:?}");
+    }
+    Ok(())
+}
+
+fn made() -> Result<tempfile::TempDir> {
+    let directory = tempfile::tempdir()?;
+    let ended = node(directory.path(), "init --home node --institution renhe-hospital --validator")?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    Ok(directory)
+}
+
+#[test]
+fn a_mistyped_home_is_told() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    for command in ["status", "peers", "run", "check", "repair"] {
+        let says = ["typo is no node's home", "check --home"];
+        refuses(directory.path(), &format!("{command} --home typo"), &says)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_value_of_the_configuration_is_told_with_its_file_and_the_remedy() -> Result<()> {
+    let directory = made()?;
+    let path = directory.path().join("node/config.toml");
+    let text = std::fs::read_to_string(&path)?;
+    for (right, wrong, says) in [
+        ("level = \"info\"", "level = \"loud\"", "error, warn, info, debug or trace"),
+        ("listen = \"127.0.0.1:8600\"", "listen = \"127.0.0.1\"", "write HOST:PORT"),
+        ("heartbeat_ms = 30000", "heartbeat_ms = 1", "heartbeat_ms"),
+    ] {
+        ensure!(text.contains(right), "{right}");
+        std::fs::write(&path, text.replace(right, wrong))?;
+        refuses(directory.path(), "run --home node", &["node/config.toml", says])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_node_without_a_genesis_is_told_how_it_gets_one() -> Result<()> {
+    let directory = made()?;
+    let remedy = "yilian-node init --home node --genesis FILE";
+    refuses(directory.path(), "run --home node", &["node has no genesis", remedy])
+}
+
+#[test]
+fn a_directory_that_holds_no_backup_is_told_and_leaves_no_trace_in_the_home() -> Result<()> {
+    let directory = made()?;
+    refuses(directory.path(), "restore --home node nowhere", &["nowhere does not exist"])?;
+    std::fs::create_dir(directory.path().join("empty"))?;
+    refuses(directory.path(), "restore --home node empty", &["empty holds no backup"])?;
+    ensure!(!directory.path().join("node/data").exists(), "something was made");
+    Ok(())
+}
