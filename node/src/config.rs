@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
 
 use crate::address;
 use crate::consensus::{ConsensusConfig, ConsensusConfigError};
@@ -56,7 +57,7 @@ pub struct NodeConfig {
     pub network_key: PathBuf,
     /// The key that signs votes, sealed under a passphrase; empty on an observer.
     pub validator_key: PathBuf,
-    /// Where the passphrase comes from: `file:PATH`, `env:NAME` or `prompt`.
+    /// Where the passphrase comes from: `file:PATH`, `env:NAME`, `prompt` or `default`.
     pub passphrase: String,
 }
 
@@ -67,7 +68,7 @@ impl Default for NodeConfig {
             data: "data".into(),
             network_key: "network.key".into(),
             validator_key: PathBuf::new(),
-            passphrase: "env:YILIAN_PASSPHRASE".to_owned(),
+            passphrase: passphrase::DEFAULT.to_owned(),
         }
     }
 }
@@ -299,7 +300,7 @@ pub enum ConfigError {
     },
     /// The passphrase's source is malformed.
     #[error("node.passphrase: {0}")]
-    Passphrase(#[from] yilian_client::passphrase::PassphraseError),
+    Passphrase(#[from] PassphraseError),
     /// The level is malformed.
     #[error(
         "log.level is `{level}`: give error, warn, info, debug or trace, or directives such as info,yilian_node=debug"
@@ -359,7 +360,7 @@ impl Config {
                 return Err(ConfigError::EmptyPath { field });
             }
         }
-        self.node.passphrase.parse::<yilian_client::passphrase::PassphraseSource>()?;
+        self.node.passphrase.parse::<PassphraseSource>()?;
         if !self.log.is_level() {
             return Err(ConfigError::LogLevel { level: self.log.level.clone() });
         }

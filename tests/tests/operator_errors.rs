@@ -27,6 +27,43 @@ fn refuses(directory: &Path, words: &str, says: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// As [`node`], without a passphrase, and without a terminal.
+fn node_without_passphrase(directory: &Path, words: &str) -> Result<Ended> {
+    let mut command = Command::new(programs::program("yilian-node")?);
+    command.current_dir(directory).env_remove("YILIAN_PASSPHRASE").args(words.split(' '));
+    run_to_end(&mut command, LIMIT)
+}
+
+#[test]
+fn without_a_passphrase_init_says_where_it_may_come_from_and_makes_nothing() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let init = "init --home node --institution renhe-hospital --validator";
+    let ended = node_without_passphrase(directory.path(), init)?;
+    ensure!(ended.code == Some(1), "{ended:?}");
+    for part in ["YILIAN_PASSPHRASE", "--passphrase prompt", "file:PATH"] {
+        ensure!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+    refuses(directory.path(), &format!("{init} --genesis none.json"), &["none.json"])?;
+    refuses(directory.path(), "init --home node", &["give --institution"])?;
+    ensure!(!directory.path().join("node").exists(), "a failed init left a home behind");
+    Ok(())
+}
+
+#[test]
+fn init_shows_also_the_second_time_what_is_there() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let first = node(directory.path(), "init --home node --institution renhe-hospital --validator")?;
+    let keys = |ended: &Ended| -> Vec<String> {
+        ended.stdout.lines().filter(|line| line.contains("key (role")).map(str::to_owned).collect()
+    };
+    ensure!(keys(&first).len() == 2, "{first:?}");
+    let second = node(directory.path(), "init --home node")?;
+    ensure!(second.code == Some(0) && keys(&second) == keys(&first), "{second:?}");
+    let sealed = node_without_passphrase(directory.path(), "init --home node")?;
+    ensure!(sealed.stdout.contains("yilian key show node/validator.key"), "{sealed:?}");
+    Ok(())
+}
+
 fn made() -> Result<tempfile::TempDir> {
     let directory = tempfile::tempdir()?;
     let ended = node(directory.path(), "init --home node --institution renhe-hospital --validator")?;

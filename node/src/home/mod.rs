@@ -13,7 +13,7 @@ use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
 use yilian_spec::genesis::{Genesis, GenesisError};
 use yilian_spec::limits::GENESIS_BYTES_MAX;
 use yilian_spec::membership::Role;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::signature::{PublicKey, SecretKey};
 
 use crate::config::{Config, ConfigError};
 
@@ -78,7 +78,7 @@ pub enum HomeError {
         home: PathBuf,
     },
     /// The genesis cannot be read.
-    #[error("{} is not a genesis: {reason}", path.display())]
+    #[error("{} is not a genesis (JSON, as `yilian-node genesis make` writes it): {reason}", path.display())]
     GenesisForm {
         /// The file.
         path: PathBuf,
@@ -169,6 +169,15 @@ impl Home {
     /// # Errors
     /// [`HomeError::OpenToOthers`] when the system refuses.
     pub fn close_to_others(&self) -> Result<(), HomeError> {
+        let key = self.network_key_file();
+        if durable::open_to_others(&key).is_some() {
+            tracing::warn!(
+                "{} was open to others and is closed now: if they may have read it, replace it with `yilian-node key rotate \
+                 network --home {}`",
+                key.display(),
+                self.path.display()
+            );
+        }
         // The data may lie elsewhere.
         for path in [self.path.clone(), self.path.join(&self.config.node.data)] {
             let closed = match private::close_to_others(&path) {
@@ -261,14 +270,18 @@ impl Home {
         Ok(Some(opened.key.secret))
     }
 
+    /// The public half of the key that signs votes, for showing it: `None` where somebody would have to be asked for the
+    /// passphrase, or the file does not open.
+    pub fn shown_validator_key(&self) -> Option<PublicKey> {
+        let source = self.passphrase_source(&self.path.join(&self.config.node.validator_key)).ok()?;
+        let key = source.is_silent().then(|| self.validator_key().ok().flatten()).flatten()?;
+        Some(key.public_key())
+    }
+
     fn passphrase_source(&self, key: &Path) -> Result<PassphraseSource, HomeError> {
         Ok(match self.config.node.passphrase.parse()? {
             PassphraseSource::File(file) => PassphraseSource::File(self.path.join(file)),
-            PassphraseSource::Prompt { .. } => PassphraseSource::Prompt {
-                question: format!("Passphrase for {}", key.display()),
-                confirm: false,
-            },
-            source @ PassphraseSource::Environment(_) => source,
+            source => source.asking(format!("Passphrase for {}", key.display()), false),
         })
     }
 }
