@@ -2,7 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use std::io::{ErrorKind, Write as _};
+use std::fmt::Display;
+use std::io::{BufWriter, ErrorKind, Write as _};
 use yilian_client::client::query::Fetched;
 use yilian_client::error::exit;
 use yilian_client::moment;
@@ -16,8 +17,14 @@ pub fn print_json<T: Serialize>(value: &T) {
 
 /// Prints a line. A reader that has closed the pipe ends the output, and is no error; a full disk is one.
 pub fn print_line(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) else { return };
+    print_lines([text]);
+}
+
+/// As [`print_line`], for many.
+pub fn print_lines<T: Display>(lines: impl IntoIterator<Item = T>) {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let written = lines.into_iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
+    let Err(error) = written else { return };
     if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(exit::OK.into());
     }
