@@ -64,7 +64,8 @@ flips: build
 		cargo test $(CARGO_FLAGS) --workspace --test corruption every_altered_byte -- --nocapture
 
 build: install-needs
-	@echo "Building the release binaries (the first time, RocksDB and libp2p take about 20 minutes on two cores)"
+	@test -x $(TARGET_DIR)/release/yilian-node || \
+		echo "Building the release binaries (the first time, RocksDB and libp2p take about 20 minutes on two cores)"
 	@cargo build $(CARGO_FLAGS) --bins
 
 install-needs:

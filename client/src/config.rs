@@ -62,7 +62,7 @@ pub struct Profile {
     /// The key file for every role that `keys` does not name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
-    /// Where the key files' passphrase comes from: `file:PATH`, `env:NAME` or `prompt` (the default).
+    /// Where the key files' passphrase comes from: `file:PATH`, `env:NAME`, `prompt` or `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<String>,
     /// A checkpoint file; with one, answers are verified.

@@ -35,7 +35,7 @@ use crate::durable::{self, FileError};
 use crate::error::ClientError;
 use crate::keyfile::Key;
 use crate::limits;
-use crate::passphrase::{PassphraseSource, passphrase};
+use crate::passphrase::{DEFAULT, PassphraseSource, passphrase};
 
 /// Longest consortium file in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -168,14 +168,8 @@ impl Consortium {
     /// # Errors
     /// When its source gives none.
     pub fn passphrase(&self) -> Result<age::secrecy::SecretString, ClientError> {
-        let source = match &self.passphrase {
-            Some(text) => text.parse()?,
-            None => PassphraseSource::Prompt {
-                question: "Passphrase of the consortium's keys".to_owned(),
-                confirm: false,
-            },
-        };
-        Ok(passphrase(&source)?)
+        let source = self.passphrase.as_deref().unwrap_or(DEFAULT).parse::<PassphraseSource>()?;
+        Ok(passphrase(&source.asking("Passphrase of the consortium's keys".to_owned(), false))?)
     }
 
     /// A client for each of the institutions named, with its keys for `roles`. Each asks its own node first, then the

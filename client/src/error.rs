@@ -62,13 +62,17 @@ pub enum ClientError {
         message: String,
     },
     /// The ledger has no such thing.
-    #[error("there is no {what} on the ledger")]
+    #[error("the ledger has no {what}; if the name is right, it may be that of something else")]
     NotFound {
         /// What was asked for.
         what: String,
     },
     /// No node answered.
-    #[error("no node answers: {}", attempts.join("; "))]
+    #[error(
+        "no node answers: {}; is the node running, and is this its address? --node URL names another one, `yilian profile list` \
+         shows what is set",
+        attempts.join("; ")
+    )]
     Unreachable {
         /// What happened at each node in the last round.
         attempts: Vec<String>,

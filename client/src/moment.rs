@@ -65,6 +65,16 @@ pub fn parse(text: &str, now: LedgerTime) -> Result<LedgerTime, String> {
     u64::try_from(milliseconds).map(LedgerTime).map_err(|_| format!("{text:?} is before 1970"))
 }
 
+/// How long ago something was, for people: the largest unit of which one has passed.
+pub fn show_ago(age_ms: u64) -> String {
+    let seconds = age_ms / 1_000;
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    match units.into_iter().find(|(unit, _)| seconds >= *unit) {
+        Some((unit, name)) => format!("{} {name} ago", seconds / unit),
+        None => format!("{seconds} s ago"),
+    }
+}
+
 /// The moment in UTC to the second, for people.
 pub fn show(moment: LedgerTime) -> String {
     let nanoseconds = i128::from(moment.0) * 1_000_000;
@@ -79,6 +89,15 @@ mod tests {
     use super::*;
 
     const NOW: LedgerTime = LedgerTime(1_000_000_000_000);
+
+    #[test]
+    fn how_long_ago_is_told_in_the_largest_unit() {
+        let cases = [(999, "0 s ago"), (59_999, "59 s ago"), (331_482, "5 min ago"), (7_200_000, "2 h ago")];
+        for (age_ms, expected) in cases {
+            assert_eq!(show_ago(age_ms), expected);
+        }
+        assert_eq!(show_ago(3 * 86_400_000), "3 d ago");
+    }
 
     #[test]
     fn moments_are_read_in_all_forms() {

@@ -1,18 +1,24 @@
-//! Where a passphrase comes from: a file, an environment variable, or a prompt at the terminal.
+//! Where a passphrase comes from: a file, an environment variable, or a prompt at the terminal. Unless told, from
+//! [`VARIABLE`] where that is set, and otherwise from a prompt.
 
 use crate::durable;
 use age::secrecy::ExposeSecret as _;
 pub use age::secrecy::SecretString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
+/// The variable that holds the passphrase where nothing else is told.
+pub const VARIABLE: &str = "YILIAN_PASSPHRASE";
+/// The text of the source that is used unless told.
+pub const DEFAULT: &str = "default";
 /// Most bytes of a passphrase.
 pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
 /// Fewest characters of a passphrase that something new is sealed under.
 pub const PASSPHRASE_CHARACTERS_MIN: usize = 12;
 
-/// Where to take a passphrase from. As text: `file:PATH`, `env:NAME`, or `prompt`.
+/// Where to take a passphrase from. As text: `file:PATH`, `env:NAME`, `prompt`, or `default`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PassphraseSource {
     /// The only line of a file; neither the line's end nor a byte order mark before it belongs to it.
@@ -26,13 +32,41 @@ pub enum PassphraseSource {
         /// Ask twice and compare: for a new file, whose passphrase nothing else would check.
         confirm: bool,
     },
+    /// [`VARIABLE`] where it is set, otherwise a prompt where there is a terminal.
+    Default {
+        /// As of [`PassphraseSource::Prompt`].
+        question: String,
+        /// As of [`PassphraseSource::Prompt`].
+        confirm: bool,
+    },
+}
+
+impl PassphraseSource {
+    /// The same source; if it prompts, with this question.
+    #[must_use]
+    pub fn asking(self, question: String, confirm: bool) -> Self {
+        match self {
+            Self::Prompt { .. } => Self::Prompt { question, confirm },
+            Self::Default { .. } => Self::Default { question, confirm },
+            Self::File(_) | Self::Environment(_) => self,
+        }
+    }
+
+    /// Whether it gives its passphrase, or none, without asking anybody.
+    pub fn is_silent(&self) -> bool {
+        match self {
+            Self::File(_) | Self::Environment(_) => true,
+            Self::Prompt { .. } => false,
+            Self::Default { .. } => std::env::var_os(VARIABLE).is_some(),
+        }
+    }
 }
 
 /// Why there is no passphrase.
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
     /// The source is none of the three forms.
-    #[error("{text:?} is not a source of a passphrase: give file:PATH, env:NAME or prompt")]
+    #[error("{text:?} is not a source of a passphrase: give file:PATH, env:NAME, prompt or default")]
     Source {
         /// What was given.
         text: String,
@@ -47,11 +81,19 @@ pub enum PassphraseError {
     #[error("the passphrase has more than one line: leave one")]
     Lines,
     /// There is no such variable.
-    #[error("the environment variable {name} is not set")]
+    #[error(
+        "the environment variable {name} is not set: export it, or name another source: file:PATH, or prompt at a terminal"
+    )]
     Unset {
         /// Its name.
         name: String,
     },
+    /// Nothing was told, and there is nobody to ask.
+    #[error(
+        "no passphrase: {VARIABLE} is not set, and there is no terminal to ask at; export it, or give --passphrase file:PATH \
+         (at a terminal also --passphrase prompt)"
+    )]
+    NobodyToAsk,
     /// Nothing was given.
     #[error("the passphrase is empty")]
     Empty,
@@ -81,6 +123,9 @@ impl FromStr for PassphraseSource {
             None if text == "prompt" => {
                 Ok(Self::Prompt { question: "Passphrase".to_owned(), confirm: false })
             }
+            None if text == DEFAULT => {
+                Ok(Self::Default { question: "Passphrase".to_owned(), confirm: false })
+            }
             _ => Err(PassphraseError::Source { text: text.to_owned() }),
         }
     }
@@ -101,12 +146,16 @@ pub fn passphrase(source: &PassphraseSource) -> Result<SecretString, PassphraseE
             let line = text.strip_suffix('\n').unwrap_or(text);
             Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_owned())
         }
-        PassphraseSource::Environment(name) => match std::env::var(name) {
-            Ok(text) => Zeroizing::new(text),
-            Err(std::env::VarError::NotPresent) => return Err(PassphraseError::Unset { name: name.clone() }),
-            Err(std::env::VarError::NotUnicode(_)) => return Err(PassphraseError::NotText),
-        },
+        PassphraseSource::Environment(name) => {
+            variable(name)?.ok_or_else(|| PassphraseError::Unset { name: name.clone() })?
+        }
         PassphraseSource::Prompt { question, confirm } => ask(question, *confirm)?,
+        PassphraseSource::Default { question, confirm } => match variable(VARIABLE)? {
+            Some(text) => text,
+            // A program that is fed its input has nobody before it who could type.
+            None if !std::io::stdin().is_terminal() => return Err(PassphraseError::NobodyToAsk),
+            None => ask(question, *confirm)?,
+        },
     };
     check(&text)?;
     Ok(SecretString::from(text.as_str()))
@@ -122,6 +171,14 @@ pub fn new_passphrase(source: &PassphraseSource) -> Result<SecretString, Passphr
         return Err(PassphraseError::TooShort);
     }
     Ok(text)
+}
+
+fn variable(name: &str) -> Result<Option<Zeroizing<String>>, PassphraseError> {
+    match std::env::var(name) {
+        Ok(text) => Ok(Some(Zeroizing::new(text))),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(PassphraseError::NotText),
+    }
 }
 
 fn check(text: &str) -> Result<(), PassphraseError> {

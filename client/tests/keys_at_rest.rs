@@ -217,6 +217,7 @@ fn a_source_is_written_in_one_of_three_forms() {
         PassphraseSource::Environment("SECRET".to_owned())
     );
     assert!(matches!("prompt".parse().unwrap(), PassphraseSource::Prompt { confirm: false, .. }));
+    assert!(matches!("default".parse().unwrap(), PassphraseSource::Default { confirm: false, .. }));
     for wrong in ["", "file:", "env:", "prompt:", "pass:word", "/etc/passphrase"] {
         assert!(matches!(wrong.parse::<PassphraseSource>(), Err(PassphraseError::Source { .. })), "{wrong}");
     }

@@ -12,7 +12,7 @@ use crate::application::reader::LedgerReader;
 use crate::consensus::heights::Heard;
 use crate::health::HealthMonitor;
 use crate::home::Home;
-use crate::voting::{self, Abstention};
+use crate::voting::{self, Abstention, Cause};
 
 const POLL: Duration = Duration::from_millis(200);
 
@@ -36,13 +36,13 @@ impl Abstaining {
     /// # Errors
     /// When it cannot be made durable up to where that is.
     pub async fn until_over(self, mut abstention: Abstention) -> Result<()> {
-        self.tell(abstention);
+        self.tell(abstention)?;
         if abstention == Abstention::UntilCaughtUp {
             while !self.has_caught_up() {
                 tokio::time::sleep(POLL).await;
             }
             abstention = voting::caught_up(&self.home, self.tip())?;
-            self.tell(abstention);
+            self.tell(abstention)?;
         }
         while !abstention.is_over(self.tip()) {
             tokio::time::sleep(POLL).await;
@@ -51,12 +51,12 @@ impl Abstaining {
         Ok(())
     }
 
-    fn tell(&self, abstention: Abstention) {
-        tracing::warn!(
-            "this validator's log of votes was lost or damaged: it follows without voting {abstention}; it votes again \
-             by itself"
-        );
-        self.health.set_abstains(abstention.to_string());
+    fn tell(&self, abstention: Abstention) -> Result<()> {
+        let cause = voting::recorded(&self.home)?.map_or(Cause::LogMissing, |(_, cause)| cause);
+        let abstains = format!("{cause}: it follows without voting {abstention}");
+        tracing::warn!("{abstains}; it votes again by itself");
+        self.health.set_abstains(abstains);
+        Ok(())
     }
 
     fn tip(&self) -> Height {

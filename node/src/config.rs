@@ -3,13 +3,17 @@
 //! [`COMMENTED_DEFAULT`] is what `yilian-node init` writes; a test keeps it in step with [`Config`]. Paths are relative to
 //! the node's home.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
 
+use crate::address;
 use crate::consensus::{ConsensusConfig, ConsensusConfigError};
+use crate::home::private;
 use crate::network::NetworkConfig;
 use crate::network::limits::ADDRESSES_MAX;
 
@@ -53,7 +57,7 @@ pub struct NodeConfig {
     pub network_key: PathBuf,
     /// The key that signs votes, sealed under a passphrase; empty on an observer.
     pub validator_key: PathBuf,
-    /// Where the passphrase comes from: `file:PATH`, `env:NAME` or `prompt`.
+    /// Where the passphrase comes from: `file:PATH`, `env:NAME`, `prompt` or `default`.
     pub passphrase: String,
 }
 
@@ -64,7 +68,7 @@ impl Default for NodeConfig {
             data: "data".into(),
             network_key: "network.key".into(),
             validator_key: PathBuf::new(),
-            passphrase: "env:YILIAN_PASSPHRASE".to_owned(),
+            passphrase: passphrase::DEFAULT.to_owned(),
         }
     }
 }
@@ -125,6 +129,7 @@ impl Default for StorageConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct ApiConfig {
     /// The address; port 0 picks a free one.
+    #[serde(deserialize_with = "address::listen")]
     pub listen: SocketAddr,
     /// Certificate chain, PEM; empty speaks plain HTTP.
     pub tls_certificate: PathBuf,
@@ -192,11 +197,31 @@ impl Default for LogConfig {
     }
 }
 
+impl LogConfig {
+    /// Whether the level is one. The filter takes any other word for the name of a module, and shows nothing else.
+    fn is_level(&self) -> bool {
+        let is_directive = |text: &str| {
+            text.contains(['=', '[']) || text.parse::<tracing_subscriber::filter::LevelFilter>().is_ok()
+        };
+        self.level.parse::<tracing_subscriber::filter::EnvFilter>().is_ok()
+            && self.level.split(',').all(|text| !text.is_empty() && is_directive(text))
+    }
+}
+
 /// Why a configuration is refused.
 #[derive(Debug, Error)]
 pub enum ConfigError {
+    /// There is no configuration.
+    #[error(
+        "{0} is no node's home, it has no {FILE_NAME}: check --home, or make one with `yilian-node init --home {0}`",
+        home.display()
+    )]
+    NoHome {
+        /// The directory that should be a home.
+        home: PathBuf,
+    },
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; make a home with `yilian-node init --home DIR`", path.display())]
+    #[error("cannot read {}: {source}{}", path.display(), private::remedy(path, source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -210,6 +235,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and why.
         source: Box<toml::de::Error>,
+    },
+    /// A value is refused.
+    #[error("{}: {source}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Which value, and why.
+        source: Box<ConfigError>,
     },
     /// A value is out of its range.
     #[error("{field} is {given}: set it to {min} to {max}")]
@@ -267,7 +300,7 @@ pub enum ConfigError {
     },
     /// The passphrase's source is malformed.
     #[error("node.passphrase: {0}")]
-    Passphrase(#[from] yilian_client::passphrase::PassphraseError),
+    Passphrase(#[from] PassphraseError),
     /// The level is malformed.
     #[error(
         "log.level is `{level}`: give error, warn, info, debug or trace, or directives such as info,yilian_node=debug"
@@ -288,11 +321,13 @@ impl Config {
     /// The first thing that is wrong, with the field, its bound and the remedy.
     pub fn load(home: &Path) -> Result<Self, ConfigError> {
         let path = home.join(FILE_NAME);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-        let config =
-            Self::parse(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
-        config.check()?;
+        let text = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => ConfigError::NoHome { home: home.to_owned() },
+            _ => ConfigError::Read { path: path.clone(), source },
+        })?;
+        let config = Self::parse(&text)
+            .map_err(|source| ConfigError::Parse { path: path.clone(), source: Box::new(source) })?;
+        config.check().map_err(|source| ConfigError::Value { path, source: Box::new(source) })?;
         Ok(config)
     }
 
@@ -325,10 +360,8 @@ impl Config {
                 return Err(ConfigError::EmptyPath { field });
             }
         }
-        self.node.passphrase.parse::<yilian_client::passphrase::PassphraseSource>()?;
-        if self.log.level.parse::<tracing_subscriber::filter::EnvFilter>().is_err()
-            || self.log.level.is_empty()
-        {
+        self.node.passphrase.parse::<PassphraseSource>()?;
+        if !self.log.is_level() {
             return Err(ConfigError::LogLevel { level: self.log.level.clone() });
         }
         self.api.check()

@@ -43,7 +43,21 @@ fn values_out_of_range_are_named_with_bound_and_remedy() {
     let many = format!("[network]\nadvertise = [{}]\n", "\"10.0.0.1:1\",".repeat(5));
     assert!(matches!(refused(&many), ConfigError::TooMany { field: "network.advertise", given: 5, max: 4 }));
     assert!(Config::parse("[network]\nadvertise = [\"0.0.0.0:1\"]\n").is_err());
-    assert!(matches!(refused("[log]\nlevel = \"a=b=c\"\n"), ConfigError::LogLevel { .. }));
+    for level in ["a=b=c", "", "loud", "info,loud", "yilian_node=loud", "info,"] {
+        let told = refused(&format!("[log]\nlevel = \"{level}\"\n"));
+        assert!(
+            matches!(told, ConfigError::LogLevel { .. }) && told.to_string().contains("warn, info"),
+            "{told}"
+        );
+    }
+    for level in ["off", "WARN", "info,yilian_node::mempool=debug", "error,libp2p[dial]=trace"] {
+        let text = format!("[log]\nlevel = \"{level}\"\n");
+        Config::parse(&text).unwrap().check().unwrap();
+    }
+    for field in ["[api]\nlisten", "[network]\nlisten"] {
+        let told = Config::parse(&format!("{field} = \"127.0.0.1\"\n")).unwrap_err().to_string();
+        assert!(told.contains("write HOST:PORT"), "{told}");
+    }
 }
 
 #[test]

@@ -26,8 +26,9 @@ use yilian_spec::transaction::Transaction;
 
 use crate::application::reader::LedgerReader;
 use crate::conduct::{Conduct, InstitutionConduct, disconnected};
+use crate::config::{ConfigError, FILE_NAME};
 use crate::health::HealthMonitor;
-use crate::home::Home;
+use crate::home::{Home, private};
 use crate::mempool::{Mempool, WaitOutcome};
 use crate::storage::{StorageError, Store, backup};
 
@@ -145,8 +146,11 @@ pub enum ControlError {
         /// The home.
         home: PathBuf,
     },
+    /// The home is none.
+    #[error(transparent)]
+    Home(#[from] ConfigError),
     /// The socket failed.
-    #[error("the control socket in {}: {source}", home.display())]
+    #[error("the control socket in {}: {source}{}", home.display(), private::remedy(&home.join(SOCKET), source))]
     Socket {
         /// The home.
         home: PathBuf,
@@ -397,8 +401,14 @@ async fn blocking<T: Send + 'static>(
 /// [`ControlError::NotRunning`], or when the socket fails.
 pub async fn ask(home: &Path, command: &Command) -> Result<Answer, ControlError> {
     let failed = |source| ControlError::Socket { home: home.to_owned(), source };
-    let (path, _directory) = socket_path(home).map_err(failed)?;
+    let (path, _directory) = socket_path(home).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => ConfigError::NoHome { home: home.to_owned() }.into(),
+        _ => failed(source),
+    })?;
     let stream = UnixStream::connect(path).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound if !home.join(FILE_NAME).exists() => {
+            ConfigError::NoHome { home: home.to_owned() }.into()
+        }
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
             ControlError::NotRunning { home: home.to_owned() }
         }

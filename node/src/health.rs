@@ -32,7 +32,7 @@ pub enum HealthStatus {
     Syncing,
     /// Too few validators are connected to decide anything.
     NoQuorum,
-    /// It follows the others without voting, because its log of votes was lost or damaged.
+    /// It follows the others without voting, because it may have forgotten a vote.
     Abstaining,
     /// A file of the ledger is damaged.
     Damaged,
@@ -79,7 +79,7 @@ pub struct Observations {
     pub is_stopping: bool,
     /// What could not be read of the ledger, if anything could not.
     pub damage: Option<String>,
-    /// From what this validator abstains, in words.
+    /// From what this validator abstains and why, in a sentence.
     pub abstains: Option<String>,
     /// Free bytes on the disk that holds the ledger, and the bound.
     pub disk_free_bytes: u64,
@@ -197,10 +197,7 @@ impl Observations {
             );
         }
         if let Some(abstains) = &self.abstains {
-            let reason = format!(
-                "this validator's log of votes was lost or damaged: it follows without voting {abstains}"
-            );
-            return (HealthStatus::Abstaining, reason, "wait; it votes again by itself");
+            return (HealthStatus::Abstaining, abstains.clone(), "wait; it votes again by itself");
         }
         if self.undecided_ms > UNDECIDED_MS_MAX {
             let reason =
@@ -307,7 +304,7 @@ impl HealthMonitor {
         self.damage.get().map(String::as_str)
     }
 
-    /// Notes from what this validator abstains, in words.
+    /// Notes why and from what this validator abstains, in a sentence.
     pub fn set_abstains(&self, abstains: String) {
         *self.abstains.lock().unwrap_or_else(PoisonError::into_inner) = Some(abstains);
     }

@@ -124,8 +124,10 @@ pub fn inspect_at(
             report.height
         ));
     }
-    if let Some(abstention) = voting::recorded(home).map_err(|error| HomeError::Ledger(error.to_string()))? {
-        notes.push(format!("the node follows without voting {abstention}"));
+    if let Some((abstention, cause)) =
+        voting::recorded(home).map_err(|error| HomeError::Ledger(error.to_string()))?
+    {
+        notes.push(format!("{cause}: the node follows without voting {abstention}"));
     }
     Ok(Inspection { ledger, findings, votes, files, notes })
 }

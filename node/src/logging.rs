@@ -7,8 +7,9 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{LogConfig, LogFormat};
 
 /// The engine reports every vote at level `info`; ours says what matters. That its parts end is no trouble of its own: the
-/// supervisor says so where it is. The configured level can name them to see more.
-const ENGINE_QUIET: &str = "arc_malachitebft=warn,arc_malachitebft_engine::node=error,libp2p_swarm=warn";
+/// supervisor says so where it is, and that the engine's connector finds its channel closed says only that the node stops. The
+/// configured level can name them to see more.
+const ENGINE_QUIET: &str = "arc_malachitebft=warn,arc_malachitebft_engine::node=error,arc_malachitebft_app_channel::connector=off,libp2p_swarm=warn";
 
 /// Starts the log of this process; `RUST_LOG` overrides the configured level. Later calls change nothing.
 pub fn start(config: &LogConfig) {

@@ -9,7 +9,7 @@ use yilian_spec::height::Height;
 
 use crate::home::Home;
 use crate::inspection::{self, Inspection};
-use crate::voting;
+use crate::voting::{self, Cause};
 
 /// Names that are tried for what is set aside.
 const NAMES_MAX: u32 = 1_000;
@@ -42,7 +42,7 @@ pub fn repair(home: &Home, progress: impl FnMut(Height, Height)) -> Result<Vec<S
     };
     let mut moved = Vec::new();
     if let Err(reason) = ledger {
-        voting::ledger_goes(home)?;
+        voting::ledger_goes(home, Cause::LedgerSetAside)?;
         moved.push(set_aside(&home.ledger_directory(), "ledger", reason)?);
     }
     if let Err(reason) = votes {

@@ -85,6 +85,37 @@ impl fmt::Display for Abstention {
     }
 }
 
+/// Why the node abstains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// There is no log of votes, and the key may have voted.
+    LogMissing,
+    /// A repair has set the log of votes aside.
+    LogSetAside,
+    /// A repair has set the ledger aside.
+    LedgerSetAside,
+    /// A backup was restored in the ledger's place.
+    LedgerRestored,
+    /// The ledger ends before what the log of votes tells.
+    LedgerShorter,
+    /// The file that says what is abstained from is damaged.
+    NoteDamaged,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LogMissing => "this validator's log of votes is missing",
+            Self::LogSetAside => "this validator's log of votes was damaged and set aside",
+            Self::LedgerSetAside => "this validator's ledger was damaged and set aside",
+            Self::LedgerRestored => "this validator's ledger was restored from a backup",
+            Self::LedgerShorter => "this validator's ledger is older than its votes",
+            Self::NoteDamaged => "the file that says where this validator must not vote is damaged",
+        })
+    }
+}
+
 /// Why it cannot be told whether the node may vote.
 #[derive(Debug, Error)]
 pub enum VotingError {
@@ -109,6 +140,7 @@ pub enum VotingError {
 #[serde(deny_unknown_fields)]
 struct AbstentionFile {
     abstention: Abstention,
+    cause: Cause,
     sha256: String,
 }
 
@@ -120,7 +152,8 @@ struct AbstentionFile {
 pub fn at_start(home: &Home, tip: Height) -> Result<Option<Abstention>, VotingError> {
     let path = home.vote_log();
     let is_new = home.path.join(NEVER_VOTED).is_file();
-    let recorded = recorded(home)?;
+    let recorded = recorded(home)?.map(|(abstention, _)| abstention);
+    let mut cause = Cause::LogMissing;
     let abstention = match vote_log::read(&path)? {
         VoteLog::Damaged { reason } => return Err(VotingError::Damaged { path, reason }),
         VoteLog::Absent if is_new => {
@@ -130,6 +163,7 @@ pub fn at_start(home: &Home, tip: Height) -> Result<Option<Abstention>, VotingEr
         // Whoever abstains has not voted since that was recorded.
         VoteLog::Absent => Some(recorded.unwrap_or(Abstention::UntilCaughtUp)),
         VoteLog::Intact { height, .. } if height > tip.next() => {
+            cause = Cause::LedgerShorter;
             Some(Abstention::UpTo { height }.and(recorded))
         }
         VoteLog::Intact { height, votes, .. } => {
@@ -144,7 +178,7 @@ pub fn at_start(home: &Home, tip: Height) -> Result<Option<Abstention>, VotingEr
         remove(&home.path.join(NEVER_VOTED))?;
     }
     match abstention.filter(|abstention| !abstention.is_over(tip)) {
-        Some(abstention) => record(home, abstention).map(|()| Some(abstention)),
+        Some(abstention) => record(home, abstention, cause).map(|()| Some(abstention)),
         None => remove(&file(home)).map(|()| None),
     }
 }
@@ -172,19 +206,19 @@ pub fn mark_never_voted(home: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Notes that the ledger of `home` is about to be replaced or set aside. What the node may have signed stands in the
+/// Notes that the ledger of `home` is about to be replaced or set aside, as `cause` says. What the node may have signed stands in the
 /// log of votes alone from then on, and the engine will empty that.
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub fn ledger_goes(home: &Home) -> Result<(), VotingError> {
+pub fn ledger_goes(home: &Home, cause: Cause) -> Result<(), VotingError> {
     let abstention = match vote_log::read(&home.vote_log())? {
         VoteLog::Intact { height: Height(0), .. } => return Ok(()),
         VoteLog::Absent if home.path.join(NEVER_VOTED).is_file() => return Ok(()),
         VoteLog::Intact { height, .. } => Abstention::UpTo { height },
         VoteLog::Absent | VoteLog::Damaged { .. } => Abstention::UntilCaughtUp,
     };
-    record(home, abstention.and(recorded(home)?))
+    widen(home, abstention, cause)
 }
 
 /// Notes that the log of votes of `home` is about to be set aside, with a whole ledger that ends at `tip`, or none.
@@ -197,7 +231,13 @@ pub fn vote_log_goes(home: &Home, tip: Option<Height>) -> Result<(), VotingError
         Some(tip) => Abstention::UpTo { height: tip.next() },
         None => Abstention::UntilCaughtUp,
     };
-    record(home, abstention.and(recorded(home)?))
+    widen(home, abstention, Cause::LogSetAside)
+}
+
+/// Abstains from this as well.
+fn widen(home: &Home, abstention: Abstention, cause: Cause) -> Result<(), VotingError> {
+    let recorded = recorded(home)?.map(|(abstention, _)| abstention);
+    record(home, abstention.and(recorded), cause)
 }
 
 /// The ledger has reached `highest`, and with it what a quorum told: the end of abstaining is known, too.
@@ -206,33 +246,37 @@ pub fn vote_log_goes(home: &Home, tip: Option<Height>) -> Result<(), VotingError
 /// When the file cannot be written.
 pub fn caught_up(home: &Home, highest: Height) -> Result<Abstention, VotingError> {
     let abstention = Abstention::after(highest);
-    record(home, abstention).map(|()| abstention)
+    record(home, abstention, Cause::LogMissing).map(|()| abstention)
 }
 
-/// What the file says. One that is damaged says nothing, so everything is abstained from.
+/// What the file says, and why. One that is damaged says nothing, so everything is abstained from.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn recorded(home: &Home) -> Result<Option<Abstention>, VotingError> {
+pub fn recorded(home: &Home) -> Result<Option<(Abstention, Cause)>, VotingError> {
     match durable::read(&file(home), ABSTENTION_BYTES_MAX) {
         Err(FileError::Absent { .. }) => Ok(None),
         Err(error) => Err(error.into()),
         Ok(bytes) => {
             let stored: Option<AbstentionFile> = serde_json::from_slice(&bytes).ok();
-            let whole = stored.filter(|stored| stored.sha256 == checksum(stored.abstention));
-            Ok(Some(whole.map_or(Abstention::UntilCaughtUp, |stored| stored.abstention)))
+            let whole = stored.filter(|stored| stored.sha256 == checksum(stored.abstention, stored.cause));
+            Ok(Some(whole.map_or((Abstention::UntilCaughtUp, Cause::NoteDamaged), |stored| {
+                (stored.abstention, stored.cause)
+            })))
         }
     }
 }
 
-fn record(home: &Home, abstention: Abstention) -> Result<(), VotingError> {
-    let stored = AbstentionFile { abstention, sha256: checksum(abstention) };
+/// Makes durable from what the node abstains. The cause that was recorded first stays: the others follow from it.
+fn record(home: &Home, abstention: Abstention, cause: Cause) -> Result<(), VotingError> {
+    let cause = recorded(home)?.map_or(cause, |(_, first)| first);
+    let stored = AbstentionFile { abstention, cause, sha256: checksum(abstention, cause) };
     let text = serde_json::to_string(&stored).expect("an enum and a string are JSON") + "\n";
     Ok(durable::replace(&file(home), text.as_bytes())?)
 }
 
-fn checksum(abstention: Abstention) -> String {
-    hex::encode(Sha256::digest(format!("yilian abstention {abstention}")))
+fn checksum(abstention: Abstention, cause: Cause) -> String {
+    hex::encode(Sha256::digest(format!("yilian abstention {abstention}: {cause}")))
 }
 
 fn file(home: &Home) -> PathBuf {

@@ -246,7 +246,7 @@ async fn exit_codes_tell_scripts_what_went_wrong() -> Result<()> {
     township.ends_with(exit::LOCAL, "grant list --profile nobody")?;
     let trust = cluster.files.checkpoint.display();
     std::fs::write(directory.path().join("proof.json"), "{}")?;
-    township.ends_with(exit::VERIFICATION, &format!("verify proof.json --trust {trust}"))?;
+    township.ends_with(exit::LOCAL, &format!("verify proof.json --trust {trust}"))?;
     township.ends_with(exit::UNREACHABLE, "grant list --node http://127.0.0.1:9")?;
     let error = township.run("grant list --node http://127.0.0.1:9 --json")?;
     let printed: Value = serde_json::from_str(&error.stdout)?;

@@ -28,6 +28,11 @@ async fn a_running_nodes_ledger_is_read_in_full_while_it_grows() -> Result<()> {
     // What a command leaves that is killed goes with the next one.
     let leftover = cluster.data_directory(TOWNSHIP)?.join(format!("check-{}", u32::MAX));
     std::fs::create_dir(&leftover)?;
+    for arguments in [&["repair"][..], &["restore", "nowhere"]] {
+        let mut command = Command::new(cluster.program());
+        let ended = run_to_end(command.args(arguments).arg("--home").arg(&home), LIMIT)?;
+        ensure!(ended.code == Some(1) && ended.stderr.contains("is running: stop it first"), "{ended:?}");
+    }
     for _ in 0..2 {
         let check = run_to_end(Command::new(cluster.program()).arg("check").arg("--home").arg(&home), LIMIT)?;
         ensure!(check.code == Some(0), "{check:?}");

@@ -111,8 +111,12 @@ fn install_tls() {
 
 /// An error with its causes: the first of them alone says only that sending failed.
 fn chain_of(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
+    // Where it names the address, so does whoever tells it.
     let mut source = std::error::Error::source(error);
+    let mut text = match (error.url(), source) {
+        (Some(_), Some(cause)) => cause.to_string(),
+        (Some(_) | None, _) => error.to_string(),
+    };
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {

@@ -160,6 +160,17 @@ fn a_refusal_by_the_rules_is_on_record_and_exits_with_1() {
 }
 
 #[test]
+fn an_institution_that_is_no_member_is_named() {
+    let setting = Setting::new();
+    let mut create = CREATE;
+    create[3] = "typo-hospital";
+    let run = setting.run(&create).exits(1);
+    for part in ["refused: an institution", "no member: typo-hospital", "yilian institution list"] {
+        assert!(run.out.contains(part), "{part}: {}", run.out);
+    }
+}
+
+#[test]
 fn streams_and_statements_are_proven_complete_and_saved() {
     let setting = Setting::new();
     let name = format!("subject/{}", *SUBJECT);
@@ -244,8 +255,15 @@ fn answers_that_prove_nothing_are_not_believed() {
     let id = "9".repeat(64);
     let run = setting.run(&["grant", "show", &id, "--json"]).exits(1).json();
     assert_eq!(run["error"]["code"], "not_found");
+    let run = setting.run(&["grant", "show", &id]).exits(1);
+    assert!(run.err.contains(&format!("no grant {id}")) && run.err.contains("something else"), "{}", run.err);
+    let run = setting.run(&["institution", "show", "nope"]).exits(1);
+    assert!(run.err.contains("no institution nope"), "{}", run.err);
     let requests = setting.node.requests();
-    setting.run(&["verify", "trust.json", "--trust", "trust.json"]).exits(4);
+    for name in ["trust.json", "consent.pdf"] {
+        let run = setting.run(&["verify", name, "--trust", "trust.json"]).exits(5);
+        assert!(run.err.contains(name) && run.err.contains("is not a saved proof"), "{}", run.err);
+    }
     assert_eq!(setting.node.requests(), requests, "verifying asks nobody");
 }
 

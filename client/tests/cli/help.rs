@@ -57,3 +57,28 @@ fn completions_know_the_groups() {
     }
     yilian.run(&["completions", "ed"]).exits(2);
 }
+
+#[test]
+fn values_of_fixed_lists_are_completed_and_named_when_they_are_mistyped() {
+    let yilian = Yilian::new();
+    let script = yilian.run(&["completions", "bash"]).exits(0).out;
+    for value in ["mental-health", "TREAT", "consent-withdrawn", "access-gateway", "no-capacity"] {
+        assert!(script.contains(value), "bash does not complete {value}");
+    }
+    let create = ["grant", "create", "--to", "renhe-hospital", "--record", "1", "--expires", "+1d"];
+    let told = yilian.run(&[&create[..], &["--category", "lab", "--document", "x"]].concat()).exits(2).err;
+    assert!(told.contains("'lab' for '--category") && told.contains("mental-health"), "{told}");
+    for category in ["mental-health", "mental_health", "Mental-Health"] {
+        let run = yilian.run(&[&create[..], &["--category", category, "--document", "x"]].concat()).exits(5);
+        assert!(run.err.contains("subjects"), "{}", run.err);
+    }
+}
+
+#[test]
+fn an_end_in_the_past_is_told() {
+    let create = ["grant", "create", "--to", "renhe-hospital", "--subject"];
+    let tag = "502d258082baa40bda5e46e77356a25507070707070707070707070707070707";
+    let rest = ["--category", "laboratory", "--commitment", tag, "--expires", "-1d"];
+    let run = Yilian::new().run(&[&create[..], &[tag], &rest].concat()).exits(2);
+    assert!(run.err.contains("lies in the past"), "{}", run.err);
+}

@@ -36,7 +36,8 @@ fn without_a_node_that_answers_the_exit_code_is_3() {
     let yilian = Yilian::new();
     // Port 9 of the loopback: nothing listens there.
     let run = yilian.run(&["node", "health", "--node", "http://127.0.0.1:9"]).exits(3);
-    assert!(run.err.contains("no node answers") && run.err.contains("127.0.0.1:9"), "{}", run.err);
+    assert!(run.err.contains("no node answers") && run.err.contains("is the node running"), "{}", run.err);
+    assert_eq!(run.err.matches("127.0.0.1:9").count(), 1, "{}", run.err);
     let run = yilian.run(&["node", "status", "--json", "--node", "http://127.0.0.1:9"]).exits(3);
     assert_eq!(run.json()["error"]["code"], "unreachable");
 }
@@ -80,6 +81,12 @@ fn profiles_are_added_used_and_shown() {
     assert_eq!(shown["profile"]["keys"]["finance"], yilian.path("f.key"));
     let all = yilian.run(&["profile", "list", "--json"]).exits(0).json();
     assert_eq!(all["default_profile"], "two");
+    let in_use = |arguments: &[&str]| {
+        let text = yilian.run(&[&["profile", "list"], arguments].concat()).exits(0).out;
+        text.lines().find(|line| line.contains("in use")).unwrap_or_default().to_owned()
+    };
+    assert!(in_use(&[]).contains("two"));
+    assert!(in_use(&["--profile", "one"]).contains("one"));
     yilian.run(&["profile", "add", "bad", "--node", "ftp://x"]).exits(5);
 }
 
@@ -199,6 +206,45 @@ fn a_reader_that_goes_away_ends_a_command_quietly() {
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let code = if command == "no-such-command" { 2 } else { 0 };
         assert_eq!((out.trim(), err.trim()), (format!("code {code}").as_str(), ""), "{command}");
+    }
+}
+
+#[test]
+fn the_passphrase_comes_from_its_variable_unless_told_and_without_one_the_remedy_is_told() {
+    let yilian = Yilian::new();
+    let generate = ["key", "generate", "--role", "finance", "--out", "f.key", "--as", "renhe-hospital"];
+    yilian.run(&generate).exits(0);
+    yilian.run(&["key", "show", "f.key"]).exits(0);
+    // The test has no terminal, as a script has none.
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_yilian"))
+        .args(["key", "show", "f.key"])
+        .current_dir(yilian.home.path())
+        .env_clear()
+        .env("HOME", yilian.home.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    for part in ["YILIAN_PASSPHRASE", "--passphrase prompt", "file:PATH"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_told_and_exits_with_5() {
+    let yilian = Yilian::new();
+    for arguments in [&["completions", "bash"][..], &["profile", "list"], &["profile", "list", "--json"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_yilian"))
+            .args(arguments)
+            .env_clear()
+            .env("HOME", yilian.home.path())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(5), "{arguments:?}: {said}");
+        assert!(said.contains("the output cannot be written: No space left on device"), "{said}");
     }
 }
 

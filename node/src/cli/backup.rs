@@ -9,7 +9,7 @@ use super::HomeArgument;
 use crate::control::{self, Answer, Command};
 use crate::home::Home;
 use crate::storage::{StorageOptions, Store, backup};
-use crate::voting;
+use crate::voting::{self, Cause};
 
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn stopped(home: &std::path::Path, directory: &std::path::Path, keep: usize) -> Result<String> {
     let home = Home::open(home)?;
-    let _lock = home.lock()?;
+    let _lock = home.lock_stopped()?;
     let store = Store::open(&home.ledger_directory(), StorageOptions::default())?;
     let info = backup::backup(&store, directory, keep)?;
     Ok(format!("backup {} in {} files, {} bytes, verified", info.number, info.files, info.bytes))
@@ -63,16 +63,19 @@ fn stopped(home: &std::path::Path, directory: &std::path::Path, keep: usize) -> 
 
 pub(super) fn restore(arguments: &RestoreArguments) -> Result<ExitCode> {
     let home = Home::open(&arguments.home.home)?;
-    let _lock = home.lock()?;
+    let _lock = home.lock_stopped()?;
+    // A mistyped directory must leave no trace in the home.
+    backup::require_backups(&arguments.directory)?;
     let target = home.ledger_directory();
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     }
     if !target.join("CURRENT").exists() {
         // The restored ledger is shorter than the one in whose votes this node took part.
-        voting::ledger_goes(&home)?;
+        voting::ledger_goes(&home, Cause::LedgerRestored)?;
     }
     let restored = backup::restore(&arguments.directory, &target)?;
+    super::tell_abstention(&home)?;
     println!("{}: chain {}, height {}", target.display(), restored.chain_id, restored.height);
     println!("`yilian-node check --home {}` reads it in full.", home.path.display());
     Ok(ExitCode::SUCCESS)

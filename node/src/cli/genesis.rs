@@ -52,20 +52,31 @@ const DESCRIPTION: &str = r#"Example:
 
 where consortium.toml says:
   network = "county-medical-community"
-  # time_ms = 1790000000000       the ledger's first moment; now unless told
-  # [parameters]                  block sizes and deadlines; see spec/protocol
+  # The ledger's first moment; now, unless told.
+  # time_ms = 1790000000000
+  # Block sizes and deadlines; see spec/protocol.
+  # [parameters]
+
   [[institution]]
   id = "renhe-hospital"
   name = "Renhe Hospital"
-  kind = "hospital"               # primary_care imaging_centre laboratory insurer
-                                  # pharmaceutical_company platform regulator
-  tier = "county"                 # village township county city province; none for payers
+  # Or primary_care, imaging_centre, laboratory, insurer,
+  # pharmaceutical_company, platform, regulator.
+  kind = "hospital"
+  # Or village, township, city, province; leave it out for payers.
+  tier = "county"
   consortia = ["county-community"]
-  voting_power = 1                # of its validator key; 1 unless told
+  # Of its validator key; 1 unless told.
+  voting_power = 1
+
+  # One for each key. What `yilian-node init` prints: validator, node.
+  # What `yilian key generate` prints: administrator, access_gateway,
+  # referral_gateway, finance, auditor.
   [[institution.key]]
   key = "<64 hexadecimal digits>"
-  role = "validator"              # node administrator access_gateway referral_gateway finance auditor
-  # valid_days = 730              unless told, from 564 to 730, so that keys expire one after another"#;
+  role = "validator"
+  # Unless told, from 564 to 730, so that keys expire one after another.
+  # valid_days = 730"#;
 
 /// The description of a consortium.
 #[derive(Debug, Deserialize)]
@@ -191,11 +202,19 @@ fn show(genesis: &Genesis) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory as _;
 
+    /// As it is copied out of a terminal of 80 columns, where a line that is too long would be broken.
     #[test]
     fn the_description_in_the_help_makes_a_genesis() {
         let key = yilian_spec::signature::SecretKey::from_seed(&[7; 32]).public_key();
-        let (_, example) = DESCRIPTION.split_once("says:\n").unwrap();
+        let mut command = super::super::Arguments::command().term_width(80);
+        command.build();
+        let make =
+            command.find_subcommand_mut("genesis").and_then(|genesis| genesis.find_subcommand_mut("make"));
+        let help = make.unwrap().render_long_help().to_string();
+        let (_, example) = help.split_once("says:\n").unwrap();
+        assert!(example.lines().all(|line| line.len() <= 76), "{example}");
         let text = example.replace("<64 hexadecimal digits>", &key.to_string());
         let described: Description = toml::from_str(&text).unwrap();
         let genesis = build(described, 1_790_000_000_000);

@@ -6,11 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use yilian_client::durable;
 use yilian_client::keyfile::Key;
-use yilian_client::passphrase::{self, PassphraseSource};
+use yilian_client::passphrase::{self, PassphraseSource, SecretString};
 use yilian_client::sealed::WorkFactor;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::Role;
-use yilian_spec::signature::PublicKey;
 
 use super::HomeArgument;
 use crate::config::{COMMENTED_DEFAULT, Config, FILE_NAME};
@@ -26,7 +25,8 @@ const VALIDATOR_KEY: &str = "validator.key";
   yilian-node init --home node --institution renhe-hospital --validator
   yilian-node init --home node --genesis genesis.json
 
-The passphrase of the validator's key comes from --passphrase: env:NAME (YILIAN_PASSPHRASE unless told), file:PATH or prompt.
+The passphrase of the validator's key comes from YILIAN_PASSPHRASE where that is set, otherwise from a prompt; `run` needs it,
+too. --passphrase names another source: file:PATH, env:NAME or prompt.
 It prints the public keys and the peer id that the genesis and the peers need.")]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
     /// Where the passphrase comes from, now and when the node runs.
-    #[arg(long, value_name = "SOURCE", default_value = "env:YILIAN_PASSPHRASE")]
+    #[arg(long, value_name = "SOURCE", default_value = passphrase::DEFAULT)]
     passphrase: String,
     /// As JSON.
     #[arg(long)]
@@ -50,13 +50,31 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let path = &arguments.home.home;
+    // What can be refused comes first, so that a mistake leaves nothing behind.
+    arguments.passphrase.parse::<PassphraseSource>()?;
+    if arguments.institution.is_none() && !path.join(FILE_NAME).exists() {
+        bail!(
+            "{} is no node's home yet: give --institution, for which the node's keys are made",
+            path.display()
+        );
+    }
+    let key_path = path.join(VALIDATOR_KEY);
+    let passphrase = match arguments.validator {
+        true if key_path.exists() => {
+            bail!("{} is there already, and is never replaced: leave --validator out", key_path.display())
+        }
+        true => Some(new_passphrase(&arguments.passphrase)?),
+        false => None,
+    };
+    arguments.genesis.as_deref().map(read_genesis).transpose()?;
     private::make_directory(path).with_context(|| format!("cannot make {}", path.display()))?;
     let mut made = Vec::new();
-    let key_path = path.join(VALIDATOR_KEY);
     let mut validator = None;
-    if arguments.validator {
+    if let Some(passphrase) = passphrase {
         let institution = arguments.institution.clone().context("give --institution with --validator")?;
-        validator = Some(make_validator_key(&key_path, institution, &arguments.passphrase)?);
+        let key = Key::generate(institution, Role::Validator)?;
+        key.create(&key_path, &passphrase, WorkFactor::PRODUCTION)?;
+        validator = Some(key.secret.public_key());
         voting::mark_never_voted(path)?;
         made.push(VALIDATOR_KEY);
     }
@@ -71,14 +89,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Key::generate(institution, Role::Node)?.create_unsealed(&network_path)?;
         made.push("network.key");
     }
-    let mut chain_id = None;
     if let Some(file) = &arguments.genesis {
-        let genesis = read_genesis(file)?;
         let target = path.join(&home.config.node.genesis);
         copy_genesis(file, &target)?;
-        chain_id = Some(genesis.chain_id());
         made.push("genesis.json");
     }
+    let chain_id = home.genesis().ok().map(|genesis| genesis.chain_id());
+    let has_validator_key = !home.config.node.validator_key.as_os_str().is_empty();
+    let validator = validator.or_else(|| home.shown_validator_key());
     let network = home.network_key()?.secret;
     let peer = NodeIdentity::from_ed25519_seed(*network.seed())?.peer_id();
     let network = network.public_key();
@@ -98,8 +116,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     );
     println!("network key (role node)        {network}");
     println!("peer id                        {peer}");
-    if let Some(key) = validator {
-        println!("validator key (role validator) {key}");
+    match validator {
+        Some(key) => println!("validator key (role validator) {key}"),
+        None if has_validator_key => println!(
+            "validator key (role validator) sealed; `yilian key show {}` shows it",
+            path.join(&home.config.node.validator_key).display()
+        ),
+        None => {}
     }
     match chain_id {
         Some(chain_id) => println!("chain id                       {chain_id}"),
@@ -111,19 +134,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn make_validator_key(path: &Path, institution: InstitutionId, source: &str) -> Result<PublicKey> {
-    let source = match source.parse()? {
-        PassphraseSource::Prompt { .. } => PassphraseSource::Prompt {
-            question: "Passphrase for the validator's key".to_owned(),
-            confirm: true,
-        },
-        source => source,
-    };
-    let passphrase = passphrase::new_passphrase(&source)
-        .context("the validator's key is sealed under a passphrase (--passphrase)")?;
-    let key = Key::generate(institution, Role::Validator)?;
-    key.create(path, &passphrase, WorkFactor::PRODUCTION)?;
-    Ok(key.secret.public_key())
+fn new_passphrase(source: &str) -> Result<SecretString> {
+    let source = source.parse::<PassphraseSource>()?;
+    passphrase::new_passphrase(&source.asking("Passphrase for the validator's key".to_owned(), true))
+        .context("the validator's key is sealed under a passphrase")
 }
 
 /// Writes the commented default, with what the arguments set; leaves a file that is there.
@@ -147,10 +161,7 @@ fn write_config(home: &Path, arguments: &Arguments) -> Result<bool> {
         PassphraseSource::File(file) => format!("file:{}", std::path::absolute(file)?.display()),
         _ => arguments.passphrase.clone(),
     };
-    text = text.replace(
-        "passphrase = \"env:YILIAN_PASSPHRASE\"",
-        &format!("passphrase = {}", toml::Value::from(source)),
-    );
+    text = text.replace("passphrase = \"default\"", &format!("passphrase = {}", toml::Value::from(source)));
     Config::parse(&text).context("the new configuration")?.check()?;
     durable::create(&path, text.as_bytes())?;
     Ok(true)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rand::RngExt as _;
 use yilian_client::keyfile::Key;
-use yilian_client::passphrase;
+use yilian_client::passphrase::{self, PassphraseSource};
 use yilian_spec::id::{ChainId, InstitutionId};
 use yilian_spec::membership::{KeyRecord, Role};
 use yilian_spec::operation::Operation;
@@ -63,8 +63,9 @@ pub(super) struct Network {
     /// The key file of an administrator of the node's institution.
     #[arg(long, value_name = "FILE")]
     administrator: Option<PathBuf>,
-    /// Where the passphrase of the administrator's key comes from: env:NAME, file:PATH or prompt.
-    #[arg(long, value_name = "SOURCE", default_value = "env:YILIAN_PASSPHRASE")]
+    /// Where the passphrase of the administrator's key comes from: env:NAME, file:PATH, prompt, or default: YILIAN_PASSPHRASE
+    /// where that is set, otherwise a prompt.
+    #[arg(long, value_name = "SOURCE", default_value = passphrase::DEFAULT)]
     passphrase: String,
     /// Days that the new key is valid.
     #[arg(long, value_name = "DAYS", default_value_t = 730, value_parser = clap::value_parser!(u64).range(1..=1_098))]
@@ -94,7 +95,8 @@ struct Rotation<'a> {
 async fn rotate_network(arguments: &Network) -> Result<ExitCode> {
     let home = Home::open(&arguments.home.home)?;
     let administrator = arguments.administrator.as_ref().map(|path| {
-        let source = arguments.passphrase.parse()?;
+        let source = arguments.passphrase.parse::<PassphraseSource>()?;
+        let source = source.asking(format!("Passphrase for {}", path.display()), false);
         let opened = Key::read::<anyhow::Error>(path, || Ok(passphrase::passphrase(&source)?))?;
         ensure!(
             opened.key.role == Role::Administrator,
@@ -104,7 +106,17 @@ async fn rotate_network(arguments: &Network) -> Result<ExitCode> {
         );
         Ok(opened.key)
     });
-    let rotation = Rotation { arguments, home, administrator: administrator.transpose()? };
+    let administrator = administrator.transpose()?;
+    if let (Some(path), Some(key)) = (&arguments.administrator, &administrator) {
+        let own = home.network_key()?.institution;
+        ensure!(
+            key.institution == own,
+            "{} is a key of {}, this node is of {own}: give the key of an administrator of {own}",
+            path.display(),
+            key.institution
+        );
+    }
+    let rotation = Rotation { arguments, home, administrator };
     rotation.run().await
 }
 
@@ -123,14 +135,24 @@ impl Rotation<'_> {
             (None, Some(administrator)) => administrator.institution.clone(),
             (None, None) => self.home.network_key()?.institution,
         };
+        let file = self.home.next_network_key_file();
+        if file.exists() {
+            println!("an earlier run has prepared {}, which this one goes on with", file.display());
+        }
         let next = self.home.prepare_network_key(institution.clone())?;
+        ensure!(
+            next.institution == institution,
+            "{} is a key of {}, this node is of {institution}: remove the file and run this again",
+            file.display(),
+            next.institution
+        );
         let next_key = next.secret.public_key();
         let record = self.look_up(next_key).await?.record;
         if let Some(record) = &record {
             ensure!(
                 record.revoked_at.is_none() && record.role == Role::Node,
                 "the prepared key {next_key} was revoked or is of another role: remove {} and run this again",
-                self.home.next_network_key_file().display()
+                file.display()
             );
         } else if !self.register(&next, &institution, known.chain_id).await? {
             return Ok(ExitCode::FAILURE);

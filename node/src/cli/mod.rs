@@ -17,7 +17,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::home::private;
+use crate::home::{Home, private};
+use crate::voting;
 
 /// A node of a Yilian ledger.
 #[derive(Debug, Parser)]
@@ -129,6 +130,18 @@ fn describe(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// Says that a validator will not vote for a while, where that is so.
+fn tell_abstention(home: &Home) -> Result<()> {
+    let is_validator = !home.config.node.validator_key.as_os_str().is_empty();
+    if let (true, Some((abstention, _))) = (is_validator, voting::recorded(home)?) {
+        println!(
+            "After its start the validator follows without voting {abstention}, since it may have forgotten a vote; then it \
+             votes again by itself."
+        );
+    }
+    Ok(())
 }
 
 /// Runs a future of a command to its end.

@@ -66,7 +66,7 @@ fn disconnect(home: &HomeArgument, institution: InstitutionId, is_disconnected: 
         Err(ControlError::NotRunning { .. }) => {
             // The lock, so that no node starts and reads the list meanwhile.
             let opened = Home::open(&home.home)?;
-            let _lock = opened.lock()?;
+            let _lock = opened.lock_stopped()?;
             disconnected::change(&home.home, &institution, is_disconnected)?;
             let what = if is_disconnected { "admits no node of" } else { "admits the nodes of" };
             println!(

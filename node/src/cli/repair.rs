@@ -22,7 +22,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let home = Home::open(&arguments.home.home)?;
-    let _lock = home.lock()?;
+    let _lock = home.lock_stopped()?;
     let moved = repair::repair(&home, blocks_read()?)?;
     for part in &moved {
         println!("{}", part.reason);
@@ -30,7 +30,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     match moved.is_empty() {
         true => println!("nothing is damaged"),
-        false => println!("Start the node: it rebuilds what is missing from its peers."),
+        false => {
+            println!("Start the node: it rebuilds what is missing from its peers.");
+            super::tell_abstention(&home)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

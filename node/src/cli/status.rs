@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use yilian_client::moment;
 
 use super::HomeArgument;
 use crate::control::{self, Answer, Command};
@@ -42,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         match health.get("last_block_age_ms").and_then(|age_ms| age_ms.as_u64()) {
             // A clock that is behind the block tells nothing else.
             Some(0) => println!("last block not older than this machine's clock"),
-            Some(age_ms) => println!("last block {age_ms} ms ago"),
+            Some(age_ms) => println!("last block {}", moment::show_ago(age_ms)),
             None => {}
         }
         println!("api       {api}");

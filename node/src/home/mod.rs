@@ -13,7 +13,7 @@ use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
 use yilian_spec::genesis::{Genesis, GenesisError};
 use yilian_spec::limits::GENESIS_BYTES_MAX;
 use yilian_spec::membership::Role;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::signature::{PublicKey, SecretKey};
 
 use crate::config::{Config, ConfigError};
 
@@ -37,8 +37,14 @@ pub enum HomeError {
         /// The home.
         home: PathBuf,
     },
+    /// The node runs, and what is to be done needs it stopped.
+    #[error("the node in {} is running: stop it first", home.display())]
+    Runs {
+        /// The home.
+        home: PathBuf,
+    },
     /// The lock cannot be taken.
-    #[error("cannot lock {}: {source}", path.display())]
+    #[error("cannot lock {}: {source}{}", path.display(), private::remedy(path, source))]
     Lock {
         /// The lock's file.
         path: PathBuf,
@@ -62,8 +68,17 @@ pub enum HomeError {
     /// There is no passphrase.
     #[error("a key of the node needs its passphrase: {0} (node.passphrase says where it comes from)")]
     Passphrase(#[from] PassphraseError),
+    /// There is no genesis yet.
+    #[error(
+        "{} has no genesis: give it one with `yilian-node init --home {} --genesis FILE`",
+        home.display(), home.display()
+    )]
+    NoGenesis {
+        /// The home.
+        home: PathBuf,
+    },
     /// The genesis cannot be read.
-    #[error("{} is not a genesis: {reason}", path.display())]
+    #[error("{} is not a genesis (JSON, as `yilian-node genesis make` writes it): {reason}", path.display())]
     GenesisForm {
         /// The file.
         path: PathBuf,
@@ -138,11 +153,31 @@ impl Home {
         }
     }
 
+    /// Takes the home of a stopped node for this process, which is no node.
+    ///
+    /// # Errors
+    /// [`HomeError::Runs`] when the node runs.
+    pub fn lock_stopped(&self) -> Result<HomeLock, HomeError> {
+        match self.lock() {
+            Err(HomeError::InUse { home }) => Err(HomeError::Runs { home }),
+            taken => taken,
+        }
+    }
+
     /// Closes the home and its data to others than their owner; says so where they were open.
     ///
     /// # Errors
     /// [`HomeError::OpenToOthers`] when the system refuses.
     pub fn close_to_others(&self) -> Result<(), HomeError> {
+        let key = self.network_key_file();
+        if durable::open_to_others(&key).is_some() {
+            tracing::warn!(
+                "{} was open to others and is closed now: if they may have read it, replace it with `yilian-node key rotate \
+                 network --home {}`",
+                key.display(),
+                self.path.display()
+            );
+        }
         // The data may lie elsewhere.
         for path in [self.path.clone(), self.path.join(&self.config.node.data)] {
             let closed = match private::close_to_others(&path) {
@@ -181,7 +216,12 @@ impl Home {
     /// # Errors
     /// When it cannot be read or breaks a rule.
     pub fn genesis(&self) -> Result<Genesis, HomeError> {
-        read_genesis(&self.path.join(&self.config.node.genesis))
+        match read_genesis(&self.path.join(&self.config.node.genesis)) {
+            Err(HomeError::File(FileError::Absent { .. })) => {
+                Err(HomeError::NoGenesis { home: self.path.clone() })
+            }
+            read => read,
+        }
     }
 
     /// The key by which peers know this node.
@@ -230,14 +270,18 @@ impl Home {
         Ok(Some(opened.key.secret))
     }
 
+    /// The public half of the key that signs votes, for showing it: `None` where somebody would have to be asked for the
+    /// passphrase, or the file does not open.
+    pub fn shown_validator_key(&self) -> Option<PublicKey> {
+        let source = self.passphrase_source(&self.path.join(&self.config.node.validator_key)).ok()?;
+        let key = source.is_silent().then(|| self.validator_key().ok().flatten()).flatten()?;
+        Some(key.public_key())
+    }
+
     fn passphrase_source(&self, key: &Path) -> Result<PassphraseSource, HomeError> {
         Ok(match self.config.node.passphrase.parse()? {
             PassphraseSource::File(file) => PassphraseSource::File(self.path.join(file)),
-            PassphraseSource::Prompt { .. } => PassphraseSource::Prompt {
-                question: format!("Passphrase for {}", key.display()),
-                confirm: false,
-            },
-            source @ PassphraseSource::Environment(_) => source,
+            source => source.asking(format!("Passphrase for {}", key.display()), false),
         })
     }
 }

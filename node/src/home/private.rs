@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::fs::Mode;
@@ -52,9 +52,48 @@ pub fn close_to_others(path: &Path) -> io::Result<usize> {
     Ok(closed)
 }
 
+/// What to do where the system refuses a file to this user; nothing for other errors. To be put after the message.
+pub fn remedy(path: &Path, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    // Where the file itself cannot be looked at, the directory that hides it says whose it is.
+    let owner =
+        path.ancestors().find_map(|path| std::fs::symlink_metadata(path).ok()).map(|found| found.uid());
+    match owner {
+        Some(uid) => format!("; run this as the user who owns it ({})", user_name(uid)),
+        None => String::new(),
+    }
+}
+
+/// The name of a user, or its number where the system's list does not hold it.
+fn user_name(uid: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("user {uid}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_file_is_told_with_its_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        let absent = directory.path().join("absent");
+        let owner = user_name(std::fs::metadata(directory.path()).unwrap().uid());
+        let told = remedy(&absent, &io::ErrorKind::PermissionDenied.into());
+        assert_eq!(told, format!("; run this as the user who owns it ({owner})"));
+        assert_eq!(remedy(&absent, &io::ErrorKind::NotFound.into()), "");
+        assert_eq!(
+            (user_name(0), user_name(4_000_000_000)),
+            ("root".to_owned(), "user 4000000000".to_owned())
+        );
+    }
 
     #[test]
     fn what_is_open_to_others_is_closed_and_what_a_link_leads_to_is_left_alone() {

@@ -12,6 +12,7 @@ use super::{DialAddress, PeerAddress};
 pub struct NetworkConfig {
     /// The one TCP address for consensus, mempool and sync; port 0 picks a free one.
     /// Default `0.0.0.0:26600`.
+    #[serde(deserialize_with = "crate::address::listen")]
     pub listen: SocketAddr,
     /// Peers to keep connected, each as `PEER@HOST:PORT` or `/ip4/…/tcp/…/p2p/PEER`.
     /// One side of a pair is enough. Default: none.

@@ -110,9 +110,12 @@ pub fn restore(dir: &Path, target: &Path) -> Result<RestoredLedger, StorageError
     Ok(RestoredLedger { chain_id: tip.chain_id, height: tip.height, block_id: tip.block_id })
 }
 
-/// Opening would make an empty backup directory of whatever path was mistyped.
-fn require_backups(dir: &Path) -> Result<(), StorageError> {
-    if dir.join("meta").is_dir() { Ok(()) } else { Err(StorageError::NoLedger { dir: dir.to_owned() }) }
+/// Refuses a directory without backups: opening it would make an empty one of whatever path was mistyped.
+///
+/// # Errors
+/// [`StorageError::NoBackup`].
+pub fn require_backups(dir: &Path) -> Result<(), StorageError> {
+    if dir.join("meta").is_dir() { Ok(()) } else { Err(StorageError::NoBackup { dir: dir.to_owned() }) }
 }
 
 fn open(dir: &Path) -> Result<BackupEngine, StorageError> {
@@ -126,6 +129,6 @@ fn open(dir: &Path) -> Result<BackupEngine, StorageError> {
 
 fn newest(engine: &BackupEngine, dir: &Path) -> Result<BackupInfo, StorageError> {
     let newest = engine.get_backup_info().into_iter().max_by_key(|info| info.backup_id);
-    let info = newest.ok_or_else(|| StorageError::NoLedger { dir: dir.to_owned() })?;
+    let info = newest.ok_or_else(|| StorageError::NoBackup { dir: dir.to_owned() })?;
     Ok(BackupInfo { number: info.backup_id, bytes: info.size, files: info.num_files })
 }

@@ -52,8 +52,14 @@ pub enum StorageError {
         /// The directory.
         dir: PathBuf,
     },
+    /// There is no backup to restore.
+    #[error("{}: give the directory that `yilian-node backup` was given", describe_no_backup(dir))]
+    NoBackup {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// There is a ledger already.
-    #[error("{} holds a ledger already; choose another directory, or remove it first", dir.display())]
+    #[error("{} holds a ledger already: move it away first, or choose another directory", dir.display())]
     NotEmpty {
         /// The directory.
         dir: PathBuf,
@@ -152,6 +158,7 @@ impl StorageError {
             Self::Disk { .. }
             | Self::Directory { .. }
             | Self::NoLedger { .. }
+            | Self::NoBackup { .. }
             | Self::NotEmpty { .. }
             | Self::OtherFormat { .. }
             | Self::OtherChain { .. }
@@ -171,6 +178,11 @@ fn is_corruption(error: &rocksdb::Error) -> bool {
         | ErrorKind::NotFound => true,
         _ => error.to_string().contains("No such file"),
     }
+}
+
+fn describe_no_backup(dir: &std::path::Path) -> String {
+    let lacks = if dir.is_dir() { "holds no backup" } else { "does not exist" };
+    format!("{} {lacks}", dir.display())
 }
 
 fn database_remedy(error: &rocksdb::Error) -> &'static str {

@@ -289,7 +289,7 @@ fn a_backup_made_while_the_node_runs_restores_to_the_same_ledger() {
     let again = backup::restore(copies.path(), &target.path().join("ledger")).unwrap_err();
     assert!(matches!(again, StorageError::NotEmpty { .. }), "{again}");
     let nothing = backup::verify(&target.path().join("typo")).unwrap_err();
-    assert!(matches!(nothing, StorageError::NoLedger { .. }), "{nothing}");
+    assert!(matches!(nothing, StorageError::NoBackup { .. }), "{nothing}");
 }
 
 #[test]

@@ -35,6 +35,12 @@ fn a_log_ahead_of_the_ledger_is_not_contradicted_also_after_the_engine_has_empti
     assert_eq!(at_start(&home, TIP).unwrap(), up_to(40));
     std::fs::write(home.vote_log(), vote_log::empty(TIP.next())).unwrap();
     assert_eq!(at_start(&home, Height(39)).unwrap(), up_to(40));
+    let cause = recorded(&home).unwrap().map(|(_, cause)| cause);
+    assert_eq!(
+        cause,
+        Some(Cause::LedgerShorter),
+        "the log is as it should be by now, and is not what was amiss"
+    );
     assert_eq!(at_start(&home, Height(40)).unwrap(), None);
     assert_eq!(recorded(&home).unwrap(), None);
 }
@@ -70,19 +76,23 @@ fn a_damaged_log_stops_the_node_until_it_is_set_aside() {
 #[test]
 fn a_ledger_that_goes_leaves_the_height_of_the_votes_behind() {
     let (_directory, with_votes) = home(Some(Height(33)));
-    ledger_goes(&with_votes).unwrap();
-    assert_eq!(recorded(&with_votes).unwrap(), up_to(33));
+    ledger_goes(&with_votes, Cause::LedgerSetAside).unwrap();
+    assert_eq!(
+        recorded(&with_votes).unwrap(),
+        up_to(33).map(|abstention| (abstention, Cause::LedgerSetAside))
+    );
     let (_second, without) = home(None);
-    ledger_goes(&without).unwrap();
-    assert_eq!(recorded(&without).unwrap(), Some(Abstention::UntilCaughtUp));
+    ledger_goes(&without, Cause::LedgerRestored).unwrap();
+    let wide = Some((Abstention::UntilCaughtUp, Cause::LedgerRestored));
+    assert_eq!(recorded(&without).unwrap(), wide);
     vote_log_goes(&without, Some(TIP)).unwrap();
-    assert_eq!(recorded(&without).unwrap(), Some(Abstention::UntilCaughtUp), "the wider one stays");
+    assert_eq!(recorded(&without).unwrap(), wide, "the wider one stays, with its cause");
 }
 
 #[test]
 fn no_altered_byte_of_the_record_shortens_it() {
     let (_directory, home) = home(Some(TIP));
-    record(&home, Abstention::UpTo { height: Height(33) }).unwrap();
+    record(&home, Abstention::UpTo { height: Height(33) }, Cause::LogSetAside).unwrap();
     let bytes = std::fs::read(file(&home)).unwrap();
     for place in 0..bytes.len() {
         let mut altered = bytes.clone();
@@ -90,6 +100,7 @@ fn no_altered_byte_of_the_record_shortens_it() {
             altered[place] = bytes[place] ^ flip;
             std::fs::write(file(&home), &altered).unwrap();
             let read = recorded(&home).unwrap();
+            let read = read.map(|(abstention, _)| abstention);
             assert!(read == up_to(33) || read == Some(Abstention::UntilCaughtUp), "byte {place}: {read:?}");
         }
     }

@@ -40,7 +40,7 @@ pub enum AccessCommand {
     )]
     Deny {
         /// Why: no-grant, outside-grant, no-treatment-relation or no-records.
-        #[arg(long, value_parser = parse::code::<DenialReason>)]
+        #[arg(long, value_parser = parse::coded::<DenialReason>())]
         reason: DenialReason,
         #[command(flatten)]
         request: Request,
@@ -84,13 +84,13 @@ pub struct Request {
     #[command(flatten)]
     subject: SubjectArguments,
     /// The category of the records, such as laboratory.
-    #[arg(long, value_parser = parse::code::<Category>)]
+    #[arg(long, value_parser = parse::coded::<Category>())]
     category: Category,
     /// How sensitive they are: U, L, M, N, R or V.
-    #[arg(long, value_name = "CODE", default_value = "N", value_parser = parse::code::<Sensitivity>)]
+    #[arg(long, value_name = "CODE", default_value = "N", value_parser = parse::coded::<Sensitivity>())]
     sensitivity: Sensitivity,
     /// What for, such as TREAT.
-    #[arg(long, default_value = "TREAT", value_parser = parse::code::<Purpose>)]
+    #[arg(long, default_value = "TREAT", value_parser = parse::coded::<Purpose>())]
     purpose: Purpose,
     #[command(flatten)]
     content: CommitmentArguments,

@@ -87,7 +87,7 @@ pub enum Propose {
         #[arg(long = "provider", value_name = "INSTITUTION", required = true)]
         providers: Vec<InstitutionId>,
         /// The part that is paid, such as primary or expert.
-        #[arg(long, value_parser = parse::code::<PartRole>)]
+        #[arg(long, value_parser = parse::coded::<PartRole>())]
         role: PartRole,
         /// The fee in the currency's unit, such as 180.00.
         #[arg(long)]
@@ -104,7 +104,7 @@ pub enum Propose {
         #[arg(long = "share", value_name = "ROLE=INSTITUTION:WEIGHT", required = true, value_parser = parse::share)]
         shares: Vec<(PartRole, InstitutionId, Ratio)>,
         /// When the split rounds: per-event or per-period. It changes amounts, so it is signed.
-        #[arg(long, value_parser = parse::code::<Rounding>)]
+        #[arg(long, value_parser = parse::coded::<Rounding>())]
         rounding: Rounding,
     },
     /// Fees for image reading: marginal tiers, a platform's share, the rest by reads (arrangement A3).

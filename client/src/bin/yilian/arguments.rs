@@ -54,14 +54,26 @@ pub struct CommitmentArguments {
 }
 
 impl CommitmentArguments {
-    /// The commitment.
+    /// The commitment; says where a salt that was made for it lies.
     ///
     /// # Errors
     /// When the document or its salt cannot be read or written.
     pub fn commitment(&self) -> Result<Commitment, Failure> {
         match (&self.commitment, &self.document) {
             (Some(commitment), _) => Ok(*commitment),
-            (None, Some(document)) => Ok(commitment::commit_to_file(document)?),
+            (None, Some(document)) => {
+                let salt = commitment::salt_path(document);
+                let is_new = !salt.exists();
+                let commitment = commitment::commit_to_file(document)?;
+                if is_new {
+                    output::note(&format!(
+                        "{} was made; keep it with {}: without it nobody can show that the commitment is to that document",
+                        salt.display(),
+                        document.display()
+                    ));
+                }
+                Ok(commitment)
+            }
             (None, None) => Err(Failure::Usage("give --document FILE or --commitment HEX".to_owned())),
         }
     }
@@ -115,13 +127,13 @@ impl ReceivedArguments {
 #[derive(Debug, Args)]
 pub struct ScopeArguments {
     /// Categories of records, separated by commas, such as laboratory,imaging,medication.
-    #[arg(long = "category", value_name = "CATEGORY", required = true, value_delimiter = ',', value_parser = parse::code::<Category>)]
+    #[arg(long = "category", value_name = "CATEGORY", required = true, value_delimiter = ',', value_parser = parse::coded::<Category>())]
     categories: Vec<Category>,
     /// The highest sensitivity: U, L, M, N, R or V (HL7 Confidentiality).
-    #[arg(long, value_name = "CODE", default_value = "N", value_parser = parse::code::<Sensitivity>)]
+    #[arg(long, value_name = "CODE", default_value = "N", value_parser = parse::coded::<Sensitivity>())]
     sensitivity: Sensitivity,
     /// Purposes, separated by commas, such as TREAT,COC (HL7 PurposeOfUse).
-    #[arg(long = "purpose", value_name = "PURPOSE", default_value = "TREAT", value_delimiter = ',', value_parser = parse::code::<Purpose>)]
+    #[arg(long = "purpose", value_name = "PURPOSE", default_value = "TREAT", value_delimiter = ',', value_parser = parse::coded::<Purpose>())]
     purposes: Vec<Purpose>,
 }
 
@@ -143,7 +155,7 @@ pub struct WindowArguments {
     #[arg(long, value_name = "TIME", default_value = "now", allow_hyphen_values = true, value_parser = parse::moment)]
     starts: LedgerTime,
     /// First moment after: +30d from now, a date or a time.
-    #[arg(long, value_name = "TIME", value_parser = parse::moment)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse::moment)]
     expires: LedgerTime,
 }
 
@@ -151,8 +163,14 @@ impl WindowArguments {
     /// The window.
     ///
     /// # Errors
-    /// When it is empty.
+    /// When it is empty, or over.
     pub fn window(&self) -> Result<Window, Failure> {
+        if self.expires < moment::now()? {
+            let expires = moment::show(self.expires);
+            return Err(Failure::Usage(format!(
+                "--expires {expires} lies in the past: give a later moment, such as +30d"
+            )));
+        }
         let window = Window { starts: self.starts, expires: self.expires };
         if window.is_ordered() {
             return Ok(window);

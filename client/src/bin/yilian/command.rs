@@ -79,7 +79,8 @@ pub struct Global {
     /// The key file to sign with.
     #[arg(id = "global_key", long = "key", global = true, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// Where the key file's passphrase comes from: file:PATH, env:NAME or prompt.
+    /// Where the key file's passphrase comes from: file:PATH, env:NAME or prompt [default: YILIAN_PASSPHRASE where it is
+    /// set, otherwise a prompt].
     #[arg(id = "global_passphrase", long = "passphrase", global = true, value_name = "SOURCE")]
     pub passphrase: Option<String>,
     /// A checkpoint to verify answers against.

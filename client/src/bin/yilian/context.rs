@@ -103,16 +103,8 @@ impl Context {
     /// # Errors
     /// When the source is none.
     pub fn passphrase_source(&self, what: &str, confirm: bool) -> Result<PassphraseSource, Failure> {
-        let source = match &self.profile.passphrase {
-            Some(text) => text.parse()?,
-            None => PassphraseSource::Prompt { question: String::new(), confirm: false },
-        };
-        Ok(match source {
-            PassphraseSource::Prompt { .. } => {
-                PassphraseSource::Prompt { question: format!("Passphrase for {what}"), confirm }
-            }
-            other => other,
-        })
+        let text = self.profile.passphrase.as_deref().unwrap_or(passphrase::DEFAULT);
+        Ok(text.parse::<PassphraseSource>()?.asking(format!("Passphrase for {what}"), confirm))
     }
 
     /// The key of a file: the one that `key unlock` left open, or opened with its passphrase.

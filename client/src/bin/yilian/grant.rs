@@ -34,7 +34,7 @@ pub enum GrantCommand {
         /// The grant.
         grant: GrantId,
         /// Why: consent-withdrawn, treatment-ended or mistake.
-        #[arg(long, value_parser = parse::code::<GrantRevocationReason>)]
+        #[arg(long, value_parser = parse::coded::<GrantRevocationReason>())]
         reason: GrantRevocationReason,
     },
     /// Show a grant.

@@ -38,7 +38,7 @@ pub enum KeyCommand {
     #[command(after_help = "Example:\n  yilian key generate --role access-gateway --out gateway.key")]
     Generate {
         /// What it is for: administrator, access-gateway, referral-gateway, finance, auditor, validator or node.
-        #[arg(long, value_parser = parse::code::<Role>)]
+        #[arg(long, value_parser = parse::coded::<Role>())]
         role: Role,
         /// The file; one that exists is not overwritten.
         #[arg(long, value_name = "FILE")]
@@ -60,7 +60,7 @@ pub enum KeyCommand {
         /// The device's public key.
         key: PublicKey,
         /// What it will be registered for.
-        #[arg(long, value_parser = parse::code::<Role>)]
+        #[arg(long, value_parser = parse::coded::<Role>())]
         role: Role,
     },
     /// Register a key for one's institution: that of a file, or that of a device. By an administrator.
@@ -69,7 +69,7 @@ pub enum KeyCommand {
     )]
     Register {
         /// What it may do.
-        #[arg(long, value_parser = parse::code::<Role>)]
+        #[arg(long, value_parser = parse::coded::<Role>())]
         role: Role,
         #[command(flatten)]
         new: NewKey,
@@ -93,7 +93,7 @@ pub enum KeyCommand {
         /// The key.
         key: PublicKey,
         /// Why: compromised, lost or retired.
-        #[arg(long, value_parser = parse::code::<RevocationReason>)]
+        #[arg(long, value_parser = parse::coded::<RevocationReason>())]
         reason: RevocationReason,
     },
     /// Keep keys open for a while, so that commands do not ask for the passphrase nor pay for it.

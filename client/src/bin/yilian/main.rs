@@ -21,6 +21,7 @@ mod profile;
 mod referral;
 mod service;
 mod statement;
+mod strangers;
 mod stream;
 mod subject;
 mod submission;

@@ -71,7 +71,7 @@ async fn health(context: &Context) -> Outcome {
         ("height", output::or_dash(health.height)),
         ("peers", output::or_dash(health.peers)),
         ("behind by", output::or_dash(health.behind_by)),
-        ("last block", output::or_dash(health.last_block_age_ms.map(|age_ms| format!("{age_ms} ms ago")))),
+        ("last block", output::or_dash(health.last_block_age_ms.map(moment::show_ago))),
     ]);
     for alarm in &health.alarms {
         output::print_fields(&[("alarm", alarm.reason.clone()), ("remedy", alarm.remedy.clone())]);

@@ -2,8 +2,10 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use std::io::Write as _;
+use std::fmt::Display;
+use std::io::{BufWriter, ErrorKind, Write as _};
 use yilian_client::client::query::Fetched;
+use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_spec::time::LedgerTime;
 
@@ -13,12 +15,21 @@ pub fn print_json<T: Serialize>(value: &T) {
     print_line(&text);
 }
 
-/// Prints a line. A reader that has closed the pipe ends the output, and is no error.
+/// Prints a line. A reader that has closed the pipe ends the output, and is no error; a full disk is one.
 pub fn print_line(text: &str) {
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").is_err() {
-        std::process::exit(0);
+    print_lines([text]);
+}
+
+/// As [`print_line`], for many.
+pub fn print_lines<T: Display>(lines: impl IntoIterator<Item = T>) {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let written = lines.into_iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
+    let Err(error) = written else { return };
+    if error.kind() == ErrorKind::BrokenPipe {
+        std::process::exit(exit::OK.into());
     }
+    let _ = writeln!(std::io::stderr(), "error: the output cannot be written: {error}");
+    std::process::exit(exit::LOCAL.into());
 }
 
 /// Prints a warning on standard error; that nobody reads it is no error either.
@@ -44,17 +55,34 @@ pub fn print_table(columns: &[&str], rows: Vec<Vec<String>>) {
     if rows.is_empty() {
         return print_line("none");
     }
+    // What is piped goes to a program or a file, which is as wide as it must be.
+    let probe = Table::new();
+    let width = probe.is_tty().then(|| probe.width()).flatten();
+    print_line(&lay_out(columns, rows, width));
+}
+
+/// A table, or, where it is wider than the terminal, each row as fields one below the other.
+fn lay_out(columns: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
     let mut table = table(columns);
-    table.add_rows(rows);
-    print_line(&table.trim_fmt());
+    table.add_rows(rows.clone());
+    let text = table.trim_fmt();
+    let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    if width.is_none_or(|width| widest <= usize::from(width)) {
+        return text;
+    }
+    let row = |row: Vec<String>| fields(&columns.iter().copied().zip(row).collect::<Vec<_>>());
+    rows.into_iter().map(row).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Prints names and values, one a line.
-pub fn print_fields(fields: &[(&str, String)]) {
-    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, value) in fields {
-        print_line(&format!("{name:width$}  {value}"));
-    }
+pub fn print_fields(named: &[(&str, String)]) {
+    print_line(&fields(named));
+}
+
+fn fields(named: &[(&str, String)]) -> String {
+    let width = named.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let line = |(name, value): &(&str, String)| format!("{name:width$}  {value}");
+    named.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The sentence about whether, and as of when, something was proven.
@@ -107,4 +135,23 @@ pub fn names<'a, T: Serialize + 'a>(codes: impl IntoIterator<Item = &'a T>) -> S
 /// A value that may be missing.
 pub fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_wider_than_the_terminal_is_laid_out_row_by_row() {
+        let row = |id: &str| vec![id.repeat(64), "renhe-hospital".to_owned()];
+        let rows = vec![row("a"), row("b")];
+        let lay_out = |width| lay_out(&["grant", "to"], rows.clone(), width);
+        assert_eq!(lay_out(None), lay_out(Some(200)));
+        assert!(lay_out(None).contains('│'));
+        let narrow = lay_out(Some(80));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        let expected =
+            format!("grant  {}\nto     renhe-hospital\n\ngrant  {}\n", "a".repeat(64), "b".repeat(64));
+        assert!(narrow.starts_with(&expected), "{narrow}");
+    }
 }

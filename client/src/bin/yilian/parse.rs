@@ -1,7 +1,14 @@
 //! From text on the command line to values of the protocol.
 
-use serde::de::DeserializeOwned;
+use std::ffi::OsStr;
+use std::marker::PhantomData;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
+use serde::Deserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::de::{self, DeserializeOwned, Visitor};
 use yilian_client::moment;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::money::{AmountMinor, Currency, parse_decimal_to_minor};
@@ -32,10 +39,81 @@ pub fn moment(text: &str) -> Result<LedgerTime, String> {
 pub fn code<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let read = |text: &str| T::deserialize(StrDeserializer::<ValueError>::new(text));
     let lower = text.to_lowercase().replace('-', "_");
-    read(&lower).or_else(|_| read(&text.to_uppercase())).map_err(|_| match read(text) {
-        Err(error) => error.to_string(),
-        Ok(_) => format!("{text:?} is ambiguous"),
-    })
+    read(&lower)
+        .or_else(|_| read(&text.to_uppercase()))
+        .map_err(|_| format!("{text:?} is none of {}", names::<T>().join(", ")))
+}
+
+/// The names of a coded value's variants, as people write them.
+fn names<T: DeserializeOwned>() -> Vec<String> {
+    let mut names: &[&str] = &[];
+    // It refuses every value; all that is wanted is what it was asked for.
+    let _ = T::deserialize(Asked(&mut names));
+    names.iter().map(|name| name.replace('_', "-")).collect()
+}
+
+/// Notes the names of the variants that it is asked for.
+struct Asked<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Asked<'_> {
+    type Error = ValueError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, ValueError> {
+        Err(de::Error::custom("there is no value"))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        *self.0 = variants;
+        self.deserialize_any(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// Parses arguments with [`code`], and tells help and completions which values there are.
+#[derive(Debug)]
+pub struct Coded<T>(PhantomData<fn() -> T>);
+
+/// The parser of a coded value.
+pub fn coded<T>() -> Coded<T> {
+    Coded(PhantomData)
+}
+
+impl<T> Clone for Coded<T> {
+    fn clone(&self) -> Self {
+        coded()
+    }
+}
+
+impl<T: DeserializeOwned + Clone + Send + Sync + 'static> TypedValueParser for Coded<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let text = value.to_string_lossy();
+        code(&text).map_err(|_| {
+            let mut error = clap::Error::new(ErrorKind::InvalidValue).with_cmd(command);
+            if let Some(arg) = arg {
+                error.insert(ContextKind::InvalidArg, ContextValue::String(arg.to_string()));
+            }
+            error.insert(ContextKind::InvalidValue, ContextValue::String(text.into_owned()));
+            error.insert(ContextKind::ValidValue, ContextValue::Strings(names::<T>()));
+            error
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        // The parser wants names that live as long as the process, which ends after one command.
+        let leaked = |name: String| PossibleValue::new(&*name.leak());
+        Some(Box::new(names::<T>().into_iter().map(leaked)))
+    }
 }
 
 /// An exact ratio: `12%`, `3/10`, `0.12` or `30`.
@@ -122,7 +200,7 @@ mod tests {
         assert_eq!(code::<Purpose>("treat"), Ok(Purpose::Treat));
         assert_eq!(code::<Sensitivity>("n"), Ok(Sensitivity::N));
         let message = code::<Role>("boss").unwrap_err();
-        assert!(message.contains("access_gateway"), "{message}");
+        assert!(message.contains("access-gateway"), "{message}");
     }
 
     #[test]

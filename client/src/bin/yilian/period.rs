@@ -66,7 +66,7 @@ impl PeriodCommand {
             Self::Show { agreement, period } => {
                 let client = context.client(None).await?;
                 let key = StateKey::ClosedPeriod(agreement, period);
-                let fetched = client.record::<ClosedPeriod>(&key, "closed period of this number").await?;
+                let fetched = client.record::<ClosedPeriod>(&key, "closed period").await?;
                 output::print_record(context.json(), &format!("{agreement}.{period}"), &fetched, |closed| {
                     vec![
                         ("began", moment::show(closed.began)),

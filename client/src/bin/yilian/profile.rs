@@ -151,8 +151,9 @@ fn list(context: &Context) {
     if context.json() {
         return output::print_json(&context.config);
     }
+    let chosen = context.global.profile.as_ref().or(context.config.default_profile.as_ref());
     let row = |(name, profile): (&String, &Profile)| {
-        let used = context.config.default_profile.as_ref() == Some(name);
+        let used = chosen == Some(name);
         vec![
             name.clone(),
             output::or_dash(profile.institution.as_ref()),
@@ -162,7 +163,7 @@ fn list(context: &Context) {
         ]
     };
     let rows = context.config.profiles.iter().map(row).collect();
-    output::print_table(&["profile", "institution", "nodes", "verifies", ""], rows);
+    output::print_table(&["profile", "institution", "nodes", "verifies", "state"], rows);
 }
 
 fn show(context: &Context, name: Option<&str>) -> Outcome {

@@ -84,7 +84,7 @@ pub enum ReferralCommand {
     )]
     Report {
         /// What: completed, continuing-care, advice-given, no-show or not-treated.
-        #[arg(long, value_parser = parse::code::<OutcomeCode>)]
+        #[arg(long, value_parser = parse::coded::<OutcomeCode>())]
         outcome: OutcomeCode,
         #[command(flatten)]
         with: WithDocument,
@@ -135,7 +135,7 @@ pub struct Ended {
     referral: ReferralId,
     /// Why: no-capacity, better-elsewhere, service-not-offered, insufficient-information, patient-declined, no-show or
     /// no-longer-needed.
-    #[arg(long, value_parser = parse::code::<ReferralReason>)]
+    #[arg(long, value_parser = parse::coded::<ReferralReason>())]
     reason: ReferralReason,
 }
 
@@ -166,7 +166,7 @@ pub struct Request {
     #[command(flatten)]
     subject: SubjectArguments,
     /// Where it goes: up, down or lateral.
-    #[arg(long, value_parser = parse::code::<Direction>)]
+    #[arg(long, value_parser = parse::coded::<Direction>())]
     direction: Direction,
     #[command(flatten)]
     case: Case,
@@ -179,7 +179,7 @@ pub struct Case {
     #[arg(long, value_name = "CODE")]
     service: ServiceCode,
     /// How soon: routine, urgent or emergency.
-    #[arg(long, default_value = "routine", value_parser = parse::code::<Urgency>)]
+    #[arg(long, default_value = "routine", value_parser = parse::coded::<Urgency>())]
     urgency: Urgency,
     #[command(flatten)]
     access: ScopeArguments,

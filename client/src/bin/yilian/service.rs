@@ -39,7 +39,7 @@ pub enum ServiceCommand {
         /// The service.
         service: ServiceId,
         /// Why: mistake, duplicate, not-delivered or claim-rejected.
-        #[arg(long, value_parser = parse::code::<ReversalReason>)]
+        #[arg(long, value_parser = parse::coded::<ReversalReason>())]
         reason: ReversalReason,
     },
     /// Show a service, and the periods that count it.

@@ -1,6 +1,5 @@
 //! `yilian subject`: the encrypted table from record numbers to subject tags. Local; nothing here reaches the ledger.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -126,7 +125,7 @@ fn draw(context: &Context, records: &[String]) -> Result<(), Failure> {
     }
     let word = |is_new: bool| if is_new { "new" } else { "had one" }.to_owned();
     let rows = drawn().map(|((record, tag), new)| vec![(*record).to_owned(), tag.to_string(), word(*new)]);
-    output::print_table(&["record", "tag", ""], rows.collect());
+    output::print_table(&["record", "tag", "state"], rows.collect());
     Ok(())
 }
 
@@ -155,11 +154,6 @@ fn list(context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     // Plain lines: a table of a million entries would be laid out in memory first.
-    let mut out = std::io::stdout().lock();
-    for (record, tag) in table.list() {
-        if writeln!(out, "{record}\t{tag}").is_err() {
-            break;
-        }
-    }
+    output::print_lines(table.list().map(|(record, tag)| format!("{record}\t{tag}")));
     Ok(())
 }

@@ -21,6 +21,7 @@ use crate::command::Outcome;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output;
+use crate::strangers;
 
 /// An object that an operation creates.
 #[derive(Debug, Clone, Serialize)]
@@ -96,7 +97,9 @@ pub async fn submit_signed(
     if is_own && !context.global.force {
         let checked = client.check(&transaction.body).await?;
         if let Became::Refused { operation, reason } = checked.outcome {
-            print_would_be_refused(context, checked.height.0, operation, reason);
+            let operations = &transaction.body.operations;
+            let told = Told::new(client, operations, operation, reason).await;
+            print_would_be_refused(context, checked.height.0, operation, reason, &told);
             return Ok(exit::REFUSED);
         }
     }
@@ -118,7 +121,42 @@ pub async fn submit_signed(
         confirmed = successor.confirm(&submitted, context.timeout_ms()).await;
     }
     spinner.finish_and_clear();
-    print_confirmed(context, &submitted, &confirmed?)
+    let confirmed = confirmed?;
+    let told = match confirmed.outcome {
+        Became::Applied => None,
+        Became::Refused { operation, reason } => {
+            let operations = &submitted.transaction.body.operations;
+            Some(Told::new(client, operations, operation, reason).await)
+        }
+    };
+    print_confirmed(context, &submitted, &confirmed, told.as_ref())
+}
+
+/// What people are told about a refusal.
+struct Told {
+    /// That it is refused, and why.
+    refused: String,
+    /// What to do about it, where the rule's own words do not say it.
+    hint: Option<String>,
+}
+
+impl Told {
+    async fn new(client: &Client, operations: &[Operation], operation: u16, reason: Refusal) -> Self {
+        let hint = match (reason, operations.get(usize::from(operation))) {
+            (Refusal::NoSuchInstitution, Some(operation)) => strangers::describe(client, operation).await,
+            _ => hint(reason).map(str::to_owned),
+        };
+        // Whoever submits one operation need not know that there can be more.
+        let place = if operations.len() > 1 { format!(" at operation {operation}") } else { String::new() };
+        Self { refused: format!("refused{place}: {reason}"), hint }
+    }
+
+    fn print(&self) {
+        output::print_line(&self.refused);
+        if let Some(hint) = &self.hint {
+            output::print_line(hint);
+        }
+    }
 }
 
 /// A spinner on standard error; nothing where that is no terminal.
@@ -133,7 +171,7 @@ fn objects(submitted: &Submitted) -> Vec<Created> {
     created(submitted.transaction_id, &submitted.transaction.body.operations)
 }
 
-fn print_would_be_refused(context: &Context, height: u64, operation: u16, reason: Refusal) {
+fn print_would_be_refused(context: &Context, height: u64, operation: u16, reason: Refusal, told: &Told) {
     if context.json() {
         return output::print_json(&json!({
             "transaction_id": Value::Null,
@@ -145,10 +183,7 @@ fn print_would_be_refused(context: &Context, height: u64, operation: u16, reason
             "verified": false,
         }));
     }
-    output::print_line(&format!("refused at operation {operation}: {reason}"));
-    if let Some(hint) = hint(reason) {
-        output::print_line(hint);
-    }
+    told.print();
     output::print_line(&format!(
         "not submitted, nothing is on record (checked on block {height}); --force records the attempt and its refusal"
     ));
@@ -181,7 +216,12 @@ fn print_pending(context: &Context, submitted: &Submitted) -> u8 {
     exit::OK
 }
 
-fn print_confirmed(context: &Context, submitted: &Submitted, confirmed: &Confirmed) -> Result<u8, Failure> {
+fn print_confirmed(
+    context: &Context,
+    submitted: &Submitted,
+    confirmed: &Confirmed,
+    told: Option<&Told>,
+) -> Result<u8, Failure> {
     let refusal = match confirmed.outcome {
         Became::Applied => None,
         Became::Refused { operation, reason } => Some((operation, reason)),
@@ -203,13 +243,10 @@ fn print_confirmed(context: &Context, submitted: &Submitted, confirmed: &Confirm
         }));
     } else {
         print_identifiers(submitted.transaction_id, &objects);
-        match refusal {
+        match told {
             None => output::print_line(&format!("final in {standing}")),
-            Some((operation, reason)) => {
-                output::print_line(&format!("refused at operation {operation}: {reason}"));
-                if let Some(hint) = hint(reason) {
-                    output::print_line(hint);
-                }
+            Some(told) => {
+                told.print();
                 output::print_line(&format!("the refusal is on record in {standing}"));
             }
         }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use yilian_client::describe;
 use yilian_client::durable;
-use yilian_client::error::exit;
+use yilian_client::error::{ClientError, exit};
 use yilian_spec::limits::PROOF_BYTES_MAX;
 use yilian_spec::proof::{Proof, ProofDocument};
 
@@ -18,7 +18,7 @@ use crate::output;
 /// Verify a saved proof offline and say what it proves.
 ///
 /// Nothing is asked of any node: the file holds the proof, the checkpoint the validators that are trusted. Exit code 4
-/// says that the file does not prove what it claims.
+/// says that the file does not prove what it claims, 5 that it is no proof.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  yilian verify receipt.json --trust checkpoint.json\n  yilian verify statement.json --trust checkpoint.json --json"
@@ -29,6 +29,13 @@ pub struct Verify {
     /// The checkpoint to trust.
     #[arg(long, value_name = "CHECKPOINT")]
     trust: PathBuf,
+}
+
+/// What every proof says of itself; a file without it was given by mistake, and proves nothing either way.
+#[derive(serde::Deserialize)]
+struct Format {
+    #[serde(rename = "format")]
+    _format: String,
 }
 
 impl Verify {
@@ -43,6 +50,10 @@ impl Verify {
             durable::FileError::TooLarge { .. } => Failure::Verification(error.to_string()),
             other => other.into(),
         })?;
+        if let Err(error) = serde_json::from_slice::<Format>(&bytes) {
+            let (path, reason) = (self.file.clone(), error.to_string());
+            return Err(ClientError::FileContent { path, expected: "a saved proof (JSON)", reason }.into());
+        }
         let document = ProofDocument::from_json(&bytes)?;
         let proves = describe::verified(&document, &checkpoint)?;
         if context.json() {

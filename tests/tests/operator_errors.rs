@@ -1,0 +1,116 @@
+//! What `yilian-node` says to an operator who errs: what is wrong, by name, and what to do.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use yilian_tests::programs::{self, Ended, run_to_end};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const PASSPHRASE: &str = "correct horse battery staple";
+
+/// Runs the program with these words in a directory, with a passphrase in its environment.
+fn node(directory: &Path, words: &str) -> Result<Ended> {
+    let mut command = Command::new(programs::program("yilian-node")?);
+    command.current_dir(directory).env("YILIAN_PASSPHRASE", PASSPHRASE).args(words.split(' '));
+    run_to_end(&mut command, LIMIT)
+}
+
+/// Demands that the program fails and says all of this.
+fn refuses(directory: &Path, words: &str, says: &[&str]) -> Result<()> {
+    let ended = node(directory, words)?;
+    ensure!(ended.code == Some(1), "{words}: {ended:?}");
+    for part in says {
+        ensure!(ended.stderr.contains(part), "{words} does not say {part:?}: {ended:?}");
+    }
+    Ok(())
+}
+
+/// As [`node`], without a passphrase, and without a terminal.
+fn node_without_passphrase(directory: &Path, words: &str) -> Result<Ended> {
+    let mut command = Command::new(programs::program("yilian-node")?);
+    command.current_dir(directory).env_remove("YILIAN_PASSPHRASE").args(words.split(' '));
+    run_to_end(&mut command, LIMIT)
+}
+
+#[test]
+fn without_a_passphrase_init_says_where_it_may_come_from_and_makes_nothing() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let init = "init --home node --institution renhe-hospital --validator";
+    let ended = node_without_passphrase(directory.path(), init)?;
+    ensure!(ended.code == Some(1), "{ended:?}");
+    for part in ["YILIAN_PASSPHRASE", "--passphrase prompt", "file:PATH"] {
+        ensure!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+    refuses(directory.path(), &format!("{init} --genesis none.json"), &["none.json"])?;
+    refuses(directory.path(), "init --home node", &["give --institution"])?;
+    ensure!(!directory.path().join("node").exists(), "a failed init left a home behind");
+    Ok(())
+}
+
+#[test]
+fn init_shows_also_the_second_time_what_is_there() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let first = node(directory.path(), "init --home node --institution renhe-hospital --validator")?;
+    let keys = |ended: &Ended| -> Vec<String> {
+        ended.stdout.lines().filter(|line| line.contains("key (role")).map(str::to_owned).collect()
+    };
+    ensure!(keys(&first).len() == 2, "{first:?}");
+    let second = node(directory.path(), "init --home node")?;
+    ensure!(second.code == Some(0) && keys(&second) == keys(&first), "{second:?}");
+    let sealed = node_without_passphrase(directory.path(), "init --home node")?;
+    ensure!(sealed.stdout.contains("yilian key show node/validator.key"), "{sealed:?}");
+    Ok(())
+}
+
+fn made() -> Result<tempfile::TempDir> {
+    let directory = tempfile::tempdir()?;
+    let ended = node(directory.path(), "init --home node --institution renhe-hospital --validator")?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    Ok(directory)
+}
+
+#[test]
+fn a_mistyped_home_is_told() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    for command in ["status", "peers", "run", "check", "repair"] {
+        let says = ["typo is no node's home", "check --home"];
+        refuses(directory.path(), &format!("{command} --home typo"), &says)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_value_of_the_configuration_is_told_with_its_file_and_the_remedy() -> Result<()> {
+    let directory = made()?;
+    let path = directory.path().join("node/config.toml");
+    let text = std::fs::read_to_string(&path)?;
+    for (right, wrong, says) in [
+        ("level = \"info\"", "level = \"loud\"", "error, warn, info, debug or trace"),
+        ("listen = \"127.0.0.1:8600\"", "listen = \"127.0.0.1\"", "write HOST:PORT"),
+        ("heartbeat_ms = 30000", "heartbeat_ms = 1", "heartbeat_ms"),
+    ] {
+        ensure!(text.contains(right), "{right}");
+        std::fs::write(&path, text.replace(right, wrong))?;
+        refuses(directory.path(), "run --home node", &["node/config.toml", says])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_node_without_a_genesis_is_told_how_it_gets_one() -> Result<()> {
+    let directory = made()?;
+    let remedy = "yilian-node init --home node --genesis FILE";
+    refuses(directory.path(), "run --home node", &["node has no genesis", remedy])
+}
+
+#[test]
+fn a_directory_that_holds_no_backup_is_told_and_leaves_no_trace_in_the_home() -> Result<()> {
+    let directory = made()?;
+    refuses(directory.path(), "restore --home node nowhere", &["nowhere does not exist"])?;
+    std::fs::create_dir(directory.path().join("empty"))?;
+    refuses(directory.path(), "restore --home node empty", &["empty holds no backup"])?;
+    ensure!(!directory.path().join("node/data").exists(), "something was made");
+    Ok(())
+}
