@@ -155,9 +155,9 @@ pub struct ExecutedBlock {
 ///
 /// # Errors
 /// [`ViewError`] when storage fails.
-pub fn execute<V: StateView + ?Sized>(
+pub fn execute(
     tip: &Tip,
-    view: &V,
+    view: &dyn StateView,
     made: Made,
     mut transactions: Vec<CheckedTransaction>,
     work_max: u64,
@@ -323,9 +323,9 @@ pub struct Expectation {
 ///
 /// # Errors
 /// The first rule that is broken.
-pub fn validate<V: StateView + ?Sized>(
+pub fn validate(
     tip: &Tip,
-    view: &V,
+    view: &dyn StateView,
     block: CheckedBlock,
     expectation: Expectation,
     root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
@@ -367,9 +367,9 @@ fn check_header(tip: &Tip, header: &Header, expectation: Expectation) -> Result<
     Ok(())
 }
 
-fn check_transactions<V: StateView + ?Sized>(
+fn check_transactions(
     tip: &Tip,
-    view: &V,
+    view: &dyn StateView,
     time: LedgerTime,
     transactions: Vec<Result<CheckedTransaction, SemanticError>>,
 ) -> Result<Vec<CheckedTransaction>, BlockError> {

@@ -31,9 +31,9 @@ pub enum TrialError {
 ///
 /// # Errors
 /// Why no block could carry it, or [`ContextualError::View`] when storage fails.
-pub fn trial<V: StateView + ?Sized>(
+pub fn trial(
     tip: &Tip,
-    view: &V,
+    view: &dyn StateView,
     now: LedgerTime,
     body: TransactionBody,
 ) -> Result<Outcome, TrialError> {

@@ -91,10 +91,10 @@ fn units(work: u64) -> u32 {
 ///
 /// # Errors
 /// [`ViewError`] when storage fails.
-pub fn of<V: StateView + ?Sized>(
+pub fn of(
     institution: &InstitutionId,
     operation: &Operation,
-    view: &V,
+    view: &dyn StateView,
 ) -> Result<u64, ViewError> {
     match operation {
         Operation::RegisterKey(_) | Operation::RotateKey(_) => Ok(NEW_KEY),
@@ -126,7 +126,7 @@ pub fn of<V: StateView + ?Sized>(
             Ok(work)
         }
         Operation::ReverseService(reverse) => {
-            let Some(service) = record::<Service, V>(view, &StateKey::Service(reverse.service))? else {
+            let Some(service) = record::<Service>(view, &StateKey::Service(reverse.service))? else {
                 return Ok(1);
             };
             let mut work = 1 + service.delivered.parts.len() as u64 / STREAMS_PER_UNIT;
@@ -153,7 +153,7 @@ pub fn of<V: StateView + ?Sized>(
 ///
 /// # Errors
 /// [`ViewError`] when storage fails.
-pub fn expected<V: StateView + ?Sized>(body: &TransactionBody, view: &V) -> Result<u64, ViewError> {
+pub fn expected(body: &TransactionBody, view: &dyn StateView) -> Result<u64, ViewError> {
     let mut work: u64 = 0;
     for operation in &body.operations {
         work = work.saturating_add(of(&body.institution, operation, view)?);
@@ -168,10 +168,7 @@ pub fn expected<V: StateView + ?Sized>(body: &TransactionBody, view: &V) -> Resu
 ///
 /// # Errors
 /// [`ViewError`] when storage fails.
-pub fn may_count_together<V: StateView + ?Sized>(
-    agreements: &[AgreementId],
-    view: &V,
-) -> Result<bool, ViewError> {
+pub fn may_count_together(agreements: &[AgreementId], view: &dyn StateView) -> Result<bool, ViewError> {
     let mut work = 0;
     for id in agreements {
         work += agreement(view, *id)?.map_or(0, AgreementWork::late_reversal);
@@ -179,11 +176,11 @@ pub fn may_count_together<V: StateView + ?Sized>(
     Ok(work <= COVERAGE_WORK_MAX)
 }
 
-fn agreement<V: StateView + ?Sized>(view: &V, id: AgreementId) -> Result<Option<AgreementWork>, ViewError> {
+fn agreement(view: &dyn StateView, id: AgreementId) -> Result<Option<AgreementWork>, ViewError> {
     record(view, &StateKey::AgreementWork(id))
 }
 
-fn record<T: Canonical, V: StateView + ?Sized>(view: &V, key: &StateKey) -> Result<Option<T>, ViewError> {
+fn record<T: Canonical>(view: &dyn StateView, key: &StateKey) -> Result<Option<T>, ViewError> {
     let decode =
         |row: Vec<u8>| codec::decode_own(&row).map_err(|error| ViewError(format!("row {key:?}: {error}")));
     view.get(&key.bytes())?.map(decode).transpose()

@@ -7,13 +7,12 @@ use crate::operation::access::{
     AccessScope, Decision, GrantAccess, RecordDisclosure, RecordReceipt, RevokeGrant,
 };
 use crate::refusal::Refusal;
-use crate::state::StateView;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::record::{Disclosure, Grant, GrantEnd};
 use crate::time::Window;
 
 /// Rule O-4.
-pub(super) fn grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &GrantAccess) -> Step {
+pub(super) fn grant(call: &mut Call<'_, '_>, operation: &GrantAccess) -> Step {
     let GrantAccess { subject, grantee, scope, window, consent } = operation;
     require(grantee != call.institution, Refusal::SameInstitution)?;
     call.require_member(grantee)?;
@@ -47,7 +46,7 @@ pub(super) fn is_useful(scope: &AccessScope) -> bool {
 }
 
 /// Writes a new grant under the id of the operation that gives it.
-pub(super) fn open_grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, grant: &Grant) -> GrantId {
+pub(super) fn open_grant(call: &mut Call<'_, '_>, grant: &Grant) -> GrantId {
     let id = GrantId(call.object_id());
     call.state.write(&StateKey::Grant(id), grant);
     call.state.mark(&StateKey::GrantIndex(grant.grantor.clone(), id));
@@ -57,7 +56,7 @@ pub(super) fn open_grant<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, gran
 }
 
 /// Rule O-5.
-pub(super) fn revoke<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RevokeGrant) -> Step {
+pub(super) fn revoke(call: &mut Call<'_, '_>, operation: &RevokeGrant) -> Step {
     let mut grant = find(call, operation.grant)?;
     require(grant.grantor == *call.institution, Refusal::NotTheGrantor)?;
     check_not_ended(&grant)?;
@@ -68,7 +67,7 @@ pub(super) fn revoke<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operatio
 }
 
 /// Ends the grant that a referral gave, unless it has ended already.
-pub(super) fn end_with_referral<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: GrantId) -> Step {
+pub(super) fn end_with_referral(call: &mut Call<'_, '_>, id: GrantId) -> Step {
     let mut grant = find(call, id)?;
     if grant.ended.is_none() {
         grant.ended = Some((call.time(), GrantEnd::ReferralClosed));
@@ -79,10 +78,7 @@ pub(super) fn end_with_referral<V: StateView + ?Sized>(call: &mut Call<'_, '_, V
 }
 
 /// Rule O-6.
-pub(super) fn disclose<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &RecordDisclosure,
-) -> Step {
+pub(super) fn disclose(call: &mut Call<'_, '_>, operation: &RecordDisclosure) -> Step {
     require(operation.recipient != *call.institution, Refusal::SameInstitution)?;
     call.require_member(&operation.recipient)?;
     match operation.decision {
@@ -114,11 +110,7 @@ pub(super) fn disclose<V: StateView + ?Sized>(
 }
 
 /// Rule O-6: a grant covers a disclosure when every one of its terms does.
-fn check_covered<V: StateView + ?Sized>(
-    call: &Call<'_, '_, V>,
-    grant: &Grant,
-    asked: &RecordDisclosure,
-) -> Step {
+fn check_covered(call: &Call<'_, '_>, grant: &Grant, asked: &RecordDisclosure) -> Step {
     require(grant.grantor == *call.institution, Refusal::NotTheGrantor)?;
     require(grant.grantee == asked.recipient, Refusal::OtherGrantee)?;
     require(grant.subject == asked.subject, Refusal::OtherSubject)?;
@@ -132,7 +124,7 @@ fn check_covered<V: StateView + ?Sized>(
 }
 
 /// Rule O-7.
-pub(super) fn receive<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RecordReceipt) -> Step {
+pub(super) fn receive(call: &mut Call<'_, '_>, operation: &RecordReceipt) -> Step {
     let key = StateKey::Disclosure(operation.disclosure);
     let mut disclosure: Disclosure = call.state.read(&key)?.ok_or(Refusal::NoSuchDisclosure)?;
     require(disclosure.recipient == *call.institution, Refusal::OtherRecipient)?;
@@ -152,7 +144,7 @@ pub(super) fn receive<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operati
     Ok(())
 }
 
-fn find<V: StateView + ?Sized>(call: &Call<'_, '_, V>, id: GrantId) -> Step<Grant> {
+fn find(call: &Call<'_, '_>, id: GrantId) -> Step<Grant> {
     Ok(call.state.read(&StateKey::Grant(id))?.ok_or(Refusal::NoSuchGrant)?)
 }
 
@@ -165,7 +157,7 @@ fn check_not_ended(grant: &Grant) -> Step {
 }
 
 /// What happens to a grant belongs to its own stream, its subject's, and those of both institutions.
-fn concerns<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: GrantId, grant: &Grant) {
+fn concerns(call: &mut Call<'_, '_>, id: GrantId, grant: &Grant) {
     call.concerns(StreamId::Grant(id));
     call.concerns(StreamId::Subject(grant.subject));
     call.concerns(StreamId::Institution(grant.grantor.clone()));

@@ -16,16 +16,12 @@ use crate::refusal::Refusal;
 use crate::settlement::period::Accumulator;
 use crate::settlement::statement::close;
 use crate::settlement::terms::Terms;
-use crate::state::StateView;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::record::{Agreement, AgreementState, ClosedPeriod, PeriodStatement};
 use crate::work::{self, AgreementWork};
 
 /// Rule O-22.
-pub(super) fn propose<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &ProposeAgreement,
-) -> Step {
+pub(super) fn propose(call: &mut Call<'_, '_>, operation: &ProposeAgreement) -> Step {
     let ProposeAgreement { consortium, terms, window, schedule } = operation;
     require_party(terms, call.institution)?;
     require(window.is_ordered() && window.expires > call.time(), Refusal::BadWindow)?;
@@ -55,7 +51,7 @@ pub(super) fn propose<V: StateView + ?Sized>(
 }
 
 /// Rule O-23.
-pub(super) fn sign<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &SignAgreement) -> Step {
+pub(super) fn sign(call: &mut Call<'_, '_>, operation: &SignAgreement) -> Step {
     let mut agreement = find(call, operation.agreement)?;
     require_party(&agreement.terms, call.institution)?;
     require(agreement.state == AgreementState::Proposed, Refusal::WrongAgreementState)?;
@@ -72,10 +68,7 @@ pub(super) fn sign<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation:
 }
 
 /// Rule O-24.
-pub(super) fn terminate<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &TerminateAgreement,
-) -> Step {
+pub(super) fn terminate(call: &mut Call<'_, '_>, operation: &TerminateAgreement) -> Step {
     let mut agreement = find(call, operation.agreement)?;
     require_party(&agreement.terms, call.institution)?;
     require(agreement.state != AgreementState::Terminated, Refusal::WrongAgreementState)?;
@@ -88,10 +81,7 @@ pub(super) fn terminate<V: StateView + ?Sized>(
 }
 
 /// Rule O-25.
-pub(super) fn close_period<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &ClosePeriod,
-) -> Step {
+pub(super) fn close_period(call: &mut Call<'_, '_>, operation: &ClosePeriod) -> Step {
     let (id, period) = (operation.agreement, operation.period);
     let mut agreement = find(call, id)?;
     require_party(&agreement.terms, call.institution)?;
@@ -135,7 +125,7 @@ pub(super) fn close_period<V: StateView + ?Sized>(
 }
 
 /// Enters the agreement where services look for it: by payer, party that plays a part, and service.
-fn cover<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: AgreementId, terms: &Terms) -> Step {
+fn cover(call: &mut Call<'_, '_>, id: AgreementId, terms: &Terms) -> Step {
     for key in coverage_keys(terms) {
         let mut agreements: Vec<AgreementId> = call.state.read(&key)?.unwrap_or_default();
         require(agreements.len() < limits::AGREEMENTS_PER_SERVICE_MAX, Refusal::TooManyAgreements)?;
@@ -146,7 +136,7 @@ fn cover<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: AgreementId, ter
     Ok(())
 }
 
-fn uncover<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: AgreementId, terms: &Terms) -> Step {
+fn uncover(call: &mut Call<'_, '_>, id: AgreementId, terms: &Terms) -> Step {
     for key in coverage_keys(terms) {
         let mut agreements: Vec<AgreementId> = call.state.read(&key)?.unwrap_or_default();
         agreements.retain(|other| *other != id);
@@ -168,14 +158,14 @@ fn coverage_keys(terms: &Terms) -> Vec<StateKey> {
         .collect()
 }
 
-fn save<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: AgreementId, agreement: &Agreement) {
+fn save(call: &mut Call<'_, '_>, id: AgreementId, agreement: &Agreement) {
     call.state.write(&StateKey::Agreement(id), agreement);
     for party in &agreement.terms.parties {
         call.concerns(StreamId::Institution(party.institution.clone()));
     }
 }
 
-fn find<V: StateView + ?Sized>(call: &Call<'_, '_, V>, id: AgreementId) -> Step<Agreement> {
+fn find(call: &Call<'_, '_>, id: AgreementId) -> Step<Agreement> {
     Ok(call.state.read(&StateKey::Agreement(id))?.ok_or(Refusal::NoSuchAgreement)?)
 }
 

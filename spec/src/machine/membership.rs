@@ -7,12 +7,11 @@ use crate::membership::{KeyRecord, Role};
 use crate::operation::membership::{RegisterKey, RevokeKey, RotateKey, possession_bytes};
 use crate::refusal::Refusal;
 use crate::signature::{self, PublicKey, Signature};
-use crate::state::StateView;
 use crate::state::key::StateKey;
 use crate::time::Window;
 
 /// Rule O-1.
-pub(super) fn register<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RegisterKey) -> Step {
+pub(super) fn register(call: &mut Call<'_, '_>, operation: &RegisterKey) -> Step {
     let RegisterKey { key, role, window, possession } = operation;
     add_key(call, *key, *role, *window, possession)?;
     let nodes = read_count(call, &StateKey::NodeKeys(call.institution.clone()))?;
@@ -20,7 +19,7 @@ pub(super) fn register<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operat
 }
 
 /// Rule O-2.
-pub(super) fn rotate<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RotateKey) -> Step {
+pub(super) fn rotate(call: &mut Call<'_, '_>, operation: &RotateKey) -> Step {
     let RotateKey { old_key, new_key, window, possession } = operation;
     let old = own_key(call, old_key)?;
     // The successor first: an institution never passes through a moment without an administrator.
@@ -29,14 +28,14 @@ pub(super) fn rotate<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operatio
 }
 
 /// Rule O-3.
-pub(super) fn revoke<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &RevokeKey) -> Step {
+pub(super) fn revoke(call: &mut Call<'_, '_>, operation: &RevokeKey) -> Step {
     let record = own_key(call, &operation.key)?;
     require(record.role != Role::Validator, Refusal::ValidatorKeyNeedsBallot)?;
     end_key(call, operation.key, record)
 }
 
 /// The record of a key of the author's institution that is not revoked.
-fn own_key<V: StateView + ?Sized>(call: &Call<'_, '_, V>, key: &PublicKey) -> Step<KeyRecord> {
+fn own_key(call: &Call<'_, '_>, key: &PublicKey) -> Step<KeyRecord> {
     let record: Option<KeyRecord> = call.state.read(&StateKey::Key(*key))?;
     let record = record.filter(|record| record.institution == *call.institution);
     let record = record.ok_or(Refusal::NoSuchKey)?;
@@ -44,8 +43,8 @@ fn own_key<V: StateView + ?Sized>(call: &Call<'_, '_, V>, key: &PublicKey) -> St
     Ok(record)
 }
 
-fn add_key<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
+fn add_key(
+    call: &mut Call<'_, '_>,
     key: PublicKey,
     role: Role,
     window: Window,
@@ -69,7 +68,7 @@ fn add_key<V: StateView + ?Sized>(
     Ok(())
 }
 
-fn end_key<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, key: PublicKey, record: KeyRecord) -> Step {
+fn end_key(call: &mut Call<'_, '_>, key: PublicKey, record: KeyRecord) -> Step {
     if let Some(row) = count_row(record.role, call.institution) {
         let count = read_count(call, &row)?;
         require(count > 1 || record.role != Role::Administrator, Refusal::LastAdministrator)?;
@@ -89,6 +88,6 @@ fn count_row(role: Role, institution: &InstitutionId) -> Option<StateKey> {
     }
 }
 
-fn read_count<V: StateView + ?Sized>(call: &Call<'_, '_, V>, row: &StateKey) -> Step<u32> {
+fn read_count(call: &Call<'_, '_>, row: &StateKey) -> Step<u32> {
     Ok(call.state.read(row)?.unwrap_or(0))
 }

@@ -55,8 +55,8 @@ pub struct Execution {
 ///
 /// # Errors
 /// [`ViewError`] when storage fails; then nothing was decided.
-pub fn execute<V: StateView + ?Sized>(
-    view: &V,
+pub fn execute(
+    view: &dyn StateView,
     context: &BlockContext,
     transactions: &[CheckedTransaction],
     work_max: u64,
@@ -127,19 +127,19 @@ impl From<ViewError> for Stop {
 type Step<T = ()> = Result<T, Stop>;
 
 /// One operation in execution: who asks, when, and the state it may change.
-struct Call<'a, 'b, V: StateView + ?Sized> {
+struct Call<'a, 'b> {
     context: &'a BlockContext,
     parameters: &'a Parameters,
     transaction_id: TransactionId,
     index: u16,
     /// The institution that the author acts for.
     institution: &'a InstitutionId,
-    state: &'a mut Overlay<'b, V>,
+    state: &'a mut Overlay<'b>,
     /// The streams that the operation belongs to, beside that of the author's institution.
     streams: BTreeSet<StreamId>,
 }
 
-impl<V: StateView + ?Sized> Call<'_, '_, V> {
+impl Call<'_, '_> {
     fn time(&self) -> LedgerTime {
         self.context.time
     }
@@ -164,8 +164,8 @@ fn require(holds: bool, otherwise: Refusal) -> Step {
     if holds { Ok(()) } else { Err(Stop::Refused(otherwise)) }
 }
 
-fn execute_one<V: StateView + ?Sized>(
-    block: &Overlay<'_, V>,
+fn execute_one(
+    block: &Overlay<'_>,
     context: &BlockContext,
     parameters: &Parameters,
     transaction: &CheckedTransaction,
@@ -196,8 +196,8 @@ fn effects_hash(writes: &Writes) -> Hash {
 }
 
 /// Rules: one operation after another; the first that is refused stops them.
-fn run_operations<V: StateView + ?Sized>(
-    layer: &mut Overlay<'_, V>,
+fn run_operations(
+    layer: &mut Overlay<'_>,
     context: &BlockContext,
     parameters: &Parameters,
     transaction: &CheckedTransaction,
@@ -248,8 +248,8 @@ fn authorise(key: &KeyRecord, body: &TransactionBody, operation: &Operation, tim
 
 /// Rule X-3: a refused transaction leaves its mark where somebody will ask about it: in the stream of the author's
 /// institution, and, for a refused disclosure by who keeps the subject's tag, in that of the subject.
-fn record_refusal<V: StateView + ?Sized>(
-    layer: &mut Overlay<'_, V>,
+fn record_refusal(
+    layer: &mut Overlay<'_>,
     context: &BlockContext,
     transaction: &CheckedTransaction,
     operation: u16,
@@ -271,7 +271,7 @@ fn record_refusal<V: StateView + ?Sized>(
     stream::append(layer, streams, &entry)
 }
 
-fn dispatch<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &Operation) -> Step {
+fn dispatch(call: &mut Call<'_, '_>, operation: &Operation) -> Step {
     match operation {
         Operation::RegisterKey(operation) => membership::register(call, operation),
         Operation::RotateKey(operation) => membership::rotate(call, operation),

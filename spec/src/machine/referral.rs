@@ -20,16 +20,12 @@ use crate::operation::referral::{
     RequestReferral, ReturnDownward, Urgency,
 };
 use crate::refusal::Refusal;
-use crate::state::StateView;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::record::{Capacity, Grant, Referral, ReferralState};
 use crate::time::{LedgerTime, Window};
 
 /// Rule O-8.
-pub(super) fn publish_capacity<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &PublishCapacity,
-) -> Step {
+pub(super) fn publish_capacity(call: &mut Call<'_, '_>, operation: &PublishCapacity) -> Step {
     require(operation.slots <= limits::CAPACITY_SLOTS_MAX, Refusal::TooManySlots)?;
     let key = StateKey::Capacity(call.institution.clone(), operation.service.clone());
     let reserved = call.state.read(&key)?.map_or(0, |capacity: Capacity| capacity.reserved);
@@ -39,10 +35,7 @@ pub(super) fn publish_capacity<V: StateView + ?Sized>(
 }
 
 /// Rule O-9.
-pub(super) fn request<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &RequestReferral,
-) -> Step {
+pub(super) fn request(call: &mut Call<'_, '_>, operation: &RequestReferral) -> Step {
     require(operation.to != *call.institution, Refusal::SameInstitution)?;
     require(is_useful(&operation.access), Refusal::EmptyScope)?;
     let from = member(call, call.institution)?;
@@ -64,10 +57,7 @@ pub(super) fn request<V: StateView + ?Sized>(
 }
 
 /// Rule O-19.
-pub(super) fn return_downward<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &ReturnDownward,
-) -> Step {
+pub(super) fn return_downward(call: &mut Call<'_, '_>, operation: &ReturnDownward) -> Step {
     let mut first = find(call, operation.returns)?;
     require(first.receiver == *call.institution, Refusal::NotThatParty)?;
     let treated = matches!(
@@ -96,7 +86,7 @@ pub(super) fn return_downward<V: StateView + ?Sized>(
 }
 
 /// Rule O-11.
-pub(super) fn accept<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &AcceptReferral) -> Step {
+pub(super) fn accept(call: &mut Call<'_, '_>, operation: &AcceptReferral) -> Step {
     let mut referral = find_in(call, operation.referral, ReferralState::Requested)?;
     require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
     require_in_time(call, &referral)?;
@@ -119,10 +109,7 @@ pub(super) fn accept<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operatio
 }
 
 /// Rule O-12.
-pub(super) fn decline<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &DeclineReferral,
-) -> Step {
+pub(super) fn decline(call: &mut Call<'_, '_>, operation: &DeclineReferral) -> Step {
     let mut referral = find_in(call, operation.referral, ReferralState::Requested)?;
     require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
     referral.ended_because = Some(operation.reason);
@@ -130,10 +117,7 @@ pub(super) fn decline<V: StateView + ?Sized>(
 }
 
 /// Rule O-13.
-pub(super) fn redirect<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &RedirectReferral,
-) -> Step {
+pub(super) fn redirect(call: &mut Call<'_, '_>, operation: &RedirectReferral) -> Step {
     let mut referral = find_in(call, operation.referral, ReferralState::Requested)?;
     require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
     require_in_time(call, &referral)?;
@@ -150,10 +134,7 @@ pub(super) fn redirect<V: StateView + ?Sized>(
 }
 
 /// Rule O-27.
-pub(super) fn confirm_redirect<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &ConfirmRedirect,
-) -> Step {
+pub(super) fn confirm_redirect(call: &mut Call<'_, '_>, operation: &ConfirmRedirect) -> Step {
     let mut referral = find_in(call, operation.referral, ReferralState::Redirected)?;
     require(referral.requester == *call.institution, Refusal::NotThatParty)?;
     require_in_time(call, &referral)?;
@@ -167,12 +148,12 @@ pub(super) fn confirm_redirect<V: StateView + ?Sized>(
 }
 
 /// Rule O-10: a request lapses at its deadline.
-fn require_in_time<V: StateView + ?Sized>(call: &Call<'_, '_, V>, referral: &Referral) -> Step {
+fn require_in_time(call: &Call<'_, '_>, referral: &Referral) -> Step {
     require(referral.due.is_none_or(|due| call.time() <= due), Refusal::Lapsed)
 }
 
 /// Rule O-14.
-pub(super) fn cancel<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &CancelReferral) -> Step {
+pub(super) fn cancel(call: &mut Call<'_, '_>, operation: &CancelReferral) -> Step {
     let mut referral = find(call, operation.referral)?;
     let early = matches!(
         referral.state,
@@ -185,7 +166,7 @@ pub(super) fn cancel<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operatio
 }
 
 /// Rule O-15.
-pub(super) fn hand_over<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &HandOver) -> Step {
+pub(super) fn hand_over(call: &mut Call<'_, '_>, operation: &HandOver) -> Step {
     let mut referral = find_in(call, operation.referral, ReferralState::Accepted)?;
     require(referral.requester == *call.institution, Refusal::NotThatParty)?;
     referral.package = Some(operation.package);
@@ -193,10 +174,7 @@ pub(super) fn hand_over<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, opera
 }
 
 /// Rule O-16.
-pub(super) fn acknowledge<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &AcknowledgeHandover,
-) -> Step {
+pub(super) fn acknowledge(call: &mut Call<'_, '_>, operation: &AcknowledgeHandover) -> Step {
     let referral = find_in(call, operation.referral, ReferralState::HandedOver)?;
     require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
     require(referral.package == Some(operation.package), Refusal::CommitmentMismatch)?;
@@ -204,10 +182,7 @@ pub(super) fn acknowledge<V: StateView + ?Sized>(
 }
 
 /// Rule O-17.
-pub(super) fn report_outcome<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &ReportOutcome,
-) -> Step {
+pub(super) fn report_outcome(call: &mut Call<'_, '_>, operation: &ReportOutcome) -> Step {
     let mut referral = find_in(call, operation.referral, ReferralState::InCare)?;
     require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
     referral.outcome = Some((operation.outcome, operation.report));
@@ -215,20 +190,14 @@ pub(super) fn report_outcome<V: StateView + ?Sized>(
 }
 
 /// Rule O-18.
-pub(super) fn close_clinically<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &CloseClinically,
-) -> Step {
+pub(super) fn close_clinically(call: &mut Call<'_, '_>, operation: &CloseClinically) -> Step {
     let referral = find_in(call, operation.referral, ReferralState::OutcomeReported)?;
     require(referral.requester == *call.institution, Refusal::NotThatParty)?;
     advance(call, operation.referral, referral, ReferralState::ClosedClinically)
 }
 
 /// Rule O-18.
-pub(super) fn close_administratively<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    operation: &CloseAdministratively,
-) -> Step {
+pub(super) fn close_administratively(call: &mut Call<'_, '_>, operation: &CloseAdministratively) -> Step {
     let referral = find_in(call, operation.referral, ReferralState::ClosedClinically)?;
     require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
     advance(call, operation.referral, referral, ReferralState::Closed)
@@ -246,7 +215,7 @@ struct Request {
     returns: Option<ReferralId>,
 }
 
-fn open<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, request: Request) -> ReferralId {
+fn open(call: &mut Call<'_, '_>, request: Request) -> ReferralId {
     let id = ReferralId(call.object_id());
     let referral = Referral {
         requester: call.institution.clone(),
@@ -278,12 +247,7 @@ fn open<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, request: Request) -> 
 }
 
 /// Moves a referral to its next state; a final one gives back what it held.
-fn advance<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    id: ReferralId,
-    mut referral: Referral,
-    state: ReferralState,
-) -> Step {
+fn advance(call: &mut Call<'_, '_>, id: ReferralId, mut referral: Referral, state: ReferralState) -> Step {
     referral.state = state;
     referral.since = call.time();
     referral.due = deadline(call, state, referral.urgency);
@@ -300,7 +264,7 @@ fn advance<V: StateView + ?Sized>(
     Ok(())
 }
 
-fn save<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: ReferralId, referral: &Referral) {
+fn save(call: &mut Call<'_, '_>, id: ReferralId, referral: &Referral) {
     call.state.write(&StateKey::Referral(id), referral);
     call.concerns(StreamId::Referral(id));
     call.concerns(StreamId::Subject(referral.subject));
@@ -309,11 +273,7 @@ fn save<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, id: ReferralId, refer
 }
 
 /// Rule O-10: when a state must be left, from the parameters and the urgency.
-fn deadline<V: StateView + ?Sized>(
-    call: &Call<'_, '_, V>,
-    state: ReferralState,
-    urgency: Urgency,
-) -> Option<LedgerTime> {
+fn deadline(call: &Call<'_, '_>, state: ReferralState, urgency: Urgency) -> Option<LedgerTime> {
     let routine_ms = match state {
         ReferralState::Requested | ReferralState::Redirected => call.parameters.referral_answer_deadline_ms,
         ReferralState::Accepted => call.parameters.referral_handover_deadline_ms,
@@ -333,7 +293,7 @@ fn deadline<V: StateView + ?Sized>(
 }
 
 /// Takes a slot where the receiver has published capacity; without published capacity there is nothing to take.
-fn reserve_slot<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, service: &ServiceCode) -> Step<bool> {
+fn reserve_slot(call: &mut Call<'_, '_>, service: &ServiceCode) -> Step<bool> {
     let key = StateKey::Capacity(call.institution.clone(), service.clone());
     let Some(Capacity { slots, reserved }) = call.state.read(&key)? else {
         return Ok(false);
@@ -343,7 +303,7 @@ fn reserve_slot<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, service: &Ser
     Ok(true)
 }
 
-fn release_slot<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, referral: &Referral) -> Step {
+fn release_slot(call: &mut Call<'_, '_>, referral: &Referral) -> Step {
     let key = StateKey::Capacity(referral.receiver.clone(), referral.service.clone());
     if let Some(Capacity { slots, reserved }) = call.state.read(&key)? {
         call.state.write(&key, &Capacity { slots, reserved: reserved.saturating_sub(1) });
@@ -351,21 +311,17 @@ fn release_slot<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, referral: &Re
     Ok(())
 }
 
-fn find<V: StateView + ?Sized>(call: &Call<'_, '_, V>, id: ReferralId) -> Step<Referral> {
+fn find(call: &Call<'_, '_>, id: ReferralId) -> Step<Referral> {
     Ok(call.state.read(&StateKey::Referral(id))?.ok_or(Refusal::NoSuchReferral)?)
 }
 
-fn find_in<V: StateView + ?Sized>(
-    call: &Call<'_, '_, V>,
-    id: ReferralId,
-    state: ReferralState,
-) -> Step<Referral> {
+fn find_in(call: &Call<'_, '_>, id: ReferralId, state: ReferralState) -> Step<Referral> {
     let referral = find(call, id)?;
     require(referral.state == state, Refusal::WrongReferralState)?;
     Ok(referral)
 }
 
-fn member<V: StateView + ?Sized>(call: &Call<'_, '_, V>, id: &InstitutionId) -> Step<Institution> {
+fn member(call: &Call<'_, '_>, id: &InstitutionId) -> Step<Institution> {
     Ok(call.state.read(&StateKey::Institution(id.clone()))?.ok_or(Refusal::NoSuchInstitution)?)
 }
 

@@ -8,12 +8,11 @@ use crate::refusal::Refusal;
 use crate::settlement::period::{Accumulator, Direction, ServiceEvent, SettlementError};
 use crate::settlement::statement::SettledPeriod;
 use crate::settlement::terms::Terms;
-use crate::state::StateView;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::record::{Agreement, AgreementState, Service};
 
 /// Rule O-20.
-pub(super) fn deliver<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &DeliverService) -> Step {
+pub(super) fn deliver(call: &mut Call<'_, '_>, operation: &DeliverService) -> Step {
     let played_a_part = operation.parts.iter().any(|part| part.institution == *call.institution);
     require(played_a_part, Refusal::NoPartPlayed)?;
     require((0..=limits::AMOUNT_MINOR_MAX).contains(&operation.gross_minor.0), Refusal::AmountOutOfBounds)?;
@@ -37,7 +36,7 @@ pub(super) fn deliver<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operati
 }
 
 /// Rule O-21.
-pub(super) fn reverse<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operation: &ReverseService) -> Step {
+pub(super) fn reverse(call: &mut Call<'_, '_>, operation: &ReverseService) -> Step {
     let key = StateKey::Service(operation.service);
     let mut service: Service = call.state.read(&key)?.ok_or(Refusal::NoSuchService)?;
     require(service.recorder == *call.institution, Refusal::NotTheRecorder)?;
@@ -52,7 +51,7 @@ pub(super) fn reverse<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, operati
 }
 
 /// A service and its reversal belong to the payer and those who played a part.
-fn concerns_parties<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, service: &DeliverService) {
+fn concerns_parties(call: &mut Call<'_, '_>, service: &DeliverService) {
     call.concerns(StreamId::Institution(service.payer.clone()));
     for part in &service.parts {
         call.concerns(StreamId::Institution(part.institution.clone()));
@@ -61,10 +60,7 @@ fn concerns_parties<V: StateView + ?Sized>(call: &mut Call<'_, '_, V>, service: 
 
 /// Counts the service in the open period of every agreement that covers it and has the author as a party: nobody else's
 /// record moves money between the parties (rule O-20).
-fn count<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    service: &DeliverService,
-) -> Step<Vec<(AgreementId, u32)>> {
+fn count(call: &mut Call<'_, '_>, service: &DeliverService) -> Step<Vec<(AgreementId, u32)>> {
     let coverage =
         StateKey::Coverage(service.payer.clone(), call.institution.clone(), service.service.clone());
     let candidates: Vec<AgreementId> = call.state.read(&coverage)?.unwrap_or_default();
@@ -88,12 +84,7 @@ fn count<V: StateView + ?Sized>(
 }
 
 /// Takes a counted service back: from the open period, or, where its period is closed, as an adjustment to the open one.
-fn uncount<V: StateView + ?Sized>(
-    call: &mut Call<'_, '_, V>,
-    id: AgreementId,
-    period: u32,
-    service: &DeliverService,
-) -> Step {
+fn uncount(call: &mut Call<'_, '_>, id: AgreementId, period: u32, service: &DeliverService) -> Step {
     let agreement: Agreement = call.state.read(&StateKey::Agreement(id))?.ok_or(Refusal::NoSuchAgreement)?;
     let terms = &agreement.terms;
     let event = matching_event(terms, service).ok_or(Refusal::TermsNotEvaluable)?;

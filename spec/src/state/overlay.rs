@@ -13,17 +13,17 @@ use crate::merkle::log::Frontier;
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// Writes over a view.
-pub struct Overlay<'a, V: ?Sized> {
-    base: &'a V,
+pub struct Overlay<'a> {
+    base: &'a dyn StateView,
     writes: Writes,
     /// Heads of streams that grow here, encoded once at the end: a transaction of many operations appends to the
     /// streams of the same few institutions each time.
     heads: BTreeMap<StreamId, Frontier>,
 }
 
-impl<'a, V: StateView + ?Sized> Overlay<'a, V> {
+impl<'a> Overlay<'a> {
     /// An overlay without writes.
-    pub fn new(base: &'a V) -> Self {
+    pub fn new(base: &'a dyn StateView) -> Self {
         Self { base, writes: Writes::new(), heads: BTreeMap::new() }
     }
 
@@ -105,7 +105,7 @@ impl<'a, V: StateView + ?Sized> Overlay<'a, V> {
     }
 }
 
-impl<V: StateView + ?Sized> StateView for Overlay<'_, V> {
+impl StateView for Overlay<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
         match self.writes.get(key) {
             Some(row) => Ok(row.clone()),

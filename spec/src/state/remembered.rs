@@ -8,19 +8,19 @@ use super::{StateView, ViewError};
 use crate::id::TransactionId;
 
 /// A view that remembers what it was asked for; for as long as the view behind it stays as it is.
-pub(crate) struct Remembered<'a, V: ?Sized> {
-    base: &'a V,
+pub(crate) struct Remembered<'a> {
+    base: &'a dyn StateView,
     rows: RefCell<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
 }
 
-impl<'a, V: StateView + ?Sized> Remembered<'a, V> {
+impl<'a> Remembered<'a> {
     /// Nothing has been asked for yet.
-    pub fn new(base: &'a V) -> Self {
+    pub fn new(base: &'a dyn StateView) -> Self {
         Self { base, rows: RefCell::default() }
     }
 }
 
-impl<V: StateView + ?Sized> StateView for Remembered<'_, V> {
+impl StateView for Remembered<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
         if let Some(row) = self.rows.borrow().get(key) {
             return Ok(row.clone());

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
+use super::ViewError;
 use super::key::{StateKey, StreamId};
 use super::overlay::Overlay;
-use super::{StateView, ViewError};
 use crate::codec;
 use crate::height::Height;
 use crate::id::TransactionId;
@@ -46,8 +46,8 @@ impl Entry {
 ///
 /// # Errors
 /// [`ViewError`] when storage fails.
-pub fn append<V: StateView + ?Sized>(
-    overlay: &mut Overlay<'_, V>,
+pub fn append(
+    overlay: &mut Overlay<'_>,
     streams: impl IntoIterator<Item = StreamId>,
     entry: &Entry,
 ) -> Result<(), ViewError> {

@@ -39,9 +39,9 @@ pub enum ContextualError {
 ///
 /// # Errors
 /// The first rule that is broken.
-pub fn check<V: StateView + ?Sized>(
+pub fn check(
     transaction: &CheckedTransaction,
-    view: &V,
+    view: &dyn StateView,
     time: LedgerTime,
 ) -> Result<(), ContextualError> {
     let body = transaction.body();
