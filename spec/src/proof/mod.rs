@@ -20,7 +20,6 @@ mod error;
 mod row;
 mod statement;
 mod stream;
-mod stream_text;
 mod transaction;
 
 pub use certified::CertifiedHeader;
@@ -30,5 +29,5 @@ pub use error::ProofError;
 pub use row::{ProvenRow, StateProof};
 pub use statement::{StatementProof, VerifiedStatement};
 pub use stream::{StreamProof, VerifiedStream};
-pub use stream_text::StreamTextError;
+pub use crate::state::stream_text::StreamTextError;
 pub use transaction::TransactionProof;

@@ -1,230 +1,309 @@
-//! The keys of the state's rows (rule R-2): one byte that says what the row is, then its identifiers.
+//! The table of rows (rules ): of each kind its tag, the parts of its key, its record, and its name.
 //!
-//! Numbers are big endian and texts end in a zero byte, so that rows which belong together lie together and a
-//! database can list them in order.
+//! A key is the tag and then its parts, so that rows which belong together lie together and a database can list them in
+//! order. A new kind of row is a line of the table; keys, their parse, names and checks follow from it.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
-use crate::id::{
-    AgreementId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId, SubjectTag,
+use super::key_part::KeyPart;
+use super::record::{
+    Agreement, Capacity, ClosedPeriod, Disclosure, Grant, PeriodStatement, Referral, Service,
 };
+use super::stream::Entry;
+pub use super::stream_id::StreamId;
+use crate::codec::{self, DecodeError};
+use crate::genesis::Parameters;
+use crate::id::{
+    AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
+};
+use crate::limits;
+use crate::membership::{Institution, KeyRecord, ValidatorSet};
+use crate::merkle::log::Frontier;
+use crate::rotation::Attendance;
+use crate::settlement::period::Accumulator;
+use crate::settlement::statement::SettledPeriod;
 use crate::signature::PublicKey;
+use crate::work::AgreementWork;
 
-/// A stream: an append-only list about which somebody may ask "is that all?".
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum StreamId {
-    /// Everything about a subject.
-    Subject(SubjectTag),
-    /// Everything an institution did or was named in.
-    Institution(InstitutionId),
-    /// Everything under a grant.
-    Grant(GrantId),
-    /// Everything about a referral.
-    Referral(ReferralId),
-    /// The services that count in a period of an agreement.
-    Period {
-        /// The agreement.
-        agreement: AgreementId,
-        /// The period, counted from 0.
-        period: u32,
-    },
-}
+/// Tags from here on are those of plain rows; below lie the proven ones.
+const FIRST_PLAIN_TAG: u8 = 0x80;
 
-impl StreamId {
-    /// The stream whose head lies under the bytes of a [`StateKey::StreamHead`]; `None` for bytes of anything else.
-    pub fn of_head_key(bytes: &[u8]) -> Option<Self> {
-        let (kind, rest) = bytes.strip_prefix(&[STREAM_HEAD_TAG])?.split_first()?;
-        let id = || <[u8; 32]>::try_from(rest).ok();
-        let stream = match kind {
-            1 => Self::Subject(SubjectTag(id()?)),
-            2 => Self::Institution(std::str::from_utf8(rest.strip_suffix(&[0])?).ok()?.parse().ok()?),
-            3 => Self::Grant(GrantId(id()?)),
-            4 => Self::Referral(ReferralId(id()?)),
-            5 => {
-                let (agreement, period) = rest.split_first_chunk::<32>()?;
-                let period = u32::from_be_bytes(period.try_into().ok()?);
-                Self::Period { agreement: AgreementId(*agreement), period }
+/// The record of a row that only its key says something by.
+type Marker = ();
+
+/// Writes the enumerations of keys and kinds from the table.
+macro_rules! rows {
+    ($($(#[$doc:meta])* $tag:literal $kind:ident $(($($part:ident: $type:ty),+))? => $record:ty, $name:literal;)*) => {
+        /// The key of a row.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum StateKey {
+            $($(#[$doc])* $kind $(($($type),+))?,)*
+        }
+
+        /// What a row is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum RowKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl RowKind {
+            /// All kinds, in the order of their tags.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The first byte of the keys of such rows.
+            pub const fn tag(self) -> u8 {
+                match self { $(Self::$kind => $tag,)* }
             }
-            _ => return None,
-        };
-        Some(stream)
-    }
 
-    fn write(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Subject(tag) => tagged(bytes, 1, &tag.0),
-            Self::Institution(id) => tagged(bytes, 2, &text(id.as_str())),
-            Self::Grant(id) => tagged(bytes, 3, &id.0),
-            Self::Referral(id) => tagged(bytes, 4, &id.0),
-            Self::Period { agreement, period } => {
-                tagged(bytes, 5, &agreement.0);
-                bytes.extend_from_slice(&period.to_be_bytes());
+            /// What such a row is called.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)* }
+            }
+
+            /// What the parts of the key are called, in their order.
+            pub const fn parts(self) -> &'static [&'static str] {
+                match self { $(Self::$kind => &[$($(<$type as KeyPart>::NAME),+)?],)* }
+            }
+
+            /// Whether the bytes are the canonical encoding of such a row's record.
+            ///
+            /// # Errors
+            /// [`DecodeError`] when they are not.
+            pub fn check(self, row: &[u8]) -> Result<(), DecodeError> {
+                match self { $(Self::$kind => codec::decode::<$record>(row, limits::GENESIS_BYTES_MAX).map(drop),)* }
             }
         }
-    }
-}
 
-/// The key of a row.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StateKey {
-    /// Proven: [`crate::membership::Institution`].
-    Institution(InstitutionId),
-    /// Proven: [`crate::membership::KeyRecord`].
-    Key(PublicKey),
-    /// Proven: [`crate::membership::ValidatorSet`] of the next height.
-    Validators,
-    /// Proven: [`crate::genesis::Parameters`].
-    Parameters,
-    /// Proven: [`crate::rotation::Attendance`] after the last block.
-    Attendance,
-    /// Proven: [`super::record::Grant`].
-    Grant(GrantId),
-    /// Proven: [`super::record::Referral`].
-    Referral(ReferralId),
-    /// Proven: [`super::record::Capacity`].
-    Capacity(InstitutionId, ServiceCode),
-    /// Proven: [`super::record::Agreement`].
-    Agreement(AgreementId),
-    /// Proven: [`super::record::ClosedPeriod`].
-    ClosedPeriod(AgreementId, u32),
-    /// Proven: the head of a stream, [`crate::merkle::log::Frontier`].
-    StreamHead(StreamId),
-    /// Plain: [`super::stream::Entry`].
-    StreamEntry(StreamId, u64),
-    /// Plain: [`super::record::Disclosure`].
-    Disclosure(DisclosureId),
-    /// Plain: [`super::record::Service`].
-    Service(ServiceId),
-    /// Plain: the service that carries this evidence, [`ServiceId`].
-    Evidence(crate::id::Commitment),
-    /// Plain: the agreements under which a payer owes an institution for a service, a list of [`AgreementId`].
-    Coverage(InstitutionId, InstitutionId, ServiceCode),
-    /// Plain: what the open period has counted so far, [`crate::settlement::period::Accumulator`].
-    Accumulator(AgreementId, u32),
-    /// Plain: the statement of a closed period, [`super::record::PeriodStatement`].
-    Statement(AgreementId, u32),
-    /// Plain: what a closed period has settled, [`crate::settlement::statement::SettledPeriod`].
-    Settled(AgreementId, u32),
-    /// Plain: what operations on the agreement cost, [`crate::work::AgreementWork`].
-    AgreementWork(AgreementId),
-    /// Plain: the number of an institution's administrator keys that are not revoked, `u32`.
-    Administrators(InstitutionId),
-    /// Plain: the number of an institution's node keys that are not revoked, `u32`.
-    NodeKeys(InstitutionId),
-    /// Plain, empty: this grant concerns the institution (an index to list by).
-    GrantIndex(InstitutionId, GrantId),
-    /// Plain, empty: this referral concerns the institution.
-    ReferralIndex(InstitutionId, ReferralId),
-    /// Plain, empty: this agreement concerns the institution.
-    AgreementIndex(InstitutionId, AgreementId),
-    /// Plain, empty: this disclosure by or to the institution has no receipt yet.
-    OpenDisclosureIndex(InstitutionId, DisclosureId),
-    /// Plain, empty: this key belongs to the institution.
-    KeyIndex(InstitutionId, PublicKey),
-}
-
-/// First byte of the keys of the rows of keys.
-pub const KEY_TAG: u8 = 0x02;
-/// First byte of the keys of streams' heads.
-const STREAM_HEAD_TAG: u8 = 0x20;
-
-/// First byte of the keys of plain rows; below it lie proven ones.
-pub const FIRST_PLAIN_TAG: u8 = 0x80;
-
-impl StateKey {
-    /// The key as bytes.
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(72);
-        let out = &mut bytes;
-        match self {
-            Self::Institution(id) => tagged(out, 0x01, &text(id.as_str())),
-            Self::Key(key) => tagged(out, KEY_TAG, &key.0),
-            Self::Validators => tagged(out, 0x03, &[]),
-            Self::Parameters => tagged(out, 0x04, &[]),
-            Self::Attendance => tagged(out, 0x05, &[]),
-            Self::Grant(id) => tagged(out, 0x10, &id.0),
-            Self::Referral(id) => tagged(out, 0x11, &id.0),
-            Self::Capacity(institution, service) => pair(out, 0x12, institution, service.as_str().as_bytes()),
-            Self::Agreement(id) => tagged(out, 0x13, &id.0),
-            Self::ClosedPeriod(id, period) => numbered(out, 0x14, id, *period),
-            Self::StreamHead(stream) => {
-                out.push(STREAM_HEAD_TAG);
-                stream.write(out);
+        impl StateKey {
+            /// What the row is.
+            pub const fn kind(&self) -> RowKind {
+                match self { $(rows!(@ignored $kind $($($part)+)?) => RowKind::$kind,)* }
             }
-            Self::StreamEntry(stream, index) => {
-                out.push(0x80);
-                stream.write(out);
-                out.extend_from_slice(&index.to_be_bytes());
+
+            /// The key as bytes.
+            pub fn bytes(&self) -> Vec<u8> {
+                let mut bytes = Vec::with_capacity(72);
+                bytes.push(self.kind().tag());
+                match self {
+                    $(Self::$kind $(($($part),+))? => { $($($part.write(&mut bytes);)+)? })*
+                }
+                bytes
             }
-            Self::Disclosure(id) => tagged(out, 0x81, &id.0),
-            Self::Service(id) => tagged(out, 0x82, &id.0),
-            Self::Evidence(commitment) => tagged(out, 0x83, &commitment.0),
-            Self::Coverage(payer, party, service) => {
-                pair(out, 0x84, payer, &text(party.as_str()));
-                out.extend_from_slice(service.as_str().as_bytes());
+
+            /// The key that these bytes are; `None` for bytes of no key.
+            pub fn parse(bytes: &[u8]) -> Option<Self> {
+                let (tag, mut rest) = bytes.split_first()?;
+                let rest = &mut rest;
+                let key = match tag {
+                    $($tag => Self::$kind $(($(<$type as KeyPart>::take(rest)?),+))?,)*
+                    _ => return None,
+                };
+                rest.is_empty().then_some(key)
             }
-            Self::Accumulator(id, period) => numbered(out, 0x85, id, *period),
-            Self::Statement(id, period) => numbered(out, 0x86, id, *period),
-            Self::Settled(id, period) => numbered(out, 0x88, id, *period),
-            Self::AgreementWork(id) => tagged(out, 0x89, &id.0),
-            Self::Administrators(id) => tagged(out, 0x87, &text(id.as_str())),
-            Self::NodeKeys(id) => tagged(out, 0x8f, &text(id.as_str())),
-            Self::GrantIndex(institution, id) => pair(out, 0x90, institution, &id.0),
-            Self::ReferralIndex(institution, id) => pair(out, 0x91, institution, &id.0),
-            Self::AgreementIndex(institution, id) => pair(out, 0x92, institution, &id.0),
-            Self::OpenDisclosureIndex(institution, id) => pair(out, 0x93, institution, &id.0),
-            Self::KeyIndex(institution, key) => pair(out, 0x94, institution, &key.0),
         }
+
+        impl fmt::Display for StateKey {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.kind().name())?;
+                match self {
+                    $(Self::$kind $(($($part),+))? => { $($(write!(f, " {}", $part)?;)+)? Ok(()) })*
+                }
+            }
+        }
+    };
+    (@ignored $kind:ident) => { Self::$kind };
+    (@ignored $kind:ident $($part:ident)+) => { Self::$kind(..) };
+}
+
+rows! {
+    /// A member.
+    0x01 Institution(institution: InstitutionId) => Institution, "institution";
+    /// A key, in force or not.
+    0x02 Key(key: PublicKey) => KeyRecord, "key";
+    /// The validators of the next height.
+    0x03 Validators => ValidatorSet, "validators";
+    /// The parameters of the next height.
+    0x04 Parameters => Parameters, "parameters";
+    /// Who has missed turns to propose, after the last block.
+    0x05 Attendance => Attendance, "attendance";
+    /// A grant of access.
+    0x10 Grant(grant: GrantId) => Grant, "grant";
+    /// A referral.
+    0x11 Referral(referral: ReferralId) => Referral, "referral";
+    /// What an institution has published that it can take of a service.
+    0x12 Capacity(institution: InstitutionId, service: ServiceCode) => Capacity, "capacity";
+    /// An agreement.
+    0x13 Agreement(agreement: AgreementId) => Agreement, "agreement";
+    /// A closed period of an agreement.
+    0x14 ClosedPeriod(agreement: AgreementId, period: u32) => ClosedPeriod, "closed period";
+    /// The head of a stream.
+    0x20 StreamHead(stream: StreamId) => Frontier, "head of the stream";
+    /// An entry of a stream.
+    0x80 StreamEntry(stream: StreamId, index: u64) => Entry, "entry of the stream";
+    /// A disclosure.
+    0x81 Disclosure(disclosure: DisclosureId) => Disclosure, "disclosure";
+    /// A delivered service.
+    0x82 Service(service: ServiceId) => Service, "service";
+    /// The service that carries this evidence.
+    0x83 Evidence(evidence: Commitment) => ServiceId, "evidence";
+    /// The agreements under which a payer owes an institution for a service.
+    0x84 Coverage(payer: InstitutionId, party: InstitutionId, service: ServiceCode) => Vec<AgreementId>, "coverage";
+    /// What the open period has counted so far.
+    0x85 Accumulator(agreement: AgreementId, period: u32) => Accumulator, "sums of the open period";
+    /// The statement of a closed period.
+    0x86 Statement(agreement: AgreementId, period: u32) => PeriodStatement, "statement";
+    /// The number of an institution's administrator keys that are not revoked.
+    0x87 Administrators(institution: InstitutionId) => u32, "administrators";
+    /// What a closed period has settled.
+    0x88 Settled(agreement: AgreementId, period: u32) => SettledPeriod, "settled period";
+    /// What operations on the agreement cost.
+    0x89 AgreementWork(agreement: AgreementId) => AgreementWork, "work of the agreement";
+    /// The number of an institution's node keys that are not revoked.
+    0x8f NodeKeys(institution: InstitutionId) => u32, "node keys";
+    /// This grant concerns the institution (an index to list by).
+    0x90 GrantIndex(institution: InstitutionId, grant: GrantId) => Marker, "grant of the institution";
+    /// This referral concerns the institution.
+    0x91 ReferralIndex(institution: InstitutionId, referral: ReferralId) => Marker, "referral of the institution";
+    /// This agreement concerns the institution.
+    0x92 AgreementIndex(institution: InstitutionId, agreement: AgreementId) => Marker, "agreement of the institution";
+    /// This disclosure by or to the institution has no receipt yet.
+    0x93 OpenDisclosureIndex(institution: InstitutionId, disclosure: DisclosureId) => Marker, "open disclosure of the institution";
+    /// This key belongs to the institution.
+    0x94 KeyIndex(institution: InstitutionId, key: PublicKey) => Marker, "key of the institution";
+}
+
+impl RowKind {
+    /// The kind of the row under these bytes of a key.
+    pub fn of(key: &[u8]) -> Option<Self> {
+        let tag = key.first()?;
+        Self::ALL.iter().find(|kind| kind.tag() == *tag).copied()
+    }
+
+    /// Whether such rows have a leaf in the state tree.
+    pub const fn is_proven(self) -> bool {
+        self.tag() < FIRST_PLAIN_TAG
+    }
+
+    /// What the keys of all such rows begin with.
+    pub fn prefix(self) -> Vec<u8> {
+        vec![self.tag()]
+    }
+
+    /// What the keys of such rows begin with whose first part is this one.
+    pub fn under(self, first: &impl KeyPart) -> Vec<u8> {
+        let mut bytes = self.prefix();
+        first.write(&mut bytes);
         bytes
     }
+}
 
+impl StateKey {
     /// Whether a row under these bytes has a leaf in the tree.
     pub fn is_proven(bytes: &[u8]) -> bool {
         bytes.first().is_some_and(|tag| *tag < FIRST_PLAIN_TAG)
     }
 }
 
-fn tagged(bytes: &mut Vec<u8>, tag: u8, rest: &[u8]) {
-    bytes.push(tag);
-    bytes.extend_from_slice(rest);
-}
-
-fn numbered(bytes: &mut Vec<u8>, tag: u8, agreement: &AgreementId, period: u32) {
-    tagged(bytes, tag, &agreement.0);
-    bytes.extend_from_slice(&period.to_be_bytes());
-}
-
-fn pair(bytes: &mut Vec<u8>, tag: u8, institution: &InstitutionId, rest: &[u8]) {
-    tagged(bytes, tag, &text(institution.as_str()));
-    bytes.extend_from_slice(rest);
-}
-
-/// A text that ends in a zero byte; slugs contain none, so no text is a prefix of another.
-fn text(slug: &str) -> Vec<u8> {
-    [slug.as_bytes(), &[0]].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::SubjectTag;
+
+    /// A key of each kind, with its bytes as the written protocol has them.
+    fn keys() -> Vec<(StateKey, String)> {
+        let renhe = InstitutionId::new("renhe").unwrap();
+        let fund = InstitutionId::new("fund").unwrap();
+        let imaging = ServiceCode::new("ct").unwrap();
+        let hex_renhe = "72656e686500";
+        let id = |byte: u8| hex::encode([byte; 32]);
+        let period = "00011170";
+        vec![
+            (StateKey::Institution(renhe.clone()), format!("01{hex_renhe}")),
+            (StateKey::Key(PublicKey([2; 32])), format!("02{}", id(2))),
+            (StateKey::Validators, "03".into()),
+            (StateKey::Parameters, "04".into()),
+            (StateKey::Attendance, "05".into()),
+            (StateKey::Grant(GrantId([3; 32])), format!("10{}", id(3))),
+            (StateKey::Referral(ReferralId([4; 32])), format!("11{}", id(4))),
+            (StateKey::Capacity(renhe.clone(), imaging.clone()), format!("12{hex_renhe}637400")),
+            (StateKey::Agreement(AgreementId([5; 32])), format!("13{}", id(5))),
+            (StateKey::ClosedPeriod(AgreementId([5; 32]), 70_000), format!("14{}{period}", id(5))),
+            (StateKey::StreamHead(StreamId::Subject(SubjectTag([6; 32]))), format!("2001{}", id(6))),
+            (StateKey::StreamHead(StreamId::Institution(renhe.clone())), format!("2002{hex_renhe}")),
+            (StateKey::StreamHead(StreamId::Grant(GrantId([3; 32]))), format!("2003{}", id(3))),
+            (StateKey::StreamHead(StreamId::Referral(ReferralId([4; 32]))), format!("2004{}", id(4))),
+            (
+                StateKey::StreamEntry(
+                    StreamId::Period { agreement: AgreementId([5; 32]), period: 70_000 },
+                    258,
+                ),
+                format!("8005{}{period}0000000000000102", id(5)),
+            ),
+            (StateKey::Disclosure(DisclosureId([7; 32])), format!("81{}", id(7))),
+            (StateKey::Service(ServiceId([8; 32])), format!("82{}", id(8))),
+            (StateKey::Evidence(Commitment([9; 32])), format!("83{}", id(9))),
+            (StateKey::Coverage(fund, renhe.clone(), imaging), format!("8466756e6400{hex_renhe}637400")),
+            (StateKey::Accumulator(AgreementId([5; 32]), 70_000), format!("85{}{period}", id(5))),
+            (StateKey::Statement(AgreementId([5; 32]), 70_000), format!("86{}{period}", id(5))),
+            (StateKey::Administrators(renhe.clone()), format!("87{hex_renhe}")),
+            (StateKey::Settled(AgreementId([5; 32]), 70_000), format!("88{}{period}", id(5))),
+            (StateKey::AgreementWork(AgreementId([5; 32])), format!("89{}", id(5))),
+            (StateKey::NodeKeys(renhe.clone()), format!("8f{hex_renhe}")),
+            (StateKey::GrantIndex(renhe.clone(), GrantId([3; 32])), format!("90{hex_renhe}{}", id(3))),
+            (StateKey::ReferralIndex(renhe.clone(), ReferralId([4; 32])), format!("91{hex_renhe}{}", id(4))),
+            (
+                StateKey::AgreementIndex(renhe.clone(), AgreementId([5; 32])),
+                format!("92{hex_renhe}{}", id(5)),
+            ),
+            (
+                StateKey::OpenDisclosureIndex(renhe.clone(), DisclosureId([7; 32])),
+                format!("93{hex_renhe}{}", id(7)),
+            ),
+            (StateKey::KeyIndex(renhe, PublicKey([2; 32])), format!("94{hex_renhe}{}", id(2))),
+        ]
+    }
 
     #[test]
-    fn the_stream_of_a_heads_key_is_found_again() {
-        let agreement = AgreementId([9; 32]);
-        let streams = [
-            StreamId::Subject(SubjectTag([1; 32])),
-            StreamId::Institution(InstitutionId::new("renhe-hospital").unwrap()),
-            StreamId::Grant(GrantId([3; 32])),
-            StreamId::Referral(ReferralId([4; 32])),
-            StreamId::Period { agreement, period: 70_000 },
-        ];
-        for stream in streams {
-            let mut key = StateKey::StreamHead(stream.clone()).bytes();
-            assert_eq!(StreamId::of_head_key(&key), Some(stream));
-            key.push(7);
-            assert_eq!(StreamId::of_head_key(&key), None);
+    fn every_kind_has_frozen_keys_that_are_read_back() {
+        let keys = keys();
+        for (key, bytes) in &keys {
+            assert_eq!(hex::encode(key.bytes()), *bytes);
+            assert_eq!(StateKey::parse(&key.bytes()).as_ref(), Some(key));
+            assert_eq!(RowKind::of(&key.bytes()), Some(key.kind()));
+            assert_eq!(key.kind().is_proven(), StateKey::is_proven(&key.bytes()));
         }
-        assert_eq!(StreamId::of_head_key(&StateKey::Grant(GrantId([3; 32])).bytes()), None);
+        for kind in RowKind::ALL {
+            assert!(keys.iter().any(|(key, _)| key.kind() == *kind), "no frozen key of a {kind:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_of_no_key_are_not_read() {
+        assert_eq!(StateKey::parse(&[]), None);
+        assert_eq!(StateKey::parse(&[0x06]), None, "a tag of no row");
+        for (key, _) in keys() {
+            let bytes = key.bytes();
+            assert_eq!(StateKey::parse(&[bytes.as_slice(), &[7]].concat()), None, "{key} and a byte more");
+            assert_ne!(StateKey::parse(&bytes[..bytes.len() - 1]), Some(key));
+        }
+        assert_eq!(StateKey::parse(b"\x01UPPER\0"), None, "not a slug");
+        assert_eq!(StateKey::parse(&[&[0x20, 9][..], &[0; 32]].concat()), None, "a stream of no kind");
+    }
+
+    #[test]
+    fn tags_are_ascending_and_names_differ() {
+        let tags: Vec<u8> = RowKind::ALL.iter().map(|kind| kind.tag()).collect();
+        assert!(tags.is_sorted_by(|a, b| a < b), "{tags:x?}");
+        let names: std::collections::BTreeSet<_> = RowKind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), tags.len());
+    }
+
+    #[test]
+    fn rows_that_share_a_first_part_share_a_prefix() {
+        let renhe = InstitutionId::new("renhe").unwrap();
+        let key = StateKey::GrantIndex(renhe.clone(), GrantId([3; 32])).bytes();
+        assert!(key.starts_with(&RowKind::GrantIndex.under(&renhe)));
+        assert!(!key.starts_with(&RowKind::GrantIndex.under(&InstitutionId::new("ren").unwrap())));
+        assert!(key.starts_with(&RowKind::GrantIndex.prefix()));
     }
 }

@@ -6,10 +6,13 @@
 //! indexes, and what only the rules need to look up.
 
 pub mod key;
+pub mod key_part;
 pub mod overlay;
 pub mod record;
 pub(crate) mod remembered;
 pub mod stream;
+mod stream_id;
+pub mod stream_text;
 
 use thiserror::Error;
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::id::IdError;
-use crate::state::key::StreamId;
+use super::key::StreamId;
 
 /// Why a text names no stream.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
