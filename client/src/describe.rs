@@ -5,7 +5,7 @@ use yilian_spec::proof::{
     Checkpoint, Proof, ProofDocument, ProofError, StateProof, StatementProof, TransactionProof,
 };
 use yilian_spec::receipt::Outcome;
-use yilian_spec::state::key::FIRST_PLAIN_TAG;
+use yilian_spec::state::key::StateKey;
 
 use crate::moment;
 
@@ -107,48 +107,12 @@ pub fn amount(minor: i64, currency: Currency) -> String {
     format!("{} {currency}", yilian_spec::money::AmountMinor(minor).to_decimal(currency.decimals()))
 }
 
-/// What the row under a state key is: its kind, and its identifiers as text where they are.
+/// What the row under a state key is: its kind, and what its key names.
 pub fn row_name(key: &[u8]) -> String {
-    let Some((tag, rest)) = key.split_first() else { return "row without a key".to_owned() };
-    let kind = match tag {
-        0x01 => "institution",
-        0x02 => "key",
-        0x03 => return "set of validators".to_owned(),
-        0x04 => return "parameters".to_owned(),
-        0x10 => "grant",
-        0x11 => "referral",
-        0x12 => "capacity of",
-        0x13 => "agreement",
-        0x14 => "closed period of agreement",
-        0x20 => "head of the stream",
-        FIRST_PLAIN_TAG.. => return format!("unproven row {}", hex::encode(key)),
-        _ => return format!("row {}", hex::encode(key)),
-    };
-    let is_text = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_graphic());
-    let name = match (tag, rest) {
-        (0x01 | 0x12, text) if is_text(text) => {
-            text.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
-        }
-        (0x14, [agreement @ .., a, b, c, d]) => {
-            format!("{}, number {}", hex::encode(agreement), u32::from_be_bytes([*a, *b, *c, *d]))
-        }
-        (0x20, stream) => stream_name(stream),
-        (_, id) => hex::encode(id),
-    };
-    format!("{kind} {}", name.trim_end())
-}
-
-/// The stream in the key of its head.
-fn stream_name(key: &[u8]) -> String {
-    match key {
-        [1, tag @ ..] => format!("subject/{}", hex::encode(tag)),
-        [2, slug @ ..] => format!("institution/{}", String::from_utf8_lossy(slug).trim_end_matches('\0')),
-        [3, id @ ..] => format!("grant/{}", hex::encode(id)),
-        [4, id @ ..] => format!("referral/{}", hex::encode(id)),
-        [5, agreement @ .., a, b, c, d] => {
-            format!("period/{}.{}", hex::encode(agreement), u32::from_be_bytes([*a, *b, *c, *d]))
-        }
-        other => hex::encode(other),
+    match StateKey::parse(key) {
+        Some(parsed) if parsed.kind().is_proven() => parsed.to_string(),
+        Some(parsed) => format!("unproven {parsed}"),
+        None => format!("row {}", hex::encode(key)),
     }
 }
 
@@ -156,7 +120,7 @@ fn stream_name(key: &[u8]) -> String {
 mod tests {
     use super::*;
     use yilian_spec::id::{AgreementId, GrantId, InstitutionId, ServiceCode};
-    use yilian_spec::state::key::{StateKey, StreamId};
+    use yilian_spec::state::key::StreamId;
 
     #[test]
     fn every_proven_row_has_a_name() {
@@ -168,12 +132,9 @@ mod tests {
             (StateKey::Grant(GrantId([1; 32])), format!("grant {ones}")),
             (
                 StateKey::Capacity(institution.clone(), ServiceCode::new("imaging").unwrap()),
-                "capacity of renhe-hospital imaging".to_owned(),
+                "capacity renhe-hospital imaging".to_owned(),
             ),
-            (
-                StateKey::ClosedPeriod(AgreementId([1; 32]), 258),
-                format!("closed period of agreement {ones}, number 258"),
-            ),
+            (StateKey::ClosedPeriod(AgreementId([1; 32]), 258), format!("closed period {ones} 258")),
             (
                 StateKey::StreamHead(StreamId::Institution(institution)),
                 "head of the stream institution/renhe-hospital".to_owned(),
@@ -186,6 +147,10 @@ mod tests {
         for (key, expected) in cases {
             assert_eq!(row_name(&key.bytes()), expected);
         }
-        assert!(row_name(&[0x80, 1]).starts_with("unproven row"));
+        assert_eq!(
+            row_name(&StateKey::NodeKeys(InstitutionId::new("renhe-hospital").unwrap()).bytes()),
+            "unproven node keys renhe-hospital"
+        );
+        assert_eq!(row_name(&[0x80, 1]), "row 8001");
     }
 }

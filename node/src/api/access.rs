@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use yilian_spec::id::{DisclosureId, GrantId, InstitutionId};
-use yilian_spec::state::key::StateKey;
+use yilian_spec::state::key::{RowKind, StateKey};
 use yilian_spec::state::record::{Disclosure, Grant};
 use yilian_spec::time::LedgerTime;
 
@@ -82,11 +82,13 @@ pub async fn grants(
     let institution = list_institution(&caller, query.institution, "the list of grants")?;
     api.read(move |view| {
         let prefix = match institution {
-            Some(id) => list::prefix_of(&StateKey::GrantIndex(id, GrantId([0; 32])), 32),
-            None => list::prefix_of_kind(list::GRANT),
+            Some(id) => RowKind::GrantIndex.under(&id),
+            None => RowKind::Grant.prefix(),
         };
-        list::page(view, &prefix, request, |suffix, _| {
-            let id = GrantId(list::id_bytes(suffix)?);
+        list::page(view, &prefix, request, |key, _| {
+            let (StateKey::GrantIndex(_, id) | StateKey::Grant(id)) = key else {
+                return Err(list::stray(&key));
+            };
             Ok(Listed::Item(Entry::item(id, view.require(&StateKey::Grant(id), "grant")?)))
         })
         .map(Json)
@@ -140,11 +142,13 @@ pub async fn disclosures(
     let now = LedgerTime(api.clock.now_ms());
     api.read(move |view| {
         let prefix = match institution {
-            Some(id) => list::prefix_of(&StateKey::OpenDisclosureIndex(id, DisclosureId([0; 32])), 32),
-            None => list::prefix_of_kind(list::DISCLOSURE),
+            Some(id) => RowKind::OpenDisclosureIndex.under(&id),
+            None => RowKind::Disclosure.prefix(),
         };
-        list::page(view, &prefix, request, |suffix, _| {
-            let id = DisclosureId(list::id_bytes(suffix)?);
+        list::page(view, &prefix, request, |key, _| {
+            let (StateKey::OpenDisclosureIndex(_, id) | StateKey::Disclosure(id)) = key else {
+                return Err(list::stray(&key));
+            };
             let record: Disclosure = view.require(&StateKey::Disclosure(id), "disclosure")?;
             let permitted =
                 matches!(record.decision, yilian_spec::operation::access::Decision::Permit { .. });

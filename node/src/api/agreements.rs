@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use yilian_spec::id::{AgreementId, ServiceId};
 use yilian_spec::settlement::period::Accumulator;
-use yilian_spec::state::key::StateKey;
+use yilian_spec::state::key::{RowKind, StateKey};
 use yilian_spec::state::record::{Agreement, ClosedPeriod, PeriodStatement, Service};
 
 use super::Api;
@@ -95,11 +95,13 @@ pub async fn agreements(
     let institution = list_institution(&caller, query.institution, "the list of agreements")?;
     api.read(move |view| {
         let prefix = match institution {
-            Some(id) => list::prefix_of(&StateKey::AgreementIndex(id, AgreementId([0; 32])), 32),
-            None => list::prefix_of_kind(list::AGREEMENT),
+            Some(id) => RowKind::AgreementIndex.under(&id),
+            None => RowKind::Agreement.prefix(),
         };
-        list::page(view, &prefix, request, |suffix, _| {
-            let id = AgreementId(list::id_bytes(suffix)?);
+        list::page(view, &prefix, request, |key, _| {
+            let (StateKey::AgreementIndex(_, id) | StateKey::Agreement(id)) = key else {
+                return Err(list::stray(&key));
+            };
             Ok(Listed::Item(Entry::item(id, view.require(&StateKey::Agreement(id), "agreement")?)))
         })
         .map(Json)

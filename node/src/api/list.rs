@@ -7,17 +7,6 @@ use super::ledger::View;
 use super::page::{Page, PageRequest};
 use crate::api::limits::API_ROWS_PER_REQUEST_MAX;
 
-/// First byte of the keys of institutions, as `StateKey` writes it.
-pub const INSTITUTION: u8 = 0x01;
-/// First byte of the keys of grants.
-pub const GRANT: u8 = 0x10;
-/// First byte of the keys of referrals.
-pub const REFERRAL: u8 = 0x11;
-/// First byte of the keys of agreements.
-pub const AGREEMENT: u8 = 0x13;
-/// First byte of the keys of disclosures.
-pub const DISCLOSURE: u8 = 0x81;
-
 /// What a row of the walk gives.
 pub enum Listed<T> {
     /// An item of the list.
@@ -26,28 +15,13 @@ pub enum Listed<T> {
     Skip,
 }
 
-/// The prefix of all rows of one kind.
-pub fn prefix_of_kind(kind: u8) -> Vec<u8> {
-    vec![kind]
-}
-
-/// The prefix that `key` shares with its neighbours, whose last `suffix` bytes differ.
-pub fn prefix_of(key: &StateKey, suffix: usize) -> Vec<u8> {
-    let mut bytes = key.bytes();
-    bytes.truncate(bytes.len() - suffix);
-    bytes
-}
-
-/// The 32 bytes of an identifier at the end of a key.
-///
-/// # Errors
-/// [`ApiError::Internal`] when the row's key has another form, which no writer produces.
-pub fn id_bytes(suffix: &[u8]) -> Result<[u8; 32], ApiError> {
-    suffix.try_into().map_err(|_| ApiError::Internal("a row's key has a wrong length".to_owned()))
+/// What is wrong when a list meets the row of another kind, which its prefix rules out.
+pub fn stray(key: &StateKey) -> ApiError {
+    ApiError::Internal(format!("a list met {key}"))
 }
 
 /// Walks rows from the cursor on until the page is full, the list ends, or the bound of rows is reached; then the
-/// page may be short and still have a next one. `read` gets what follows the prefix in the key, and the row.
+/// page may be short and still have a next one. `read` gets the key and the row.
 ///
 /// # Errors
 /// What `read` says, a foreign cursor, or a failing storage.
@@ -55,7 +29,7 @@ pub fn page<T>(
     view: &View<'_>,
     prefix: &[u8],
     request: PageRequest,
-    mut read: impl FnMut(&[u8], &[u8]) -> Result<Listed<T>, ApiError>,
+    mut read: impl FnMut(StateKey, &[u8]) -> Result<Listed<T>, ApiError>,
 ) -> Result<Page<T>, ApiError> {
     if request.after.as_ref().is_some_and(|key| !key.starts_with(prefix)) {
         return Err(ApiError::Malformed("the cursor belongs to another list: start without one".to_owned()));
@@ -70,7 +44,9 @@ pub fn page<T>(
         let last = rows.len();
         for (position, (key, row)) in rows.into_iter().enumerate() {
             looked_at += 1;
-            let item = read(&key[prefix.len()..], &row)?;
+            let parsed = StateKey::parse(&key);
+            let parsed = parsed.ok_or_else(|| ApiError::Internal("a row under no key".to_owned()))?;
+            let item = read(parsed, &row)?;
             after = Some(key);
             if let Listed::Item(item) = item {
                 items.push(item);

@@ -5,7 +5,7 @@ use axum::extract::State;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::{Institution, KeyRecord};
 use yilian_spec::signature::PublicKey;
-use yilian_spec::state::key::StateKey;
+use yilian_spec::state::key::{RowKind, StateKey};
 
 use super::Api;
 use super::auth::Caller;
@@ -27,7 +27,7 @@ pub async fn institutions(
 ) -> Result<Json<Page<Entry<Institution>>>, ApiError> {
     let request = query.request()?;
     api.read(move |view| {
-        list::page(view, &list::prefix_of_kind(list::INSTITUTION), request, |_, row| {
+        list::page(view, &RowKind::Institution.prefix(), request, |_, row| {
             let record: Institution = view.decode(row)?;
             Ok(Listed::Item(Entry::item(record.id.clone(), record)))
         })
@@ -68,9 +68,8 @@ pub async fn keys_of(
     let request = query.request()?;
     api.read(move |view| {
         let _: Institution = view.require(&StateKey::Institution(id.clone()), "institution")?;
-        let prefix = list::prefix_of(&StateKey::KeyIndex(id, PublicKey([0; 32])), 32);
-        list::page(view, &prefix, request, |suffix, _| {
-            let key = PublicKey(list::id_bytes(suffix)?);
+        list::page(view, &RowKind::KeyIndex.under(&id), request, |key, _| {
+            let StateKey::KeyIndex(_, key) = key else { return Err(list::stray(&key)) };
             Ok(Listed::Item(Entry::item(key, view.require(&StateKey::Key(key), "key")?)))
         })
         .map(Json)

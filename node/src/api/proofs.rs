@@ -50,28 +50,49 @@ pub async fn transaction(
 /// Refuses unless the row under these key bytes may be read by the caller.
 fn require_row(view: &View<'_>, caller: &Caller, key: &[u8]) -> Result<(), ApiError> {
     const WHAT: &str = "the row";
-    let id = || <[u8; 32]>::try_from(key.get(1..33).unwrap_or_default()).unwrap_or_default();
-    match key.first() {
-        // Institutions, keys, validators, parameters, capacity: for every caller.
-        Some(0x01..=0x04 | 0x12) => Ok(()),
-        Some(0x10) => match view.row::<Grant>(&StateKey::Grant(GrantId(id())))? {
+    let agreement = |id: AgreementId| match view.row::<Agreement>(&StateKey::Agreement(id))? {
+        Some(agreement) => rights::require_party(caller, WHAT, rights::of_agreement(&agreement)),
+        None => Ok(()),
+    };
+    let Some(parsed) = StateKey::parse(key) else {
+        return Err(ApiError::Malformed("these bytes are no key of a row".to_owned()));
+    };
+    match parsed {
+        // For every caller.
+        StateKey::Institution(_)
+        | StateKey::Key(_)
+        | StateKey::Validators
+        | StateKey::Parameters
+        | StateKey::Attendance
+        | StateKey::Capacity(..) => Ok(()),
+        StateKey::Grant(id) => match view.row::<Grant>(&StateKey::Grant(id))? {
             Some(grant) => rights::require_party(caller, WHAT, rights::of_grant(&grant)),
             None => Ok(()),
         },
-        Some(0x11) => match view.row::<Referral>(&StateKey::Referral(ReferralId(id())))? {
+        StateKey::Referral(id) => match view.row::<Referral>(&StateKey::Referral(id))? {
             Some(referral) => rights::require_party(caller, WHAT, rights::of_referral(&referral)),
             None => Ok(()),
         },
-        Some(0x13 | 0x14) => match view.row::<Agreement>(&StateKey::Agreement(AgreementId(id())))? {
-            Some(agreement) => rights::require_party(caller, WHAT, rights::of_agreement(&agreement)),
-            None => Ok(()),
-        },
-        Some(0x20) => {
-            let stream = StreamId::of_head_key(key);
-            let stream = stream.ok_or_else(|| ApiError::Malformed("the key names no stream".to_owned()))?;
-            rights::require_stream(view, caller, &stream)
+        StateKey::Agreement(id) | StateKey::ClosedPeriod(id, _) => agreement(id),
+        StateKey::StreamHead(stream) => rights::require_stream(view, caller, &stream),
+        StateKey::StreamEntry(..)
+        | StateKey::Disclosure(_)
+        | StateKey::Service(_)
+        | StateKey::Evidence(_)
+        | StateKey::Coverage(..)
+        | StateKey::Accumulator(..)
+        | StateKey::Statement(..)
+        | StateKey::Administrators(_)
+        | StateKey::Settled(..)
+        | StateKey::AgreementWork(_)
+        | StateKey::NodeKeys(_)
+        | StateKey::GrantIndex(..)
+        | StateKey::ReferralIndex(..)
+        | StateKey::AgreementIndex(..)
+        | StateKey::OpenDisclosureIndex(..)
+        | StateKey::KeyIndex(..) => {
+            Err(ApiError::Malformed("rows under this key have no leaf in the state tree".to_owned()))
         }
-        _ => Err(ApiError::Malformed("rows under this key have no leaf in the state tree".to_owned())),
     }
 }
 

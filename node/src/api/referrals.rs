@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::membership::Institution;
-use yilian_spec::state::key::StateKey;
+use yilian_spec::state::key::{RowKind, StateKey};
 use yilian_spec::state::record::{Capacity, Referral};
 use yilian_spec::time::LedgerTime;
 
@@ -56,11 +56,13 @@ pub async fn referrals(
     let now = LedgerTime(api.clock.now_ms());
     api.read(move |view| {
         let prefix = match institution {
-            Some(id) => list::prefix_of(&StateKey::ReferralIndex(id, ReferralId([0; 32])), 32),
-            None => list::prefix_of_kind(list::REFERRAL),
+            Some(id) => RowKind::ReferralIndex.under(&id),
+            None => RowKind::Referral.prefix(),
         };
-        list::page(view, &prefix, request, |suffix, _| {
-            let id = ReferralId(list::id_bytes(suffix)?);
+        list::page(view, &prefix, request, |key, _| {
+            let (StateKey::ReferralIndex(_, id) | StateKey::Referral(id)) = key else {
+                return Err(list::stray(&key));
+            };
             let record: Referral = view.require(&StateKey::Referral(id), "referral")?;
             let overdue = is_overdue(&record, now);
             if query.overdue && !overdue {
@@ -108,10 +110,8 @@ pub async fn capacity_of(
     let request = query.request()?;
     api.read(move |view| {
         let _: Institution = view.require(&StateKey::Institution(institution.clone()), "institution")?;
-        let any = ServiceCode::new("aa").expect("two letters are a slug");
-        let prefix = list::prefix_of(&StateKey::Capacity(institution, any), 2);
-        list::page(view, &prefix, request, |suffix, row| {
-            let service = String::from_utf8_lossy(suffix);
+        list::page(view, &RowKind::Capacity.under(&institution), request, |key, row| {
+            let StateKey::Capacity(_, service) = key else { return Err(list::stray(&key)) };
             Ok(Listed::Item(Entry::item(service, view.decode(row)?)))
         })
         .map(Json)

@@ -21,7 +21,7 @@ use yilian_spec::merkle::state_tree::{StateTree, TreeUpdate};
 use yilian_spec::received::ReceivedBlock;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::ViewError;
-use yilian_spec::state::key::KEY_TAG;
+use yilian_spec::state::key::RowKind;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::CheckedTransaction;
@@ -283,10 +283,11 @@ impl Ledger {
 
 /// The rows of keys among a block's writes; such rows are never deleted.
 fn key_rows(mut writes: Writes) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut from = writes.split_off([KEY_TAG].as_slice());
-    let behind = from.split_off([KEY_TAG + 1].as_slice());
-    drop(behind);
-    from.into_iter().filter_map(|(key, row)| Some((key, row?))).collect()
+    let from = writes.split_off(&RowKind::Key.prefix());
+    from.into_iter()
+        .take_while(|(key, _)| RowKind::of(key) == Some(RowKind::Key))
+        .filter_map(|(key, row)| Some((key, row?)))
+        .collect()
 }
 
 /// Whether bytes are the block of an id with the body that its header commits to (rule B-17). Needs no state.

@@ -11,7 +11,7 @@ use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::membership::{KeyRecord, Role, ValidatorSet};
 use yilian_spec::signature::PublicKey;
-use yilian_spec::state::key::KEY_TAG;
+use yilian_spec::state::key::{RowKind, StateKey};
 
 use super::{Members, WatchedKey};
 use crate::application::publish::Published;
@@ -65,11 +65,11 @@ impl Roll {
             revoked: BTreeMap::new(),
         };
         // First, because it decides which of the others matter.
-        let own = view.record::<KeyRecord>(&yilian_spec::state::key::StateKey::Key(own_key))?;
+        let own = view.record::<KeyRecord>(&StateKey::Key(own_key))?;
         roll.own = own.map(|record| record.institution);
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = view.rows(&[KEY_TAG], after.as_deref(), ROWS_PER_READ)?;
+            let page = view.rows(&RowKind::Key.prefix(), after.as_deref(), ROWS_PER_READ)?;
             for (key, row) in &page.items {
                 roll.take(key, row)?;
             }
@@ -107,11 +107,9 @@ impl Roll {
         let damaged = |reason: String| StorageError::Inconsistent { reason };
         let record: KeyRecord = codec::decode(row, KEY_ROW_BYTES_MAX)
             .map_err(|error| damaged(format!("the row of key {} is damaged: {error}", hex::encode(key))))?;
-        let bytes: [u8; 32] = key
-            .strip_prefix(&[KEY_TAG])
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(|| damaged(format!("{} is not the row of a key", hex::encode(key))))?;
-        let key = PublicKey(bytes);
+        let Some(StateKey::Key(key)) = StateKey::parse(key) else {
+            return Err(damaged(format!("{} is not the row of a key", hex::encode(key))));
+        };
         if record.revoked_at.is_some() {
             self.keys.remove(&key);
             // A bound on memory, not a matter of who: the ledger may name any number of revoked keys.

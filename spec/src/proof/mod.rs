@@ -22,6 +22,7 @@ mod statement;
 mod stream;
 mod transaction;
 
+pub use crate::state::stream_text::StreamTextError;
 pub use certified::CertifiedHeader;
 pub use checkpoint::Checkpoint;
 pub use document::{FORMAT, Proof, ProofDocument};
@@ -29,5 +30,4 @@ pub use error::ProofError;
 pub use row::{ProvenRow, StateProof};
 pub use statement::{StatementProof, VerifiedStatement};
 pub use stream::{StreamProof, VerifiedStream};
-pub use crate::state::stream_text::StreamTextError;
 pub use transaction::TransactionProof;

@@ -121,7 +121,7 @@ rows! {
     /// A key, in force or not.
     0x02 Key(key: PublicKey) => KeyRecord, "key";
     /// The validators of the next height.
-    0x03 Validators => ValidatorSet, "validators";
+    0x03 Validators => ValidatorSet, "set of validators";
     /// The parameters of the next height.
     0x04 Parameters => Parameters, "parameters";
     /// Who has missed turns to propose, after the last block.
@@ -201,6 +201,20 @@ impl StateKey {
     /// Whether a row under these bytes has a leaf in the tree.
     pub fn is_proven(bytes: &[u8]) -> bool {
         bytes.first().is_some_and(|tag| *tag < FIRST_PLAIN_TAG)
+    }
+}
+
+impl StreamId {
+    /// The stream whose head lies under these bytes of a key; `None` for bytes of anything else.
+    pub fn of_head_key(bytes: &[u8]) -> Option<Self> {
+        // Looked at before the key is read: most keys are those of other rows.
+        if bytes.first() != Some(&RowKind::StreamHead.tag()) {
+            return None;
+        }
+        match StateKey::parse(bytes)? {
+            StateKey::StreamHead(stream) => Some(stream),
+            _ => None,
+        }
     }
 }
 

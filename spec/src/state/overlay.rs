@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::key::{RowKind, StateKey, StreamId};
+use super::key::{StateKey, StreamId};
 use super::{StateView, ViewError};
 use crate::codec::{self, Canonical, DecodeError};
 use crate::id::TransactionId;
@@ -44,7 +44,7 @@ impl<'a> Overlay<'a> {
 
     /// A row that stands in no write of this layer: the head of a stream that grew here, or what lies below.
     fn unwritten(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        match stream_of_head(key).and_then(|stream| self.heads.get(&stream)) {
+        match StreamId::of_head_key(key).and_then(|stream| self.heads.get(&stream)) {
             Some(head) => Ok(Some(codec::encode(head))),
             None => self.base.get(key),
         }
@@ -115,17 +115,5 @@ impl StateView for Overlay<'_> {
 
     fn contains_transaction(&self, id: TransactionId) -> Result<bool, ViewError> {
         self.base.contains_transaction(id)
-    }
-}
-
-/// The stream whose head lies under these bytes of a key.
-fn stream_of_head(key: &[u8]) -> Option<StreamId> {
-    // Looked at before the key is read: most keys are those of other rows.
-    if RowKind::of(key)? != RowKind::StreamHead {
-        return None;
-    }
-    match StateKey::parse(key)? {
-        StateKey::StreamHead(stream) => Some(stream),
-        _ => None,
     }
 }

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::id::IdError;
 use super::key::StreamId;
+use crate::id::IdError;
 
 /// Why a text names no stream.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
