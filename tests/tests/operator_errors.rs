@@ -106,6 +106,16 @@ fn a_node_without_a_genesis_is_told_how_it_gets_one() -> Result<()> {
 }
 
 #[test]
+fn an_institution_that_is_described_twice_is_named_with_the_file() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let one = "[[institution]]\nid = \"renhe-hospital\"\nname = \"Renhe\"\nkind = \"hospital\"\ntier = \"county\"\n";
+    let text = format!("network = \"county\"\n{one}{one}");
+    std::fs::write(directory.path().join("consortium.toml"), text)?;
+    let says = ["consortium.toml", "renhe-hospital appears twice"];
+    refuses(directory.path(), "genesis make consortium.toml", &says)
+}
+
+#[test]
 fn a_directory_that_holds_no_backup_is_told_and_leaves_no_trace_in_the_home() -> Result<()> {
     let directory = made()?;
     refuses(directory.path(), "restore --home node nowhere", &["nowhere does not exist"])?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use yilian_client::durable;
@@ -132,14 +132,25 @@ fn make(description: &Path, out: &Path, checkpoint: Option<&Path>) -> Result<Exi
     };
     let now_ms =
         SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_millis();
+    let file = || description.display().to_string();
+    require_once(&described).with_context(file)?;
     let genesis = build(described, u64::try_from(now_ms)?);
-    genesis.check()?;
+    genesis.check().with_context(file)?;
     durable::create(out, &json(&genesis)?)?;
     if let Some(path) = checkpoint {
         durable::create(path, &json(&Checkpoint::of_genesis(&genesis))?)?;
     }
     show(&genesis);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The genesis' own rule says only that the order is wrong.
+fn require_once(described: &Description) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for DescribedInstitution { id, .. } in &described.institution {
+        ensure!(seen.insert(id), "institution {id} appears twice: leave one");
+    }
+    Ok(())
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
