@@ -7,6 +7,7 @@ mod bincode_bytes;
 mod digests;
 mod generate;
 mod names;
+mod rows;
 mod strict;
 mod types;
 mod vectors;
