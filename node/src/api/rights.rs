@@ -4,7 +4,7 @@
 //! referral, service or agreement that it refers to. A stream concerns the parties of its object, and a subject's
 //! stream who keeps the tag. Members, keys, parameters, capacity, headers and checkpoints are for every caller.
 
-use yilian_spec::id::InstitutionId;
+use yilian_spec::id::{InstitutionId, ReferralId, object_id};
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::operation::Operation;
 use yilian_spec::state::key::{StateKey, StreamId};
@@ -69,16 +69,25 @@ pub fn concerning(
     if caller.may_read_of(&transaction.body.institution) {
         return Ok((0..operations.len()).collect());
     }
+    let transaction_id = transaction.id();
     let mut concerning = Vec::new();
-    for (number, operation) in operations.iter().enumerate() {
-        if operation_concerns(view, caller, operation)? {
+    for (index, operation) in (0..=u16::MAX).zip(operations) {
+        let number = usize::from(index);
+        let created = object_id(transaction_id, index);
+        if operation_concerns(view, caller, operation, created)? {
             concerning.push(number);
         }
     }
     Ok(concerning)
 }
 
-fn operation_concerns(view: &View<'_>, caller: &Caller, operation: &Operation) -> Result<bool, ApiError> {
+/// Whether an operation concerns the caller; `created` is the id of the object that it creates, if it creates one.
+fn operation_concerns(
+    view: &View<'_>,
+    caller: &Caller,
+    operation: &Operation,
+    created: [u8; 32],
+) -> Result<bool, ApiError> {
     let is_caller = |institution: &InstitutionId| *institution == caller.institution;
     let in_referral = |id| -> Result<bool, ApiError> {
         let row: Option<Referral> = view.row(&StateKey::Referral(id))?;
@@ -103,10 +112,14 @@ fn operation_concerns(view: &View<'_>, caller: &Caller, operation: &Operation) -
             let row: Option<Disclosure> = view.row(&StateKey::Disclosure(receipt.disclosure))?;
             Ok(row.is_some_and(|found| of_disclosure(&found).into_iter().any(is_caller)))
         }
-        Operation::RequestReferral(request) => Ok(is_caller(&request.to)),
+        // Also the institution that it went to after a redirection: the referral's stream, which it reads, begins here.
+        Operation::RequestReferral(request) => {
+            Ok(is_caller(&request.to) || in_referral(ReferralId(created))?)
+        }
         // Not the institution that it goes to: the requester must confirm that first.
         Operation::RedirectReferral(redirect) => in_referral(redirect.referral),
-        Operation::ConfirmRedirect(confirm) => in_referral(confirm.referral),
+        // Also where the referral went on from there: the confirmation stands in the stream of the one it names.
+        Operation::ConfirmRedirect(confirm) => Ok(is_caller(&confirm.to) || in_referral(confirm.referral)?),
         Operation::AcceptReferral(operation) => in_referral(operation.referral),
         Operation::DeclineReferral(operation) => in_referral(operation.referral),
         Operation::CancelReferral(operation) => in_referral(operation.referral),
@@ -115,7 +128,9 @@ fn operation_concerns(view: &View<'_>, caller: &Caller, operation: &Operation) -
         Operation::ReportOutcome(operation) => in_referral(operation.referral),
         Operation::CloseClinically(operation) => in_referral(operation.referral),
         Operation::CloseAdministratively(operation) => in_referral(operation.referral),
-        Operation::ReturnDownward(operation) => in_referral(operation.returns),
+        Operation::ReturnDownward(operation) => {
+            Ok(in_referral(operation.returns)? || in_referral(ReferralId(created))?)
+        }
         Operation::DeliverService(service) => {
             Ok(is_caller(&service.payer) || service.parts.iter().any(|part| is_caller(&part.institution)))
         }

@@ -1,11 +1,14 @@
 //! Reading: what concerns whom, pages, finality, and proofs that hold against the genesis alone.
 
 use axum::http::StatusCode;
-use yilian_spec::id::{Commitment, object_id};
+use yilian_spec::id::{Commitment, ReferralId, ServiceCode, SubjectTag, object_id};
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::{
-    Category, Decision, DenialReason, Purpose, RecordDisclosure, Sensitivity,
+    AccessScope, Category, Decision, DenialReason, Purpose, RecordDisclosure, Sensitivity,
+};
+use yilian_spec::operation::referral::{
+    ConfirmRedirect, Direction, RedirectReferral, ReferralReason, RequestReferral, Urgency,
 };
 use yilian_spec::proof::{Proof, ProofDocument};
 use yilian_spec::state::key::{StateKey, StreamId};
@@ -152,6 +155,53 @@ async fn rule_n7_of_a_transaction_everybody_reads_the_operations_that_concern_it
     proof(&world, CLINIC_READS, &format!("/v1/streams/grant/{own}/proof")).await;
     let others = hex::encode(object_id(id, 0));
     assert_eq!(world.ask(CLINIC_READS, &format!("/v1/grants/{others}")).await.code(), "not_yours");
+}
+
+/// Whoever has a referral after a redirection reads what was asked, and whoever had it in between what named it.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_n7_a_redirected_referral_is_read_from_its_beginning_by_who_has_it() {
+    const AUTHOR: Role = Role::ReferralGateway;
+    let mut world = World::new();
+    let request = RequestReferral {
+        subject: SubjectTag::of(&institution(INSURER), [3; 16]),
+        to: institution(CLINIC),
+        direction: Direction::Lateral,
+        service: ServiceCode::new("dialysis").unwrap(),
+        urgency: Urgency::Routine,
+        reason: Commitment([4; 32]),
+        access: AccessScope {
+            categories: [Category::Laboratory].into(),
+            highest_sensitivity: Sensitivity::N,
+            purposes: [Purpose::Treat].into(),
+        },
+    };
+    let asked = world.transaction((INSURER, AUTHOR), vec![Operation::RequestReferral(request)]);
+    let asked = world.committed(vec![asked])[0];
+    let referral = ReferralId(object_id(asked, 0));
+    let mut confirmations = Vec::new();
+    for (from, receiver) in [(CLINIC, HOSPITAL), (HOSPITAL, CLINIC)] {
+        let (to, reason) = (institution(receiver), ReferralReason::BetterElsewhere);
+        let redirect = Operation::RedirectReferral(RedirectReferral { referral, to: to.clone(), reason });
+        let redirect = world.transaction((from, AUTHOR), vec![redirect]);
+        let redirect = world.committed(vec![redirect])[0];
+        let confirm = Operation::ConfirmRedirect(ConfirmRedirect { referral, to });
+        if confirmations.is_empty() {
+            for id in [asked, redirect] {
+                let early = world.ask((HOSPITAL, AUTHOR), &format!("/v1/transactions/{id}")).await;
+                assert_eq!(early.code(), "not_yours", "nobody has confirmed it");
+            }
+        }
+        let confirm = world.transaction((INSURER, AUTHOR), vec![confirm]);
+        let confirm = world.committed(vec![confirm])[0];
+        confirmations.push(confirm);
+        for id in [asked, redirect, confirm] {
+            proof(&world, (receiver, AUTHOR), &format!("/v1/transactions/{id}/proof")).await;
+        }
+    }
+    // The hospital's own stream has an entry of this one, for ever.
+    proof(&world, (HOSPITAL, AUTHOR), &format!("/v1/transactions/{}/proof", confirmations[0])).await;
+    let gone = world.ask((HOSPITAL, AUTHOR), &format!("/v1/transactions/{asked}")).await;
+    assert_eq!(gone.code(), "not_yours");
 }
 
 #[tokio::test(flavor = "multi_thread")]
