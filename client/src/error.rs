@@ -138,16 +138,16 @@ pub enum ClientError {
     },
     /// The answer is proven against an earlier block than one that was verified before.
     #[error(
-        "the answer is proven as of block {height} ({}), but block {} ({}) was verified before: the node is behind, was \
-         restored from a backup, or hides what came since. Ask another node with --node, wait until it has caught up, or \
-         accept it with --max-lag {}",
-        moment::show(*time), mark.height, moment::show(mark.time), mark.height.0 - height.0
+        "the answer is as of block {height}{}, but block {} ({}) was verified before: the node is behind, was restored from \
+         a backup, or hides what came since. Ask another node with --node, wait until it has caught up, or accept it with \
+         --max-lag {}",
+        time.map(|time| format!(" ({})", moment::show(time))).unwrap_or_default(), mark.height, moment::show(mark.time), mark.height.0 - height.0
     )]
     Stale {
         /// The block of the answer.
         height: Height,
-        /// Its time.
-        time: LedgerTime,
+        /// Its time; a list, which is not proven, does not say it.
+        time: Option<LedgerTime>,
         /// The highest block that was verified.
         mark: Mark,
     },

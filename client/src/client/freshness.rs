@@ -13,6 +13,7 @@ use yilian_spec::block::Header;
 use yilian_spec::height::Height;
 use yilian_spec::id::BlockId;
 use yilian_spec::proof::CertifiedHeader;
+use yilian_spec::state::key::StateKey;
 use yilian_spec::time::LedgerTime;
 
 use super::Client;
@@ -51,15 +52,44 @@ impl Client {
     /// [`ClientError::Stale`] and [`ClientError::TooOld`].
     pub(super) fn require_present(&self, header: &Header) -> Result<(), ClientError> {
         let Header { height, time, .. } = *header;
-        if let Some(mark) = self.memory.mark()
-            && mark.height.0 > height.0.saturating_add(self.freshness.lag_blocks_max)
-        {
-            return Err(ClientError::Stale { height, time, mark });
-        }
+        self.require_not_behind(height, Some(time))?;
         let Some(bound_ms) = self.freshness.age_ms_max else { return Ok(()) };
         let now = moment::now()?;
         let age_ms = now.0.saturating_sub(time.0);
         if age_ms > bound_ms { Err(ClientError::TooOld { height, time, now, bound_ms }) } else { Ok(()) }
+    }
+
+    /// Refuses an answer as of a block that is lower than the highest that was verified.
+    ///
+    /// # Errors
+    /// [`ClientError::Stale`].
+    fn require_not_behind(&self, height: Height, time: Option<LedgerTime>) -> Result<(), ClientError> {
+        match self.memory.mark() {
+            Some(mark) if mark.height.0 > height.0.saturating_add(self.freshness.lag_blocks_max) => {
+                Err(ClientError::Stale { height, time, mark })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Before a list is read, which nobody proves: a proven answer of the same nodes shows how old they are, where an age is
+    /// bounded.
+    ///
+    /// # Errors
+    /// [`ClientError::TooOld`], and as [`Client::row_proof`].
+    pub(super) async fn require_young_nodes(&self) -> Result<(), ClientError> {
+        match self.freshness.age_ms_max {
+            Some(_) => self.row_proof(&StateKey::Parameters).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a page of a list as of a block that is lower than the highest that was verified, or of no block.
+    ///
+    /// # Errors
+    /// [`ClientError::Stale`].
+    pub(super) fn require_present_page(&self, height: Option<Height>) -> Result<(), ClientError> {
+        self.require_not_behind(height.unwrap_or_default(), None)
     }
 
     /// Whether a stale answer is worth asking again: a node that others are just ahead of catches up in no time. Pauses

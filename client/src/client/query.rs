@@ -147,17 +147,20 @@ impl Client {
         Ok(Fetched { value, height, time, verified })
     }
 
-    /// A list, over all its pages. Not proven; streams are where completeness is.
+    /// A list, over all its pages. Not proven; streams are where completeness is. Its height is the node's word, so one that
+    /// serves an old list by mistake is found out, and one that lies about the height is not.
     ///
     /// # Errors
-    /// [`ClientError::ListTooLong`], or what asking gives.
+    /// [`ClientError::ListTooLong`], [`ClientError::Stale`], [`ClientError::TooOld`], or what asking gives.
     pub async fn list<T: DeserializeOwned>(
         &self,
         path: &str,
         filter: &[(&'static str, String)],
     ) -> Result<List<T>, ClientError> {
+        self.require_young_nodes().await?;
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
+        let mut pauses = 0;
         loop {
             let mut request = Request::get(path).with("limit", limits::PAGE_ITEMS);
             for (name, value) in filter {
@@ -167,6 +170,11 @@ impl Client {
                 request = request.with("cursor", cursor);
             }
             let page: Page<T> = self.send(request).await?.json()?;
+            match self.require_present_page(page.height) {
+                Ok(()) => {}
+                Err(error) if self.asks_again(&error, &mut pauses).await => continue,
+                Err(error) => return Err(error),
+            }
             items.extend(page.items);
             if items.len() > limits::LIST_ITEMS_MAX {
                 return Err(ClientError::ListTooLong);

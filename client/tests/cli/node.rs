@@ -288,7 +288,7 @@ fn entries(ledger: &Ledger, stream: StreamId, query: &str) -> Value {
 fn grants(day: &Day) -> Value {
     let key = yilian_spec::state::key::StateKey::Grant(day.grant);
     let grant: yilian_spec::state::record::Grant = day.ledger.row(&key).require("grant").unwrap();
-    json!({"items": [{"id": day.grant, "record": grant}], "next_cursor": null, "height": 4})
+    json!({"items": [{"id": day.grant, "record": grant}], "next_cursor": null, "height": day.ledger.tip().height})
 }
 
 fn find(ledger: &Ledger, id: &str) -> Option<(usize, usize)> {

@@ -53,6 +53,11 @@ fn a_node_that_serves_the_proof_from_before_a_revocation_is_found_out() {
     for arguments in [["stream", "show", "institution/renhe-hospital"], ["block", "show", "latest"]] {
         setting.run(&arguments).exits(4);
     }
+    // A list is not proven, but says of which block it is.
+    let run = setting.run(&["grant", "list"]).exits(4);
+    assert!(run.err.contains("as of block 4, but block 5"), "{}", run.err);
+    setting.run(&["grant", "list", "--node", &later.url]).exits(0);
+    setting.run(&["grant", "list", "--max-lag", "1"]).exits(0);
     let allowed = setting.json(&["grant", "show", &grant, "--max-lag", "1"]);
     assert_eq!(allowed["height"], 4);
     // A receipt stands in its block for ever, and so does an old block that is asked for by its height.
