@@ -234,7 +234,8 @@ impl Name {
             Self::ForeignVotes => &["foreign_vote"],
             Self::FarRounds => &["far_round", "too_many_proposals"],
             Self::LyingSyncPeer => &["false_sync_value"],
-            Self::ForgedSyncCertificates => &["forged_certificate"],
+            // Which of them it is depends on whether the node asks for blocks that exist.
+            Self::ForgedSyncCertificates => &["forged_certificate", "false_sync_value"],
             Self::EmptySyncAnswers => &["false_status"],
             Self::PoisonedHeights => &["false_status", "too_many_requests"],
             Self::OversizedFrames => &["oversized_frame", "malformed_frame"],
