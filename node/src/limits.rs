@@ -154,8 +154,6 @@ pub const SYNC_WAITING_INSTITUTION_MAX: usize = 8;
 pub const STATUS_HOLD_MS: u64 = 90;
 /// How long a node keeps it that does not hold the block, whose parts may still be on their way.
 pub const STATUS_MISSING_BLOCK_MS: u64 = 5;
-/// Requests for decided blocks whose range is noted until the answer comes.
-pub const SYNC_REQUESTS_NOTED_MAX: usize = 64;
 /// Signatures of consensus that are remembered as verified.
 pub const VERIFIED_SIGNATURES_MAX: usize = 4_096;
 /// Heights of which it is remembered what this validator signed; certificates are judged when their block is committed.

@@ -6,9 +6,8 @@
 //! have enough power is known for the height under way alone, so whoever certifies a later block with keys of its own is
 //! found when that block's turn comes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_malachitebft_app_channel::app::types::core::Validator as _;
 use arc_malachitebft_sync::{RawDecidedValue, ValueResponse};
@@ -22,43 +21,15 @@ use super::context::{EngineHeight, LedgerContext};
 use super::pump::IsBlock;
 use super::signing::VerifiedSignatures;
 use crate::conduct::Offence;
-use crate::limits;
-
-/// The requests under way, by their names: what each asked for. Shared by its clones.
-#[derive(Clone, Debug, Default)]
-pub struct Asked(Arc<Mutex<BTreeMap<String, RangeInclusive<EngineHeight>>>>);
-
-impl Asked {
-    /// A request has gone out.
-    pub fn note(&self, request: String, range: RangeInclusive<EngineHeight>) {
-        let mut asked = self.asked();
-        // The engine has few under way at once; a bound in case it forgets some.
-        if asked.len() >= limits::SYNC_REQUESTS_NOTED_MAX {
-            asked.pop_first();
-        }
-        asked.insert(request, range);
-    }
-
-    /// What a request asked for that has been answered, or has failed.
-    pub fn take(&self, request: &str) -> Option<RangeInclusive<EngineHeight>> {
-        self.asked().remove(request)
-    }
-
-    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, RangeInclusive<EngineHeight>>> {
-        // A panic elsewhere cannot leave it half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What an answer is judged by.
-#[derive(Clone)]
 pub struct Judge {
     /// The ledger.
     pub chain_id: ChainId,
     /// The height under way, and who decides it.
     pub window: Window,
-    /// What was asked for; `None` when that is not known any more.
-    pub asked: Option<RangeInclusive<EngineHeight>>,
+    /// What was asked for.
+    pub asked: RangeInclusive<EngineHeight>,
     /// The tip that the peer has told.
     pub claimed: Height,
     /// Tells whether a block is the one that its certificate names.
@@ -73,15 +44,14 @@ impl Judge {
     /// # Errors
     /// What the peer has done that no honest one does.
     pub fn judge(&self, answer: &ValueResponse<LedgerContext>) -> Result<(), Offence> {
-        if let Some(asked) = &self.asked {
-            let count = asked.end().0.saturating_sub(asked.start().0).saturating_add(1);
-            if answer.start_height != *asked.start() || answer.values.len() as u64 > count {
-                return Err(Offence::FalseSyncValue);
-            }
-            // A peer holds all blocks up to the tip that it tells, and gives at least one of them.
-            if answer.values.is_empty() && self.claimed >= asked.start().ledger() {
-                return Err(Offence::FalseStatus);
-            }
+        let (first, last) = (self.asked.start(), self.asked.end());
+        let count = last.0.saturating_sub(first.0).saturating_add(1);
+        if answer.start_height != *first || answer.values.len() as u64 > count {
+            return Err(Offence::FalseSyncValue);
+        }
+        // A peer holds all blocks up to the tip that it tells, and gives at least one of them.
+        if answer.values.is_empty() && self.claimed >= first.ledger() {
+            return Err(Offence::FalseStatus);
         }
         (answer.start_height.0..)
             .zip(&answer.values)
@@ -166,7 +136,7 @@ mod tests {
         Judge {
             chain_id: CHAIN,
             window: window(5, 0),
-            asked: Some(EngineHeight(*asked.start())..=EngineHeight(*asked.end())),
+            asked: EngineHeight(*asked.start())..=EngineHeight(*asked.end()),
             claimed: Height(9),
             is_block,
             verified: VerifiedSignatures::default(),
@@ -199,8 +169,6 @@ mod tests {
         assert_eq!(judge(5..=8).judge(&nothing), Err(Offence::FalseStatus));
         let behind = Judge { claimed: Height(4), ..judge(5..=8) };
         assert_eq!(behind.judge(&nothing), Ok(()));
-        let unknown = Judge { asked: None, ..judge(5..=8) };
-        assert_eq!(unknown.judge(&nothing), Ok(()));
     }
 
     #[test]
@@ -235,16 +203,5 @@ mod tests {
         let mut values = true_values(5..6);
         values[0].certificate.round = Round::Nil;
         assert_eq!(judge(5..=8).judge(&answer(values)), Err(Offence::ForgedCertificate));
-    }
-
-    #[test]
-    fn so_many_requests_are_noted_and_each_is_taken_once() {
-        let asked = Asked::default();
-        for number in 0..=limits::SYNC_REQUESTS_NOTED_MAX {
-            asked.note(format!("{number:04}"), EngineHeight(1)..=EngineHeight(2));
-        }
-        assert_eq!(asked.take("0000"), None, "the first made room");
-        assert_eq!(asked.take("0001"), Some(EngineHeight(1)..=EngineHeight(2)));
-        assert_eq!(asked.take("0001"), None);
     }
 }

@@ -11,12 +11,11 @@ use arc_malachitebft_app_channel::app::engine::util::output_port::OutputPort;
 use arc_malachitebft_app_channel::app::types::PeerId as EnginePeer;
 use arc_malachitebft_app_channel::app::types::codec::Codec as _;
 use arc_malachitebft_network::Channel;
-use arc_malachitebft_sync::{OutboundRequestId, Request};
+use arc_malachitebft_sync::OutboundRequestId;
 use async_trait::async_trait;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::watch;
 
-use super::answers::Asked;
 use super::codec::{LedgerCodec, StatusMessage, encode_status};
 use super::context::LedgerContext;
 use crate::clocks::Clocks;
@@ -92,18 +91,16 @@ fn libp2p_peer(peer: EnginePeer) -> Result<PeerId, ActorProcessingErr> {
 pub struct EngineNetwork {
     network: NetworkHandle,
     port: Arc<Port>,
-    /// What this node has asked its peers for.
-    asked: Asked,
     /// What the peers are told of this node's tip next.
     status: watch::Sender<Option<StatusMessage>>,
 }
 
 impl EngineNetwork {
     /// The actor, over our network; events go to `port`.
-    pub fn new(network: NetworkHandle, port: Arc<Port>, asked: Asked, clocks: Clocks) -> Self {
+    pub fn new(network: NetworkHandle, port: Arc<Port>, clocks: Clocks) -> Self {
         let (status, told) = watch::channel(None);
         tokio::spawn(tell_status(told, network.clone(), clocks));
-        Self { network, port, asked, status }
+        Self { network, port, status }
     }
 }
 
@@ -163,9 +160,7 @@ impl Actor for EngineNetwork {
             }
             NetworkMsg::OutgoingRequest(peer, request, reply) => {
                 let body = LedgerCodec.encode(&request)?;
-                let Request::ValueRequest(asked) = request;
                 let name = self.network.request_sync(libp2p_peer(peer)?, body).await?;
-                self.asked.note(name.clone(), asked.range);
                 if reply.send(OutboundRequestId::new(name)).is_err() {
                     tracing::debug!("the engine no longer waits for a sync request's name");
                 }

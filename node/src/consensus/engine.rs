@@ -17,7 +17,6 @@ use yilian_spec::id::ChainId;
 use yilian_spec::signature::{PublicKey, SecretKey};
 
 use super::ConsensusConfig;
-use super::answers::Asked;
 use super::bridge::{EngineNetwork, Port};
 use super::codec::LedgerCodec;
 use super::context::{Address, LedgerContext};
@@ -229,9 +228,7 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
     let (stop_driver, stop_driver_receiver) = oneshot::channel();
 
     let own = setup.validator_key.as_ref().map(|key| OwnKey::new(key.public_key()));
-    let asked = Asked::default();
-    let bridge =
-        EngineNetwork::new(network.handle.clone(), Arc::clone(&port), asked.clone(), setup.clocks.clone());
+    let bridge = EngineNetwork::new(network.handle.clone(), Arc::clone(&port), setup.clocks.clone());
     let (channels, engine) = start_engine(
         setup.name.clone(),
         LedgerVerifier { chain_id, verified: verified.clone() },
@@ -268,7 +265,6 @@ pub async fn start<A: Application>(setup: ConsensusSetup<A>) -> Result<Consensus
         own,
         verified,
         is_block: setup.is_block,
-        asked,
         clocks: setup.clocks,
     };
     tokio::spawn(pump.run(network.events, questions));

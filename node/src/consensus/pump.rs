@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, InstitutionId};
 
-use super::answers::{Asked, Judge};
+use super::answers::Judge;
 use super::assembler::{Assembler, Window};
 use super::bridge::{Port, engine_peer};
 use super::codec::{LedgerCodec, decode_status, decode_work};
@@ -66,8 +66,6 @@ pub struct EventPump {
     pub verified: VerifiedSignatures,
     /// Tells whether a synced block is the one that its certificate names.
     pub is_block: IsBlock,
-    /// What this node has asked its peers for.
-    pub asked: Asked,
     /// Where what the peers' clocks say is noted.
     pub clocks: Clocks,
 }
@@ -173,11 +171,10 @@ impl EventPump {
             NetworkEvent::SyncRequest { request, from, body } => {
                 self.on_sync_request(request, from, body, state);
             }
-            NetworkEvent::SyncResponse { request, from, body } => {
-                self.on_sync_response(request, from, body, state);
+            NetworkEvent::SyncResponse { request, from, asked, body } => {
+                self.on_sync_response(request, from, (asked, body), state);
             }
             NetworkEvent::SyncRequestFailed { request, peer, reason } => {
-                self.asked.take(&request);
                 let request = OutboundRequestId::new(request);
                 self.port.send(EngineEvent::SyncRequestFailed(request, engine_peer(peer), reason));
             }
@@ -331,12 +328,15 @@ impl EventPump {
 
     /// Blocks that were asked for. Who answers with anything else is shut out, and the engine asks another peer. Judged off
     /// this task, as the blocks may be long.
-    fn on_sync_response(&self, request: String, from: PeerId, body: Bytes, state: &State) {
+    fn on_sync_response(&self, request: String, from: PeerId, (asked, body): (Bytes, Bytes), state: &State) {
+        let Ok(Request::ValueRequest(asked)) = LedgerCodec.decode(asked) else {
+            return tracing::error!(request, "this node's own request for blocks cannot be read");
+        };
         let (port, conduct, network) = (Arc::clone(&self.port), self.conduct.clone(), self.network.clone());
         let judge = Judge {
             chain_id: self.chain_id,
             window: state.window.clone(),
-            asked: self.asked.take(&request),
+            asked: asked.range,
             claimed: state.heights.tip(&from),
             is_block: self.is_block,
             verified: self.verified.clone(),

@@ -56,6 +56,8 @@ pub enum NetworkEvent {
         request: String,
         /// Who answered.
         from: PeerId,
+        /// The encoded request.
+        asked: Bytes,
         /// The encoded response.
         body: Bytes,
     },

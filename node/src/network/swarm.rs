@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_malachitebft_sync as sync;
+use bytes::Bytes;
 use futures::StreamExt;
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{InboundRequestId, Message};
@@ -127,6 +128,7 @@ pub async fn spawn(
         listening,
         places: BTreeMap::new(),
         pending_replies: BTreeMap::new(),
+        pending_requests: BTreeMap::new(),
     };
     task.schedule_held();
     tokio::spawn(async move {
@@ -193,6 +195,8 @@ struct SwarmTask {
     /// Requests of peers that wait for our answer. Bounded by the streams that the sync protocol
     /// admits per connection; each leaves when it is answered, dropped or timed out.
     pending_replies: BTreeMap<String, (InboundRequestId, sync::ResponseChannel)>,
+    /// What this node asks for in each request under way, which ends in a response or a failure.
+    pending_requests: BTreeMap<String, Bytes>,
 }
 
 impl SwarmTask {
@@ -294,9 +298,10 @@ impl SwarmTask {
             }
             Command::ClearStanding => behaviour.link.clear_standing(),
             Command::SyncRequest { peer, body, reply } => {
-                let request = behaviour.sync.send_request(peer, body);
+                let request = behaviour.sync.send_request(peer, body.clone()).to_string();
+                self.pending_requests.insert(request.clone(), body);
                 // The requester may have been dropped; the response will then find nobody.
-                let _ = reply.send(request.to_string());
+                let _ = reply.send(request);
             }
             Command::SyncReply { request, body } => {
                 let Some((_, channel)) = self.pending_replies.remove(&request) else { return };
@@ -410,11 +415,14 @@ impl SwarmTask {
                 }
                 Message::Response { request_id, response } => {
                     let request = request_id.to_string();
-                    self.emit(NetworkEvent::SyncResponse { request, from: peer, body: response.0 }).await;
+                    let Some(asked) = self.pending_requests.remove(&request) else { return };
+                    let body = response.0;
+                    self.emit(NetworkEvent::SyncResponse { request, from: peer, asked, body }).await;
                 }
             },
             request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
                 let request = request_id.to_string();
+                self.pending_requests.remove(&request);
                 let reason = failure_reason(&error);
                 self.emit(NetworkEvent::SyncRequestFailed { request, peer, reason }).await;
             }
