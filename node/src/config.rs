@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
 
-use crate::address;
 use crate::consensus::{ConsensusConfig, ConsensusConfigError};
 use crate::home::private;
 use crate::network::NetworkConfig;
@@ -129,7 +128,7 @@ impl Default for StorageConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct ApiConfig {
     /// The address; port 0 picks a free one.
-    #[serde(deserialize_with = "address::listen")]
+    #[serde(deserialize_with = "crate::network::listen_address")]
     pub listen: SocketAddr,
     /// Certificate chain, PEM; empty speaks plain HTTP.
     pub tls_certificate: PathBuf,

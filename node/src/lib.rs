@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod abstaining;
-pub mod address;
 pub mod alarm;
 pub mod allowance;
 pub mod api;

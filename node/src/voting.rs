@@ -206,8 +206,8 @@ pub fn mark_never_voted(home: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Notes that the ledger of `home` is about to be replaced or set aside, as `cause` says. What the node may have signed stands in the
-/// log of votes alone from then on, and the engine will empty that.
+/// Notes that the ledger of `home` is about to be replaced or set aside, as `cause` says. What the node may have signed
+/// stands in the log of votes alone from then on, and the engine will empty that.
 ///
 /// # Errors
 /// When a file cannot be read or written.

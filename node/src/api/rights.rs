@@ -1,7 +1,7 @@
 //! Who may submit and read what (rules N-6 and N-7): regulators all, an institution what concerns it.
 //!
 //! An operation concerns its author's institution, the institutions it names, and the parties of the grant, disclosure,
-//! referral, service or agreement that it refers to. A stream concerns the parties of its object, and a subject's
+//! referral, service or agreement that it refers to or, of a referral, creates. A stream concerns the parties of its object, and a subject's
 //! stream who keeps the tag. Members, keys, parameters, capacity, headers and checkpoints are for every caller.
 
 use yilian_spec::id::{InstitutionId, ReferralId, object_id};

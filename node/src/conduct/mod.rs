@@ -332,13 +332,12 @@ fn fairly_shortened(alarms: &mut Vec<(u64, Alarm)>, most: usize) {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut ranked: Vec<(usize, (u64, Alarm))> = Vec::with_capacity(alarms.len());
     for alarm in alarms.drain(..) {
-        let rank = match alarm.1.kind == AlarmKind::OwnKey {
-            true => 0,
-            false => {
-                let rank = seen.entry(alarm.1.about.clone()).or_default();
-                *rank += 1;
-                *rank
-            }
+        let rank = if alarm.1.kind == AlarmKind::OwnKey {
+            0
+        } else {
+            let rank = seen.entry(alarm.1.about.clone()).or_default();
+            *rank += 1;
+            *rank
         };
         ranked.push((rank, alarm));
     }

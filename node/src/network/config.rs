@@ -2,9 +2,22 @@
 
 use std::net::SocketAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{DialAddress, PeerAddress};
+
+/// Reads an address to listen on; the standard message for a wrong one names no remedy.
+///
+/// # Errors
+/// What is expected instead.
+pub(crate) fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        de::Error::custom(format!(
+            "{text:?} is no address to listen on: write HOST:PORT with an IP address, such as 127.0.0.1:8600 or [::]:8600"
+        ))
+    })
+}
 
 /// Where the node listens and whom it keeps connected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +25,7 @@ use super::{DialAddress, PeerAddress};
 pub struct NetworkConfig {
     /// The one TCP address for consensus, mempool and sync; port 0 picks a free one.
     /// Default `0.0.0.0:26600`.
-    #[serde(deserialize_with = "crate::address::listen")]
+    #[serde(deserialize_with = "listen_address")]
     pub listen: SocketAddr,
     /// Peers to keep connected, each as `PEER@HOST:PORT` or `/ip4/…/tcp/…/p2p/PEER`.
     /// One side of a pair is enough. Default: none.

@@ -35,6 +35,7 @@ pub mod swarm;
 pub use address::PeerAddress;
 pub use address_book::AddressBook;
 pub use config::NetworkConfig;
+pub(crate) use config::listen_address;
 pub use dial_address::DialAddress;
 pub use handle::{NetworkEvent, NetworkHandle, TransactionBatch};
 pub use identity::{NodeIdentity, peer_id_of_ed25519};
