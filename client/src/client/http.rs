@@ -115,7 +115,7 @@ fn chain_of(error: &reqwest::Error) -> String {
     let mut source = std::error::Error::source(error);
     let mut text = match (error.url(), source) {
         (Some(_), Some(cause)) => cause.to_string(),
-        (Some(_) | None, _) => error.to_string(),
+        _ => error.to_string(),
     };
     while let Some(cause) = source {
         let cause_text = cause.to_string();

@@ -39,39 +39,6 @@ pub struct List<T> {
     pub height: Option<Height>,
 }
 
-/// What a row holds, by name.
-fn named(what: &str, key: &StateKey) -> String {
-    match key {
-        StateKey::Institution(id) => format!("{what} {id}"),
-        StateKey::Key(id) => format!("{what} {id}"),
-        StateKey::Grant(id) => format!("{what} {id}"),
-        StateKey::Referral(id) => format!("{what} {id}"),
-        StateKey::Agreement(id) => format!("{what} {id}"),
-        StateKey::Capacity(institution, service) => format!("{what} of {institution} for {service}"),
-        StateKey::ClosedPeriod(agreement, period) => format!("{what} {period} of agreement {agreement}"),
-        StateKey::Validators
-        | StateKey::Parameters
-        | StateKey::Attendance
-        | StateKey::StreamHead(_)
-        | StateKey::StreamEntry(..)
-        | StateKey::Disclosure(_)
-        | StateKey::Service(_)
-        | StateKey::Evidence(_)
-        | StateKey::Coverage(..)
-        | StateKey::Accumulator(..)
-        | StateKey::Statement(..)
-        | StateKey::Settled(..)
-        | StateKey::AgreementWork(_)
-        | StateKey::Administrators(_)
-        | StateKey::NodeKeys(_)
-        | StateKey::GrantIndex(..)
-        | StateKey::ReferralIndex(..)
-        | StateKey::AgreementIndex(..)
-        | StateKey::OpenDisclosureIndex(..)
-        | StateKey::KeyIndex(..) => format!("{what} under row {}", hex::encode(key.bytes())),
-    }
-}
-
 impl Client {
     /// A proof from `path`, verified where there is a checkpoint.
     ///
@@ -143,7 +110,7 @@ impl Client {
         what: &'static str,
     ) -> Result<Fetched<T>, ClientError> {
         let Fetched { value, height, time, verified } = self.row(key, what).await?;
-        let value = value.ok_or_else(|| ClientError::NotFound { what: named(what, key) })?;
+        let value = value.ok_or_else(|| ClientError::NotFound { what: key.to_string() })?;
         Ok(Fetched { value, height, time, verified })
     }
 

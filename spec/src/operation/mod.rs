@@ -10,6 +10,7 @@ pub mod service;
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
+use crate::id::InstitutionId;
 use crate::membership::Role;
 
 /// One operation of a transaction.
@@ -130,6 +131,43 @@ impl Operation {
             Self::TerminateAgreement(_) => "terminate_agreement",
             Self::ClosePeriod(_) => "close_period",
             Self::ConfirmRedirect(_) => "confirm_redirect",
+        }
+    }
+
+    /// The institutions, other than its author's, that the operation names.
+    pub fn institutions(&self) -> Vec<&InstitutionId> {
+        match self {
+            Self::GrantAccess(grant) => vec![&grant.grantee],
+            Self::RecordDisclosure(disclosure) => vec![&disclosure.recipient],
+            Self::RequestReferral(request) => vec![&request.to],
+            Self::RedirectReferral(redirect) => vec![&redirect.to],
+            Self::ConfirmRedirect(confirm) => vec![&confirm.to],
+            Self::DeliverService(service) => {
+                let parts = service.parts.iter().map(|part| &part.institution);
+                parts.chain([&service.payer]).collect()
+            }
+            Self::ProposeAgreement(proposal) => {
+                proposal.terms.parties.iter().map(|party| &party.institution).collect()
+            }
+            Self::RegisterKey(_)
+            | Self::RotateKey(_)
+            | Self::RevokeKey(_)
+            | Self::RevokeGrant(_)
+            | Self::RecordReceipt(_)
+            | Self::PublishCapacity(_)
+            | Self::AcceptReferral(_)
+            | Self::DeclineReferral(_)
+            | Self::CancelReferral(_)
+            | Self::HandOver(_)
+            | Self::AcknowledgeHandover(_)
+            | Self::ReportOutcome(_)
+            | Self::CloseClinically(_)
+            | Self::CloseAdministratively(_)
+            | Self::ReturnDownward(_)
+            | Self::ReverseService(_)
+            | Self::SignAgreement(_)
+            | Self::TerminateAgreement(_)
+            | Self::ClosePeriod(_) => Vec::new(),
         }
     }
 }

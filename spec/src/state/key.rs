@@ -28,7 +28,7 @@ use crate::work::AgreementWork;
 /// Tags from here on are those of plain rows; below lie the proven ones.
 const FIRST_PLAIN_TAG: u8 = 0x80;
 
-/// The record of a row that only its key says something by.
+/// The record of a row whose key says everything.
 type Marker = ();
 
 /// Writes the enumerations of keys and kinds from the table.
@@ -70,7 +70,7 @@ macro_rules! rows {
             /// # Errors
             /// [`DecodeError`] when they are not.
             pub fn check(self, row: &[u8]) -> Result<(), DecodeError> {
-                match self { $(Self::$kind => codec::decode::<$record>(row, limits::GENESIS_BYTES_MAX).map(drop),)* }
+                match self { $(Self::$kind => codec::decode::<$record>(row, limits::PROOF_BYTES_MAX).map(drop),)* }
             }
         }
 
