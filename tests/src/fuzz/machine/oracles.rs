@@ -38,6 +38,7 @@ pub fn assert_only_streams(writes: &Writes) {
 
 /// All oracles over a ledger's rows.
 pub fn assert_consistent(rows: &Rows) {
+    assert_tabled(rows);
     assert_streams(rows);
     assert_slots(rows);
     assert_key_counts(rows);
@@ -54,6 +55,15 @@ fn read<T: Canonical>(row: &[u8]) -> T {
 
 fn row<T: Canonical>(rows: &Rows, key: &StateKey) -> Option<T> {
     rows.get(&key.bytes()).map(|row| read(row))
+}
+
+/// Every row stands under a key of the table of rows, and holds that kind's record.
+fn assert_tabled(rows: &Rows) {
+    for (key, row) in rows {
+        let parsed = StateKey::parse(key).unwrap_or_else(|| panic!("row {key:02x?} has no key of the table"));
+        assert_eq!(parsed.bytes(), *key);
+        parsed.kind().check(row).unwrap_or_else(|error| panic!("{parsed}: {error}"));
+    }
 }
 
 /// Every head counts and hashes exactly the entries that are there.
