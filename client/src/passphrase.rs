@@ -65,7 +65,7 @@ impl PassphraseSource {
 /// Why there is no passphrase.
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
-    /// The source is none of the three forms.
+    /// The source is none of the four forms.
     #[error("{text:?} is not a source of a passphrase: give file:PATH, env:NAME, prompt or default")]
     Source {
         /// What was given.

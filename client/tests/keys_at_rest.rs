@@ -207,7 +207,7 @@ fn a_passphrase_comes_from_a_file_or_the_environment() {
 }
 
 #[test]
-fn a_source_is_written_in_one_of_three_forms() {
+fn a_source_is_written_in_one_of_four_forms() {
     assert_eq!(
         "file:/etc/p:q".parse::<PassphraseSource>().unwrap(),
         PassphraseSource::File("/etc/p:q".into())
