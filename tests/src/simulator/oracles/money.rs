@@ -53,7 +53,29 @@ impl Money {
                 let agreement = history.agreement(close.agreement)?;
                 self.close(agreement, close.agreement, act, streams)
             }
-            _ => Ok(()),
+            Operation::RegisterKey(_)
+            | Operation::RotateKey(_)
+            | Operation::RevokeKey(_)
+            | Operation::GrantAccess(_)
+            | Operation::RevokeGrant(_)
+            | Operation::RecordDisclosure(_)
+            | Operation::RecordReceipt(_)
+            | Operation::PublishCapacity(_)
+            | Operation::RequestReferral(_)
+            | Operation::AcceptReferral(_)
+            | Operation::DeclineReferral(_)
+            | Operation::RedirectReferral(_)
+            | Operation::ConfirmRedirect(_)
+            | Operation::CancelReferral(_)
+            | Operation::HandOver(_)
+            | Operation::AcknowledgeHandover(_)
+            | Operation::ReportOutcome(_)
+            | Operation::CloseClinically(_)
+            | Operation::CloseAdministratively(_)
+            | Operation::ReturnDownward(_)
+            | Operation::ProposeAgreement(_)
+            | Operation::SignAgreement(_)
+            | Operation::TerminateAgreement(_) => Ok(()),
         }
     }
 

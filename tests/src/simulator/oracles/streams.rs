@@ -136,6 +136,7 @@ fn stream_of_entry(key: &[u8]) -> Option<(StreamId, u64)> {
 /// When it refers to what was never made.
 pub fn of_applied(history: &History, act: &Act<'_>) -> Result<BTreeSet<StreamId>, Finding> {
     let mut streams = BTreeSet::from([StreamId::Institution(act.institution.clone())]);
+    let moved = |id| history.referral(id).map(|referral| of_referral(id, referral));
     match act.operation {
         Operation::RegisterKey(_)
         | Operation::RotateKey(_)
@@ -182,7 +183,34 @@ pub fn of_applied(history: &History, act: &Act<'_>) -> Result<BTreeSet<StreamId>
         Operation::SignAgreement(sign) => streams.extend(of_parties(history.agreement(sign.agreement)?)),
         Operation::TerminateAgreement(end) => streams.extend(of_parties(history.agreement(end.agreement)?)),
         Operation::ClosePeriod(close) => streams.extend(of_parties(history.agreement(close.agreement)?)),
-        _ => streams.extend(of_referral_operation(history, act)?),
+        Operation::RequestReferral(request) => {
+            streams.insert(StreamId::Referral(ReferralId(act.object())));
+            streams.insert(StreamId::Subject(request.subject));
+            streams.insert(StreamId::Institution(request.to.clone()));
+        }
+        Operation::ReturnDownward(back) => {
+            streams.extend(moved(back.returns)?);
+            streams.insert(StreamId::Referral(ReferralId(act.object())));
+        }
+        Operation::AcceptReferral(accept) => {
+            streams.extend(moved(accept.referral)?);
+            streams.insert(StreamId::Grant(GrantId(act.object())));
+        }
+        // Who should be asked instead learns nothing of it yet.
+        Operation::RedirectReferral(redirect) => streams.extend(moved(redirect.referral)?),
+        Operation::ConfirmRedirect(confirm) => {
+            // Who was asked before has no more to do with it.
+            let before = StreamId::Institution(history.referral(confirm.referral)?.receiver.clone());
+            streams.extend(moved(confirm.referral)?.into_iter().filter(|stream| *stream != before));
+            streams.insert(StreamId::Institution(confirm.to.clone()));
+        }
+        Operation::HandOver(hand_over) => streams.extend(moved(hand_over.referral)?),
+        Operation::AcknowledgeHandover(acknowledge) => streams.extend(moved(acknowledge.referral)?),
+        Operation::ReportOutcome(report) => streams.extend(moved(report.referral)?),
+        Operation::CloseClinically(close) => streams.extend(moved(close.referral)?),
+        Operation::DeclineReferral(decline) => streams.extend(of_ended(history, decline.referral)?),
+        Operation::CancelReferral(cancel) => streams.extend(of_ended(history, cancel.referral)?),
+        Operation::CloseAdministratively(close) => streams.extend(of_ended(history, close.referral)?),
     }
     Ok(streams)
 }
@@ -234,55 +262,15 @@ fn of_referral(id: ReferralId, referral: &Referral) -> [StreamId; 4] {
     ]
 }
 
-fn of_referral_operation(history: &History, act: &Act<'_>) -> Result<Vec<StreamId>, Finding> {
-    let created = ReferralId(act.object());
-    let moved = |id| history.referral(id).map(|referral| of_referral(id, referral).to_vec());
-    // One that comes to its end takes the grant with it that accepting it gave, unless that was revoked before.
-    let ended = |id: ReferralId| -> Result<Vec<StreamId>, Finding> {
-        let mut streams = moved(id)?;
-        if let Some(grant_id) = history.referral(id)?.grant {
-            let grant = history.grant(grant_id)?;
-            if !grant.ended {
-                streams.extend(of_grant(grant_id, grant));
-            }
+/// A referral that comes to its end takes the grant with it that accepting it gave, unless that was revoked before.
+fn of_ended(history: &History, id: ReferralId) -> Result<Vec<StreamId>, Finding> {
+    let referral = history.referral(id)?;
+    let mut streams = of_referral(id, referral).to_vec();
+    if let Some(grant_id) = referral.grant {
+        let grant = history.grant(grant_id)?;
+        if !grant.ended {
+            streams.extend(of_grant(grant_id, grant));
         }
-        Ok(streams)
-    };
-    match act.operation {
-        Operation::RequestReferral(request) => Ok(vec![
-            StreamId::Referral(created),
-            StreamId::Subject(request.subject),
-            StreamId::Institution(request.to.clone()),
-        ]),
-        Operation::ReturnDownward(back) => {
-            let mut streams = moved(back.returns)?;
-            streams.push(StreamId::Referral(created));
-            Ok(streams)
-        }
-        Operation::AcceptReferral(accept) => {
-            let mut streams = moved(accept.referral)?;
-            streams.push(StreamId::Grant(GrantId(act.object())));
-            Ok(streams)
-        }
-        Operation::RedirectReferral(redirect) => {
-            // Who should be asked instead learns nothing of it yet.
-            moved(redirect.referral)
-        }
-        Operation::ConfirmRedirect(confirm) => {
-            // Who was asked before has no more to do with it.
-            let before = history.referral(confirm.referral)?.receiver.clone();
-            let mut streams = moved(confirm.referral)?;
-            streams.retain(|stream| *stream != StreamId::Institution(before.clone()));
-            streams.push(StreamId::Institution(confirm.to.clone()));
-            Ok(streams)
-        }
-        Operation::HandOver(hand_over) => moved(hand_over.referral),
-        Operation::AcknowledgeHandover(acknowledge) => moved(acknowledge.referral),
-        Operation::ReportOutcome(report) => moved(report.referral),
-        Operation::CloseClinically(close) => moved(close.referral),
-        Operation::DeclineReferral(decline) => ended(decline.referral),
-        Operation::CancelReferral(cancel) => ended(cancel.referral),
-        Operation::CloseAdministratively(close) => ended(close.referral),
-        _ => Ok(Vec::new()),
     }
+    Ok(streams)
 }

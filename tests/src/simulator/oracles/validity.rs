@@ -63,7 +63,19 @@ fn role(operation: &Operation) -> Role {
         | Operation::SignAgreement(_)
         | Operation::TerminateAgreement(_)
         | Operation::ClosePeriod(_) => Role::Finance,
-        _ => Role::ReferralGateway,
+        Operation::PublishCapacity(_)
+        | Operation::RequestReferral(_)
+        | Operation::AcceptReferral(_)
+        | Operation::DeclineReferral(_)
+        | Operation::RedirectReferral(_)
+        | Operation::ConfirmRedirect(_)
+        | Operation::CancelReferral(_)
+        | Operation::HandOver(_)
+        | Operation::AcknowledgeHandover(_)
+        | Operation::ReportOutcome(_)
+        | Operation::CloseClinically(_)
+        | Operation::CloseAdministratively(_)
+        | Operation::ReturnDownward(_) => Role::ReferralGateway,
     }
 }
 
@@ -74,7 +86,12 @@ pub fn is_judged(operation: &Operation) -> bool {
 
 /// What an operation lacks, the key's right apart.
 pub fn objection(history: &History, act: &Act<'_>) -> Objection {
+    use ReferralState::{
+        Accepted, ClosedClinically, HandedOver, InCare, OutcomeReported, Redirected, Requested,
+    };
     match act.operation {
+        // See [`is_judged`].
+        Operation::RegisterKey(_) | Operation::RotateKey(_) | Operation::RevokeKey(_) => None,
         Operation::GrantAccess(grant) => grant_objection(history, act, grant),
         Operation::RevokeGrant(revoke) => {
             let open = |grant: &Grant| grant.grantor == *act.institution && !grant.ended;
@@ -104,7 +121,48 @@ pub fn objection(history: &History, act: &Act<'_>) -> Objection {
             unless(may, "no agreement of the author that goes on")
         }
         Operation::ClosePeriod(close) => closing_objection(history, act, close),
-        _ => referral_objection(history, act),
+        Operation::RequestReferral(request) => request_objection(history, act, request),
+        Operation::AcceptReferral(accept) => {
+            step_objection(history, act, accept.referral, RECEIVER, &[Requested])
+                .or_else(|| lapse_objection(history, act, accept.referral))
+                .or_else(|| slot_objection(history, act, accept))
+        }
+        Operation::DeclineReferral(decline) => {
+            step_objection(history, act, decline.referral, RECEIVER, &[Requested])
+        }
+        Operation::RedirectReferral(redirect) => {
+            step_objection(history, act, redirect.referral, RECEIVER, &[Requested])
+                .or_else(|| lapse_objection(history, act, redirect.referral))
+                .or_else(|| redirect_objection(history, act, redirect))
+        }
+        Operation::ConfirmRedirect(confirm) => {
+            let proposed = history.referrals.get(&confirm.referral).and_then(|one| one.redirect_to.as_ref());
+            step_objection(history, act, confirm.referral, REQUESTER, &[Redirected])
+                .or_else(|| lapse_objection(history, act, confirm.referral))
+                .or(unless(proposed == Some(&confirm.to), "another institution was proposed"))
+        }
+        Operation::CancelReferral(cancel) => {
+            step_objection(history, act, cancel.referral, REQUESTER, &[Requested, Redirected, Accepted])
+        }
+        Operation::HandOver(hand_over) => {
+            step_objection(history, act, hand_over.referral, REQUESTER, &[Accepted])
+        }
+        Operation::AcknowledgeHandover(acknowledge) => {
+            let referral = history.referrals.get(&acknowledge.referral);
+            let same = referral.is_some_and(|one| one.package == Some(acknowledge.package));
+            step_objection(history, act, acknowledge.referral, RECEIVER, &[HandedOver])
+                .or(unless(same, "something else was handed over"))
+        }
+        Operation::ReportOutcome(report) => {
+            step_objection(history, act, report.referral, RECEIVER, &[InCare])
+        }
+        Operation::CloseClinically(close) => {
+            step_objection(history, act, close.referral, REQUESTER, &[OutcomeReported])
+        }
+        Operation::CloseAdministratively(close) => {
+            step_objection(history, act, close.referral, RECEIVER, &[ClosedClinically])
+        }
+        Operation::ReturnDownward(back) => return_objection(history, act, back),
     }
 }
 
@@ -158,51 +216,25 @@ fn receipt_objection(history: &History, act: &Act<'_>, receipt: &RecordReceipt) 
         .or(unless(recorded.content == receipt.content, "something else was disclosed"))
 }
 
-fn referral_objection(history: &History, act: &Act<'_>) -> Objection {
-    use ReferralState::{
-        Accepted, ClosedClinically, HandedOver, InCare, OutcomeReported, Redirected, Requested,
-    };
-    let in_time = |id: &ReferralId| {
-        let due = history.referrals.get(id).map(|referral| referral.answer_due);
-        unless(due.is_some_and(|due| act.time <= due), "the request has lapsed")
-    };
-    let moves = |id: &ReferralId, from: &[ReferralState], party: fn(&Referral) -> &InstitutionId| {
-        let may = |referral: &Referral| from.contains(&referral.state) && party(referral) == act.institution;
-        unless(history.referrals.get(id).is_some_and(may), "no referral in that state of that party")
-    };
-    let requester: fn(&Referral) -> &InstitutionId = |referral| &referral.requester;
-    let receiver: fn(&Referral) -> &InstitutionId = |referral| &referral.receiver;
-    match act.operation {
-        Operation::RequestReferral(request) => request_objection(history, act, request),
-        Operation::AcceptReferral(accept) => moves(&accept.referral, &[Requested], receiver)
-            .or_else(|| in_time(&accept.referral))
-            .or_else(|| slot_objection(history, act, accept)),
-        Operation::DeclineReferral(decline) => moves(&decline.referral, &[Requested], receiver),
-        Operation::RedirectReferral(redirect) => moves(&redirect.referral, &[Requested], receiver)
-            .or_else(|| in_time(&redirect.referral))
-            .or_else(|| redirect_objection(history, act, redirect)),
-        Operation::ConfirmRedirect(confirm) => {
-            let proposed = history.referrals.get(&confirm.referral).and_then(|one| one.redirect_to.as_ref());
-            moves(&confirm.referral, &[Redirected], requester)
-                .or_else(|| in_time(&confirm.referral))
-                .or(unless(proposed == Some(&confirm.to), "another institution was proposed"))
-        }
-        Operation::CancelReferral(cancel) => {
-            moves(&cancel.referral, &[Requested, Redirected, Accepted], requester)
-        }
-        Operation::HandOver(hand_over) => moves(&hand_over.referral, &[Accepted], requester),
-        Operation::AcknowledgeHandover(acknowledge) => {
-            let referral = history.referrals.get(&acknowledge.referral);
-            let same = referral.is_some_and(|one| one.package == Some(acknowledge.package));
-            moves(&acknowledge.referral, &[HandedOver], receiver)
-                .or(unless(same, "something else was handed over"))
-        }
-        Operation::ReportOutcome(report) => moves(&report.referral, &[InCare], receiver),
-        Operation::CloseClinically(close) => moves(&close.referral, &[OutcomeReported], requester),
-        Operation::CloseAdministratively(close) => moves(&close.referral, &[ClosedClinically], receiver),
-        Operation::ReturnDownward(back) => return_objection(history, act, back),
-        _ => None,
-    }
+/// Who of the two parties of a referral must take a step.
+type Party = fn(&Referral) -> &InstitutionId;
+const REQUESTER: Party = |referral| &referral.requester;
+const RECEIVER: Party = |referral| &referral.receiver;
+
+fn step_objection(
+    history: &History,
+    act: &Act<'_>,
+    id: ReferralId,
+    party: Party,
+    from: &[ReferralState],
+) -> Objection {
+    let may = |referral: &Referral| from.contains(&referral.state) && party(referral) == act.institution;
+    unless(history.referrals.get(&id).is_some_and(may), "no referral in that state of that party")
+}
+
+fn lapse_objection(history: &History, act: &Act<'_>, id: ReferralId) -> Objection {
+    let due = history.referrals.get(&id).map(|referral| referral.answer_due);
+    unless(due.is_some_and(|due| act.time <= due), "the request has lapsed")
 }
 
 fn tier(history: &History, institution: &InstitutionId) -> Option<Tier> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use yilian_spec::id::{AgreementId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceId};
+use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::agreement::{ProposeAgreement, Schedule};
 use yilian_spec::operation::referral::{Direction, RequestReferral, ReturnDownward};
@@ -20,61 +21,13 @@ impl History {
     /// When it refers to what was never made.
     pub fn take(&mut self, act: &Act<'_>) -> Result<(), Finding> {
         match act.operation {
-            Operation::RegisterKey(_) | Operation::RotateKey(_) | Operation::RevokeKey(_) => {
-                self.take_key(act);
-                Ok(())
-            }
-            Operation::GrantAccess(_)
-            | Operation::RevokeGrant(_)
-            | Operation::RecordDisclosure(_)
-            | Operation::RecordReceipt(_) => self.take_access(act),
-            Operation::PublishCapacity(capacity) => {
-                let key = (act.institution.clone(), capacity.service.clone());
-                self.slots.insert(key, capacity.slots);
-                Ok(())
-            }
-            Operation::RequestReferral(request) => {
-                self.request(act, request);
-                Ok(())
-            }
-            Operation::ReturnDownward(back) => self.return_downward(act, back),
-            Operation::DeliverService(service) => {
-                self.deliver(act, service);
-                Ok(())
-            }
-            Operation::ReverseService(reverse) => {
-                self.service_mut(reverse.service)?.reversed_at = Some(act.time);
-                Ok(())
-            }
-            Operation::ProposeAgreement(proposed) => {
-                self.propose(act, proposed);
-                Ok(())
-            }
-            Operation::SignAgreement(sign) => self.sign(act, sign.agreement),
-            Operation::TerminateAgreement(terminate) => {
-                self.agreement_mut(terminate.agreement)?.state = AgreementState::Terminated;
-                Ok(())
-            }
-            Operation::ClosePeriod(close) => self.close(act, close.agreement),
-            _ => self.move_referral(act),
-        }
-    }
-
-    fn take_key(&mut self, act: &Act<'_>) {
-        let added = |role, window: &Window| Key {
-            institution: act.institution.clone(),
-            role,
-            window: *window,
-            revoked: false,
-        };
-        match act.operation {
             Operation::RegisterKey(register) => {
-                self.keys.insert(register.key, added(register.role, &register.window));
+                self.keys.insert(register.key, key_of(act, register.role, register.window));
             }
             Operation::RotateKey(rotate) => {
                 if let Some(old) = self.keys.get_mut(&rotate.old_key) {
                     old.revoked = true;
-                    let new = added(old.role, &rotate.window);
+                    let new = key_of(act, old.role, rotate.window);
                     self.keys.insert(rotate.new_key, new);
                 }
             }
@@ -83,12 +36,6 @@ impl History {
                     key.revoked = true;
                 }
             }
-            _ => {}
-        }
-    }
-
-    fn take_access(&mut self, act: &Act<'_>) -> Result<(), Finding> {
-        match act.operation {
             Operation::GrantAccess(grant) => {
                 let grant = Grant {
                     grantor: act.institution.clone(),
@@ -111,7 +58,52 @@ impl History {
                 let never = Finding::NeverMade { what: "disclosure", id: id.0 };
                 self.disclosures.get_mut(&id).ok_or(never)?.received = true;
             }
-            _ => {}
+            Operation::PublishCapacity(capacity) => {
+                let key = (act.institution.clone(), capacity.service.clone());
+                self.slots.insert(key, capacity.slots);
+            }
+            Operation::RequestReferral(request) => self.request(act, request),
+            Operation::ReturnDownward(back) => self.return_downward(act, back)?,
+            Operation::AcceptReferral(accept) => self.accept(act, accept.referral)?,
+            Operation::RedirectReferral(redirect) => {
+                let referral = self.asked_anew(act, redirect.referral)?;
+                referral.redirect_to = Some(redirect.to.clone());
+                referral.redirects += 1;
+                referral.state = ReferralState::Redirected;
+            }
+            Operation::ConfirmRedirect(confirm) => {
+                let referral = self.asked_anew(act, confirm.referral)?;
+                referral.receiver = confirm.to.clone();
+                referral.redirect_to = None;
+                referral.state = ReferralState::Requested;
+            }
+            Operation::HandOver(hand_over) => {
+                let referral = self.referral_mut(hand_over.referral)?;
+                referral.package = Some(hand_over.package);
+                referral.state = ReferralState::HandedOver;
+            }
+            Operation::AcknowledgeHandover(acknowledge) => {
+                self.referral_mut(acknowledge.referral)?.state = ReferralState::InCare;
+            }
+            Operation::ReportOutcome(report) => {
+                self.referral_mut(report.referral)?.state = ReferralState::OutcomeReported;
+            }
+            Operation::CloseClinically(close) => {
+                self.referral_mut(close.referral)?.state = ReferralState::ClosedClinically;
+            }
+            Operation::DeclineReferral(decline) => self.finish(decline.referral, ReferralState::Declined)?,
+            Operation::CancelReferral(cancel) => self.finish(cancel.referral, ReferralState::Cancelled)?,
+            Operation::CloseAdministratively(close) => self.finish(close.referral, ReferralState::Closed)?,
+            Operation::DeliverService(service) => self.deliver(act, service),
+            Operation::ReverseService(reverse) => {
+                self.service_mut(reverse.service)?.reversed_at = Some(act.time);
+            }
+            Operation::ProposeAgreement(proposed) => self.propose(act, proposed),
+            Operation::SignAgreement(sign) => self.sign(act, sign.agreement)?,
+            Operation::TerminateAgreement(terminate) => {
+                self.agreement_mut(terminate.agreement)?.state = AgreementState::Terminated;
+            }
+            Operation::ClosePeriod(close) => self.close(act, close.agreement)?,
         }
         Ok(())
     }
@@ -154,48 +146,13 @@ impl History {
         Ok(())
     }
 
-    /// A referral moves on; one that comes to its end gives back its slot and its access.
-    fn move_referral(&mut self, act: &Act<'_>) -> Result<(), Finding> {
-        use ReferralState::{
-            Cancelled, Closed, ClosedClinically, Declined, HandedOver, InCare, OutcomeReported, Redirected,
-            Requested,
-        };
-        match act.operation {
-            Operation::AcceptReferral(accept) => self.accept(act, accept.referral),
-            Operation::RedirectReferral(redirect) => {
-                let urgency = self.referral(redirect.referral)?.urgency;
-                let due = self.answer_due(act.time, urgency);
-                let referral = self.referral_mut(redirect.referral)?;
-                referral.redirect_to = Some(redirect.to.clone());
-                referral.redirects += 1;
-                referral.answer_due = due;
-                referral.state = Redirected;
-                Ok(())
-            }
-            Operation::ConfirmRedirect(confirm) => {
-                let urgency = self.referral(confirm.referral)?.urgency;
-                let due = self.answer_due(act.time, urgency);
-                let referral = self.referral_mut(confirm.referral)?;
-                referral.receiver = confirm.to.clone();
-                referral.redirect_to = None;
-                referral.answer_due = due;
-                referral.state = Requested;
-                Ok(())
-            }
-            Operation::HandOver(hand_over) => {
-                let referral = self.referral_mut(hand_over.referral)?;
-                referral.package = Some(hand_over.package);
-                referral.state = HandedOver;
-                Ok(())
-            }
-            Operation::AcknowledgeHandover(acknowledge) => self.set_state(acknowledge.referral, InCare),
-            Operation::ReportOutcome(report) => self.set_state(report.referral, OutcomeReported),
-            Operation::CloseClinically(close) => self.set_state(close.referral, ClosedClinically),
-            Operation::DeclineReferral(decline) => self.finish(decline.referral, Declined),
-            Operation::CancelReferral(cancel) => self.finish(cancel.referral, Cancelled),
-            Operation::CloseAdministratively(close) => self.finish(close.referral, Closed),
-            _ => Ok(()),
-        }
+    /// A referral whose time to be answered begins anew.
+    fn asked_anew(&mut self, act: &Act<'_>, id: ReferralId) -> Result<&mut Referral, Finding> {
+        let urgency = self.referral(id)?.urgency;
+        let due = self.answer_due(act.time, urgency);
+        let referral = self.referral_mut(id)?;
+        referral.answer_due = due;
+        Ok(referral)
     }
 
     fn accept(&mut self, act: &Act<'_>, id: ReferralId) -> Result<(), Finding> {
@@ -217,11 +174,6 @@ impl History {
             ended: false,
         };
         self.grants.insert(grant_id, grant);
-        Ok(())
-    }
-
-    fn set_state(&mut self, id: ReferralId, state: ReferralState) -> Result<(), Finding> {
-        self.referral_mut(id)?.state = state;
         Ok(())
     }
 
@@ -301,4 +253,8 @@ impl History {
     fn agreement_mut(&mut self, id: AgreementId) -> Result<&mut Agreement, Finding> {
         self.agreements.get_mut(&id).ok_or(Finding::NeverMade { what: "agreement", id: id.0 })
     }
+}
+
+fn key_of(act: &Act<'_>, role: Role, window: Window) -> Key {
+    Key { institution: act.institution.clone(), role, window, revoked: false }
 }
