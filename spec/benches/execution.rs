@@ -11,7 +11,7 @@ mod world;
 
 use world::{COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope};
 use yilian_spec::codec;
-use yilian_spec::id::{Commitment, GrantId, SubjectTag, object_id};
+use yilian_spec::id::{Commitment, GrantId, SubjectTag};
 use yilian_spec::machine::{self, BlockContext};
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
@@ -71,13 +71,12 @@ fn grants(world: &mut World) -> Vec<(SubjectTag, GrantId)> {
             consent: commitment(1),
         })
     };
-    let (id, outcome) = world.submit(TEACHING, subjects.iter().map(operation).collect());
+    let operations: Vec<Operation> = subjects.iter().map(operation).collect();
+    let (id, outcome) = world.submit(TEACHING, operations.clone());
     assert_eq!(outcome, Outcome::Applied);
-    subjects
-        .into_iter()
-        .zip(0u16..)
-        .map(|(subject, index)| (subject, GrantId(object_id(id, index))))
-        .collect()
+    let grants =
+        operations.iter().zip(0u16..).map(|(operation, index)| GrantId(operation.object_id(id, index)));
+    subjects.into_iter().zip(grants).collect()
 }
 
 /// A transaction of disclosures, under one grant after the other.

@@ -14,7 +14,7 @@ mod world;
 
 use heavy::{Weight, agree, closings, delivery, member, services, terms};
 use world::{COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope};
-use yilian_spec::id::{ServiceId, SubjectTag, object_id};
+use yilian_spec::id::{ServiceId, SubjectTag};
 use yilian_spec::limits::{PARTIES_MAX, SERVICES_PER_TERMS_MAX};
 use yilian_spec::machine::{self, BlockContext};
 use yilian_spec::membership::Role;
@@ -119,11 +119,10 @@ fn settled(weight: Weight, rounding: Rounding, parties: usize) {
     let name = |what: &str| format!("{what}, {weight:?} {rounding:?} {parties}");
     measure(&name("close"), &mut world, &author, closings(agreement, 0, 1));
     measure(&name("deliver"), &mut world, &author, vec![delivery(&one(), first_service(), number + 1)]);
-    let (id, outcome) = world.submit(&author, vec![delivery(&one(), first_service(), number + 2)]);
-    assert_eq!(outcome, Outcome::Applied);
+    let service = world.apply_one(&author, delivery(&one(), first_service(), number + 2));
     world.submit(&author, closings(agreement, 0, 1));
     let reverse = Operation::ReverseService(ReverseService {
-        service: ServiceId(object_id(id, 0)),
+        service: ServiceId(service),
         reason: ReversalReason::Mistake,
     });
     measure(&name("reverse late"), &mut world, &author, vec![reverse]);

@@ -117,13 +117,6 @@ impl SubjectTag {
     }
 }
 
-/// The identifier of the object that operation `index` of transaction `transaction` creates (rule S-2).
-///
-/// Clients compute it before they submit; nobody can choose it.
-pub fn object_id(transaction: TransactionId, index: u16) -> [u8; 32] {
-    codec::hash(Domain::Object, &(transaction, index)).0
-}
-
 /// Commits to `document` under a 32-byte random `salt` (rule E-7): destroy both and the commitment says nothing.
 pub fn commit(salt: &[u8; 32], document: &[u8]) -> Commitment {
     let mut bytes = Vec::with_capacity(salt.len() + document.len());

@@ -134,8 +134,8 @@ pub enum Refusal {
     /// No such referral.
     #[error("no such referral")]
     NoSuchReferral,
-    /// The author is not the party that may do this.
-    #[error("another party of the referral must do this")]
+    /// The other party of the referral must do this.
+    #[error("the other party of the referral must do this")]
     NotThatParty,
     /// The referral is in another state.
     #[error("the referral is in another state than this needs")]
@@ -190,7 +190,7 @@ pub enum Refusal {
     /// No such agreement.
     #[error("no such agreement")]
     NoSuchAgreement,
-    /// Not a party.
+    /// Proposed by an institution that has no part in it.
     #[error("the author's institution is no party of the agreement")]
     NotAParty,
     /// Not proposed any more, or not active.

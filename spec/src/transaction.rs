@@ -66,6 +66,13 @@ impl Transaction {
     pub fn id(&self) -> TransactionId {
         self.body.id()
     }
+
+    /// The identifier of the object that operation `index` creates, see [`Operation::object_id`]; `None` where there is no
+    /// such operation.
+    pub fn object_id(&self, index: u16) -> Option<[u8; 32]> {
+        let operation = self.body.operations.get(usize::from(index))?;
+        Some(operation.object_id(self.id(), index))
+    }
 }
 
 /// The id of the transaction with this canonical encoding; `None` for bytes that are too short for one.

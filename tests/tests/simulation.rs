@@ -360,6 +360,7 @@ fn what_the_oracles_look_at_really_happens() {
         "transactions of several operations: {}",
         happened.applied_together
     );
+    assert!(happened.strangers > 10, "refusals of strangers: {}", happened.strangers);
     assert!(happened.refused.len() > 15, "reasons of refusals: {:?}", happened.refused);
 }
 

@@ -6,7 +6,7 @@ use rand::TryRng as _;
 use reqwest::StatusCode;
 use serde::Serialize;
 use yilian_spec::codec;
-use yilian_spec::id::{TransactionId, object_id};
+use yilian_spec::id::TransactionId;
 use yilian_spec::operation::Operation;
 use yilian_spec::proof::{Proof, TransactionProof};
 use yilian_spec::receipt::Outcome;
@@ -31,9 +31,9 @@ pub struct Submitted {
 }
 
 impl Submitted {
-    /// The id of the object that operation `index` creates, if it creates one.
-    pub fn object(&self, index: u16) -> [u8; 32] {
-        object_id(self.transaction_id, index)
+    /// The id of the object that operation `index` creates; `None` where there is no such operation.
+    pub fn object(&self, index: u16) -> Option<[u8; 32]> {
+        self.transaction.object_id(index)
     }
 }
 

@@ -126,12 +126,10 @@ struct Header {
 /// What became of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It took effect, as this operation of this transaction.
+    /// It took effect.
     Applied {
-        /// The transaction.
-        transaction: TransactionId,
-        /// Its place in the transaction.
-        operation: u16,
+        /// The id of what it created, if it creates something.
+        object: [u8; 32],
     },
     /// The rules of the ledger refused it.
     Refused(Refusal),

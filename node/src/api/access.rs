@@ -60,7 +60,7 @@ pub fn list_institution(
 ) -> Result<Option<InstitutionId>, ApiError> {
     match asked {
         Some(institution) => {
-            rights::require_party(caller, what, [&institution])?;
+            rights::require_institution(caller, what, &institution)?;
             Ok(Some(institution))
         }
         None if caller.is_regulator => Ok(None),
@@ -108,7 +108,7 @@ pub async fn grant(
 ) -> Result<Json<Entry<Grant>>, ApiError> {
     api.read(move |view| {
         let record: Grant = view.require(&StateKey::Grant(id), "grant")?;
-        rights::require_party(&caller, "the grant", rights::of_grant(&record))?;
+        rights::require_party(&caller, "the grant", &record)?;
         Ok(Json(Entry::single(id, record, view.height().0)))
     })
     .await
@@ -176,7 +176,7 @@ pub async fn disclosure(
     let now = LedgerTime(api.clock.now_ms());
     api.read(move |view| {
         let record: Disclosure = view.require(&StateKey::Disclosure(id), "disclosure")?;
-        rights::require_party(&caller, "the disclosure", rights::of_disclosure(&record))?;
+        rights::require_party(&caller, "the disclosure", &record)?;
         let overdue = is_overdue(&record, now);
         Ok(Json(Entry::single(id, record, view.height().0).with_overdue(overdue)))
     })

@@ -75,7 +75,7 @@ pub async fn service(
 ) -> Result<Json<Entry<Service>>, ApiError> {
     api.read(move |view| {
         let record: Service = view.require(&StateKey::Service(id), "service")?;
-        rights::require_party(&caller, "the service", rights::of_service(&record))?;
+        rights::require_party(&caller, "the service", &record)?;
         Ok(Json(Entry::single(id, record, view.height().0)))
     })
     .await
@@ -116,7 +116,7 @@ pub(super) fn read_agreement(
     id: AgreementId,
 ) -> Result<Agreement, ApiError> {
     let record: Agreement = view.require(&StateKey::Agreement(id), "agreement")?;
-    rights::require_party(caller, "the agreement", rights::of_agreement(&record))?;
+    rights::require_party(caller, "the agreement", &record)?;
     Ok(record)
 }
 

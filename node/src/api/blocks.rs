@@ -114,7 +114,7 @@ pub(super) fn read_block(
     let Some((block, receipts)) = view.block(height)? else { return Ok(None) };
     let mut transactions = Vec::new();
     for (index, (transaction, receipt)) in block.transactions.iter().zip(&receipts).enumerate() {
-        let concerning = rights::concerning(view, caller, transaction)?;
+        let concerning = rights::concerning(view, caller, transaction, receipt.outcome)?;
         if !concerning.is_empty() {
             transactions.push(TransactionSummary {
                 id: receipt.transaction_id.to_string(),

@@ -38,7 +38,7 @@ pub async fn transaction(
     api.read(move |view| {
         let proof = view.proven_transaction(id)?;
         let proof = proof.ok_or(ApiError::NotFound { what: "transaction", height: view.height().0 })?;
-        match rights::concerning(view, &caller, &proof.transaction)?.len() {
+        match rights::concerning(view, &caller, &proof.transaction, proof.receipt.outcome)?.len() {
             0 => Err(ApiError::NotYours { what: "the transaction" }),
             some if some < proof.transaction.body.operations.len() => Err(ApiError::PartlyYours),
             _ => Ok(Json(proof.into())),
@@ -51,7 +51,7 @@ pub async fn transaction(
 fn require_row(view: &View<'_>, caller: &Caller, key: &[u8]) -> Result<(), ApiError> {
     const WHAT: &str = "the row";
     let agreement = |id: AgreementId| match view.row::<Agreement>(&StateKey::Agreement(id))? {
-        Some(agreement) => rights::require_party(caller, WHAT, rights::of_agreement(&agreement)),
+        Some(agreement) => rights::require_party(caller, WHAT, &agreement),
         None => Ok(()),
     };
     let Some(parsed) = StateKey::parse(key) else {
@@ -66,11 +66,11 @@ fn require_row(view: &View<'_>, caller: &Caller, key: &[u8]) -> Result<(), ApiEr
         | StateKey::Attendance
         | StateKey::Capacity(..) => Ok(()),
         StateKey::Grant(id) => match view.row::<Grant>(&StateKey::Grant(id))? {
-            Some(grant) => rights::require_party(caller, WHAT, rights::of_grant(&grant)),
+            Some(grant) => rights::require_party(caller, WHAT, &grant),
             None => Ok(()),
         },
         StateKey::Referral(id) => match view.row::<Referral>(&StateKey::Referral(id))? {
-            Some(referral) => rights::require_party(caller, WHAT, rights::of_referral(&referral)),
+            Some(referral) => rights::require_party(caller, WHAT, &referral),
             None => Ok(()),
         },
         StateKey::Agreement(id) | StateKey::ClosedPeriod(id, _) => agreement(id),

@@ -88,7 +88,7 @@ pub async fn referral(
     let now = LedgerTime(api.clock.now_ms());
     api.read(move |view| {
         let record: Referral = view.require(&StateKey::Referral(id), "referral")?;
-        rights::require_party(&caller, "the referral", rights::of_referral(&record))?;
+        rights::require_party(&caller, "the referral", &record)?;
         let overdue = is_overdue(&record, now);
         Ok(Json(Entry::single(id, record, view.height().0).with_overdue(overdue)))
     })

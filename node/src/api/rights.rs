@@ -1,62 +1,45 @@
 //! Who may submit and read what (rules N-6 and N-7): regulators all, an institution what concerns it.
 //!
-//! An operation concerns its author's institution, the institutions it names, and the parties of the grant, disclosure,
-//! referral, service or agreement that it refers to or, of a referral, creates. A stream concerns the parties of its object, and a subject's
-//! stream who keeps the tag. Members, keys, parameters, capacity, headers and checkpoints are for every caller.
+//! An operation concerns its author's institution and, when it took effect, the institutions it names and the parties of the
+//! grant, disclosure, referral, service or agreement that it refers to or, of a referral, creates. A stream concerns the
+//! parties of its object, and a subject's stream who keeps the tag. Members, keys, parameters, capacity, headers and checkpoints are for every caller.
 
-use yilian_spec::id::{InstitutionId, ReferralId, object_id};
+use yilian_spec::id::{InstitutionId, ReferralId};
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::operation::Operation;
+use yilian_spec::receipt::Outcome;
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::record::{Agreement, Disclosure, Grant, Referral, Service};
+use yilian_spec::state::record::{Agreement, Disclosure, Grant, HasParties, Referral, Service};
 use yilian_spec::transaction::Transaction;
 
 use super::auth::Caller;
 use super::error::ApiError;
 use super::ledger::View;
 
-/// Refuses unless one of `institutions` is the caller's, or the caller is a regulator.
+/// Refuses unless the caller's institution is a party of `object`, or the caller is a regulator.
 ///
 /// # Errors
 /// [`ApiError::NotYours`].
-pub fn require_party<'a>(
+pub fn require_party(caller: &Caller, what: &'static str, object: &impl HasParties) -> Result<(), ApiError> {
+    let concerns = caller.is_regulator || object.has_party(&caller.institution);
+    if concerns { Ok(()) } else { Err(ApiError::NotYours { what }) }
+}
+
+/// Refuses unless the caller is of this institution, or a regulator.
+///
+/// # Errors
+/// [`ApiError::NotYours`].
+pub fn require_institution(
     caller: &Caller,
     what: &'static str,
-    institutions: impl IntoIterator<Item = &'a InstitutionId>,
+    institution: &InstitutionId,
 ) -> Result<(), ApiError> {
-    let concerns = institutions.into_iter().any(|institution| caller.may_read_of(institution));
-    if concerns || caller.is_regulator { Ok(()) } else { Err(ApiError::NotYours { what }) }
-}
-
-/// The parties of a grant.
-pub fn of_grant(grant: &Grant) -> [&InstitutionId; 2] {
-    [&grant.grantor, &grant.grantee]
-}
-
-/// The parties of a disclosure.
-pub fn of_disclosure(disclosure: &Disclosure) -> [&InstitutionId; 2] {
-    [&disclosure.source, &disclosure.recipient]
-}
-
-/// The parties of a referral.
-pub fn of_referral(referral: &Referral) -> [&InstitutionId; 2] {
-    [&referral.requester, &referral.receiver]
-}
-
-/// Those that a delivered service concerns.
-pub fn of_service(service: &Service) -> impl Iterator<Item = &InstitutionId> {
-    let delivered = &service.delivered;
-    let players = delivered.parts.iter().map(|part| &part.institution);
-    players.chain([&service.recorder, &delivered.payer])
-}
-
-/// The parties of an agreement.
-pub fn of_agreement(agreement: &Agreement) -> impl Iterator<Item = &InstitutionId> {
-    agreement.terms.parties.iter().map(|party| &party.institution)
+    if caller.may_read_of(institution) { Ok(()) } else { Err(ApiError::NotYours { what }) }
 }
 
 /// Which operations of a transaction, by their numbers, concern the caller: all of them for its author's institution, else
-/// each by itself, since one transaction may have operations about many patients and partners.
+/// each by itself, since one transaction may have operations about many patients and partners. One that was refused has
+/// given nothing to anybody, and concerns nobody else: why it was refused would tell of operations that do not concern the reader.
 ///
 /// # Errors
 /// When the state cannot be read.
@@ -64,16 +47,21 @@ pub fn concerning(
     view: &View<'_>,
     caller: &Caller,
     transaction: &Transaction,
+    outcome: Outcome,
 ) -> Result<Vec<usize>, ApiError> {
     let operations = &transaction.body.operations;
     if caller.may_read_of(&transaction.body.institution) {
         return Ok((0..operations.len()).collect());
     }
+    match outcome {
+        Outcome::Applied => {}
+        Outcome::Refused { .. } => return Ok(Vec::new()),
+    }
     let transaction_id = transaction.id();
     let mut concerning = Vec::new();
     for (index, operation) in (0..=u16::MAX).zip(operations) {
         let number = usize::from(index);
-        let created = object_id(transaction_id, index);
+        let created = operation.object_id(transaction_id, index);
         if operation_concerns(view, caller, operation, created)? {
             concerning.push(number);
         }
@@ -91,11 +79,11 @@ fn operation_concerns(
     let is_caller = |institution: &InstitutionId| *institution == caller.institution;
     let in_referral = |id| -> Result<bool, ApiError> {
         let row: Option<Referral> = view.row(&StateKey::Referral(id))?;
-        Ok(row.is_some_and(|referral| of_referral(&referral).into_iter().any(is_caller)))
+        Ok(row.is_some_and(|referral| referral.has_party(&caller.institution)))
     };
     let in_agreement = |id| -> Result<bool, ApiError> {
         let row: Option<Agreement> = view.row(&StateKey::Agreement(id))?;
-        Ok(row.is_some_and(|agreement| of_agreement(&agreement).any(is_caller)))
+        Ok(row.is_some_and(|agreement| agreement.has_party(&caller.institution)))
     };
     match operation {
         Operation::RegisterKey(_)
@@ -105,12 +93,12 @@ fn operation_concerns(
         Operation::GrantAccess(grant) => Ok(is_caller(&grant.grantee)),
         Operation::RevokeGrant(revoke) => {
             let row: Option<Grant> = view.row(&StateKey::Grant(revoke.grant))?;
-            Ok(row.is_some_and(|grant| of_grant(&grant).into_iter().any(is_caller)))
+            Ok(row.is_some_and(|grant| grant.has_party(&caller.institution)))
         }
         Operation::RecordDisclosure(disclosure) => Ok(is_caller(&disclosure.recipient)),
         Operation::RecordReceipt(receipt) => {
             let row: Option<Disclosure> = view.row(&StateKey::Disclosure(receipt.disclosure))?;
-            Ok(row.is_some_and(|found| of_disclosure(&found).into_iter().any(is_caller)))
+            Ok(row.is_some_and(|found| found.has_party(&caller.institution)))
         }
         // Also the institution that it went to after a redirection: the referral's stream, which it reads, begins here.
         Operation::RequestReferral(request) => {
@@ -136,7 +124,7 @@ fn operation_concerns(
         }
         Operation::ReverseService(reverse) => {
             let row: Option<Service> = view.row(&StateKey::Service(reverse.service))?;
-            Ok(row.is_some_and(|service| of_service(&service).any(is_caller)))
+            Ok(row.is_some_and(|service| service.has_party(&caller.institution)))
         }
         Operation::ProposeAgreement(proposal) => {
             Ok(proposal.terms.parties.iter().any(|party| is_caller(&party.institution)))
@@ -160,26 +148,26 @@ pub fn require_stream(view: &View<'_>, caller: &Caller, stream: &StreamId) -> Re
         return Ok(());
     }
     match stream {
-        StreamId::Institution(institution) => require_party(caller, WHAT, [institution]),
+        StreamId::Institution(institution) => require_institution(caller, WHAT, institution),
         StreamId::Grant(id) => match view.row::<Grant>(&StateKey::Grant(*id))? {
-            Some(grant) => require_party(caller, WHAT, of_grant(&grant)),
+            Some(grant) => require_party(caller, WHAT, &grant),
             None => Ok(()),
         },
         StreamId::Referral(id) => match view.row::<Referral>(&StateKey::Referral(*id))? {
-            Some(referral) => require_party(caller, WHAT, of_referral(&referral)),
+            Some(referral) => require_party(caller, WHAT, &referral),
             None => Ok(()),
         },
         StreamId::Period { agreement, .. } => {
             match view.row::<Agreement>(&StateKey::Agreement(*agreement))? {
-                Some(agreement) => require_party(caller, WHAT, of_agreement(&agreement)),
+                Some(agreement) => require_party(caller, WHAT, &agreement),
                 None => Ok(()),
             }
         }
         StreamId::Subject(tag) if tag.is_kept_by(&caller.institution) => Ok(()),
         StreamId::Subject(_) => match view.row::<Frontier>(&StateKey::StreamHead(stream.clone()))? {
-            Some(_) => {
-                require_party(caller, "the stream of this subject, which another institution keeps,", [])
-            }
+            Some(_) => Err(ApiError::NotYours {
+                what: "the stream of this subject, which another institution keeps,",
+            }),
             None => Ok(()),
         },
     }

@@ -232,7 +232,7 @@ pub async fn transaction(
     }
     let answer = api.read(move |view| {
         let Some(found) = view.located(id)? else { return Ok(None) };
-        let concerning = rights::concerning(view, &caller, &found.transaction)?;
+        let concerning = rights::concerning(view, &caller, &found.transaction, found.receipt.outcome)?;
         if concerning.is_empty() {
             return Err(ApiError::NotYours { what: "the transaction" });
         }

@@ -54,7 +54,7 @@ impl Desk {
         let committed = self.client.wait(&submitted, FINALITY_TIMEOUT_MS).await.with_context(who)?;
         let outcome = committed.receipt.outcome;
         tally.count(count, began.elapsed(), outcome == Outcome::Applied);
-        let objects = (0..count).map(|index| submitted.object(index as u16)).collect();
+        let objects = (0..count as u16).filter_map(|index| submitted.object(index)).collect();
         Ok((Recorded { transaction_id: submitted.transaction_id, objects }, outcome))
     }
 }

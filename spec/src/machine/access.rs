@@ -57,7 +57,7 @@ pub(super) fn open_grant(call: &mut Call<'_, '_>, grant: &Grant) -> GrantId {
 
 /// Rule O-5.
 pub(super) fn revoke(call: &mut Call<'_, '_>, operation: &RevokeGrant) -> Step {
-    let mut grant = find(call, operation.grant)?;
+    let mut grant: Grant = call.find(&StateKey::Grant(operation.grant), Refusal::NoSuchGrant)?;
     require(grant.grantor == *call.institution, Refusal::NotTheGrantor)?;
     check_not_ended(&grant)?;
     grant.ended = Some((call.time(), GrantEnd::Revoked));
@@ -68,7 +68,7 @@ pub(super) fn revoke(call: &mut Call<'_, '_>, operation: &RevokeGrant) -> Step {
 
 /// Ends the grant that a referral gave, unless it has ended already.
 pub(super) fn end_with_referral(call: &mut Call<'_, '_>, id: GrantId) -> Step {
-    let mut grant = find(call, id)?;
+    let mut grant: Grant = call.find(&StateKey::Grant(id), Refusal::NoSuchGrant)?;
     if grant.ended.is_none() {
         grant.ended = Some((call.time(), GrantEnd::ReferralClosed));
         call.state.write(&StateKey::Grant(id), &grant);
@@ -83,7 +83,7 @@ pub(super) fn disclose(call: &mut Call<'_, '_>, operation: &RecordDisclosure) ->
     call.require_member(&operation.recipient)?;
     match operation.decision {
         Decision::Permit { grant: id } => {
-            let grant = find(call, id)?;
+            let grant: Grant = call.find(&StateKey::Grant(id), Refusal::NoSuchGrant)?;
             check_covered(call, &grant, operation)?;
             call.concerns(StreamId::Grant(id));
             let disclosure = DisclosureId(call.object_id());
@@ -126,7 +126,7 @@ fn check_covered(call: &Call<'_, '_>, grant: &Grant, asked: &RecordDisclosure) -
 /// Rule O-7.
 pub(super) fn receive(call: &mut Call<'_, '_>, operation: &RecordReceipt) -> Step {
     let key = StateKey::Disclosure(operation.disclosure);
-    let mut disclosure: Disclosure = call.state.read(&key)?.ok_or(Refusal::NoSuchDisclosure)?;
+    let mut disclosure: Disclosure = call.find(&key, Refusal::NoSuchDisclosure)?;
     require(disclosure.recipient == *call.institution, Refusal::OtherRecipient)?;
     let Decision::Permit { grant } = disclosure.decision else {
         return Err(Refusal::DisclosureDenied.into());
@@ -142,10 +142,6 @@ pub(super) fn receive(call: &mut Call<'_, '_>, operation: &RecordReceipt) -> Ste
     call.concerns(StreamId::Grant(grant));
     call.concerns(StreamId::Institution(disclosure.source));
     Ok(())
-}
-
-fn find(call: &Call<'_, '_>, id: GrantId) -> Step<Grant> {
-    Ok(call.state.read(&StateKey::Grant(id))?.ok_or(Refusal::NoSuchGrant)?)
 }
 
 fn check_not_ended(grant: &Grant) -> Step {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::service::refuse;
 use super::{Call, Step, require};
 use crate::codec::{self, Domain};
-use crate::id::{AgreementId, Hash, InstitutionId};
+use crate::id::{AgreementId, Hash};
 use crate::limits;
 use crate::membership::Institution;
 use crate::merkle::log::Frontier;
@@ -23,7 +23,8 @@ use crate::work::{self, AgreementWork};
 /// Rule O-22.
 pub(super) fn propose(call: &mut Call<'_, '_>, operation: &ProposeAgreement) -> Step {
     let ProposeAgreement { consortium, terms, window, schedule } = operation;
-    require_party(terms, call.institution)?;
+    let is_party = terms.parties.iter().any(|party| party.institution == *call.institution);
+    require(is_party, Refusal::NotAParty)?;
     require(window.is_ordered() && window.expires > call.time(), Refusal::BadWindow)?;
     for party in &terms.parties {
         let key = StateKey::Institution(party.institution.clone());
@@ -53,7 +54,6 @@ pub(super) fn propose(call: &mut Call<'_, '_>, operation: &ProposeAgreement) -> 
 /// Rule O-23.
 pub(super) fn sign(call: &mut Call<'_, '_>, operation: &SignAgreement) -> Step {
     let mut agreement = find(call, operation.agreement)?;
-    require_party(&agreement.terms, call.institution)?;
     require(agreement.state == AgreementState::Proposed, Refusal::WrongAgreementState)?;
     require(agreement.terms_hash == operation.terms_hash, Refusal::TermsMismatch)?;
     require(agreement.signed.insert(call.institution.clone()), Refusal::AlreadySigned)?;
@@ -70,7 +70,6 @@ pub(super) fn sign(call: &mut Call<'_, '_>, operation: &SignAgreement) -> Step {
 /// Rule O-24.
 pub(super) fn terminate(call: &mut Call<'_, '_>, operation: &TerminateAgreement) -> Step {
     let mut agreement = find(call, operation.agreement)?;
-    require_party(&agreement.terms, call.institution)?;
     require(agreement.state != AgreementState::Terminated, Refusal::WrongAgreementState)?;
     if agreement.state == AgreementState::Active {
         uncover(call, operation.agreement, &agreement.terms)?;
@@ -84,7 +83,6 @@ pub(super) fn terminate(call: &mut Call<'_, '_>, operation: &TerminateAgreement)
 pub(super) fn close_period(call: &mut Call<'_, '_>, operation: &ClosePeriod) -> Step {
     let (id, period) = (operation.agreement, operation.period);
     let mut agreement = find(call, id)?;
-    require_party(&agreement.terms, call.institution)?;
     require(agreement.state != AgreementState::Proposed, Refusal::WrongAgreementState)?;
     require(agreement.open_period == period, Refusal::NotTheOpenPeriod)?;
     let (ended, next_began) = match agreement.schedule {
@@ -166,9 +164,5 @@ fn save(call: &mut Call<'_, '_>, id: AgreementId, agreement: &Agreement) {
 }
 
 fn find(call: &Call<'_, '_>, id: AgreementId) -> Step<Agreement> {
-    Ok(call.state.read(&StateKey::Agreement(id))?.ok_or(Refusal::NoSuchAgreement)?)
-}
-
-fn require_party(terms: &Terms, institution: &InstitutionId) -> Step {
-    require(terms.parties.iter().any(|party| party.institution == *institution), Refusal::NotAParty)
+    call.find(&StateKey::Agreement(id), Refusal::NoSuchAgreement)
 }

@@ -11,16 +11,17 @@ mod service;
 
 use std::collections::BTreeSet;
 
-use crate::codec::{self, Domain};
+use crate::codec::{self, Canonical, Domain};
 use crate::genesis::Parameters;
 use crate::height::Height;
-use crate::id::{ChainId, Hash, InstitutionId, TransactionId, object_id};
+use crate::id::{ChainId, Hash, InstitutionId, TransactionId};
 use crate::membership::KeyRecord;
 use crate::operation::Operation;
 use crate::receipt::{Outcome, Receipt};
 use crate::refusal::Refusal;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::overlay::{Overlay, Writes};
+use crate::state::record::HasParties;
 use crate::state::remembered::Remembered;
 use crate::state::stream::{self, Entry, EntryKind};
 use crate::state::{StateView, ViewError};
@@ -132,6 +133,7 @@ struct Call<'a, 'b> {
     parameters: &'a Parameters,
     transaction_id: TransactionId,
     index: u16,
+    operation: &'a Operation,
     /// The institution that the author acts for.
     institution: &'a InstitutionId,
     state: &'a mut Overlay<'b>,
@@ -146,12 +148,18 @@ impl Call<'_, '_> {
 
     /// The id of the object that this operation creates.
     fn object_id(&self) -> [u8; 32] {
-        object_id(self.transaction_id, self.index)
+        self.operation.object_id(self.transaction_id, self.index)
     }
 
     /// Appends the operation to a stream once it has taken effect.
     fn concerns(&mut self, stream: StreamId) {
         self.streams.insert(stream);
+    }
+
+    /// Rule O-28: the object in a row, which is there for its parties alone.
+    fn find<T: Canonical + HasParties>(&self, key: &StateKey, otherwise: Refusal) -> Step<T> {
+        let found: Option<T> = self.state.read(key)?;
+        Ok(found.filter(|object| object.has_party(self.institution)).ok_or(otherwise)?)
     }
 
     /// Refuses unless the institution is a member.
@@ -218,6 +226,7 @@ fn run_operations(
             parameters,
             transaction_id: transaction.id(),
             index,
+            operation,
             institution: &body.institution,
             state: layer,
             streams: BTreeSet::from([StreamId::Institution(body.institution.clone())]),

@@ -87,8 +87,7 @@ pub(super) fn return_downward(call: &mut Call<'_, '_>, operation: &ReturnDownwar
 
 /// Rule O-11.
 pub(super) fn accept(call: &mut Call<'_, '_>, operation: &AcceptReferral) -> Step {
-    let mut referral = find_in(call, operation.referral, ReferralState::Requested)?;
-    require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
+    let mut referral = find_in(call, operation.referral, ReferralState::Requested, Party::Receiver)?;
     require_in_time(call, &referral)?;
     referral.holds_slot = reserve_slot(call, &referral.service)?;
     let grant = Grant {
@@ -110,16 +109,14 @@ pub(super) fn accept(call: &mut Call<'_, '_>, operation: &AcceptReferral) -> Ste
 
 /// Rule O-12.
 pub(super) fn decline(call: &mut Call<'_, '_>, operation: &DeclineReferral) -> Step {
-    let mut referral = find_in(call, operation.referral, ReferralState::Requested)?;
-    require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
+    let mut referral = find_in(call, operation.referral, ReferralState::Requested, Party::Receiver)?;
     referral.ended_because = Some(operation.reason);
     advance(call, operation.referral, referral, ReferralState::Declined)
 }
 
 /// Rule O-13.
 pub(super) fn redirect(call: &mut Call<'_, '_>, operation: &RedirectReferral) -> Step {
-    let mut referral = find_in(call, operation.referral, ReferralState::Requested)?;
-    require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
+    let mut referral = find_in(call, operation.referral, ReferralState::Requested, Party::Receiver)?;
     require_in_time(call, &referral)?;
     let elsewhere = operation.to != *call.institution && operation.to != referral.requester;
     require(elsewhere, Refusal::SameInstitution)?;
@@ -135,8 +132,7 @@ pub(super) fn redirect(call: &mut Call<'_, '_>, operation: &RedirectReferral) ->
 
 /// Rule O-27.
 pub(super) fn confirm_redirect(call: &mut Call<'_, '_>, operation: &ConfirmRedirect) -> Step {
-    let mut referral = find_in(call, operation.referral, ReferralState::Redirected)?;
-    require(referral.requester == *call.institution, Refusal::NotThatParty)?;
+    let mut referral = find_in(call, operation.referral, ReferralState::Redirected, Party::Requester)?;
     require_in_time(call, &referral)?;
     require(referral.redirect_to.as_ref() == Some(&operation.to), Refusal::OtherReceiver)?;
     // Who passed it on has no more to do with it.
@@ -155,51 +151,46 @@ fn require_in_time(call: &Call<'_, '_>, referral: &Referral) -> Step {
 /// Rule O-14.
 pub(super) fn cancel(call: &mut Call<'_, '_>, operation: &CancelReferral) -> Step {
     let mut referral = find(call, operation.referral)?;
+    require(referral.requester == *call.institution, Refusal::NotThatParty)?;
     let early = matches!(
         referral.state,
         ReferralState::Requested | ReferralState::Redirected | ReferralState::Accepted
     );
     require(early, Refusal::WrongReferralState)?;
-    require(referral.requester == *call.institution, Refusal::NotThatParty)?;
     referral.ended_because = Some(operation.reason);
     advance(call, operation.referral, referral, ReferralState::Cancelled)
 }
 
 /// Rule O-15.
 pub(super) fn hand_over(call: &mut Call<'_, '_>, operation: &HandOver) -> Step {
-    let mut referral = find_in(call, operation.referral, ReferralState::Accepted)?;
-    require(referral.requester == *call.institution, Refusal::NotThatParty)?;
+    let mut referral = find_in(call, operation.referral, ReferralState::Accepted, Party::Requester)?;
     referral.package = Some(operation.package);
     advance(call, operation.referral, referral, ReferralState::HandedOver)
 }
 
 /// Rule O-16.
 pub(super) fn acknowledge(call: &mut Call<'_, '_>, operation: &AcknowledgeHandover) -> Step {
-    let referral = find_in(call, operation.referral, ReferralState::HandedOver)?;
-    require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
+    let referral = find_in(call, operation.referral, ReferralState::HandedOver, Party::Receiver)?;
     require(referral.package == Some(operation.package), Refusal::CommitmentMismatch)?;
     advance(call, operation.referral, referral, ReferralState::InCare)
 }
 
 /// Rule O-17.
 pub(super) fn report_outcome(call: &mut Call<'_, '_>, operation: &ReportOutcome) -> Step {
-    let mut referral = find_in(call, operation.referral, ReferralState::InCare)?;
-    require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
+    let mut referral = find_in(call, operation.referral, ReferralState::InCare, Party::Receiver)?;
     referral.outcome = Some((operation.outcome, operation.report));
     advance(call, operation.referral, referral, ReferralState::OutcomeReported)
 }
 
 /// Rule O-18.
 pub(super) fn close_clinically(call: &mut Call<'_, '_>, operation: &CloseClinically) -> Step {
-    let referral = find_in(call, operation.referral, ReferralState::OutcomeReported)?;
-    require(referral.requester == *call.institution, Refusal::NotThatParty)?;
+    let referral = find_in(call, operation.referral, ReferralState::OutcomeReported, Party::Requester)?;
     advance(call, operation.referral, referral, ReferralState::ClosedClinically)
 }
 
 /// Rule O-18.
 pub(super) fn close_administratively(call: &mut Call<'_, '_>, operation: &CloseAdministratively) -> Step {
-    let referral = find_in(call, operation.referral, ReferralState::ClosedClinically)?;
-    require(referral.receiver == *call.institution, Refusal::NotThatParty)?;
+    let referral = find_in(call, operation.referral, ReferralState::ClosedClinically, Party::Receiver)?;
     advance(call, operation.referral, referral, ReferralState::Closed)
 }
 
@@ -312,11 +303,24 @@ fn release_slot(call: &mut Call<'_, '_>, referral: &Referral) -> Step {
 }
 
 fn find(call: &Call<'_, '_>, id: ReferralId) -> Step<Referral> {
-    Ok(call.state.read(&StateKey::Referral(id))?.ok_or(Refusal::NoSuchReferral)?)
+    call.find(&StateKey::Referral(id), Refusal::NoSuchReferral)
 }
 
-fn find_in(call: &Call<'_, '_>, id: ReferralId, state: ReferralState) -> Step<Referral> {
+/// Who of the two must take a step.
+#[derive(Clone, Copy)]
+enum Party {
+    Requester,
+    Receiver,
+}
+
+/// A referral whose next step is the author's, who learns its state only then.
+fn find_in(call: &Call<'_, '_>, id: ReferralId, state: ReferralState, party: Party) -> Step<Referral> {
     let referral = find(call, id)?;
+    let must_act = match party {
+        Party::Requester => &referral.requester,
+        Party::Receiver => &referral.receiver,
+    };
+    require(must_act == call.institution, Refusal::NotThatParty)?;
     require(referral.state == state, Refusal::WrongReferralState)?;
     Ok(referral)
 }

@@ -38,7 +38,7 @@ pub(super) fn deliver(call: &mut Call<'_, '_>, operation: &DeliverService) -> St
 /// Rule O-21.
 pub(super) fn reverse(call: &mut Call<'_, '_>, operation: &ReverseService) -> Step {
     let key = StateKey::Service(operation.service);
-    let mut service: Service = call.state.read(&key)?.ok_or(Refusal::NoSuchService)?;
+    let mut service: Service = call.find(&key, Refusal::NoSuchService)?;
     require(service.recorder == *call.institution, Refusal::NotTheRecorder)?;
     require(service.reversed_at.is_none(), Refusal::AlreadyReversed)?;
     for (id, period) in &service.counted_in {

@@ -91,7 +91,7 @@ pub enum Purpose {
 ///
 /// By an access gateway of the custodian (the grantor). Needs: a registered grantee that is not the grantor itself, at
 /// least one category and one purpose, and a window not longer than [`crate::limits::GRANT_LIFETIME_MS_MAX`]. Creates
-/// a grant; its id is [`crate::id::object_id`] of the transaction and the operation's index.
+/// a grant; its id is [`super::Operation::object_id`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
 pub struct GrantAccess {

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod agreement;
 pub mod membership;
+pub mod object;
 pub mod referral;
 pub mod service;
 

@@ -17,6 +17,17 @@ use crate::settlement::statement::Statement;
 use crate::settlement::terms::Terms;
 use crate::time::{LedgerTime, Window};
 
+/// What institutions have between them. It is there for its parties alone (rule O-28).
+pub trait HasParties {
+    /// The institutions that it is between.
+    fn parties(&self) -> impl Iterator<Item = &InstitutionId>;
+
+    /// Whether it is there for this institution.
+    fn has_party(&self, institution: &InstitutionId) -> bool {
+        self.parties().any(|party| party == institution)
+    }
+}
+
 /// How a grant ended before its window did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(rename_all = "snake_case")]
@@ -49,6 +60,12 @@ pub struct Grant {
     pub ended: Option<(LedgerTime, GrantEnd)>,
 }
 
+impl HasParties for Grant {
+    fn parties(&self) -> impl Iterator<Item = &InstitutionId> {
+        [&self.grantor, &self.grantee].into_iter()
+    }
+}
+
 /// A disclosure, as long as somebody may refer to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +86,12 @@ pub struct Disclosure {
     pub receipt_due: LedgerTime,
     /// When it did.
     pub received_at: Option<LedgerTime>,
+}
+
+impl HasParties for Disclosure {
+    fn parties(&self) -> impl Iterator<Item = &InstitutionId> {
+        [&self.source, &self.recipient].into_iter()
+    }
 }
 
 /// Where a referral stands.
@@ -152,6 +175,13 @@ pub struct Referral {
     pub returned_by: Option<ReferralId>,
 }
 
+/// Not the institution that a redirection proposes: the requester must confirm it first.
+impl HasParties for Referral {
+    fn parties(&self) -> impl Iterator<Item = &InstitutionId> {
+        [&self.requester, &self.receiver].into_iter()
+    }
+}
+
 /// An institution's capacity for a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
@@ -176,6 +206,13 @@ pub struct Service {
     pub counted_in: Vec<(AgreementId, u32)>,
     /// When it was reversed.
     pub reversed_at: Option<LedgerTime>,
+}
+
+impl HasParties for Service {
+    fn parties(&self) -> impl Iterator<Item = &InstitutionId> {
+        let players = self.delivered.parts.iter().map(|part| &part.institution);
+        players.chain([&self.recorder, &self.delivered.payer])
+    }
 }
 
 /// Where an agreement stands.
@@ -212,6 +249,12 @@ pub struct Agreement {
     pub open_period: u32,
     /// When the open period began.
     pub period_began: LedgerTime,
+}
+
+impl HasParties for Agreement {
+    fn parties(&self) -> impl Iterator<Item = &InstitutionId> {
+        self.terms.parties.iter().map(|party| &party.institution)
+    }
 }
 
 /// A closed period: never changes again.

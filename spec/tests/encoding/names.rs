@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use yilian_spec::codec::{self, Domain};
-use yilian_spec::id::{ChainId, Hash, IdError, InstitutionId, ReferralId, SubjectTag, commit, object_id};
+use yilian_spec::id::{ChainId, Hash, IdError, InstitutionId, ReferralId, SubjectTag, commit};
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::referral::AcceptReferral;
 use yilian_spec::signature::PublicKey;
@@ -27,9 +27,9 @@ fn the_ids_of_the_written_example() {
     assert_eq!(codec::encode(&body).len(), 162);
     let id = body.id();
     assert_eq!(id.to_string(), "3a15634ec19be7af0c67860b050a4bb73c2e9df9b729c3e516508a0c07c01f31");
-    let objects = [0, 1].map(|index| hex::encode(object_id(id, index)));
-    assert_eq!(objects[0], "e1ffad0d5d0e5b03c80b96ebf2dc8dfddb6c508bccca02fbc84795c36d8f6110");
-    assert_eq!(objects[1], "68cd72c20ae289fa04393ed6b1b2c8a00abff727140b5c20dd4ea13c6a82b5e8");
+    let objects = [0, 1].map(|index| hex::encode(body.operations[0].object_id(id, index)));
+    assert_eq!(objects[0], "8d7f06c0838bb102b14dc54ad397b8957fc45c00ed5f61b5b8b966cac53fb021");
+    assert_eq!(objects[1], "5db4d4641b4d154129b66572f88ca9ec1483f6b62f3762e2cb7ab291cf788a73");
     let commitment = commit(&[0x55; 32], b"report").to_string();
     assert_eq!(commitment, "63043d394c065313bc5377ad1ee5af4417d1eccecd2758bee56006bdfd9c0720");
 }

@@ -91,7 +91,8 @@ fn every_term_of_a_grant_is_enforced_and_the_attempt_stays_on_record() {
         assert!(entries[before..].iter().all(|entry| entry.kind == EntryKind::Refused));
     }
     let attempt = RecordDisclosure { recipient: institution(TOWNSHIP), ..good };
-    world.refuse_one(TEACHING, Operation::RecordDisclosure(attempt), Refusal::NotTheGrantor);
+    world.refuse_one(TEACHING, Operation::RecordDisclosure(attempt.clone()), Refusal::NotTheGrantor);
+    world.refuse_one(INSURER, Operation::RecordDisclosure(attempt), Refusal::NoSuchGrant);
 }
 
 #[test]
@@ -114,6 +115,7 @@ fn a_revoked_grant_allows_nothing_and_only_the_grantor_revokes() {
     let revoke =
         Operation::RevokeGrant(RevokeGrant { grant: id, reason: GrantRevocationReason::ConsentWithdrawn });
     world.refuse_one(TEACHING, revoke.clone(), Refusal::NotTheGrantor);
+    world.refuse_one(INSURER, revoke.clone(), Refusal::NoSuchGrant);
     world.apply_one(COUNTY, revoke.clone());
     world.refuse_one(COUNTY, Operation::RecordDisclosure(disclosure(id)), Refusal::GrantRevoked);
     world.refuse_one(COUNTY, revoke, Refusal::GrantRevoked);
@@ -175,7 +177,8 @@ fn a_receipt_is_for_its_recipient_and_its_content() {
     let id = granted(&mut world);
     let disclosed = DisclosureId(world.apply_one(COUNTY, Operation::RecordDisclosure(disclosure(id))));
     let receipt = |content| Operation::RecordReceipt(RecordReceipt { disclosure: disclosed, content });
-    world.refuse_one(INSURER, receipt(commitment(7)), Refusal::OtherRecipient);
+    world.refuse_one(COUNTY, receipt(commitment(7)), Refusal::OtherRecipient);
+    world.refuse_one(INSURER, receipt(commitment(7)), Refusal::NoSuchDisclosure);
     world.refuse_one(TEACHING, receipt(commitment(8)), Refusal::CommitmentMismatch);
     let unknown = RecordReceipt { disclosure: DisclosureId([1; 32]), content: commitment(7) };
     world.refuse_one(TEACHING, Operation::RecordReceipt(unknown), Refusal::NoSuchDisclosure);

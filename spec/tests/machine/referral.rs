@@ -161,17 +161,20 @@ fn each_step_needs_its_state_and_its_party() {
             if position != now {
                 world.refuse_one(party, step.clone(), Refusal::WrongReferralState);
             }
+            // Who may not take the step is not told where the referral stands, and a stranger not that there is one.
+            let other = if *party == TEACHING { TOWNSHIP } else { TEACHING };
+            world.refuse_one(other, step.clone(), Refusal::NotThatParty);
+            world.refuse_one(COUNTY, step.clone(), Refusal::NoSuchReferral);
         }
         let (party, step) = &steps[now];
-        let other = if *party == TEACHING { TOWNSHIP } else { TEACHING };
-        world.refuse_one(other, step.clone(), Refusal::NotThatParty);
-        world.refuse_one(COUNTY, step.clone(), Refusal::NotThatParty);
         world.apply_one(party, step.clone());
     }
     for (party, step) in steps {
         world.refuse_one(party, step, Refusal::WrongReferralState);
     }
     world.refuse_one(TOWNSHIP, cancel(id), Refusal::WrongReferralState);
+    world.refuse_one(TEACHING, cancel(id), Refusal::NotThatParty);
+    world.refuse_one(COUNTY, cancel(id), Refusal::NoSuchReferral);
     world.refuse_one(TEACHING, accept(ReferralId([1; 32])), Refusal::NoSuchReferral);
 }
 
@@ -210,14 +213,17 @@ fn a_referral_is_declined_or_redirected_by_the_one_who_was_asked() {
         let reason = ReferralReason::BetterElsewhere;
         Operation::RedirectReferral(RedirectReferral { referral: id, to: institution(to), reason })
     };
-    world.refuse_one(COUNTY, decline.clone(), Refusal::NotThatParty);
+    world.refuse_one(COUNTY, decline.clone(), Refusal::NoSuchReferral);
+    world.refuse_one(TOWNSHIP, decline.clone(), Refusal::NotThatParty);
     world.refuse_one(TEACHING, redirect(TOWNSHIP), Refusal::SameInstitution);
     world.refuse_one(TEACHING, redirect(INSURER), Refusal::DirectionMismatch);
     world.apply_one(TEACHING, redirect(COUNTY));
     world.refuse_one(TEACHING, accept(id), Refusal::WrongReferralState);
     world.apply_one(TOWNSHIP, confirm(id, COUNTY));
-    world.refuse_one(TEACHING, accept(id), Refusal::NotThatParty);
+    // The attack: whoever had passed it on asked the check of transactions what had become of it.
+    world.refuse_one(TEACHING, accept(id), Refusal::NoSuchReferral);
     world.apply_one(COUNTY, decline);
+    world.refuse_one(TEACHING, accept(id), Refusal::NoSuchReferral);
     assert_eq!(read(&world, id).state, ReferralState::Declined);
     world.refuse_one(COUNTY, accept(id), Refusal::WrongReferralState);
 }
@@ -238,8 +244,8 @@ fn rule_o27_nobody_gets_access_by_a_redirection_that_the_requester_has_not_confi
         (ReferralState::Redirected, Some(institution(COUNTY)))
     );
     // The institution that is proposed can do nothing, and learns nothing.
-    world.refuse_one(COUNTY, accept(id), Refusal::WrongReferralState);
-    world.refuse_one(COUNTY, confirm(id, COUNTY), Refusal::NotThatParty);
+    world.refuse_one(COUNTY, accept(id), Refusal::NoSuchReferral);
+    world.refuse_one(COUNTY, confirm(id, COUNTY), Refusal::NoSuchReferral);
     world.refuse_one(TEACHING, confirm(id, COUNTY), Refusal::NotThatParty);
     world.refuse_one(TEACHING, Operation::RedirectReferral(redirect), Refusal::WrongReferralState);
     assert!(!world.contains(&StateKey::ReferralIndex(institution(COUNTY), id)));
@@ -250,7 +256,7 @@ fn rule_o27_nobody_gets_access_by_a_redirection_that_the_requester_has_not_confi
     world.refuse_one(TOWNSHIP, confirm(id, INSURER), Refusal::OtherReceiver);
     world.apply_one(TOWNSHIP, confirm(id, COUNTY));
     assert!(!world.contains(&StateKey::ReferralIndex(institution(TEACHING), id)), "it is asked no more");
-    world.refuse_one(TEACHING, accept(id), Refusal::NotThatParty);
+    world.refuse_one(TEACHING, accept(id), Refusal::NoSuchReferral);
     world.apply_one(COUNTY, accept(id));
     let referral = read(&world, id);
     assert_eq!((referral.receiver, referral.redirect_to), (institution(COUNTY), None));

@@ -135,7 +135,8 @@ fn rules_o9_and_o19_a_referral_needs_a_scope_and_a_case_to_return() {
         })
     };
     world.refuse_one(TEACHING, back(ReferralId([9; 32]), scope()), Refusal::NoSuchReferral);
-    world.refuse_one(COUNTY, back(id, scope()), Refusal::NotThatParty);
+    world.refuse_one(COUNTY, back(id, scope()), Refusal::NoSuchReferral);
+    world.refuse_one(TOWNSHIP, back(id, scope()), Refusal::NotThatParty);
     world.apply_one(TEACHING, Operation::AcceptReferral(AcceptReferral { referral: id }));
     world.refuse_one(TEACHING, back(id, scope()), Refusal::WrongReferralState);
 }

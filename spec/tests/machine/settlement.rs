@@ -98,7 +98,7 @@ fn an_agreement_counts_once_all_have_signed() {
     let operation = Operation::ProposeAgreement(proposal(&world, Schedule::OnDemand));
     let id = AgreementId(world.apply_one(TEACHING, operation));
     world.refuse_one(TEACHING, sign(id), Refusal::AlreadySigned);
-    world.refuse_one(REGULATOR, sign(id), Refusal::NotAParty);
+    world.refuse_one(REGULATOR, sign(id), Refusal::NoSuchAgreement);
     let blind = SignAgreement { agreement: id, terms_hash: Hash([0; 32]) };
     world.refuse_one(COUNTY, Operation::SignAgreement(blind), Refusal::TermsMismatch);
     world.apply_one(COUNTY, sign(id));
@@ -144,6 +144,7 @@ fn what_is_reversed_after_closing_is_posted_to_the_next_period() {
     let reverse =
         Operation::ReverseService(ReverseService { service: first, reason: ReversalReason::ClaimRejected });
     world.refuse_one(TEACHING, reverse.clone(), Refusal::NotTheRecorder);
+    world.refuse_one(REGULATOR, reverse.clone(), Refusal::NoSuchService);
     world.apply_one(TOWNSHIP, reverse.clone());
     world.refuse_one(TOWNSHIP, reverse, Refusal::AlreadyReversed);
     world.apply_one(COUNTY, close(id, 1));
@@ -168,7 +169,7 @@ fn a_terminated_agreement_counts_no_more_and_can_still_be_closed() {
     let id = active(&mut world, Schedule::OnDemand);
     deliver(&mut world, 10_001, 1);
     let terminate = Operation::TerminateAgreement(TerminateAgreement { agreement: id });
-    world.refuse_one(REGULATOR, terminate.clone(), Refusal::NotAParty);
+    world.refuse_one(REGULATOR, terminate.clone(), Refusal::NoSuchAgreement);
     world.apply_one(COUNTY, terminate.clone());
     world.refuse_one(COUNTY, terminate, Refusal::WrongAgreementState);
     let late = deliver(&mut world, 10_001, 2);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use yilian_spec::chain::{self, ExecutedBlock, Made, Tip};
 use yilian_spec::codec::{self, Canonical};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
-use yilian_spec::id::{Commitment, Hash, InstitutionId, ServiceCode, SubjectTag, TransactionId, object_id};
+use yilian_spec::id::{Commitment, Hash, InstitutionId, ServiceCode, SubjectTag, TransactionId};
 use yilian_spec::limits::BLOCK_WORK_MAX;
 use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
 use yilian_spec::merkle::log::Frontier;
@@ -253,9 +253,9 @@ impl World {
     /// [`World::submit`] of one operation that must take effect; gives the id of the object it creates.
     pub fn apply_one(&mut self, id: &str, operation: Operation) -> [u8; 32] {
         let name = operation.name();
-        let (transaction, outcome) = self.submit(id, vec![operation]);
+        let (transaction, outcome) = self.submit(id, vec![operation.clone()]);
         assert_eq!(outcome, Outcome::Applied, "{name}");
-        object_id(transaction, 0)
+        operation.object_id(transaction, 0)
     }
 
     /// [`World::submit`] of one operation that must be refused for this reason.

@@ -70,7 +70,7 @@ impl Recorded {
 
     /// The id of the object that operation `index` created.
     pub fn object(&self, index: u16) -> [u8; 32] {
-        self.submitted.object(index)
+        self.submitted.object(index).expect("one of the operations that were submitted")
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use yilian_client::client::Client;
 use yilian_client::client::submit::{Confirmed, Submitted};
 use yilian_client::error::{ClientError, exit};
-use yilian_spec::id::{TransactionId, object_id};
+use yilian_spec::id::TransactionId;
 use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome as Became;
 use yilian_spec::refusal::Refusal;
@@ -36,20 +36,11 @@ pub struct Created {
 
 /// What the operations of a transaction create when they take effect.
 pub fn created(transaction_id: TransactionId, operations: &[Operation]) -> Vec<Created> {
-    let kind = |operation: &Operation| match operation {
-        Operation::GrantAccess(_) | Operation::AcceptReferral(_) => Some("grant"),
-        Operation::RecordDisclosure(_) => Some("disclosure"),
-        Operation::RequestReferral(_) | Operation::ReturnDownward(_) => Some("referral"),
-        Operation::DeliverService(_) => Some("service"),
-        Operation::ProposeAgreement(_) => Some("agreement"),
-        _ => None,
+    let object = |(index, operation): (u16, &Operation)| {
+        let kind = operation.creates()?.name();
+        Some(Created { operation: index, kind, id: hex::encode(operation.object_id(transaction_id, index)) })
     };
-    let indices = 0..=u16::MAX;
-    let object = |(index, operation)| {
-        let kind = kind(operation)?;
-        Some(Created { operation: index, kind, id: hex::encode(object_id(transaction_id, index)) })
-    };
-    indices.zip(operations).filter_map(object).collect()
+    (0..=u16::MAX).zip(operations).filter_map(object).collect()
 }
 
 /// Signs one operation with the key for its role, submits it and prints what becomes of it.

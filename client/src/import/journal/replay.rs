@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use yilian_spec::codec;
-use yilian_spec::id::{ChainId, ServiceId, TransactionId, object_id};
+use yilian_spec::id::{ChainId, ServiceId, TransactionId};
 use yilian_spec::limits::TRANSACTION_BYTES_MAX;
 use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome;
@@ -98,8 +98,8 @@ impl Contents {
         };
         match outcome {
             Some(Outcome::Applied) => {
-                for ((one, operation), place) in keys.into_iter().zip(&transaction.body.operations).zip(0..) {
-                    settle(one, operation, Fate::Applied { transaction: id, operation: place });
+                for ((one, operation), index) in keys.into_iter().zip(&transaction.body.operations).zip(0..) {
+                    settle(one, operation, Fate::Applied { object: operation.object_id(id, index) });
                 }
             }
             Some(Outcome::Refused { operation, reason }) => {
@@ -116,7 +116,7 @@ impl Contents {
     /// The object that an operation created, when it took effect.
     pub fn object(&self, key: &Key) -> Option<[u8; 32]> {
         match self.settled.get(key)?.fate {
-            Fate::Applied { transaction, operation } => Some(object_id(transaction, operation)),
+            Fate::Applied { object } => Some(object),
             Fate::Refused(_) => None,
         }
     }

@@ -1,7 +1,7 @@
 //! The journal over crashes: what was written counts, what was cut off does not, and nothing is taken twice.
 
 use super::*;
-use yilian_spec::id::{InstitutionId, object_id};
+use yilian_spec::id::InstitutionId;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::referral::AcceptReferral;
 use yilian_spec::receipt::Outcome;
@@ -52,8 +52,8 @@ fn what_was_written_is_there_after_a_restart() {
     journal.finish(&[(one.id(), Some(Outcome::Applied)), (two.id(), Some(refused))]).unwrap();
     drop(journal);
     let mut journal = Journal::open(&path, CHAIN, None).unwrap();
-    assert_eq!(journal.fate(&key(2)), Some(Fate::Applied { transaction: one.id(), operation: 1 }));
-    assert_eq!(journal.object(&key(2)), Some(object_id(one.id(), 1)));
+    assert_eq!(journal.fate(&key(2)), Some(Fate::Applied { object: one.object_id(1).unwrap() }));
+    assert_eq!(journal.object(&key(2)), one.object_id(1));
     assert_eq!(journal.fate(&key(3)), None, "free to be signed again");
     assert_eq!(journal.fate(&key(4)), Some(Fate::Refused(Refusal::EvidenceRepeated)));
     assert_eq!(journal.unfinished().as_slice(), std::slice::from_ref(&three));
@@ -132,7 +132,7 @@ fn sources_and_what_was_seen_afterwards_are_there_after_a_restart() {
     assert!(journal.contents().is_reversed(service) && !journal.contents().is_reversed(ServiceId([6; 32])));
     drop(journal);
     let looked = Journal::look(&path).unwrap().unwrap();
-    assert_eq!(looked.object(&key(2)), Some(object_id(one.id(), 1)));
+    assert_eq!(looked.object(&key(2)), one.object_id(1));
     assert!(Journal::look(&directory.path().join("none")).unwrap().is_none());
 }
 

@@ -7,7 +7,7 @@ use yilian_spec::chain::genesis_writes;
 use yilian_spec::codec::{self, Canonical};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::height::Height;
-use yilian_spec::id::{AgreementId, ConsortiumId, InstitutionId, SubjectTag, TransactionId, object_id};
+use yilian_spec::id::{AgreementId, ConsortiumId, InstitutionId, SubjectTag, TransactionId};
 use yilian_spec::limits::BLOCK_WORK_MAX;
 use yilian_spec::machine::{self, BlockContext};
 use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
@@ -149,6 +149,8 @@ impl Ledger {
         };
         let transaction = body.sign(&key);
         self.transactions.extend(codec::encode(&transaction.body.operations));
+        let objects: Vec<[u8; 32]> =
+            (0..items.len() as u16).filter_map(|index| transaction.object_id(index)).collect();
         let checked = semantic::check(transaction, genesis.chain_id()).unwrap();
         let context = BlockContext { chain_id: genesis.chain_id(), height: Height(self.height), time };
         let executed =
@@ -156,9 +158,7 @@ impl Ledger {
         let first = items[0].draft.name();
         assert_eq!(executed.receipts[0].outcome, Outcome::Applied, "{first} by {author}");
         self.apply(executed.writes);
-        for (item, index) in items.iter().zip(0..) {
-            self.objects.insert(item.key, object_id(checked.id(), index));
-        }
+        self.objects.extend(items.iter().map(|item| item.key).zip(objects));
     }
 }
 

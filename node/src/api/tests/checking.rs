@@ -30,7 +30,7 @@ fn revoke(world: &mut World, author: As, grant: [u8; 32]) -> Transaction {
 async fn the_rules_speak_and_nothing_is_recorded() {
     let mut world = World::new();
     let given = world.grant(1);
-    let grant = yilian_spec::id::object_id(given.id(), 0);
+    let grant = given.object_id(0).unwrap();
     let before = revoke(&mut world, GATEWAY, grant);
     let told = check(&world, GATEWAY, &before.body).await;
     assert_eq!(told.status, StatusCode::OK);

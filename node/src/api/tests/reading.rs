@@ -1,7 +1,7 @@
 //! Reading: what concerns whom, pages, finality, and proofs that hold against the genesis alone.
 
 use axum::http::StatusCode;
-use yilian_spec::id::{Commitment, ReferralId, ServiceCode, SubjectTag, object_id};
+use yilian_spec::id::{Commitment, ReferralId, ServiceCode, SubjectTag};
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::operation::access::{
@@ -37,8 +37,8 @@ async fn proof(world: &World, caller: (&'static str, Role), path: &str) -> Proof
 async fn a_grant_is_read_by_its_parties_and_regulators_alone() {
     let mut world = World::new();
     let grant = world.grant(1);
+    let id = hex::encode(grant.object_id(0).unwrap());
     let transaction = world.committed(vec![grant])[0];
-    let id = hex::encode(object_id(transaction, 0));
     let paths = [
         format!("/v1/grants/{id}"),
         format!("/v1/grants/{id}/proof"),
@@ -75,7 +75,8 @@ async fn a_grant_is_read_by_its_parties_and_regulators_alone() {
 async fn rule_o26_a_subjects_stream_is_read_by_its_custodian_and_regulators_whatever_others_record() {
     let mut world = World::new();
     let grant = world.grant(1);
-    let grant = world.committed(vec![grant])[0];
+    let id = hex::encode(grant.object_id(0).unwrap());
+    world.committed(vec![grant]);
     let subject = World::patient(1);
     let head = hex::encode(StateKey::StreamHead(StreamId::Subject(subject)).bytes());
     let paths = [
@@ -112,7 +113,6 @@ async fn rule_o26_a_subjects_stream_is_read_by_its_custodian_and_regulators_what
     }
     let whole = world.ask(HOSPITAL_READS, &paths[0]).await;
     assert_eq!(whole.json["length"], 1, "nothing of the insurer's stands in it");
-    let id = hex::encode(object_id(grant, 0));
     let own = world.ask(CLINIC_READS, &format!("/v1/streams/grant/{id}")).await;
     assert_eq!((own.status, &own.json["length"]), (StatusCode::OK, &1.into()));
 }
@@ -129,6 +129,7 @@ async fn rule_n7_of_a_transaction_everybody_reads_the_operations_that_concern_it
     other.scope.categories = [Category::MentalHealth].into();
     let both = vec![Operation::GrantAccess(other), for_clinic.clone()];
     let transaction = world.transaction((HOSPITAL, Role::AccessGateway), both);
+    let [others, own] = [0, 1].map(|index| hex::encode(transaction.object_id(index).unwrap()));
     let id = world.committed(vec![transaction])[0];
     let path = format!("/v1/transactions/{id}");
     for caller in [HOSPITAL_READS, REGULATOR_READS] {
@@ -150,11 +151,36 @@ async fn rule_n7_of_a_transaction_everybody_reads_the_operations_that_concern_it
     let block = world.ask(CLINIC_READS, "/v1/blocks/1").await.json;
     assert_eq!(block["transactions"][0]["operations"].as_array().unwrap().len(), 1);
     // What remains proven to it: its grant, and all that happened under it.
-    let own = hex::encode(object_id(id, 1));
     proof(&world, CLINIC_READS, &format!("/v1/grants/{own}/proof")).await;
     proof(&world, CLINIC_READS, &format!("/v1/streams/grant/{own}/proof")).await;
-    let others = hex::encode(object_id(id, 0));
     assert_eq!(world.ask(CLINIC_READS, &format!("/v1/grants/{others}")).await.code(), "not_yours");
+    // The attack: the ids of what the other operations create followed from the transaction's, and told how many there are.
+    for index in [0, 2] {
+        let tried = hex::encode(for_clinic.object_id(id, index));
+        assert_eq!(world.ask(CLINIC_READS, &format!("/v1/grants/{tried}")).await.code(), "not_found");
+        proof(&world, CLINIC_READS, &format!("/v1/grants/{tried}/proof")).await;
+    }
+}
+
+/// The attack: the receipt of a refused transaction told whom one of its operations named which other operation was refused,
+/// and why.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_n7_a_refused_transaction_concerns_its_author_alone() {
+    let mut world = World::new();
+    let for_clinic = world.grant(1).body.operations.remove(0);
+    let Operation::GrantAccess(mut unkept) = for_clinic.clone() else { panic!("not a grant") };
+    unkept.subject = SubjectTag::of(&institution(INSURER), [1; 16]);
+    let both = vec![for_clinic, Operation::GrantAccess(unkept)];
+    let transaction = world.transaction((HOSPITAL, Role::AccessGateway), both);
+    let id = world.committed(vec![transaction])[0];
+    for path in [format!("/v1/transactions/{id}"), format!("/v1/transactions/{id}/proof")] {
+        for caller in [HOSPITAL_READS, REGULATOR_READS] {
+            assert_eq!(world.ask(caller, &path).await.status, StatusCode::OK, "{path} {caller:?}");
+        }
+        assert_eq!(world.ask(CLINIC_READS, &path).await.code(), "not_yours", "{path}");
+    }
+    let block = world.ask(CLINIC_READS, "/v1/blocks/1").await.json;
+    assert_eq!(block["transactions"].as_array().unwrap().len(), 0);
 }
 
 /// Whoever has a referral after a redirection reads what was asked, and whoever had it in between what named it.
@@ -176,8 +202,8 @@ async fn rule_n7_a_redirected_referral_is_read_from_its_beginning_by_who_has_it(
         },
     };
     let asked = world.transaction((INSURER, AUTHOR), vec![Operation::RequestReferral(request)]);
+    let referral = ReferralId(asked.object_id(0).unwrap());
     let asked = world.committed(vec![asked])[0];
-    let referral = ReferralId(object_id(asked, 0));
     let mut confirmations = Vec::new();
     for (from, receiver) in [(CLINIC, HOSPITAL), (HOSPITAL, CLINIC)] {
         let (to, reason) = (institution(receiver), ReferralReason::BetterElsewhere);

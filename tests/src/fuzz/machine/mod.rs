@@ -19,7 +19,7 @@ pub mod world;
 
 use yilian_spec::block::Block;
 use yilian_spec::chain::{self, ExecutedBlock, Expectation, Made};
-use yilian_spec::id::{Hash, InstitutionId, object_id};
+use yilian_spec::id::{Hash, InstitutionId};
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome;
@@ -178,7 +178,7 @@ impl Play {
         let transaction = body.sign(&author);
         let id = transaction.id();
         for (index, operation) in (0u16..).zip(&transaction.body.operations) {
-            self.known.remember(operation, object_id(id, index));
+            self.known.remember(operation, operation.object_id(id, index));
         }
         self.played.transactions.push(transaction.clone());
         transaction

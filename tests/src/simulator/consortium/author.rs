@@ -1,6 +1,6 @@
 //! Signs transactions for the members and keeps them at their places in the run.
 
-use yilian_spec::id::{ChainId, SubjectTag, TransactionId, object_id};
+use yilian_spec::id::{ChainId, SubjectTag};
 use yilian_spec::operation::Operation;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{Transaction, TransactionBody};
@@ -12,13 +12,13 @@ use crate::simulator::random::Random;
 pub const END: u64 = 1_000;
 
 /// A transaction that was signed: who may refer to what it will create.
-#[derive(Clone, Copy)]
-pub struct Signed(TransactionId);
+pub struct Signed(Transaction);
 
 impl Signed {
     /// The id of what its operation number `index` creates.
-    pub fn object(self, index: usize) -> [u8; 32] {
-        object_id(self.0, u16::try_from(index).expect("a transaction has at most 256 operations"))
+    pub fn object(&self, index: usize) -> [u8; 32] {
+        let index = u16::try_from(index).expect("a transaction has at most 256 operations");
+        self.0.object_id(index).expect("one of the operations that were signed")
     }
 }
 
@@ -80,9 +80,8 @@ impl<'a> Author<'a> {
             operations,
         };
         let transaction = body.sign(&author);
-        let id = transaction.id();
-        self.signed.push((place, transaction));
-        Signed(id)
+        self.signed.push((place, transaction.clone()));
+        Signed(transaction)
     }
 
     /// How many transactions are signed.

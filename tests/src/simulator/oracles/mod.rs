@@ -16,6 +16,7 @@
 //! compared in all rows at the end of a run.
 
 mod capacity;
+mod discretion;
 mod follow;
 pub mod history;
 mod merkle;
@@ -195,6 +196,8 @@ pub struct Happened {
     pub refused: BTreeMap<Refusal, u64>,
     /// Transactions of several operations that took effect.
     pub applied_together: u64,
+    /// Transactions that were refused because they refer to what is unknown, or others' alone.
+    pub strangers: u64,
     /// Services that some agreement counted.
     pub services_counted: u64,
     /// Statements in which somebody is owed something.
@@ -213,6 +216,7 @@ impl Happened {
             *self.refused.entry(*reason).or_default() += count;
         }
         self.applied_together += other.applied_together;
+        self.strangers += other.strangers;
         self.services_counted += other.services_counted;
         self.statements_with_amounts += other.statements_with_amounts;
         self.late_reversals += other.late_reversals;
@@ -377,6 +381,11 @@ impl Oracles {
             if validity::objection(&history, act).is_none() {
                 return Err(invalid(act, "was refused", &format!("not because {reason}")));
             }
+            let told = discretion::told_to_a_stranger(&history, act);
+            if told.is_some_and(|told| told != reason) {
+                return Err(invalid(act, "was refused", &format!("a stranger is told that {reason}")));
+            }
+            self.happened.strangers += u64::from(told.is_some());
         }
         let owner = self.history.keys.get(&key).filter(|key| !key.revoked).map(|key| &key.institution);
         if owner == Some(act.institution) {

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use yilian_spec::genesis::{Genesis, Parameters};
 use yilian_spec::id::{
     AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
-    SubjectTag, TransactionId, object_id,
+    SubjectTag, TransactionId,
 };
 use yilian_spec::membership::{Institution, Role};
 use yilian_spec::operation::Operation;
@@ -43,7 +43,7 @@ pub struct Act<'a> {
 impl Act<'_> {
     /// The id of what the operation creates.
     pub fn object(&self) -> [u8; 32] {
-        object_id(self.transaction_id, self.index)
+        self.operation.object_id(self.transaction_id, self.index)
     }
 }
 
