@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tokio::task::JoinHandle;
 use yilian_node::consortium::Options;
+use yilian_spec::rotation::Attendance;
+use yilian_spec::state::key::StateKey;
 
-use super::field::Field;
+use super::field::{Field, Mood};
 use super::honest::{self, Served};
 use super::peer::substream::Deaf;
 use super::{Attack, Name, Tally, Who};
@@ -32,6 +34,10 @@ const LEAD: Duration = Duration::from_millis(300);
 /// Work that does not count: the first after a change of who is there is slower than what follows.
 const WARM_UP_SECONDS: f64 = 1.0;
 const POLL: Duration = Duration::from_millis(50);
+/// A validator in an attacker's hands has made good when it has used so many turns.
+const TURNS_TO_BE_TRUSTED: u64 = 3;
+/// So long may that take.
+const TRUSTED_WITHIN: Duration = Duration::from_secs(300);
 
 /// A consortium that is attacked again and again.
 pub struct Arena {
@@ -67,6 +73,8 @@ pub struct Report {
     pub memory_bytes: u64,
     /// Nodes that ended or were started anew.
     pub ended: Vec<usize>,
+    /// Turns to propose that other institutions missed meanwhile.
+    pub missed_by_others: u64,
 }
 
 impl Report {
@@ -85,6 +93,7 @@ impl Report {
             log_bytes_per_second: 0,
             memory_bytes: 0,
             ended: Vec::new(),
+            missed_by_others: 0,
         }
     }
 
@@ -98,7 +107,8 @@ impl Report {
         };
         format!(
             "{}\n  quiet:    {}\n  attacked: {}\n  as before after {recovery:.1} s{laggard}; counted against the \
-             institution: {}, named in health: {}, in the log: {}; log {} bytes/s, memory +{} MiB; ended: {:?}\n  attacker: {:?}",
+             institution: {}, named in health: {}, in the log: {}; log {} bytes/s, memory +{} MiB; ended: {:?}; turns that others \
+             missed: {}\n  attacker: {:?}",
             self.name.name(),
             self.quiet.line(),
             self.attacked.line(),
@@ -108,6 +118,7 @@ impl Report {
             self.log_bytes_per_second,
             self.memory_bytes >> 20,
             self.ended,
+            self.missed_by_others,
             self.tally
         )
     }
@@ -247,6 +258,40 @@ impl Arena {
         Ok(attack)
     }
 
+    /// As [`Arena::meet`], once, for an attack that plays a validator: that one makes good first, so that the others wait for it
+    /// at its turns, and is honest in quiet too.
+    ///
+    /// # Errors
+    /// As [`Arena::meet`], and when the others do not wait for it in the end.
+    pub async fn meet_trusted(&mut self, name: Name, seconds: f64) -> Result<Report> {
+        let field = self.field(name)?;
+        field.mood.send_replace(Mood::Honest);
+        self.fresh(name, &field).await?;
+        let members: Vec<usize> =
+            VALIDATORS.into_iter().filter(|node| Some(*node) != name.absent()).take(3).collect();
+        if let Some(absent) = name.absent() {
+            self.scene.cluster.stop(absent)?;
+        }
+        let lasts = TRUSTED_WITHIN + Duration::from_secs_f64(4.0 * seconds) + PATIENCE;
+        let duel = Duel::begin(name.attack(), field.clone(), lasts);
+        let began = Instant::now();
+        while *field.turns_used.borrow() < TURNS_TO_BE_TRUSTED {
+            ensure!(began.elapsed() < TRUSTED_WITHIN, "nobody waits for {} again", field.institution);
+            honest::work(&mut self.scene, &members, WARM_UP_SECONDS).await?;
+        }
+        let mut report = Report::new(name);
+        report.quiet = honest::work(&mut self.scene, &members, seconds).await?;
+        let before = Before::look(&self.scene.cluster, &members, (name, &field)).await?;
+        field.mood.send_replace(Mood::Attacking);
+        report.attacked = honest::work(&mut self.scene, &members, seconds).await?;
+        field.mood.send_replace(Mood::Over);
+        report.tally = duel.end().await?.1;
+        report.recovery = self.recover(&members).await.unwrap_or(PATIENCE);
+        before.compare(&self.scene.cluster, &members, (name, &field), &mut report).await?;
+        report.log_bytes_per_second = (report.log_bytes as f64 / seconds) as u64;
+        Ok(report)
+    }
+
     async fn healthy_within(&self, node: usize, limit: Duration) -> bool {
         let began = Instant::now();
         while began.elapsed() < limit {
@@ -315,6 +360,7 @@ struct Before {
     logs: BTreeMap<usize, u64>,
     memory: u64,
     refused: f64,
+    missed_by_others: u64,
 }
 
 impl Before {
@@ -324,7 +370,18 @@ impl Before {
             logs: nodes.iter().map(|node| (*node, log_length(cluster, *node))).collect(),
             memory: cost::memory_peak_bytes(cluster, nodes)?,
             refused: Self::refused(cluster, attacker).await,
+            missed_by_others: Self::missed_by_others(cluster, attacker.1).await?,
         })
+    }
+
+    /// The turns that institutions other than the attacker's have missed, as the ledger has them.
+    async fn missed_by_others(cluster: &Cluster, field: &Field) -> Result<u64> {
+        let node = *cluster.running().first().context("no node runs")?;
+        let client = cluster.client(node, &[node]).await?;
+        let row = client.row::<Attendance>(&StateKey::Attendance, "attendance").await?;
+        let attendance = row.value.unwrap_or_default();
+        let others = attendance.absences().iter().filter(|absence| absence.institution != field.institution);
+        Ok(others.map(|absence| u64::from(absence.missed)).sum())
     }
 
     /// What all running nodes have refused so far of what the attack consists of.
@@ -359,6 +416,8 @@ impl Before {
         let memory = cost::memory_peak_bytes(cluster, nodes)?;
         report.memory_bytes = report.memory_bytes.max(memory.saturating_sub(self.memory));
         report.refused += Self::refused(cluster, (name, field)).await - self.refused;
+        let missed = Self::missed_by_others(cluster, field).await?;
+        report.missed_by_others += missed.saturating_sub(self.missed_by_others);
         let slug = field.institution.as_str();
         for node in cluster.running() {
             let health = text_of(&cluster.url(node), "/health").await.unwrap_or_default();

@@ -55,7 +55,7 @@ impl Attack for Equivocation {
         let mut puppet = Puppet::new(field).await?;
         let (mut contradicted, mut twice) = (0, 0);
         loop {
-            match puppet.next(until).await {
+            match puppet.next(until).await? {
                 Event::Over => break,
                 Event::Proposal(proposed) => {
                     contradict(&mut puppet, proposed).await;

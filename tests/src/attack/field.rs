@@ -5,14 +5,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
+use tokio::sync::watch;
 use yilian_node::config::Config;
 use yilian_spec::id::{ChainId, InstitutionId};
 use yilian_spec::membership::ValidatorSet;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::signature::{PublicKey, SecretKey};
 
 use super::peer::line::Door;
 use super::peer::{Ear, Host};
 use crate::cluster::{Cluster, VALIDATORS};
+
+/// What a validator in an attacker's hands does for the time being.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// What a validator should: so it makes good for the turns that it missed before.
+    Honest,
+    /// What the attack is about.
+    Attacking,
+    /// Nothing more.
+    Over,
+}
 
 /// An attacker's view of the consortium.
 #[derive(Clone)]
@@ -29,8 +41,14 @@ pub struct Field {
     pub validators: ValidatorSet,
     /// Where the honest nodes listen that run, and the one that comes back.
     pub targets: BTreeMap<usize, SocketAddr>,
+    /// The validator's keys of those nodes, in the same order.
+    pub honest: Vec<PublicKey>,
     /// The validator that comes back while the attack goes on, if one does.
     pub laggard: Option<usize>,
+    /// What a validator in the attacker's hands does.
+    pub mood: watch::Sender<Mood>,
+    /// How many turns it has used since it began: the others wait for it again then.
+    pub turns_used: watch::Sender<u64>,
 }
 
 impl Field {
@@ -39,9 +57,10 @@ impl Field {
     /// # Errors
     /// When a configuration cannot be read.
     pub fn new(cluster: &Cluster, attacker: usize, laggard: Option<usize>) -> Result<Self> {
-        let mut targets = BTreeMap::new();
+        let (mut targets, mut honest) = (BTreeMap::new(), Vec::new());
         for node in VALIDATORS.into_iter().filter(|node| *node != attacker) {
             targets.insert(node, Config::load(&cluster.member(node).home)?.network.listen);
+            honest.push(cluster.member(node).validator.public_key());
         }
         let genesis = &cluster.files.genesis;
         let member = cluster.member(attacker);
@@ -52,7 +71,10 @@ impl Field {
             validator_key: member.validator.clone(),
             validators: genesis.validators.clone(),
             targets,
+            honest,
             laggard,
+            mood: watch::Sender::new(Mood::Attacking),
+            turns_used: watch::Sender::new(0),
         })
     }
 

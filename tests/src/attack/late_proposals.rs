@@ -10,8 +10,7 @@ use yilian_spec::height::Height;
 use super::field::Field;
 use super::peer::line::total;
 use super::puppet::{Event, Puppet};
-use super::{Attack, Tally, blocks, votes};
-use crate::work;
+use super::{Attack, Tally};
 
 /// How late it is at first.
 const LATENESS_MIN: Duration = Duration::from_millis(20);
@@ -60,37 +59,19 @@ impl Brink {
     }
 }
 
-/// Proposes a block behind `tip`, and shows its parts to the first `shown` nodes alone.
-pub async fn propose(puppet: &mut Puppet, tip: Height, shown: usize) -> Result<bool> {
-    let Some(last) = puppet.ear.tip().filter(|last| last.height == tip) else { return Ok(false) };
-    let (field, at) = (puppet.field.clone(), (tip.next(), 0));
-    let time = work::now()?.max(last.time.plus_ms(1));
-    let block = blocks::empty(&last, field.validator_key.public_key(), time);
-    let (id, parts) = blocks::parts(field.chain_id, &field.validator_key, &block, 0);
-    let mut frames = vec![votes::proposal(field.chain_id, &field.validator_key, at, id)];
-    frames.extend(puppet.both(at, id));
-    for line in puppet.parts.iter_mut().take(shown) {
-        line.send(&parts).await;
-    }
-    for line in &mut puppet.consensus {
-        line.send(&frames).await;
-    }
-    Ok(true)
-}
-
 #[async_trait]
 impl Attack for LateProposals {
     async fn run(&mut self, field: &Field, until: Instant) -> Result<Tally> {
         let mut puppet = Puppet::new(field).await?;
         let mut late = 0;
         loop {
-            match puppet.next(until).await {
+            match puppet.next(until).await? {
                 Event::Over => break,
                 Event::Proposal(proposed) => puppet.agree(proposed).await,
                 Event::Turn(tip) => {
                     self.brink.wait(&mut puppet, tip, until).await;
-                    let everybody = puppet.parts.len();
-                    late += u64::from(puppet.is_open(tip) && propose(&mut puppet, tip, everybody).await?);
+                    let everybody: Vec<usize> = (0..puppet.parts.len()).collect();
+                    late += u64::from(puppet.is_open(tip) && puppet.propose(tip, &everybody).await?);
                 }
             }
         }

@@ -98,7 +98,7 @@ pub enum Name {
     ManySubstreams,
     /// A peer that asks for much and reads nothing.
     SlowReads,
-    /// A proposer that keeps its block's parts from one node and shows them to the others at the last moment.
+    /// A proposer that keeps its block's parts from the node whose turn is next, and shows them to the others at the last moment.
     WithheldParts,
     /// A proposer that is late by just under the timeout, each time.
     LateProposals,
@@ -208,6 +208,29 @@ impl Name {
             (Who::Validator, _) => Some(INSURER),
             (Who::Observer | Who::Stranger, true) => Some(COUNTY),
             (Who::Observer | Who::Stranger, false) => None,
+        }
+    }
+
+    /// Whether it plays a validator that the others must wait for, so that it can make good first and be measured then.
+    pub const fn is_trusted_first(self) -> bool {
+        match self {
+            Self::WithheldParts | Self::LateProposals | Self::Equivocation => true,
+            Self::ForgedVotes
+            | Self::ForeignVotes
+            | Self::FarRounds
+            | Self::LyingSyncPeer
+            | Self::ForgedSyncCertificates
+            | Self::EmptySyncAnswers
+            | Self::PoisonedHeights
+            | Self::ManyNodeKeys
+            | Self::GarbageConnections
+            | Self::OversizedFrames
+            | Self::HalfOpen
+            | Self::ManySubstreams
+            | Self::SlowReads
+            | Self::SyncFloods
+            | Self::HeavyGossip
+            | Self::ExpiredGossip => false,
         }
     }
 

@@ -22,12 +22,13 @@ use yilian_spec::id::BlockId;
 use yilian_spec::rotation::Attendance;
 use yilian_spec::signature::PublicKey;
 
-use super::field::Field;
+use super::field::{Field, Mood};
 use super::peer::ear::Proposed;
 use super::peer::line::Door;
 use super::peer::substream::question;
 use super::peer::{Ear, Host, Line};
-use super::{sync_floods, votes};
+use super::{blocks, sync_floods, votes};
+use crate::work;
 
 /// How long learning the past may take.
 const LEARNS_WITHIN: Duration = Duration::from_secs(30);
@@ -46,6 +47,7 @@ pub struct Puppet {
     attendance: Attendance,
     /// The first height that is not counted in `attendance` yet.
     next: Height,
+    mood: watch::Receiver<Mood>,
     tips: watch::Receiver<Height>,
     proposals: watch::Receiver<Option<Proposed>>,
     /// The last tip behind which it looked whose turn it is.
@@ -77,6 +79,7 @@ impl Puppet {
             parts: lines("parts"),
             attendance: Attendance::default(),
             next: Height::FIRST,
+            mood: field.mood.subscribe(),
             tips: ear.tips(),
             proposals: ear.proposals(),
             seen: Height(0),
@@ -139,13 +142,45 @@ impl Puppet {
             }
             self.attendance =
                 self.attendance.after((header.height, &header.proposer), validators, validators);
+            if header.proposer == self.field.validator_key.public_key() {
+                self.field.turns_used.send_modify(|turns| *turns += 1);
+            }
             self.next = header.height.next();
         }
         self.attendance.turn(validators, tip.next()).key
     }
 
-    /// Waits for the next thing to do.
-    pub async fn next(&mut self, until: Instant) -> Event {
+    /// Which of the honest nodes, by its place among them, proposes after this validator has made the block behind `tip`;
+    /// `None` where it is this one again.
+    pub fn turn_after_mine(&self, tip: Height) -> Option<usize> {
+        let validators = &self.field.validators;
+        let mine = tip.next();
+        let after = self.attendance.after((mine, &self.me()), validators, validators);
+        let next = after.turn(validators, mine.next()).key;
+        self.field.honest.iter().position(|key| *key == next)
+    }
+
+    /// Waits for the next thing to attack with. While it is to be honest, it does what there is to do itself.
+    ///
+    /// # Errors
+    /// When a block cannot be made.
+    pub async fn next(&mut self, until: Instant) -> Result<Event> {
+        loop {
+            let event = self.hear(until).await;
+            let mood = *self.mood.borrow_and_update();
+            match (event, mood) {
+                (Event::Over, _) | (_, Mood::Over) => return Ok(Event::Over),
+                (event, Mood::Attacking) => return Ok(event),
+                (Event::Turn(tip), Mood::Honest) => {
+                    let everybody: Vec<usize> = (0..self.parts.len()).collect();
+                    self.propose(tip, &everybody).await?;
+                }
+                (Event::Proposal(proposed), Mood::Honest) => self.agree(proposed).await,
+            }
+        }
+    }
+
+    async fn hear(&mut self, until: Instant) -> Event {
         loop {
             let tip = *self.tips.borrow_and_update();
             if tip > self.seen {
@@ -163,9 +198,34 @@ impl Puppet {
                         _ => {}
                     }
                 }
+                over = self.mood.wait_for(|mood| *mood == Mood::Over) => {
+                    drop(over);
+                    return Event::Over;
+                }
                 () = tokio::time::sleep_until(until.into()) => return Event::Over,
             }
         }
+    }
+
+    /// Proposes a block behind `tip`, and shows its parts to these of the nodes alone. Says whether it could.
+    ///
+    /// # Errors
+    /// When the machine tells no time.
+    pub async fn propose(&mut self, tip: Height, shown: &[usize]) -> Result<bool> {
+        let Some(last) = self.ear.tip().filter(|last| last.height == tip) else { return Ok(false) };
+        let (field, at) = (self.field.clone(), (tip.next(), 0));
+        let time = work::now()?.max(last.time.plus_ms(1));
+        let block = blocks::empty(&last, self.me(), time);
+        let (id, parts) = blocks::parts(field.chain_id, &field.validator_key, &block, 0);
+        let mut frames = vec![votes::proposal(field.chain_id, &field.validator_key, at, id)];
+        frames.extend(self.both(at, id));
+        for node in shown {
+            self.parts[*node].send(&parts).await;
+        }
+        for line in &mut self.consensus {
+            line.send(&frames).await;
+        }
+        Ok(true)
     }
 
     /// This validator's vote.

@@ -1,5 +1,6 @@
-//! A proposer that says what it proposes and keeps the parts back until the last moment, and from one node for good: the
-//! others decide, and that one has the certificate and not the block.
+//! A proposer that says what it proposes and keeps the parts back until the last moment, and from one node for good: from the
+//! one whose turn is next. The others decide, and that one has the certificate and not the block on which it should build: if
+//! it gets the block too late, it misses its turn, and is passed over for what another has done.
 
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 
 use super::field::Field;
-use super::late_proposals::{Brink, propose};
+use super::late_proposals::Brink;
 use super::peer::line::total;
 use super::puppet::{Event, Puppet};
 use super::{Attack, Tally};
@@ -23,7 +24,7 @@ impl Attack for WithheldParts {
         let mut puppet = Puppet::new(field).await?;
         let (mut at_once, mut late) = (0, 0);
         loop {
-            match puppet.next(until).await {
+            match puppet.next(until).await? {
                 Event::Over => break,
                 Event::Proposal(proposed) => puppet.agree(proposed).await,
                 Event::Turn(tip) => {
@@ -32,16 +33,18 @@ impl Attack for WithheldParts {
                     if is_late {
                         self.brink.wait(&mut puppet, tip, until).await;
                     }
-                    let some = puppet.parts.len() - 1;
-                    if puppet.is_open(tip) && propose(&mut puppet, tip, some).await? {
+                    let framed = puppet.turn_after_mine(tip);
+                    let others: Vec<usize> =
+                        (0..puppet.parts.len()).filter(|node| Some(*node) != framed).collect();
+                    if puppet.is_open(tip) && puppet.propose(tip, &others).await? {
                         *(if is_late { &mut late } else { &mut at_once }) += 1;
                     }
                 }
             }
         }
         let mut tally = total("frames", puppet.done());
-        tally.insert("kept from one node", at_once);
-        tally.insert("kept from one node, late for the others", late);
+        tally.insert("kept from whose turn is next", at_once);
+        tally.insert("kept from whose turn is next, late for the others", late);
         Ok(tally)
     }
 }
