@@ -241,6 +241,9 @@ pub struct Alarm {
     pub kind: String,
     /// Whom it is about.
     pub about: String,
+    /// How much it hurts: `warning` or `urgent`.
+    #[serde(default)]
+    pub severity: Option<String>,
     /// What is the matter.
     pub reason: String,
     /// What to do.

@@ -58,6 +58,26 @@ impl AlarmKind {
     }
 }
 
+/// How much an alarm hurts. The order is that of urgency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Nothing is refused or unsafe yet, or it is others who suffer.
+    Warning,
+    /// Something of this node is refused or unsafe now.
+    Urgent,
+}
+
+impl Severity {
+    /// The name in JSON and in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Urgent => "urgent",
+        }
+    }
+}
+
 /// One alarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alarm {
@@ -65,6 +85,8 @@ pub struct Alarm {
     pub kind: AlarmKind,
     /// Whom it is about: an institution, or what stands for those who are none.
     pub about: String,
+    /// How much it hurts.
+    pub severity: Severity,
     /// What is the matter, in one sentence.
     pub reason: String,
     /// What to do.

@@ -13,7 +13,7 @@ use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
 use yilian_spec::rotation::{Absence, Attendance};
 
-use crate::alarm::{Alarm, AlarmKind};
+use crate::alarm::{Alarm, AlarmKind, Severity};
 use crate::application::reader::LedgerReader;
 use crate::health::{HealthMonitor, HealthReport, HealthStatus};
 use crate::limits;
@@ -49,8 +49,11 @@ struct Told {
     status: HealthStatus,
     /// A status that may settle.
     status_next: Option<(HealthStatus, Instant)>,
-    alarms: BTreeSet<(AlarmKind, String)>,
+    alarms: ToldAlarms,
 }
+
+/// How severe each alarm was when it was told, by what it is about.
+type ToldAlarms = BTreeMap<(AlarmKind, String), Severity>;
 
 /// What was last told of a member's connection, and when.
 struct Presence {
@@ -74,7 +77,7 @@ impl Chronicle {
             slow: None,
             status: HealthStatus::Healthy,
             status_next: None,
-            alarms: BTreeSet::new(),
+            alarms: ToldAlarms::new(),
         };
         let mut looks = interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,7 +88,7 @@ impl Chronicle {
             self.turns(&mut told, &report);
             slow_block(&mut told, &report, self.health.undecided_ms());
             status(&mut told, &report);
-            alarms(&mut told, &report.alarms);
+            alarms(&mut told.alarms, &report.alarms);
         }
     }
 
@@ -210,21 +213,31 @@ fn status(told: &mut Told, report: &HealthReport) {
     }
 }
 
-/// Alarms that are new, and those that are over.
-fn alarms(told: &mut Told, present: &[Alarm]) {
-    let logged = present.iter().filter(|alarm| !alarm.kind.is_logged_where_it_arises());
-    let mut now = BTreeSet::new();
-    for alarm in logged {
-        let name = (alarm.kind, alarm.about.clone());
-        if !told.alarms.contains(&name) {
-            tracing::warn!(alarm = alarm.kind.name(), "{}; {}", alarm.reason, alarm.remedy);
-        }
-        now.insert(name);
+/// Alarms that are new or of another severity, and those that are over.
+fn alarms(told: &mut ToldAlarms, present: &[Alarm]) {
+    let (raised, over) = alarm_news(told, present);
+    for alarm in raised {
+        let (kind, severity) = (alarm.kind.name(), alarm.severity.name());
+        tracing::warn!(alarm = kind, severity, "{}; {}", alarm.reason, alarm.remedy);
     }
-    for (kind, about) in told.alarms.difference(&now) {
+    for (kind, about) in over {
         tracing::info!(alarm = kind.name(), about, "an alarm is over");
     }
-    told.alarms = now;
+}
+
+/// What of the alarms is to be told, and notes it as told: a reason that counts days is no news, what begins to hurt is.
+fn alarm_news<'a>(told: &mut ToldAlarms, present: &'a [Alarm]) -> (Vec<&'a Alarm>, Vec<(AlarmKind, String)>) {
+    let mut now = ToldAlarms::new();
+    let mut raised = Vec::new();
+    for alarm in present.iter().filter(|alarm| !alarm.kind.is_logged_where_it_arises()) {
+        let name = (alarm.kind, alarm.about.clone());
+        if told.get(&name) != Some(&alarm.severity) {
+            raised.push(alarm);
+        }
+        now.insert(name, alarm.severity);
+    }
+    let before = std::mem::replace(told, now);
+    (raised, before.into_keys().filter(|name| !told.contains_key(name)).collect())
 }
 
 #[cfg(test)]
@@ -252,6 +265,34 @@ mod tests {
         let again = (3..2_000).map(|height| miss(&twice, height)).find(|now| now.absences().len() == 2);
         let again = again.expect("its turn comes again");
         assert_eq!(told(&twice, &again).len(), 1);
+    }
+
+    #[test]
+    fn an_alarm_is_told_when_it_comes_grows_and_goes_and_not_in_between() {
+        let alarm = |severity, reason: &str| Alarm {
+            kind: AlarmKind::Certificate,
+            about: "api".to_owned(),
+            severity,
+            reason: reason.to_owned(),
+            remedy: String::new(),
+        };
+        let mut told = ToldAlarms::new();
+        let mut look = |present: &[Alarm]| {
+            let (raised, over) = alarm_news(&mut told, present);
+            (raised.into_iter().map(|alarm| alarm.reason.clone()).collect::<Vec<_>>(), over.len())
+        };
+        let (in_2_days, in_1_day, expired) = (
+            alarm(Severity::Warning, "in 2 days"),
+            alarm(Severity::Warning, "in 1 day"),
+            alarm(Severity::Urgent, "has expired"),
+        );
+        assert_eq!(look(std::slice::from_ref(&in_2_days)), (vec!["in 2 days".to_owned()], 0));
+        assert_eq!(look(std::slice::from_ref(&in_1_day)), (vec![], 0), "the same alarm");
+        assert_eq!(look(std::slice::from_ref(&expired)), (vec!["has expired".to_owned()], 0));
+        assert_eq!(look(std::slice::from_ref(&expired)), (vec![], 0), "told once");
+        let of_a_member = Alarm { kind: AlarmKind::Missing, ..expired.clone() };
+        assert_eq!(look(&[of_a_member]), (vec![], 1), "the log says that one where it arises");
+        assert_eq!(look(&[]), (vec![], 0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use libp2p::PeerId;
 use yilian_spec::id::InstitutionId;
 
-use crate::alarm::{Alarm, AlarmKind};
+use crate::alarm::{Alarm, AlarmKind, Severity};
 use crate::clock::Clock;
 use crate::limits;
 use crate::members::Members;
@@ -158,7 +158,8 @@ impl Comparison {
 }
 
 fn alarm(about: &str, reason: String) -> Alarm {
-    Alarm { kind: AlarmKind::Clock, about: about.to_owned(), reason, remedy: REMEDY.to_owned() }
+    let (about, remedy) = (about.to_owned(), REMEDY.to_owned());
+    Alarm { kind: AlarmKind::Clock, about, severity: Severity::Warning, reason, remedy }
 }
 
 fn differs(ahead_ms: i64) -> bool {

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::expiry;
 use super::limits::API_CERTIFICATE_ALARM_DAYS;
-use crate::alarm::{Alarm, AlarmKind};
+use crate::alarm::{Alarm, AlarmKind, Severity};
 
 /// HTTP/2 first: whoever speaks both takes it. A caller without ALPN speaks HTTP/1.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
@@ -116,17 +116,19 @@ impl Certificate {
         let days = expires_ms.saturating_sub(now_ms) / DAY_MS;
         let path = self.certificate.display();
         let date = expiry::date(expires_ms);
-        let reason = if expires_ms <= now_ms {
-            format!("the API's certificate {path} has expired on {date}: callers refuse it")
+        let (severity, reason) = if expires_ms <= now_ms {
+            let reason = format!("the API's certificate {path} has expired on {date}: callers refuse it");
+            (Severity::Urgent, reason)
         } else if days < API_CERTIFICATE_ALARM_DAYS {
-            format!("the API's certificate {path} expires on {date}, in {days} days")
+            let reason = format!("the API's certificate {path} expires on {date}, in {days} days");
+            (Severity::Warning, reason)
         } else {
             return None;
         };
         let remedy = "put a renewed certificate and its key in place of the files: the node reads them within a minute, or \
                       at once on SIGHUP"
             .to_owned();
-        Some(Alarm { kind: AlarmKind::Certificate, about: "api".to_owned(), reason, remedy })
+        Some(Alarm { kind: AlarmKind::Certificate, about: "api".to_owned(), severity, reason, remedy })
     }
 }
 

@@ -4,7 +4,7 @@
 use yilian_spec::chain::Tip;
 use yilian_spec::rotation::Absence;
 
-use crate::alarm::{Alarm, AlarmKind};
+use crate::alarm::{Alarm, AlarmKind, Severity};
 
 /// One missed turn is a restart or a hiccup.
 const MISSES_TOLD_MIN: u8 = 2;
@@ -21,6 +21,7 @@ fn alarm(absence: &Absence) -> Alarm {
     Alarm {
         kind: AlarmKind::Absence,
         about: institution.to_string(),
+        severity: Severity::Warning,
         reason: format!(
             "{institution}'s validator missed its turn to propose {missed} times or more, and is passed over up to block {until}"
         ),

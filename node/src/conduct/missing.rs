@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use yilian_client::moment;
 use yilian_spec::time::LedgerTime;
 
-use crate::alarm::{Alarm, AlarmKind};
+use crate::alarm::{Alarm, AlarmKind, Severity};
 
 /// A validator's institution of which no node is connected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,6 +36,7 @@ impl Missing {
         Alarm {
             kind: AlarmKind::Missing,
             about: self.institution.clone(),
+            severity: Severity::Warning,
             reason: format!("no node of a validator is connected: {}", self.describe()),
             remedy: format!("see that the node of {} runs and can be reached there", self.institution),
         }

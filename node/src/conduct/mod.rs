@@ -26,7 +26,7 @@ pub use account::{ConnectedPeer, InstitutionConduct, Received, Refused};
 pub use missing::Missing;
 pub use offence::Offence;
 
-use crate::alarm::{Alarm, AlarmKind};
+use crate::alarm::{Alarm, AlarmKind, Severity};
 use crate::clock::Clock;
 use crate::limits;
 use crate::members::Members;
@@ -264,13 +264,15 @@ impl Conduct {
                 is_recent && refused.count > refused.offence.ordinary()
             })
             .map(|(about, Refused { offence, count, last_ms, remedy, .. })| {
-                let (kind, reason) = match own_key_since.filter(|_| offence == Offence::OwnKey) {
-                    Some(since) => (AlarmKind::OwnKey, own_key_reason(since, count)),
+                let own_key = own_key_since.filter(|_| offence == Offence::OwnKey);
+                let (kind, severity, reason) = match own_key {
+                    Some(since) => (AlarmKind::OwnKey, Severity::Urgent, own_key_reason(since, count)),
                     None => {
-                        (AlarmKind::Conduct, format!("{about}: {}, {count} refused so far", offence.says()))
+                        let reason = format!("{about}: {}, {count} refused so far", offence.says());
+                        (AlarmKind::Conduct, Severity::Warning, reason)
                     }
                 };
-                (last_ms, Alarm { kind, about, reason, remedy })
+                (last_ms, Alarm { kind, about, severity, reason, remedy })
             })
             .collect();
         fairly_shortened(&mut recent, limits::CONDUCT_RECENT_MAX);
@@ -436,7 +438,8 @@ mod tests {
     fn many_offences_of_one_hide_neither_those_of_others_nor_the_own_key() {
         let alarm = |about: &str, kind, last_ms| {
             let text = String::new();
-            (last_ms, Alarm { kind, about: about.to_owned(), reason: text.clone(), remedy: text })
+            let (about, severity) = (about.to_owned(), Severity::Warning);
+            (last_ms, Alarm { kind, about, severity, reason: text.clone(), remedy: text })
         };
         let mut alarms: Vec<_> = (10..40).map(|at| alarm("loud", AlarmKind::Conduct, at)).collect();
         alarms.push(alarm("quiet", AlarmKind::Conduct, 5));

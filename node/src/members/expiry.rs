@@ -12,7 +12,7 @@ use yilian_spec::signature::PublicKey;
 use yilian_spec::time::LedgerTime;
 
 use super::{Members, WatchedKey};
-use crate::alarm::{Alarm, AlarmKind};
+use crate::alarm::{Alarm, AlarmKind, Severity};
 use crate::clock::Clock;
 use crate::limits::KEY_ALARMS_MAX;
 use crate::metrics::{Reading, Value};
@@ -80,7 +80,20 @@ fn alarm(members: &Members, watched: &WatchedKey, stage: Stage, now_ms: u64) -> 
     } else {
         format!("tell the operator of {institution}; its node stays admitted until the key is revoked")
     };
-    Alarm { kind: AlarmKind::KeyExpiry, about: institution.to_string(), reason, remedy }
+    let is_refused =
+        stage == Stage::Expired && members.own() == Some(institution) && is_refused_expired(*role);
+    let severity = if is_refused { Severity::Urgent } else { Severity::Warning };
+    Alarm { kind: AlarmKind::KeyExpiry, about: institution.to_string(), severity, reason, remedy }
+}
+
+/// Whether what an expired key of this role signs is refused.
+const fn is_refused_expired(role: Role) -> bool {
+    match role {
+        Role::Validator | Role::Node => false,
+        Role::Administrator | Role::AccessGateway | Role::ReferralGateway | Role::Finance | Role::Auditor => {
+            true
+        }
+    }
 }
 
 fn own_remedy(role: Role, key: &PublicKey) -> String {
