@@ -25,7 +25,6 @@ pub mod check;
 mod connection;
 pub mod error;
 pub mod events;
-mod expiry;
 pub mod extract;
 mod http2;
 pub mod ledger;
@@ -45,6 +44,7 @@ pub mod system;
 pub mod tls;
 pub mod transactions;
 pub mod vain;
+mod validity;
 
 #[cfg(test)]
 mod tests;

@@ -9,14 +9,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
+use x509_parser::error::X509Error;
+use x509_parser::nom;
 
-use super::expiry;
-use super::limits::API_CERTIFICATE_ALARM_DAYS;
-use crate::alarm::{Alarm, AlarmKind, Severity};
+use super::validity::{self, Validity};
+use crate::alarm::{Alarm, AlarmKind};
 
 /// HTTP/2 first: whoever speaks both takes it. A caller without ALPN speaks HTTP/1.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// The name of HTTP/2 in ALPN.
 pub(super) const HTTP2: &[u8] = b"h2";
@@ -38,6 +38,16 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// One of the certificates is none.
+    #[error("certificate {place} of {} cannot be read: {source}", path.display())]
+    NoX509 {
+        /// The file.
+        path: PathBuf,
+        /// Its place there, from 1.
+        place: usize,
+        /// What the reader said.
+        source: nom::Err<X509Error>,
+    },
     /// They do not belong together, or are of a kind that is not supported.
     #[error("{0}")]
     Refused(#[from] rustls::Error),
@@ -52,8 +62,8 @@ pub struct Certificate {
 
 struct InUse {
     config: Arc<ServerConfig>,
-    /// End of the certificate's validity; `None` when it cannot be told.
-    expires_ms: Option<u64>,
+    /// When each certificate of the chain is valid, the node's own first.
+    chain: Vec<Validity>,
     /// What the files looked like when they were last read, with whatever result.
     seen: [Option<(SystemTime, u64)>; 2],
 }
@@ -65,8 +75,8 @@ impl Certificate {
     /// When they cannot be used.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let seen = [certificate, key].map(seen);
-        let (config, expires_ms) = read(certificate, key)?;
-        let in_use = Mutex::new(InUse { config, expires_ms, seen });
+        let (config, chain) = read(certificate, key)?;
+        let in_use = Mutex::new(InUse { config, chain, seen });
         Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), in_use })
     }
 
@@ -78,11 +88,6 @@ impl Certificate {
     /// What new connections are accepted with.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.in_use().config))
-    }
-
-    /// End of its validity in milliseconds since 1970-01-01 UTC, if it can be told.
-    pub fn expires_ms(&self) -> Option<u64> {
-        self.in_use().expires_ms
     }
 
     /// Reads the files again if they are others than when they were last read.
@@ -97,11 +102,11 @@ impl Certificate {
         self.in_use().seen = [&self.certificate, &self.key].map(|path| seen(path));
         let path = self.certificate.display();
         match read(&self.certificate, &self.key) {
-            Ok((config, expires_ms)) => {
+            Ok((config, chain)) => {
+                let (starts, expires) = chain.first().map(Validity::show).unwrap_or_default();
                 let mut in_use = self.in_use();
-                (in_use.config, in_use.expires_ms) = (config, expires_ms);
-                let expires = expires_ms.map(expiry::date).unwrap_or_default();
-                tracing::info!(%expires, "{why}: the API uses the certificate {path} as it is now");
+                (in_use.config, in_use.chain) = (config, chain);
+                tracing::info!(%starts, %expires, "{why}: the API uses the certificate {path} as it is now");
             }
             Err(error) => tracing::warn!(
                 "{why}: the certificate {path} cannot be used ({error}), the API goes on with the one it has; give PEM \
@@ -112,23 +117,14 @@ impl Certificate {
 
     /// What the operator should know about it.
     pub fn alarm(&self, now_ms: u64) -> Option<Alarm> {
-        let expires_ms = self.expires_ms()?;
-        let days = expires_ms.saturating_sub(now_ms) / DAY_MS;
-        let path = self.certificate.display();
-        let date = expiry::date(expires_ms);
-        let (severity, reason) = if expires_ms <= now_ms {
-            let reason = format!("the API's certificate {path} has expired on {date}: callers refuse it");
-            (Severity::Urgent, reason)
-        } else if days < API_CERTIFICATE_ALARM_DAYS {
-            let reason = format!("the API's certificate {path} expires on {date}, in {days} days");
-            (Severity::Warning, reason)
-        } else {
-            return None;
-        };
-        let remedy = "put a renewed certificate and its key in place of the files: the node reads them within a minute, or \
-                      at once on SIGHUP"
-            .to_owned();
-        Some(Alarm { kind: AlarmKind::Certificate, about: "api".to_owned(), severity, reason, remedy })
+        let trouble = validity::trouble(&self.in_use().chain, &self.certificate, now_ms)?;
+        let remedy = format!(
+            "{}put a renewed certificate and its key in place of the files: the node reads them within a minute, or at \
+             once on SIGHUP",
+            trouble.first
+        );
+        let (about, severity, reason) = ("api".to_owned(), trouble.severity, trouble.reason);
+        Some(Alarm { kind: AlarmKind::Certificate, about, severity, reason, remedy })
     }
 }
 
@@ -138,7 +134,7 @@ fn seen(path: &Path) -> Option<(SystemTime, u64)> {
     Some((about.modified().ok()?, about.len()))
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Option<u64>), TlsError> {
+fn read(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Vec<Validity>), TlsError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::File { path, source }
@@ -146,9 +142,17 @@ fn read(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Option<u64
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(failed(certificate))?;
-    // The first one is the node's own; those of its issuers follow.
-    let own = chain.first().ok_or_else(|| TlsError::NoCertificate { path: certificate.to_owned() })?;
-    let expires_ms = expiry::not_after_ms(own);
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate { path: certificate.to_owned() });
+    }
+    let validity = |(place, one): (usize, &CertificateDer<'_>)| {
+        Validity::read(place, one).map_err(|source| TlsError::NoX509 {
+            path: certificate.to_owned(),
+            place,
+            source,
+        })
+    };
+    let validities = (1..).zip(&chain).map(validity).collect::<Result<Vec<_>, _>>()?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(failed(key))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -156,7 +160,7 @@ fn read(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Option<u64
         .with_no_client_auth()
         .with_single_cert(chain, secret)?;
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    Ok((Arc::new(config), expires_ms))
+    Ok((Arc::new(config), validities))
 }
 
 #[cfg(test)]
@@ -165,43 +169,77 @@ mod tests {
 
     const NOW_MS: u64 = 1_790_000_000_000;
 
-    /// Writes a certificate of that many days from [`NOW_MS`], and its key.
-    fn write(directory: &Path, days: i64) -> (PathBuf, PathBuf) {
-        let mut parameters = rcgen::CertificateParams::new(vec!["node.example".to_owned()]).unwrap();
+    fn day(days: i64) -> SystemTime {
         let seconds = NOW_MS as i64 / 1_000 + days * 86_400;
-        parameters.not_after = std::time::UNIX_EPOCH
-            .checked_add(std::time::Duration::from_secs(seconds as u64))
-            .map(Into::into)
-            .unwrap();
+        std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds as u64)
+    }
+
+    fn certify(days: std::ops::Range<i64>) -> (String, String) {
+        let mut parameters = rcgen::CertificateParams::new(vec!["node.example".to_owned()]).unwrap();
+        (parameters.not_before, parameters.not_after) = (day(days.start).into(), day(days.end).into());
         let key = rcgen::KeyPair::generate().unwrap();
-        let made = parameters.self_signed(&key).unwrap();
+        (parameters.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// Writes a certificate that is valid on these days from [`NOW_MS`] on, and its key.
+    fn write(directory: &Path, days: std::ops::Range<i64>) -> (PathBuf, PathBuf) {
+        let (certificate, key) = certify(days);
         let paths = (directory.join("api.pem"), directory.join("api.key"));
-        std::fs::write(&paths.0, made.pem()).unwrap();
-        std::fs::write(&paths.1, key.serialize_pem()).unwrap();
+        std::fs::write(&paths.0, certificate).unwrap();
+        std::fs::write(&paths.1, key).unwrap();
         paths
+    }
+
+    fn reason(certificate: &Certificate) -> Option<String> {
+        certificate.alarm(NOW_MS).map(|alarm| alarm.reason)
     }
 
     #[test]
     fn an_expiry_is_told_ahead_and_after_and_a_renewed_certificate_is_taken() {
         let directory = tempfile::tempdir().unwrap();
-        let (pem, key) = write(directory.path(), -3);
+        let (pem, key) = write(directory.path(), -9..-3);
         let certificate = Certificate::read(&pem, &key).unwrap();
-        assert!(certificate.alarm(NOW_MS).unwrap().reason.contains("has expired on 2026-09-18"));
-        write(directory.path(), 20);
+        assert!(reason(&certificate).unwrap().contains("has expired on 2026-09-18"));
+        write(directory.path(), -1..20);
         certificate.reload("test");
         let alarm = certificate.alarm(NOW_MS + 1_000).unwrap();
         assert!(alarm.reason.contains("in 19 days") && alarm.remedy.contains("SIGHUP"), "{alarm:?}");
-        write(directory.path(), 200);
+        write(directory.path(), -1..200);
         certificate.reload("test");
-        assert_eq!(certificate.alarm(NOW_MS), None);
-        assert_eq!(certificate.expires_ms(), Some(NOW_MS + 200 * DAY_MS));
+        assert_eq!(reason(&certificate), None);
         // A certificate without its key, as in the middle of a renewal: the one in use stays.
         let before = certificate.acceptor();
         std::fs::write(&pem, "no certificate").unwrap();
         certificate.follow();
         assert!(Arc::ptr_eq(before.config(), certificate.acceptor().config()));
-        write(directory.path(), 300);
+        write(directory.path(), -1..10);
         certificate.follow();
-        assert_eq!(certificate.expires_ms(), Some(NOW_MS + 300 * DAY_MS));
+        assert!(reason(&certificate).unwrap().contains("in 10 days"));
+    }
+
+    #[test]
+    fn a_certificate_whose_time_has_not_come_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pem, key) = write(directory.path(), 2..200);
+        let certificate = Certificate::read(&pem, &key).unwrap();
+        let alarm = certificate.alarm(NOW_MS).unwrap();
+        assert!(alarm.reason.contains("is not valid before 2026-09-23"), "{alarm:?}");
+        assert!(alarm.remedy.starts_with("check this machine's clock"), "{alarm:?}");
+    }
+
+    #[test]
+    fn the_whole_chain_is_judged() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pem, key) = write(directory.path(), -1..200);
+        let own = std::fs::read_to_string(&pem).unwrap();
+        std::fs::write(&pem, format!("{own}{}", certify(-9..-3).0)).unwrap();
+        let certificate = Certificate::read(&pem, &key).unwrap();
+        let told = reason(&certificate).unwrap();
+        assert!(told.starts_with("certificate 2 of ") && told.contains("has expired"), "{told}");
+        // A PEM section that holds no certificate.
+        let broken = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+        std::fs::write(&pem, format!("{own}{broken}")).unwrap();
+        let refused = Certificate::read(&pem, &key).map(drop).unwrap_err().to_string();
+        assert!(refused.contains(&format!("certificate 2 of {}", pem.display())), "{refused}");
     }
 }
