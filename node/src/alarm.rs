@@ -18,28 +18,36 @@ pub enum AlarmKind {
     Missing,
     /// A validator keeps missing its turns to propose.
     Absence,
-    /// The API's certificate has expired or soon will.
+    /// A certificate of the API's chain has expired, soon will, or is not valid yet.
     Certificate,
+    /// The files of the API's certificate and key cannot be used; the one that was read before is.
+    CertificateFiles,
     /// A clock differs from the others.
     Clock,
 }
 
 impl AlarmKind {
     /// All, for metrics.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Conduct,
         Self::OwnKey,
         Self::KeyExpiry,
         Self::Missing,
         Self::Absence,
         Self::Certificate,
+        Self::CertificateFiles,
         Self::Clock,
     ];
 
     /// Whether the log says it already where it arises, in more words; the others are told when they come and go.
     pub const fn is_logged_where_it_arises(self) -> bool {
         match self {
-            Self::Conduct | Self::OwnKey | Self::KeyExpiry | Self::Missing | Self::Absence => true,
+            Self::Conduct
+            | Self::OwnKey
+            | Self::KeyExpiry
+            | Self::Missing
+            | Self::Absence
+            | Self::CertificateFiles => true,
             Self::Certificate | Self::Clock => false,
         }
     }
@@ -53,6 +61,7 @@ impl AlarmKind {
             Self::Missing => "missing",
             Self::Absence => "absence",
             Self::Certificate => "certificate",
+            Self::CertificateFiles => "certificate_files",
             Self::Clock => "clock",
         }
     }

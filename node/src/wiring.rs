@@ -188,7 +188,7 @@ impl Node {
         let certificate = listener.certificate();
         let alarming = certificate.clone();
         let health = monitor(config, &stage.clock, &stage.reader, &consensus, &members, &conduct, own)
-            .with_alarms(move |now_ms| alarming.iter().filter_map(|one| one.alarm(now_ms)).collect());
+            .with_alarms(move |now_ms| alarming.iter().flat_map(|one| one.alarms(now_ms)).collect());
         let comparing = {
             let (connected, members) = (consensus.network.connected(), members.clone());
             move || clocks.compare(&connected.borrow(), &members.borrow())

@@ -72,6 +72,9 @@ async fn a_node_with_a_certificate_answers_those_who_trust_it_and_nobody_else() 
     certify(&home, 100)?;
     std::fs::write(home.join(KEY), key)?;
     hang_up(&cluster, "cannot be used")?;
+    let status = status(&cluster, &home)?;
+    let names_the_file = status.contains("was not renewed") && status.contains(CERTIFICATE);
+    ensure!(names_the_file, "the files are an alarm: {status}");
     std::fs::copy(home.join("in-use.pem"), home.join(CERTIFICATE))?;
     renewed = shell.run("node health")?;
     ensure!(renewed.code == Some(exit::OK), "the certificate in use has gone: {renewed:?}");
@@ -87,8 +90,7 @@ fn renew(cluster: &Cluster, home: &Path) -> Result<()> {
     certify(home, 3)?;
     std::fs::copy(home.join(CERTIFICATE), home.join("in-use.pem"))?;
     hang_up(cluster, "the API uses the certificate")?;
-    let status = Command::new(cluster.program()).arg("status").arg("--home").arg(home).output()?;
-    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    let status = status(cluster, home)?;
     ensure!(status.contains("in 3 days") && status.contains("SIGHUP"), "the expiry is told: {status}");
     let began = Instant::now();
     while !cluster.log(TEACHING).contains("in 3 days") {
@@ -96,6 +98,12 @@ fn renew(cluster: &Cluster, home: &Path) -> Result<()> {
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
+}
+
+/// What `yilian-node status` prints.
+fn status(cluster: &Cluster, home: &Path) -> Result<String> {
+    let status = Command::new(cluster.program()).arg("status").arg("--home").arg(home).output()?;
+    Ok(String::from_utf8_lossy(&status.stdout).into_owned())
 }
 
 /// Sends SIGHUP and waits until the log says what came of it.

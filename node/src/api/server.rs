@@ -59,17 +59,9 @@ pub enum ListenError {
     },
     /// Certificate or key cannot be used.
     #[error(
-        "the API's certificate {} and key {} cannot be used: {source}; give PEM files that belong together",
-        certificate.display(), key.display()
+        "the API cannot speak TLS: {0}; set `api.tls_certificate` and `api.tls_key` to PEM files that belong together"
     )]
-    Tls {
-        /// The certificate chain.
-        certificate: PathBuf,
-        /// The key.
-        key: PathBuf,
-        /// What is wrong.
-        source: TlsError,
-    },
+    Tls(#[from] TlsError),
 }
 
 /// An address that is taken, with the certificate read: what can go wrong before anything is served.
@@ -106,14 +98,7 @@ impl ApiListener {
     pub async fn bind(options: &ListenOptions) -> Result<Self, ListenError> {
         let tls = match &options.tls {
             None => None,
-            Some((certificate, key)) => {
-                let read = Certificate::read(certificate, key).map_err(|source| ListenError::Tls {
-                    certificate: certificate.clone(),
-                    key: key.clone(),
-                    source,
-                })?;
-                Some(Arc::new(read))
-            }
+            Some((certificate, key)) => Some(Arc::new(Certificate::read(certificate, key)?)),
         };
         let bind = |source| ListenError::Bind { listen: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(bind)?;

@@ -1,11 +1,11 @@
 //! The API's certificate and key: read from PEM files, read again when they change, and told before they expire.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
@@ -13,7 +13,7 @@ use x509_parser::error::X509Error;
 use x509_parser::nom;
 
 use super::validity::{self, Validity};
-use crate::alarm::{Alarm, AlarmKind};
+use crate::alarm::{Alarm, AlarmKind, Severity};
 
 /// HTTP/2 first: whoever speaks both takes it. A caller without ALPN speaks HTTP/1.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
@@ -30,10 +30,10 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: rustls::pki_types::pem::Error,
+        source: pem::Error,
     },
     /// The certificate's file has none.
-    #[error("{} holds no certificate", path.display())]
+    #[error("{} holds no certificate in PEM", path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
@@ -48,9 +48,30 @@ pub enum TlsError {
         /// What the reader said.
         source: nom::Err<X509Error>,
     },
+    /// The key's file has none.
+    #[error("{} holds no private key in PEM", path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// They do not belong together, or are of a kind that is not supported.
-    #[error("{0}")]
-    Refused(#[from] rustls::Error),
+    #[error("{} and {} cannot be used together: {source}", certificate.display(), key.display())]
+    Refused {
+        /// The certificate chain.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// What is wrong.
+        source: rustls::Error,
+    },
+}
+
+/// What tells one state of a file from another. The change time moves also when its permissions are put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileState {
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
 }
 
 /// The certificate with which the API speaks TLS.
@@ -65,7 +86,9 @@ struct InUse {
     /// When each certificate of the chain is valid, the node's own first.
     chain: Vec<Validity>,
     /// What the files looked like when they were last read, with whatever result.
-    seen: [Option<(SystemTime, u64)>; 2],
+    seen: [Option<FileState>; 2],
+    /// Why what they hold now is not in use, if it is not.
+    refused: Option<TlsError>,
 }
 
 impl Certificate {
@@ -76,7 +99,7 @@ impl Certificate {
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let seen = [certificate, key].map(seen);
         let (config, chain) = read(certificate, key)?;
-        let in_use = Mutex::new(InUse { config, chain, seen });
+        let in_use = Mutex::new(InUse { config, chain, seen, refused: None });
         Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), in_use })
     }
 
@@ -99,49 +122,77 @@ impl Certificate {
 
     /// Reads the files again. What cannot be used is told, and the one in use stays in use.
     pub fn reload(&self, why: &str) {
-        self.in_use().seen = [&self.certificate, &self.key].map(|path| seen(path));
-        let path = self.certificate.display();
-        match read(&self.certificate, &self.key) {
+        let seen = [&self.certificate, &self.key].map(|path| seen(path));
+        let read = read(&self.certificate, &self.key);
+        let mut in_use = self.in_use();
+        in_use.seen = seen;
+        match read {
             Ok((config, chain)) => {
-                let (starts, expires) = chain.first().map(Validity::show).unwrap_or_default();
-                let mut in_use = self.in_use();
-                (in_use.config, in_use.chain) = (config, chain);
+                (in_use.config, in_use.chain, in_use.refused) = (config, chain, None);
+                let (starts, expires) = in_use.shown();
+                let path = self.certificate.display();
                 tracing::info!(%starts, %expires, "{why}: the API uses the certificate {path} as it is now");
             }
-            Err(error) => tracing::warn!(
-                "{why}: the certificate {path} cannot be used ({error}), the API goes on with the one it has; give PEM \
-                 files that belong together"
-            ),
+            Err(error) => {
+                let (_, expires) = in_use.shown();
+                let remedy = self.files_remedy("a certificate chain");
+                tracing::warn!(
+                    %expires,
+                    "{why}: the certificate cannot be used: {error}; the API goes on with the one it has; {remedy}"
+                );
+                in_use.refused = Some(error);
+            }
         }
     }
 
-    /// What the operator should know about it.
-    pub fn alarm(&self, now_ms: u64) -> Option<Alarm> {
-        let trouble = validity::trouble(&self.in_use().chain, &self.certificate, now_ms)?;
-        let remedy = format!(
-            "{}put a renewed certificate and its key in place of the files: the node reads them within a minute, or at \
-             once on SIGHUP",
-            trouble.first
-        );
-        let (about, severity, reason) = ("api".to_owned(), trouble.severity, trouble.reason);
-        Some(Alarm { kind: AlarmKind::Certificate, about, severity, reason, remedy })
+    fn files_remedy(&self, certificate: &str) -> String {
+        format!(
+            "put {certificate} at {} and its key at {}, PEM files that the node's user may read: the node reads them \
+             within a minute, or at once on SIGHUP",
+            self.certificate.display(),
+            self.key.display()
+        )
+    }
+
+    /// What the operator should know about it at this moment, in milliseconds since 1970-01-01 UTC.
+    pub fn alarms(&self, now_ms: u64) -> Vec<Alarm> {
+        let in_use = self.in_use();
+        let alarm = |kind, severity, reason, remedy| {
+            let about = "api".to_owned();
+            Alarm { kind, about, severity, reason, remedy }
+        };
+        let of_its_time = validity::trouble(&in_use.chain, &self.certificate, now_ms).map(|trouble| {
+            let remedy = format!("{}{}", trouble.first, self.files_remedy("a renewed certificate"));
+            alarm(AlarmKind::Certificate, trouble.severity, trouble.reason, remedy)
+        });
+        let of_its_files = in_use.refused.as_ref().map(|error| {
+            let (_, expires) = in_use.shown();
+            let reason = format!(
+                "the API's certificate was not renewed: {error}; the API goes on with the one that expires on {expires}"
+            );
+            alarm(AlarmKind::CertificateFiles, Severity::Warning, reason, self.files_remedy("a certificate chain"))
+        });
+        of_its_time.into_iter().chain(of_its_files).collect()
     }
 }
 
-/// What tells one state of a file from another.
-fn seen(path: &Path) -> Option<(SystemTime, u64)> {
+impl InUse {
+    /// From when until when the node's own certificate is valid, for people.
+    fn shown(&self) -> (String, String) {
+        self.chain.first().map(Validity::show).unwrap_or_default()
+    }
+}
+
+/// `None` when there is no file, or none that can be reached.
+fn seen(path: &Path) -> Option<FileState> {
     let about = std::fs::metadata(path).ok()?;
-    Some((about.modified().ok()?, about.len()))
+    Some(FileState { inode: about.ino(), bytes: about.len(), changed: (about.ctime(), about.ctime_nsec()) })
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Vec<Validity>), TlsError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TlsError::File { path, source }
-    };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(failed(certificate))?;
+        .map_err(|source| TlsError::File { path: certificate.to_owned(), source })?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate { path: certificate.to_owned() });
     }
@@ -153,12 +204,17 @@ fn read(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Vec<Validi
         })
     };
     let validities = (1..).zip(&chain).map(validity).collect::<Result<Vec<_>, _>>()?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(failed(key))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| match source {
+        pem::Error::NoItemsFound => TlsError::NoKey { path: key.to_owned() },
+        source => TlsError::File { path: key.to_owned(), source },
+    })?;
+    let refused =
+        |source| TlsError::Refused { certificate: certificate.to_owned(), key: key.to_owned(), source };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, secret)?;
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret))
+        .map_err(refused)?;
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     Ok((Arc::new(config), validities))
 }
@@ -169,7 +225,7 @@ mod tests {
 
     const NOW_MS: u64 = 1_790_000_000_000;
 
-    fn day(days: i64) -> SystemTime {
+    fn day(days: i64) -> std::time::SystemTime {
         let seconds = NOW_MS as i64 / 1_000 + days * 86_400;
         std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds as u64)
     }
@@ -190,8 +246,13 @@ mod tests {
         paths
     }
 
+    /// The one alarm of this kind.
+    fn alarm(certificate: &Certificate, kind: AlarmKind) -> Option<Alarm> {
+        certificate.alarms(NOW_MS).into_iter().find(|alarm| alarm.kind == kind)
+    }
+
     fn reason(certificate: &Certificate) -> Option<String> {
-        certificate.alarm(NOW_MS).map(|alarm| alarm.reason)
+        alarm(certificate, AlarmKind::Certificate).map(|alarm| alarm.reason)
     }
 
     #[test]
@@ -202,7 +263,7 @@ mod tests {
         assert!(reason(&certificate).unwrap().contains("has expired on 2026-09-18"));
         write(directory.path(), -1..20);
         certificate.reload("test");
-        let alarm = certificate.alarm(NOW_MS + 1_000).unwrap();
+        let alarm = certificate.alarms(NOW_MS + 1_000).remove(0);
         assert!(alarm.reason.contains("in 19 days") && alarm.remedy.contains("SIGHUP"), "{alarm:?}");
         write(directory.path(), -1..200);
         certificate.reload("test");
@@ -222,9 +283,49 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (pem, key) = write(directory.path(), 2..200);
         let certificate = Certificate::read(&pem, &key).unwrap();
-        let alarm = certificate.alarm(NOW_MS).unwrap();
+        let alarm = alarm(&certificate, AlarmKind::Certificate).unwrap();
         assert!(alarm.reason.contains("is not valid before 2026-09-23"), "{alarm:?}");
         assert!(alarm.remedy.starts_with("check this machine's clock"), "{alarm:?}");
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_an_alarm_that_names_them_until_they_can() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pem, key) = write(directory.path(), -1..200);
+        let certificate = Certificate::read(&pem, &key).unwrap();
+        let before = certificate.acceptor();
+        let spoil: [(&dyn Fn(), &Path, &str); 5] = [
+            (&|| std::fs::write(&pem, "no certificate").unwrap(), &pem, "holds no certificate"),
+            (&|| std::fs::remove_file(&pem).unwrap(), &pem, "No such file"),
+            (&|| std::fs::write(&pem, certify(-1..200).0).unwrap(), &pem, "cannot be used together"),
+            (&|| std::fs::write(&key, "no key").unwrap(), &key, "holds no private key"),
+            (&|| std::fs::remove_file(&key).unwrap(), &key, "No such file"),
+        ];
+        for (spoil, path, why) in spoil {
+            spoil();
+            certificate.follow();
+            let alarm = alarm(&certificate, AlarmKind::CertificateFiles).expect(why);
+            let path = path.display().to_string();
+            assert!(alarm.reason.contains(&path) && alarm.reason.contains(why), "{alarm:?}");
+            assert!(alarm.remedy.contains(&path) && alarm.remedy.contains("SIGHUP"), "{alarm:?}");
+            assert!(Arc::ptr_eq(before.config(), certificate.acceptor().config()), "{why}");
+        }
+        write(directory.path(), -1..300);
+        certificate.follow();
+        assert_eq!(certificate.alarms(NOW_MS), []);
+        assert!(!Arc::ptr_eq(before.config(), certificate.acceptor().config()));
+    }
+
+    #[test]
+    fn permissions_that_are_put_right_are_seen() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let (pem, _) = write(directory.path(), -1..200);
+        let before = seen(&pem);
+        // The clock of the file system ticks every few milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::fs::set_permissions(&pem, std::fs::Permissions::from_mode(0o400)).unwrap();
+        assert_ne!(seen(&pem), before);
     }
 
     #[test]
