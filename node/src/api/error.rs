@@ -23,6 +23,15 @@ pub enum ApiError {
         /// The bound.
         limit_bytes: usize,
     },
+    /// The request's line and headers are too long.
+    #[error(
+        "the request's line and headers are longer than {limit_bytes} bytes: send a shorter query, and fewer or shorter \
+         headers"
+    )]
+    HeadersTooLarge {
+        /// The bound.
+        limit_bytes: usize,
+    },
     /// The body is of another type.
     #[error("the content type must be application/octet-stream (canonical bytes) or application/json")]
     ContentType,
@@ -142,6 +151,7 @@ impl ApiError {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoToken
             | Self::Token(_)
@@ -170,6 +180,7 @@ impl ApiError {
         match self {
             Self::Malformed(_) => "malformed",
             Self::TooLarge { .. } => "body_too_large",
+            Self::HeadersTooLarge { .. } => "headers_too_large",
             Self::ContentType => "content_type",
             Self::NoToken => "no_token",
             Self::Token(TokenError::Expired { .. }) => "token_expired",
@@ -200,7 +211,9 @@ impl ApiError {
     /// The body of the answer.
     pub fn body(&self) -> ErrorBody {
         let details = match self {
-            Self::TooLarge { limit_bytes } => Some(serde_json::json!({ "limit_bytes": limit_bytes })),
+            Self::TooLarge { limit_bytes } | Self::HeadersTooLarge { limit_bytes } => {
+                Some(serde_json::json!({ "limit_bytes": limit_bytes }))
+            }
             Self::KeyNotYetValid { starts_ms } => Some(serde_json::json!({ "starts_ms": starts_ms })),
             Self::KeyExpired { expired_ms } => Some(serde_json::json!({ "expired_ms": expired_ms })),
             Self::RoleHasNoApi { role } => Some(serde_json::json!({ "role": role })),

@@ -35,6 +35,9 @@ pub const API_WAIT_MS_MAX: u64 = 30_000;
 pub const API_WAIT_UNKNOWN_MS_MAX: u64 = 2_000;
 /// Bytes of a request's line and headers.
 pub const API_HEADER_BYTES_MAX: usize = 16 << 10;
+/// Bytes of them that are read before the HTTP library refuses the request by itself, with an empty body. Up to there the API
+/// refuses it, and says what the bound is.
+pub const API_HEADER_READ_BYTES_MAX: usize = 2 * API_HEADER_BYTES_MAX;
 /// Bytes of a body that is too long which are read and dropped before the refusal.
 pub const API_DRAINED_BYTES_MAX: usize = 32 << 20;
 /// Requests of one HTTP/2 connection under way at a time: a browser's page has fewer.
@@ -73,6 +76,7 @@ pub const API_ACCEPT_PAUSE_MS: u64 = 50;
 /// How long requests in flight may take to finish when the node stops.
 pub const API_SHUTDOWN_GRACE_MS: u64 = 3_000;
 
+const _: () = assert!(API_HEADER_BYTES_MAX < API_HEADER_READ_BYTES_MAX);
 const _: () = assert!(API_HTTP2_STREAM_WINDOW_BYTES <= API_HTTP2_CONNECTION_WINDOW_BYTES);
 const _: () = assert!(API_HTTP2_PORTION_BYTES <= API_HTTP2_SEND_BYTES_MAX);
 const _: () = assert!(API_WAIT_UNKNOWN_MS_MAX <= API_WAIT_MS_MAX);

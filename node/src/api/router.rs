@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::HttpBody as _;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::{ApiError, LedgerDamage, panic_response};
-use super::limits::{API_DRAINED_BYTES_MAX, API_WAIT_MS_MAX};
+use super::limits::{API_DRAINED_BYTES_MAX, API_HEADER_BYTES_MAX, API_WAIT_MS_MAX};
 use super::{
     Api, access, agreements, blocks, chain, check, events, members, proofs, referrals, streams, system,
     transactions,
@@ -94,26 +94,50 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(api.options.body_bytes_max))
         .layer(middleware::from_fn_with_state(api.clone(), refuse_long_body))
+        .layer(middleware::from_fn(refuse_long_headers))
         .layer(middleware::from_fn_with_state(api.clone(), watch_request))
         .layer(CatchPanicLayer::custom(panic_response))
         .with_state(api)
 }
 
-/// Refuses a body that is announced as too long. Reads some of it first: a connection that is closed while the caller
-/// still sends is reset, and the caller would not see why.
+/// Refuses a request whose line and headers are too long.
+async fn refuse_long_headers(request: Request, next: Next) -> Response {
+    if head_bytes(&request) <= API_HEADER_BYTES_MAX {
+        return next.run(request).await;
+    }
+    drain(request.into_body()).await;
+    ApiError::HeadersTooLarge { limit_bytes: API_HEADER_BYTES_MAX }.into_response()
+}
+
+/// Bytes of a request's line and headers as HTTP/1.1 writes them, also of one that came over HTTP/2.
+fn head_bytes(request: &Request) -> usize {
+    const LINE: usize = "  HTTP/1.1\r\n".len();
+    const HEADER: usize = ": \r\n".len();
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER);
+    request.method().as_str().len() + path + LINE + headers.sum::<usize>()
+}
+
+/// Refuses a body that is announced as too long.
 async fn refuse_long_body(State(api): State<Api>, request: Request, next: Next) -> Response {
     let limit_bytes = api.options.body_bytes_max;
     if request.body().size_hint().lower() <= limit_bytes as u64 {
         return next.run(request).await;
     }
-    let mut body = request.into_body().into_data_stream();
+    drain(request.into_body()).await;
+    ApiError::TooLarge { limit_bytes }.into_response()
+}
+
+/// Reads some of a body that nobody wants: a connection that is closed while the caller still sends is reset, and the caller
+/// would not see why.
+async fn drain(body: Body) {
+    let mut body = body.into_data_stream();
     let mut unread = API_DRAINED_BYTES_MAX;
     while unread > 0
         && let Some(Ok(bytes)) = body.next().await
     {
         unread = unread.saturating_sub(bytes.len());
     }
-    ApiError::TooLarge { limit_bytes }.into_response()
 }
 
 /// Bounds the time of a request up to its answer's first byte, and counts it.

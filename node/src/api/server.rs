@@ -151,7 +151,7 @@ fn http1(header_timeout: Duration) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
-        .max_buf_size(limits::API_HEADER_BYTES_MAX);
+        .max_buf_size(limits::API_HEADER_READ_BYTES_MAX);
     builder
 }
 
@@ -160,7 +160,7 @@ fn http2() -> http2::Builder<TokioExecutor> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits::API_HTTP2_STREAMS_MAX)
-        .max_header_list_size(limits::API_HEADER_BYTES_MAX as u32)
+        .max_header_list_size(limits::API_HEADER_READ_BYTES_MAX as u32)
         .max_pending_accept_reset_streams(limits::API_HTTP2_RESETS_MAX)
         .max_local_error_reset_streams(limits::API_HTTP2_RESETS_MAX)
         .initial_stream_window_size(limits::API_HTTP2_STREAM_WINDOW_BYTES)

@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::world::World;
-use crate::api::limits::{API_HEADER_BYTES_MAX, API_HTTP2_ABANDONED_MAX, API_HTTP2_STREAMS_MAX};
+use crate::api::limits::{API_HEADER_READ_BYTES_MAX, API_HTTP2_ABANDONED_MAX, API_HTTP2_STREAMS_MAX};
 use crate::api::server::{ApiServer, ListenOptions};
 
 /// A server with a certificate of its own, and what its callers trust.
@@ -197,7 +197,7 @@ async fn a_connection_without_requests_ends_and_endless_headers_are_refused() {
     let (mut caller, connection) = secure.http2(1 << 16).await;
     caller.ready().await.unwrap();
     let mut endless = request("/quick");
-    endless.headers_mut().insert("x", "a".repeat(2 * API_HEADER_BYTES_MAX).parse().unwrap());
+    endless.headers_mut().insert("x", "a".repeat(API_HEADER_READ_BYTES_MAX).parse().unwrap());
     match caller.send_request(endless).await {
         Ok(response) => assert_eq!(response.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         Err(error) => assert!(!error.is_user(), "{error}"),

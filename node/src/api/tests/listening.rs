@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::world::World;
-use crate::api::limits::API_HEADER_BYTES_MAX;
+use crate::api::limits::{API_HEADER_BYTES_MAX, API_HEADER_READ_BYTES_MAX};
 use crate::api::server::{ApiServer, ListenError, ListenOptions};
 
 fn options(listen: &str, connections_max: usize) -> ListenOptions {
@@ -41,8 +41,13 @@ async fn it_serves_refuses_endless_headers_and_drops_slow_ones() {
     let server = start(&world, 8).await;
     let answer = exchange(server.address, REQUEST).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("api-tests"), "{answer}");
+    let value = "a".repeat(API_HEADER_BYTES_MAX);
+    let long = format!("GET /v1/chain HTTP/1.1\r\nconnection: close\r\nx: {value}\r\n\r\n");
+    let answer = exchange(server.address, long.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431") && answer.contains("headers_too_large"), "{answer}");
+    assert!(answer.contains("16384"), "the bound is named: {answer}");
     let mut endless = b"GET /v1/chain HTTP/1.1\r\nx: ".to_vec();
-    endless.resize(2 * API_HEADER_BYTES_MAX, b'a');
+    endless.resize(API_HEADER_READ_BYTES_MAX, b'a');
     let answer = exchange(server.address, &endless).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
     // Says nothing at all, or speaks HTTP/2: closed by the server.
