@@ -22,6 +22,10 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 /// What keeps a node from its work stands in the log again after so long.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The node does not know how its operator names its home.
+const DAMAGE_REMEDY: &str = "stop the node and run `yilian-node repair --home DIR`, which sets the ledger aside, then start \
+    the node, which rebuilds it from its peers; or start it with `yilian-node run --home DIR --repair`, which does both";
+
 /// What the node is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -172,11 +176,7 @@ impl Observations {
         }
         if let Some(damage) = &self.damage {
             let reason = format!("the ledger on this disk is damaged: {damage}");
-            return (
-                HealthStatus::Damaged,
-                reason,
-                "stop the node and run `yilian-node repair`; the next start rebuilds the ledger from the peers",
-            );
+            return (HealthStatus::Damaged, reason, DAMAGE_REMEDY);
         }
         if self.behind_by > 1 {
             let reason = format!("the node is {} blocks behind its peers and fetches them", self.behind_by);
@@ -291,11 +291,7 @@ impl HealthMonitor {
     /// Notes that a file of the ledger is damaged; the first note stays.
     pub fn set_damage(&self, reason: &str) {
         if self.damage.set(reason.to_owned()).is_ok() {
-            tracing::error!(
-                reason,
-                "the ledger on this disk is damaged: stop the node and run `yilian-node repair`; the next start \
-                 rebuilds the ledger from the peers"
-            );
+            tracing::error!(reason, "the ledger on this disk is damaged: {DAMAGE_REMEDY}");
         }
     }
 

@@ -22,7 +22,7 @@ use yilian_spec::state::key::StateKey;
 use crate::consensus::vote_log::{self, VoteLog};
 use crate::home::{Home, HomeError};
 use crate::storage::audit::{self, Finding, Report};
-use crate::storage::{StorageError, StorageOptions, Store};
+use crate::storage::{Damage, StorageError, StorageOptions, Store};
 use crate::voting;
 
 /// What an inspection found.
@@ -148,7 +148,7 @@ fn network_key(home: &Home, ledger: Option<&PathBuf>) -> Result<(), String> {
     };
     match named {
         Ok(record) if record.role == Role::Node => Ok(()),
-        Ok(_) | Err(StorageError::Missing { .. }) => Err(unknown()),
+        Ok(_) | Err(StorageError::Damage(Damage::RowMissing { .. })) => Err(unknown()),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -121,8 +121,7 @@ impl fmt::Display for Cause {
 pub enum VotingError {
     /// The log of votes is damaged.
     #[error(
-        "the log of votes {} is damaged ({reason}), and without it this validator could sign two different votes; \
-         run `yilian-node repair`, which sets it aside and lets the node follow without voting as long as is necessary",
+        "the log of votes {} is damaged ({reason}), and without it this validator could sign two different votes",
         path.display()
     )]
     Damaged {

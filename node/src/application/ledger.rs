@@ -235,9 +235,7 @@ impl Ledger {
                 write_block(&self.store, &self.timings, &executed, certificate)?;
                 // From here on the block is part of the ledger, whatever happens to this process.
                 let Executed { block, update, .. } = executed;
-                self.tree
-                    .apply(update)
-                    .map_err(|error| StorageError::Inconsistent { reason: error.to_string() })?;
+                self.tree.apply(update).map_err(|error| StorageError::contradiction(error.to_string()))?;
                 let ExecutedBlock { header, transactions, receipts, work, tip, writes, .. } = block;
                 let key_rows = key_rows(writes);
                 let block = Some(Arc::new(CommittedBlock { header, transactions, receipts, work, key_rows }));
@@ -346,10 +344,10 @@ fn write_block(
 }
 
 /// Storage failed under the application.
-pub(super) fn failed(action: &'static str, error: StorageError) -> ApplicationError {
-    ApplicationError::Storage { action, reason: error.to_string() }
+pub(super) fn failed(action: &'static str, source: StorageError) -> ApplicationError {
+    ApplicationError::Storage { action, source }
 }
 
 fn unreadable(action: &'static str, error: ViewError) -> ApplicationError {
-    ApplicationError::Storage { action, reason: error.0 }
+    ApplicationError::View { action, reason: error.0 }
 }

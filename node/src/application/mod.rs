@@ -42,6 +42,8 @@ use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, InstitutionId};
 use yilian_spec::signature::PublicKey;
 
+use crate::storage::StorageError;
+
 pub use ledger::{Ledger, LedgerOptions};
 pub use publish::{CommittedBlock, Published};
 pub use reader::LedgerReader;
@@ -218,9 +220,17 @@ pub enum MisbehaviourKind {
 /// Why the application cannot go on. Every one of these stops the node.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplicationError {
-    /// The store failed; its own words say what to do.
-    #[error("the ledger's storage failed while {action}: {reason}")]
+    /// The store failed; its own words say what to do, unless it is damaged.
+    #[error("the ledger's storage failed while {action}: {source}")]
     Storage {
+        /// What was being done.
+        action: &'static str,
+        /// What the store said.
+        source: StorageError,
+    },
+    /// The rules could not read a row; the store's words have passed through them.
+    #[error("the rules could not read the ledger while {action}: {reason}")]
+    View {
         /// What was being done.
         action: &'static str,
         /// What the store said.

@@ -71,7 +71,7 @@ impl View<'_> {
     pub fn prove_row_bytes(&self, key: &[u8]) -> Result<ProvenRow, StorageError> {
         if !StateKey::is_proven(key) {
             let reason = format!("row {} is plain: it is proven by a stream or a receipt", hex::encode(key));
-            return Err(StorageError::Inconsistent { reason });
+            return Err(StorageError::contradiction(reason));
         }
         let value = self.snapshot.get(Column::StateRow, key)?;
         let proof = self.tree().prove(&self.tables(), &KeyHash::of(key)).map_err(tree_error)?;
@@ -87,7 +87,8 @@ impl View<'_> {
         let Some((height, index)) = tables.location(id)? else {
             return Ok(None);
         };
-        let missing = || inconsistent(format!("block {height} of transaction {id} is incomplete"));
+        let missing =
+            || StorageError::contradiction(format!("block {height} of transaction {id} is incomplete"));
         let header = tables.header(height)?.ok_or_else(missing)?;
         let certificate = tables.certificate(height)?.ok_or_else(missing)?;
         let (transaction, transaction_path) = self.prove_listed(Column::Transaction, &header, index)?;
@@ -113,7 +114,7 @@ impl View<'_> {
         let leaves: Vec<[u8; 32]> = rows.iter().map(|row| log::leaf_hash(row)).collect();
         let path = LogTree::from_leaf_hashes(&leaves)
             .prove_inclusion(u64::from(index))
-            .map_err(|error| inconsistent(format!("block {}: {error}", header.height)))?;
+            .map_err(|error| StorageError::contradiction(format!("block {}: {error}", header.height)))?;
         let row = &rows[index as usize];
         Ok((decode_row(column, format!("{}/{index}", header.height).as_bytes(), row)?, path))
     }
@@ -124,15 +125,12 @@ impl View<'_> {
     /// When storage fails, or there is no such height with at least one transaction up to it.
     pub fn prove_growth(&self, since: Height) -> Result<ConsistencyProof, StorageError> {
         let header = self.tables().header(since)?;
-        let header = header.ok_or_else(|| inconsistent(format!("there is no block {since}")))?;
+        let header =
+            header.ok_or_else(|| StorageError::contradiction(format!("there is no block {since}")))?;
         let size = self.published.tip.log.length();
         log::prove_consistency(&self.tables(), header.log_size, size).map_err(|error| match error {
             ProveError::Store(error) => error,
-            other => inconsistent(other.to_string()),
+            other => StorageError::contradiction(other.to_string()),
         })
     }
-}
-
-fn inconsistent(reason: String) -> StorageError {
-    StorageError::Inconsistent { reason }
 }

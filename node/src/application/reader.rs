@@ -127,8 +127,8 @@ impl LedgerReader {
         }
         // The writer is between writing a block and publishing it; it waits for nothing there.
         let _between = self.gate.wait();
-        self.try_view()?.ok_or_else(|| StorageError::Inconsistent {
-            reason: "the database is ahead of the ledger in memory; start the node again".into(),
+        self.try_view()?.ok_or_else(|| {
+            StorageError::contradiction("the database is ahead of the ledger in memory; start the node again")
         })
     }
 
@@ -208,7 +208,7 @@ impl LedgerReader {
         let (Some(header), Some(transaction), Some(receipt)) = rows else {
             let reason =
                 format!("transaction {id} has a place at {height}/{index}, but a row of it is missing");
-            return Err(StorageError::Inconsistent { reason });
+            return Err(StorageError::contradiction(reason));
         };
         Ok(Some(StoredTransaction { height, index, time: header.time, transaction, receipt }))
     }
@@ -241,8 +241,9 @@ impl DecidedBlocks for LedgerReader {
 
 impl LedgerReader {
     fn decided_block(&self, height: Height) -> Result<DecidedBlock, StorageError> {
-        let missing = || StorageError::Inconsistent {
-            reason: format!("block {height} is below the tip but has no header or certificate"),
+        let missing = || {
+            let reason = format!("block {height} is below the tip but has no header or certificate");
+            StorageError::contradiction(reason)
         };
         let tables = self.tables();
         let header = tables.header(height)?.ok_or_else(missing)?;
@@ -356,7 +357,7 @@ impl View<'_> {
         }
         if (entries.len() as u64) < end - from {
             let reason = format!("stream {stream:?} lacks entry {}", from + entries.len() as u64);
-            return Err(StorageError::Inconsistent { reason });
+            return Err(StorageError::contradiction(reason));
         }
         Ok(entries)
     }

@@ -21,6 +21,6 @@ pub fn proven_changes(writes: &Writes) -> BTreeMap<KeyHash, Option<ValueHash>> {
 pub fn tree_error(error: StateTreeError<StorageError>) -> StorageError {
     match error {
         StateTreeError::Store(error) => error,
-        other => StorageError::Inconsistent { reason: other.to_string() },
+        other => StorageError::contradiction(other.to_string()),
     }
 }

@@ -1,11 +1,12 @@
 //! `yilian-node backup` and `restore`: verified copies of the ledger, and their way back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
 use super::HomeArgument;
+use super::remedy::with_remedy;
 use crate::control::{self, Answer, Command};
 use crate::home::Home;
 use crate::storage::{StorageOptions, Store, backup};
@@ -53,10 +54,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn stopped(home: &std::path::Path, directory: &std::path::Path, keep: usize) -> Result<String> {
-    let home = Home::open(home)?;
+fn stopped(typed: &Path, directory: &Path, keep: usize) -> Result<String> {
+    let home = Home::open(typed)?;
     let _lock = home.lock_stopped()?;
-    let store = Store::open(&home.ledger_directory(), StorageOptions::default())?;
+    let store = Store::open(&home.ledger_directory(), StorageOptions::default())
+        .map_err(|error| with_remedy(error.into(), typed))?;
     let info = backup::backup(&store, directory, keep)?;
     Ok(format!("backup {} in {} files, {} bytes, verified", info.number, info.files, info.bytes))
 }

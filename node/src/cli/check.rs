@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use yilian_spec::height::Height;
 
-use super::HomeArgument;
+use super::{HomeArgument, remedy};
 use crate::control::{self, Answer, Command};
 use crate::home::{Home, HomeError};
 use crate::inspection::{self, Inspection};
@@ -111,9 +111,8 @@ fn report(home: &Home, found: &Inspection, began: Instant) -> Result<ExitCode> {
     }
     if found.ledger.is_err() || found.votes.is_err() {
         println!(
-            "Run `yilian-node repair --home {}` when the node has stopped: it sets what is damaged aside, and the next \
-             start rebuilds it from the peers. A backup can be restored instead.",
-            home.path.display()
+            "When the node has stopped, {}. A backup can be restored instead.",
+            remedy::repair(&home.path)
         );
     }
     Ok(ExitCode::FAILURE)

@@ -6,6 +6,7 @@ mod genesis;
 mod init;
 mod key;
 mod peers;
+mod remedy;
 mod repair;
 mod run;
 mod status;

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::HomeArgument;
+use super::remedy::with_remedy;
 use crate::home::Home;
 use crate::logging;
 use crate::repair;
@@ -82,6 +83,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Ok(Stop::Asked) => return Ok(ExitCode::SUCCESS),
             Ok(Stop::StartAgain) => {}
             Err(error) => {
+                // Where it repairs itself there is nothing to do.
+                let error = match arguments.repair {
+                    true => error,
+                    false => with_remedy(error, &arguments.home.home),
+                };
                 tracing::error!("the node ends: {}", super::describe(&error));
                 if !(arguments.repair && repaired(&home)) {
                     return Ok(ExitCode::FAILURE);

@@ -104,7 +104,7 @@ impl Roll {
     }
 
     fn take(&mut self, key: &[u8], row: &[u8]) -> Result<(), StorageError> {
-        let damaged = |reason: String| StorageError::Inconsistent { reason };
+        let damaged = |reason: String| StorageError::contradiction(reason);
         let record: KeyRecord = codec::decode(row, KEY_ROW_BYTES_MAX)
             .map_err(|error| damaged(format!("the row of key {} is damaged: {error}", hex::encode(key))))?;
         let Some(StateKey::Key(key)) = StateKey::parse(key) else {
@@ -129,7 +129,7 @@ impl Roll {
     pub fn members(&self, validators: &ValidatorSet) -> Result<Members, StorageError> {
         let peer = |key: &PublicKey| {
             peer_id_of_ed25519(&key.0)
-                .map_err(|error| StorageError::Inconsistent { reason: format!("a node's key: {error}") })
+                .map_err(|error| StorageError::contradiction(format!("a node's key: {error}")))
         };
         let nodes = self.keys.iter().filter(|(_, record)| record.role == Role::Node);
         let nodes = nodes.map(|(key, record)| Ok((peer(key)?, record.institution.clone())));

@@ -360,8 +360,9 @@ impl Mempool {
             return Ok(None);
         };
         let receipt = self.shared.reader.receipt((height, index))?;
-        let receipt = receipt.ok_or_else(|| StorageError::Inconsistent {
-            reason: format!("transaction {id} is committed at {height}/{index} without a receipt"),
+        let receipt = receipt.ok_or_else(|| {
+            let reason = format!("transaction {id} is committed at {height}/{index} without a receipt");
+            StorageError::contradiction(reason)
         })?;
         Ok(Some(Committed { height, index, receipt }))
     }

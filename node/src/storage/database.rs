@@ -8,6 +8,7 @@ use rocksdb::{
     WriteOptions,
 };
 
+use super::damage::Damage;
 use super::disk::{Batch, Column, Disk, DiskSnapshot, Pair, ReadBytes, WriteBytes};
 use super::error::StorageError;
 use super::log_tail;
@@ -53,14 +54,15 @@ impl Database {
     /// Opens the database in `dir`; makes it when `create` allows and there is none.
     ///
     /// # Errors
-    /// [`StorageError::NoLedger`] when there is none and it may not be made; [`StorageError::Open`] otherwise.
+    /// [`StorageError::NoLedger`] when there is none and it may not be made; [`StorageError::Damage`] or
+    /// [`StorageError::Open`] otherwise.
     pub fn open(dir: &Path, create: bool, options: StorageOptions) -> Result<Self, StorageError> {
         require_database(dir, create)?;
         let mut database = database_options(options);
         database.create_if_missing(create);
         database.create_missing_column_families(create);
         let db = DB::open_cf_descriptors(&database, dir, columns(options))
-            .map_err(|source| StorageError::Open { dir: dir.to_owned(), source })?;
+            .map_err(|source| StorageError::open(source, dir))?;
         Ok(Self { db, dir: dir.to_owned() })
     }
 
@@ -71,7 +73,7 @@ impl Database {
     pub fn open_read_only(dir: &Path, options: StorageOptions) -> Result<Self, StorageError> {
         require_database(dir, false)?;
         let db = DB::open_cf_descriptors_read_only(&database_options(options), dir, columns(options), false)
-            .map_err(|source| StorageError::Open { dir: dir.to_owned(), source })?;
+            .map_err(|source| StorageError::open(source, dir))?;
         Ok(Self { db, dir: dir.to_owned() })
     }
 
@@ -105,7 +107,7 @@ impl Disk for Database {
             .into_iter()
             .map(|column| total(column).map(Option::unwrap_or_default))
             .sum::<Result<u64, _>>()
-            .map_err(|source| StorageError::Database { action: "measuring the files", source })
+            .map_err(|source| StorageError::database(source, &self.dir, "measuring the files"))
     }
 
     fn database(&self) -> Option<&Database> {
@@ -128,7 +130,7 @@ impl WriteBytes for DatabaseBatch<'_> {
         self.database
             .db
             .write_opt(self.writes, &options)
-            .map_err(|source| StorageError::Database { action: "writing a batch", source })
+            .map_err(|source| StorageError::database(source, &self.database.dir, "writing a batch"))
     }
 }
 
@@ -136,7 +138,7 @@ impl ReadBytes for Database {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
         self.db
             .get_cf(self.handle(column), key)
-            .map_err(|source| StorageError::Database { action: "reading a row", source })
+            .map_err(|source| StorageError::database(source, &self.dir, "reading a row"))
     }
 
     fn with(
@@ -146,7 +148,7 @@ impl ReadBytes for Database {
         read: &mut dyn FnMut(Option<&[u8]>),
     ) -> Result<(), StorageError> {
         let row = self.db.get_pinned_cf(self.handle(column), key);
-        let row = row.map_err(|source| StorageError::Database { action: "reading a row", source })?;
+        let row = row.map_err(|source| StorageError::database(source, &self.dir, "reading a row"))?;
         read(row.as_deref());
         Ok(())
     }
@@ -158,7 +160,7 @@ impl ReadBytes for Database {
     ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a> {
         let from = IteratorMode::From(start, Direction::Forward);
         let rows = self.db.iterator_cf_opt(self.handle(column), ReadOptions::default(), from);
-        Box::new(rows.map(scanned))
+        Box::new(rows.map(|row| scanned(row, &self.dir)))
     }
 }
 
@@ -166,7 +168,7 @@ impl ReadBytes for DatabaseSnapshot<'_> {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
         self.snapshot
             .get_cf(self.database.handle(column), key)
-            .map_err(|source| StorageError::Database { action: "reading a row", source })
+            .map_err(|source| StorageError::database(source, &self.database.dir, "reading a row"))
     }
 
     fn with(
@@ -176,7 +178,8 @@ impl ReadBytes for DatabaseSnapshot<'_> {
         read: &mut dyn FnMut(Option<&[u8]>),
     ) -> Result<(), StorageError> {
         let row = self.snapshot.get_pinned_cf(self.database.handle(column), key);
-        let row = row.map_err(|source| StorageError::Database { action: "reading a row", source })?;
+        let row =
+            row.map_err(|source| StorageError::database(source, &self.database.dir, "reading a row"))?;
         read(row.as_deref());
         Ok(())
     }
@@ -188,12 +191,12 @@ impl ReadBytes for DatabaseSnapshot<'_> {
     ) -> Box<dyn Iterator<Item = Result<Pair, StorageError>> + 'a> {
         let from = IteratorMode::From(start, Direction::Forward);
         let rows = self.snapshot.iterator_cf_opt(self.database.handle(column), ReadOptions::default(), from);
-        Box::new(rows.map(scanned))
+        Box::new(rows.map(|row| scanned(row, &self.database.dir)))
     }
 }
 
-fn scanned(row: Result<Pair, rocksdb::Error>) -> Result<Pair, StorageError> {
-    row.map_err(|source| StorageError::Database { action: "listing rows", source })
+fn scanned(row: Result<Pair, rocksdb::Error>, dir: &Path) -> Result<Pair, StorageError> {
+    row.map_err(|source| StorageError::database(source, dir, "listing rows"))
 }
 
 /// A database has a file `CURRENT`; without it a directory that was mistyped would silently become an empty ledger. Its
@@ -204,8 +207,7 @@ fn require_database(dir: &Path, create: bool) -> Result<(), StorageError> {
     }
     // RocksDB would make a new database here and delete what is left of the old one.
     if log_tail::is_rest_of_database(dir) {
-        let reason = format!("{} has lost its file CURRENT", dir.display());
-        return Err(StorageError::Inconsistent { reason });
+        return Err(Damage::NoCurrent { dir: dir.to_owned() }.into());
     }
     if !create {
         return Err(StorageError::NoLedger { dir: dir.to_owned() });

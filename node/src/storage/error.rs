@@ -1,15 +1,20 @@
 //! Why storage fails. None of these is passed over: whoever gets one stops, and says what to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use yilian_spec::id::ChainId;
 
-/// A failure of storage, with the remedy.
+use super::damage::Damage;
+
+/// A failure of storage, with the remedy; that of [`Damage`] is said by who knows the node's home.
 #[derive(Debug, Error)]
 pub enum StorageError {
-    /// A read or a write failed.
-    #[error("the ledger's database failed while {action}: {source}; {}", database_remedy(source))]
+    /// A read or a write failed, and no file is damaged.
+    #[error(
+        "the ledger's database failed while {action}: {source}; check the disk (space, permissions, hardware), then start \
+         the node again"
+    )]
     Database {
         /// What was being done.
         action: &'static str,
@@ -26,10 +31,10 @@ pub enum StorageError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The database does not open.
+    /// The database does not open, and no file is damaged.
     #[error(
-        "the ledger's database in {} does not open: {source}; if another process holds it, stop that one; \
-         if a file is damaged, run `yilian-node repair`: it sets the ledger aside and the node rebuilds it from its peers",
+        "the ledger's database in {} does not open: {source}; if another process holds it, stop that one; otherwise check \
+         the disk (space, permissions, hardware)",
         dir.display()
     )]
     Open {
@@ -91,49 +96,9 @@ pub enum StorageError {
         /// The chain that was asked for.
         expected: ChainId,
     },
-    /// A row cannot be read as what its column holds.
-    #[error(
-        "row {key} of {column} is damaged ({reason}); run `yilian-node repair`: it sets the ledger aside and the node \
-         rebuilds it from its peers"
-    )]
-    Damaged {
-        /// The column.
-        column: &'static str,
-        /// The row's key, as hexadecimal digits.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A row that must be there is not.
-    #[error(
-        "row {key} of {column} is missing; run `yilian-node repair`: it sets the ledger aside and the node rebuilds it \
-         from its peers"
-    )]
-    Missing {
-        /// The column.
-        column: &'static str,
-        /// The row's key, as hexadecimal digits.
-        key: String,
-    },
-    /// Rows contradict each other.
-    #[error(
-        "the ledger's rows contradict each other: {reason}; run `yilian-node repair`: it sets the ledger aside and the \
-         node rebuilds it from its peers"
-    )]
-    Inconsistent {
-        /// What does not fit.
-        reason: String,
-    },
-    /// A log of the database was altered where RocksDB would take it for unfinished, or never come to its end.
-    #[error(
-        "a record of {} was altered: its length or its type is wrong; run `yilian-node repair`: it sets the \
-         ledger aside and the node rebuilds it from its peers",
-        path.display()
-    )]
-    AlteredLog {
-        /// The log.
-        path: PathBuf,
-    },
+    /// The ledger's files are damaged.
+    #[error(transparent)]
+    Damage(#[from] Damage),
     /// A backup cannot be made or read.
     #[error("the backup in {} failed while {action}: {source}", dir.display())]
     Backup {
@@ -147,50 +112,36 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Whether the ledger's files are damaged, rather than out of reach, of another kind, or on a disk that fails.
-    pub fn is_damage(&self) -> bool {
-        match self {
-            Self::Damaged { .. }
-            | Self::Missing { .. }
-            | Self::Inconsistent { .. }
-            | Self::AlteredLog { .. } => true,
-            Self::Database { source, .. } | Self::Open { source, .. } => is_corruption(source),
-            Self::Disk { .. }
-            | Self::Directory { .. }
-            | Self::NoLedger { .. }
-            | Self::NoBackup { .. }
-            | Self::NotEmpty { .. }
-            | Self::OtherFormat { .. }
-            | Self::OtherChain { .. }
-            | Self::Backup { .. } => false,
+    /// Why the database in `dir` does not open.
+    pub(super) fn open(source: rocksdb::Error, dir: &Path) -> Self {
+        match Damage::said_by(&source, dir, "opening it") {
+            Some(damage) => damage.into(),
+            None => Self::Open { dir: dir.to_owned(), source },
         }
     }
-}
 
-/// What RocksDB says of files whose content is not what it wrote. A name that was altered leads to a file that is not
-/// there, and an option or a version that was altered to one that it does not know.
-fn is_corruption(error: &rocksdb::Error) -> bool {
-    use rocksdb::ErrorKind;
-    match error.kind() {
-        ErrorKind::Corruption
-        | ErrorKind::InvalidArgument
-        | ErrorKind::NotSupported
-        | ErrorKind::NotFound => true,
-        _ => error.to_string().contains("No such file"),
+    /// Why the open database in `dir` fails.
+    pub(super) fn database(source: rocksdb::Error, dir: &Path, action: &'static str) -> Self {
+        match Damage::said_by(&source, dir, action) {
+            Some(damage) => damage.into(),
+            None => Self::Database { action, source },
+        }
+    }
+
+    /// Rows contradict each other.
+    pub(crate) fn contradiction(reason: impl Into<String>) -> Self {
+        Damage::Contradiction { reason: reason.into() }.into()
+    }
+
+    /// Whether the ledger's files are damaged, rather than out of reach, of another kind, or on a disk that fails.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damage(_))
     }
 }
 
-fn describe_no_backup(dir: &std::path::Path) -> String {
+fn describe_no_backup(dir: &Path) -> String {
     let lacks = if dir.is_dir() { "holds no backup" } else { "does not exist" };
     format!("{} {lacks}", dir.display())
-}
-
-fn database_remedy(error: &rocksdb::Error) -> &'static str {
-    if is_corruption(error) {
-        "a file is damaged: run `yilian-node repair`, which sets the ledger aside, and the node rebuilds it from its peers"
-    } else {
-        "check the disk (space, permissions, hardware), then start the node again"
-    }
 }
 
 impl From<StorageError> for yilian_spec::state::ViewError {

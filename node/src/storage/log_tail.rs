@@ -16,6 +16,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::damage::Damage;
 use super::error::StorageError;
 
 const BLOCK_BYTES: usize = 32 << 10;
@@ -28,13 +29,13 @@ const MASK_DELTA: u32 = 0xa282_ead8;
 /// Looks through each log of the database in `dir`.
 ///
 /// # Errors
-/// [`StorageError::AlteredLog`] for a log in which such a record was altered, or when a file cannot be read.
+/// [`Damage::AlteredLog`] for a log in which such a record was altered, or when a file cannot be read.
 pub(super) fn check(dir: &Path) -> Result<(), StorageError> {
     for path in logs(dir)? {
         let bytes =
             fs::read(&path).map_err(|source| StorageError::Directory { dir: path.clone(), source })?;
         if is_altered(&bytes) {
-            return Err(StorageError::AlteredLog { path });
+            return Err(Damage::AlteredLog { path }.into());
         }
     }
     Ok(())

@@ -17,6 +17,7 @@
 pub mod audit;
 pub mod backup;
 pub mod commit;
+mod damage;
 pub mod database;
 pub mod disk;
 pub mod error;
@@ -28,6 +29,7 @@ pub mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use damage::Damage;
 pub use database::StorageOptions;
 pub use error::StorageError;
 pub use store::Store;

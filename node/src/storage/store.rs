@@ -14,6 +14,7 @@ use yilian_spec::merkle::state_tree::{BucketId, StateTree};
 use yilian_spec::state::key::StateKey;
 
 use super::commit::{put_state, put_tip};
+use super::damage::Damage;
 use super::database::{Database, StorageOptions};
 use super::disk::{Batch, Column, Disk, DiskSnapshot};
 use super::error::StorageError;
@@ -141,20 +142,28 @@ impl Store {
         let (height, block_id, log, state_root): TipRow = self.tables().tip()?;
         let time = match self.tables().header(height)? {
             None if height == Height(0) => self.genesis.time,
-            None => return Err(inconsistent(format!("the tip is block {height}, which has no header"))),
+            None => {
+                return Err(StorageError::contradiction(format!(
+                    "the tip is block {height}, which has no header"
+                )));
+            }
             Some(header) => {
                 let fits = header.id() == block_id
                     && header.state_root == state_root
                     && (header.log_size, header.log_root) == (log.length(), Hash(log.root()));
                 if !fits {
-                    return Err(inconsistent(format!("the tip is not the one that header {height} names")));
+                    return Err(StorageError::contradiction(format!(
+                        "the tip is not the one that header {height} names"
+                    )));
                 }
                 header.time
             }
         };
         let tree = self.load_tree()?;
         if Hash(tree.root()) != state_root {
-            return Err(inconsistent(format!("the state tree's root is not that of block {height}")));
+            return Err(StorageError::contradiction(format!(
+                "the state tree's root is not that of block {height}"
+            )));
         }
         let tip = Tip {
             chain_id: self.chain_id,
@@ -178,18 +187,17 @@ impl Store {
                 id.ok_or_else(|| damaged(Column::StateBucket, &key, "the key is not that of a bucket"))?;
             Ok((id, value.into_vec()))
         });
-        StateTree::open::<StorageError>(rows).map_err(|error| inconsistent(error.to_string()))
+        StateTree::open::<StorageError>(rows).map_err(|error| StorageError::contradiction(error.to_string()))
     }
 
     /// A record of the state.
     ///
     /// # Errors
-    /// [`StorageError::Missing`] when there is none, or when it cannot be read.
+    /// [`Damage::RowMissing`] when there is none, or when it cannot be read.
     pub fn state_record<T: codec::Canonical>(&self, key: &StateKey) -> Result<T, StorageError> {
-        self.state_record_if_any(key)?.ok_or_else(|| StorageError::Missing {
-            column: Column::StateRow.name(),
-            key: hex::encode(key.bytes()),
-        })
+        let missing =
+            || Damage::RowMissing { column: Column::StateRow.name(), key: hex::encode(key.bytes()) };
+        Ok(self.state_record_if_any(key)?.ok_or_else(missing)?)
     }
 
     fn state_record_if_any<T: codec::Canonical>(&self, key: &StateKey) -> Result<Option<T>, StorageError> {
@@ -260,8 +268,4 @@ impl Store {
     pub fn chain_id(&self) -> ChainId {
         self.chain_id
     }
-}
-
-fn inconsistent(reason: String) -> StorageError {
-    StorageError::Inconsistent { reason }
 }

@@ -27,6 +27,7 @@ use yilian_spec::signature::PublicKey;
 use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::transaction::Transaction;
 
+use super::damage::Damage;
 use super::disk::{Column, ReadBytes};
 use super::error::StorageError;
 use crate::limits;
@@ -287,11 +288,11 @@ pub(crate) fn decode_row<T: Canonical>(column: Column, key: &[u8], bytes: &[u8])
 
 /// A row that cannot be read as what its column holds.
 pub(super) fn damaged(column: Column, key: &[u8], reason: &str) -> StorageError {
-    StorageError::Damaged { column: column.name(), key: hex::encode(key), reason: reason.to_owned() }
+    Damage::Row { column: column.name(), key: hex::encode(key), reason: reason.to_owned() }.into()
 }
 
 fn missing(column: Column, key: &[u8]) -> StorageError {
-    StorageError::Missing { column: column.name(), key: hex::encode(key) }
+    Damage::RowMissing { column: column.name(), key: hex::encode(key) }.into()
 }
 
 impl StateView for Tables<'_> {

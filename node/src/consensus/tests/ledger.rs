@@ -14,6 +14,7 @@ use crate::application::{
     Application, ApplicationError, Arrival, BuiltBlock, Candidate, ConsensusTimeouts, DecidedBlock,
     DecidedBlocks, StartPoint, UndecidedBlock, ValidatorInfo, Verdict,
 };
+use crate::storage::StorageError;
 
 /// Most items of a block.
 pub const ITEMS_PER_BLOCK: usize = 1_000;
@@ -223,7 +224,8 @@ impl Application for TestLedger {
         let mut disk = self.disk.lock();
         if disk.commits_fail {
             let action = "writing a block";
-            return Err(ApplicationError::Storage { action, reason: "no space left".to_owned() });
+            let source = StorageError::Disk { action, source: std::io::ErrorKind::StorageFull.into() };
+            return Err(ApplicationError::Storage { action, source });
         }
         assert_eq!(certificate.height, Self::tip(&disk).0.next());
         let found = disk.undecided.iter().find(|block| block.block_id == certificate.block_id);
