@@ -8,7 +8,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 use yilian_spec::id::{Commitment, commit};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// SHA-256 of a document.
 pub type Digest = [u8; 32];
@@ -36,6 +36,11 @@ impl Secret {
     /// A secret from its bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The secret as hexadecimal digits, for its file. Wiped when dropped.
+    pub fn to_hex(&self) -> Zeroizing<String> {
+        Zeroizing::new(hex::encode(self.0))
     }
 
     /// The key of what `kind` and `parts` name.

@@ -55,13 +55,14 @@ pub enum ImportError {
         /// What was given.
         given: usize,
     },
-    /// The directory for the import's own files cannot be made.
-    #[error("cannot create the directory {}: {source}", path.display())]
-    State {
+    /// Another import is running.
+    #[error(
+        "another import has {}: wait until it is done and run this again, which adds only what is missing then; an import \
+         of another source needs a --state directory of its own", path.display()
+    )]
+    StateBusy {
         /// The directory.
         path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
     },
     /// Files were refused, and nobody said to go on without them.
     #[error(

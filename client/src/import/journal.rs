@@ -20,8 +20,9 @@
 //! withdrawal, was looked at, and that what is recorded stays.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ use replay::replay;
 mod replay;
 
 const FORMAT: &str = "yilian-import-journal/v2";
+/// It says who treated whom to whoever has the input and the secret beside it.
+const MODE: u32 = 0o600;
 
 /// Why the journal cannot be used.
 #[derive(Debug, Error)]
@@ -61,14 +64,15 @@ pub enum JournalError {
     },
     /// It is gone, and what it knew of is not.
     #[error(
-        "the journal {} is gone or empty, but patients have tags in {}: restore it from a backup; without it \
-         everything would be recorded twice", path.display(), table.display()
+        "the journal {} is gone or empty, but {} beside it says that an import began here: restore it from a backup; \
+         without it everything would be recorded twice. Where no import with this directory has ever recorded anything, \
+         give a new --state directory", path.display(), beside.display()
     )]
     Lost {
         /// The journal.
         path: PathBuf,
-        /// The table of subjects.
-        table: PathBuf,
+        /// The file that an import makes after its journal.
+        beside: PathBuf,
     },
     /// It belongs to another ledger.
     #[error("{} was made for chain {found}, not {expected}: give another --state directory", path.display())]
@@ -199,26 +203,30 @@ pub struct Contents {
 }
 
 impl Journal {
-    /// Opens the journal of a ledger, or begins one. Where the table of subjects `must_be_for` exists, there was one.
+    /// Opens the journal of a ledger, or begins one. Where there is a file `beside` that an import makes after its journal,
+    /// there was one.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn open(path: &Path, chain_id: ChainId, must_be_for: Option<&Path>) -> Result<Self, JournalError> {
+    pub fn open(path: &Path, chain_id: ChainId, beside: Option<&Path>) -> Result<Self, JournalError> {
         let io = |action| move |source| JournalError::Io { action, path: path.to_owned(), source };
-        let lost = |table: &Path| JournalError::Lost { path: path.to_owned(), table: table.to_owned() };
-        if let Some(table) = must_be_for.filter(|_| !path.exists()) {
-            return Err(lost(table));
+        let lost = |beside: &Path| JournalError::Lost { path: path.to_owned(), beside: beside.to_owned() };
+        if let Some(beside) = beside.filter(|_| !path.exists()) {
+            return Err(lost(beside));
         }
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io("open"))?;
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).mode(MODE).open(path).map_err(io("open"))?;
+        // One that an earlier version made may be open to others.
+        file.set_permissions(Permissions::from_mode(MODE)).map_err(io("close to others"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(JournalError::Busy { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
         }
         let (contents, whole) = replay(path, &file, Some(chain_id))?;
-        // Its first line is on the disk before any patient has a tag.
-        if let Some(table) = must_be_for.filter(|_| whole == 0) {
-            return Err(lost(table));
+        // Its first line is on the disk before there is a secret.
+        if let Some(beside) = beside.filter(|_| whole == 0) {
+            return Err(lost(beside));
         }
         let length = file.metadata().map_err(io("read"))?.len();
         if whole < length {

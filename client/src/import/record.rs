@@ -58,9 +58,11 @@ impl Recording<'_> {
         let named = authors.iter().map(|(institution, roles)| (*institution, roles));
         let clients = self.consortium.clients(named, &passphrase).await?;
         let chain = clients[first].chain().await?;
+        let journal = self.state.open_journal(chain.chain_id)?;
+        self.state.keep_secret(self.planning.secret)?;
         let mut submitter = Submitter {
             clients: &clients,
-            journal: self.state.open_journal(chain.chain_id)?,
+            journal,
             tags: Vec::new(),
             sources: Sources::default(),
             now: chain.time,

@@ -28,6 +28,7 @@ pub async fn run(options: Options) -> Result<Summary, ImportError> {
     let collected = read(&options)?;
     let mapping = mapping(&options, &collected)?;
     let state = options.state.as_deref().map(State::new);
+    let taken = state.as_ref().filter(|_| !options.is_dry_run).map(State::take).transpose()?;
     let secret = match &state {
         Some(state) if !options.is_dry_run => state.open_secret()?,
         Some(state) => state.look_secret()?,
@@ -47,6 +48,7 @@ pub async fn run(options: Options) -> Result<Summary, ImportError> {
         }
         (_, state) => look(&options, &planning, state.as_ref())?,
     };
+    drop(taken);
     options.progress.finish_and_clear();
     Ok(summary)
 }

@@ -1,8 +1,13 @@
 //! The import's own directory: its secret, its link table and its journal.
 //!
-//! They are made in this order, each synced before the next: secret, journal, table. Where a later one is there, an earlier
-//! one that is not was lost, and making it anew would record everything twice.
+//! They are made in this order, each synced before the next: journal, secret, table. Where a later one is there, an earlier
+//! one that is not was lost, and making it anew would record everything twice. Nothing is in the journal before there is
+//! a secret, and neither is made before a node has answered, so that an import which finds none leaves nothing behind.
+//!
+//! One import at a time has the directory. Only its owner may read it, like the rest of what a client keeps.
 
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,8 +17,9 @@ use yilian_spec::id::{ChainId, InstitutionId, SubjectTag};
 
 use super::document::Secret;
 use super::error::ImportError;
-use super::journal::Journal;
+use super::journal::{Journal, JournalError};
 use crate::durable::{self, FileError};
+use crate::memory::make_private_directory;
 use crate::sealed::WorkFactor;
 use crate::subject::SubjectTable;
 
@@ -22,8 +28,16 @@ const SUBJECTS: &str = "subjects.age";
 /// Says that there is a table, also where the table is gone.
 const SUBJECTS_MADE: &str = "subjects.made";
 const JOURNAL: &str = "journal";
+/// Held while an import has the directory; says nothing.
+const LOCK: &str = "lock";
 /// Longest file with the secret in bytes.
 const SECRET_BYTES_MAX: u64 = 128;
+
+/// An import has the directory while this is there.
+#[derive(Debug)]
+pub struct Taken {
+    _lock: File,
+}
 
 /// The directory.
 #[derive(Debug, Clone)]
@@ -48,26 +62,65 @@ impl State {
         (table.exists() || self.directory.join(SUBJECTS_MADE).exists()).then_some(table)
     }
 
-    /// The secret, drawn when the directory is new.
+    /// Takes the directory for one import, until what this gives is dropped. Made where there is none.
     ///
     /// # Errors
-    /// [`ImportError`] when it was lost or cannot be read.
+    /// [`ImportError::StateBusy`] while another import has it; else what the system says.
+    pub fn take(&self) -> Result<Taken, ImportError> {
+        make_private_directory(&self.directory)?;
+        let path = self.directory.join(LOCK);
+        let io = |action| {
+            let path = path.clone();
+            move |source| FileError::Io { action, path, source }
+        };
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(&path).map_err(io("open"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Taken { _lock: file }),
+            Err(TryLockError::WouldBlock) => Err(ImportError::StateBusy { path: self.directory.clone() }),
+            Err(TryLockError::Error(source)) => Err(io("lock")(source).into()),
+        }
+    }
+
+    /// What shows that an import began here, beside its journal.
+    fn begun(&self) -> Option<PathBuf> {
+        let secret = self.directory.join(SECRET);
+        self.made_table().or_else(|| secret.exists().then_some(secret))
+    }
+
+    /// The secret, drawn when the directory is new; [`State::keep_secret`] keeps it.
+    ///
+    /// # Errors
+    /// [`ImportError`] when it or the journal was lost, or it cannot be read.
     pub fn open_secret(&self) -> Result<Secret, ImportError> {
-        let state = |source| ImportError::State { path: self.directory.clone(), source };
-        std::fs::create_dir_all(&self.directory).map_err(state)?;
+        if let Some(beside) = self.begun().filter(|_| !self.journal().exists()) {
+            return Err(JournalError::Lost { path: self.journal(), beside }.into());
+        }
         let path = self.directory.join(SECRET);
         match durable::read(&path, SECRET_BYTES_MAX) {
             Ok(text) => parse(&path, &text),
-            // Where there is more, its secret was lost; a new one would record everything again.
-            Err(FileError::Absent { .. }) if !self.journal().exists() && self.made_table().is_none() => {
-                let mut bytes = [0; 32];
-                rand::rngs::SysRng.try_fill_bytes(&mut bytes)?;
-                durable::create(&path, hex::encode(bytes).as_bytes())?;
-                Ok(Secret::new(bytes))
+            // What the journal knows, a new secret would record again.
+            Err(FileError::Absent { .. }) if self.made_table().is_none() && self.knows_nothing()? => {
+                draw_secret()
             }
             Err(FileError::Absent { path }) => Err(ImportError::SecretLost { path }),
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// Whether no operation is in the journal.
+    fn knows_nothing(&self) -> Result<bool, ImportError> {
+        Ok(Journal::look(&self.journal())?.is_none_or(|contents| contents.is_empty()))
+    }
+
+    /// Keeps the secret, where it was just drawn. To be called once there is a journal, and before anything is in it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn keep_secret(&self, secret: &Secret) -> Result<(), ImportError> {
+        let path = self.directory.join(SECRET);
+        if path.exists() { Ok(()) } else { Ok(durable::create(&path, secret.to_hex().as_bytes())?) }
     }
 
     /// The secret for a look: one that nobody keeps where there is none yet.
@@ -88,7 +141,7 @@ impl State {
     /// # Errors
     /// [`ImportError::Journal`].
     pub fn open_journal(&self, chain_id: ChainId) -> Result<Journal, ImportError> {
-        Ok(Journal::open(&self.journal(), chain_id, self.made_table().as_deref())?)
+        Ok(Journal::open(&self.journal(), chain_id, self.begun().as_deref())?)
     }
 
     /// The tags of the subjects, drawn where they have none. A table that is gone is never silently begun anew.
@@ -132,3 +185,6 @@ pub fn draw_secret() -> Result<Secret, ImportError> {
     rand::rngs::SysRng.try_fill_bytes(&mut bytes)?;
     Ok(Secret::new(bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,6 +113,11 @@ impl Contents {
         Ok(())
     }
 
+    /// Whether no operation was ever signed.
+    pub fn is_empty(&self) -> bool {
+        self.settled.is_empty() && self.open.is_empty()
+    }
+
     /// The object that an operation created, when it took effect.
     pub fn object(&self, key: &Key) -> Option<[u8; 32]> {
         match self.settled.get(key)?.fate {

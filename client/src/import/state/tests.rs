@@ -1,0 +1,97 @@
+//! The directory of an import: whom it is open to, who has it, and what is missed in it.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use yilian_spec::signature::SecretKey;
+use yilian_spec::time::LedgerTime;
+use yilian_spec::transaction::TransactionBody;
+
+use super::*;
+use crate::import::document::Key;
+
+const CHAIN: ChainId = ChainId([7; 32]);
+
+/// A directory of an import that has come so far that its journal and its secret are there.
+fn begun() -> (tempfile::TempDir, State) {
+    let place = tempfile::tempdir().unwrap();
+    let state = State::new(&place.path().join("state"));
+    let _taken = state.take().unwrap();
+    let secret = state.open_secret().unwrap();
+    drop(state.open_journal(CHAIN).unwrap());
+    state.keep_secret(&secret).unwrap();
+    (place, state)
+}
+
+/// Writes an operation into the journal.
+fn sign(state: &State) {
+    let secret = SecretKey::from_seed(&[1; 32]);
+    let accept = yilian_spec::operation::referral::AcceptReferral { referral: Default::default() };
+    let transaction = TransactionBody {
+        chain_id: CHAIN,
+        author: secret.public_key(),
+        institution: "county-hospital".parse().unwrap(),
+        created: LedgerTime(1),
+        expires: LedgerTime(2),
+        nonce: [0; 16],
+        operations: vec![yilian_spec::operation::Operation::AcceptReferral(accept)],
+    };
+    let mut journal = state.open_journal(CHAIN).unwrap();
+    journal.sign(vec![(transaction.sign(&secret), vec![(Key([1; 32]), [1; 32])])]).unwrap();
+}
+
+#[test]
+fn the_directory_and_its_files_are_open_to_their_owner_alone() {
+    let (_place, state) = begun();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&state.directory), 0o700);
+    for name in [JOURNAL, SECRET, LOCK] {
+        assert_eq!(mode(&state.directory.join(name)), 0o600, "{name}");
+    }
+    // An earlier version made it for all to read.
+    std::fs::set_permissions(state.journal(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    drop(state.open_journal(CHAIN).unwrap());
+    assert_eq!(mode(&state.journal()), 0o600);
+}
+
+#[test]
+fn a_second_import_is_told_that_another_one_has_the_directory() {
+    let place = tempfile::tempdir().unwrap();
+    let state = State::new(&place.path().join("state"));
+    let taken = state.take().unwrap();
+    let error = state.take().unwrap_err();
+    assert!(matches!(&error, ImportError::StateBusy { path } if *path == state.directory), "{error}");
+    assert!(error.to_string().contains("another import has"), "{error}");
+    drop(taken);
+    state.take().unwrap();
+}
+
+#[test]
+fn an_import_that_found_no_node_leaves_nothing_that_a_later_one_misses() {
+    let place = tempfile::tempdir().unwrap();
+    let state = State::new(&place.path().join("state"));
+    drop(state.open_secret().unwrap());
+    drop(state.open_secret().unwrap());
+    assert!(!state.directory.join(SECRET).exists());
+}
+
+#[test]
+fn a_secret_without_its_journal_is_refused_and_begins_none() {
+    let (_place, state) = begun();
+    let secret = state.open_secret().unwrap();
+    assert_eq!(*secret.to_hex(), std::fs::read_to_string(state.directory.join(SECRET)).unwrap());
+    std::fs::remove_file(state.journal()).unwrap();
+    let is_lost = |error: &ImportError| matches!(error, ImportError::Journal(JournalError::Lost { .. }));
+    let error = state.open_secret().err().unwrap();
+    assert!(is_lost(&error) && error.to_string().contains("recorded twice"), "{error}");
+    assert!(is_lost(&state.open_journal(CHAIN).unwrap_err()));
+    assert!(!state.journal().exists());
+}
+
+#[test]
+fn a_secret_is_drawn_anew_only_where_the_journal_knows_nothing() {
+    let (_place, state) = begun();
+    std::fs::remove_file(state.directory.join(SECRET)).unwrap();
+    state.open_secret().unwrap();
+    sign(&state);
+    assert!(matches!(state.open_secret().err().unwrap(), ImportError::SecretLost { .. }));
+}
