@@ -14,6 +14,10 @@
 //! ```
 //!
 //! What is not in it is refused, never given to somebody else: a claim under another coverage is nobody's debt.
+//!
+//! A name that the input lacks is an error, for it may be a slip of the pen. It cannot be one where the names are those that
+//! a proposal wrote, from a larger input: `names_as_proposed` is their digest, and holds until a name is added, changed or
+//! left out. To whom a name is mapped is no part of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,6 +27,7 @@ use thiserror::Error;
 use yilian_spec::id::InstitutionId;
 
 use super::collect::Collected;
+use super::document::{chain, digest_of};
 use super::limits;
 use super::payer::Coverage;
 use crate::consortium::Consortium;
@@ -42,6 +47,9 @@ pub struct Mapping {
     pub payers: BTreeMap<String, InstitutionId>,
     /// Institutions by the id or the name of an organisation; the id counts before the name.
     pub organizations: BTreeMap<String, InstitutionId>,
+    /// The digest of the names that a proposal wrote.
+    #[serde(default)]
+    pub names_as_proposed: Option<String>,
 }
 
 /// Who pays under a coverage.
@@ -87,7 +95,8 @@ pub enum MappingError {
     },
     /// A key that names nothing.
     #[error(
-        "nothing in the input is called {}: correct the mapping, or say with --partial that the input is a part",
+        "nothing in the input is called {}: correct the name; where the mapping was made for more than this input, say with \
+         --partial that the input is a part",
         shown(keys)
     )]
     MatchesNothing {
@@ -137,7 +146,8 @@ impl Mapping {
         }
     }
 
-    /// Checks that every key names something in the input, so that a slip of the pen is not a claim left out.
+    /// Checks that every key names something in the input, so that a slip of the pen is not a claim left out. Names that
+    /// are as a proposal wrote them have none.
     ///
     /// # Errors
     /// [`MappingError::MatchesNothing`], [`MappingError::TwoMeanings`].
@@ -167,7 +177,17 @@ impl Mapping {
         let of_coverages =
             self.payers.keys().chain(&self.uninsured).filter(|key| !coverages.contains(key.as_str()));
         let keys: Vec<String> = of_organizations.chain(of_coverages).cloned().collect();
-        if keys.is_empty() || is_partial { Ok(()) } else { Err(MappingError::MatchesNothing { keys }) }
+        let may_lack = is_partial || self.names_as_proposed.as_ref() == Some(&self.names());
+        if keys.is_empty() || may_lack { Ok(()) } else { Err(MappingError::MatchesNothing { keys }) }
+    }
+
+    /// A digest of the names of organisations and coverages, whoever they are mapped to.
+    pub(super) fn names(&self) -> String {
+        let coverages: BTreeSet<&String> = self.payers.keys().chain(&self.uninsured).collect();
+        let organizations = digest_of(self.organizations.keys().map(String::as_str));
+        let mut both = digest_of(coverages.into_iter().map(String::as_str));
+        chain(&mut both, &organizations);
+        hex::encode(&both[..NAMES_BYTES])
     }
 
     /// A mapping in which every organisation is an institution of its own, for a look at the input without a
@@ -214,6 +234,9 @@ impl Mapping {
 
 /// What a reference to an organisation begins with; a key may have it or not.
 const ORGANIZATION: &str = "Organization/";
+
+/// Bytes of the digest of names: against chance, not against anybody.
+const NAMES_BYTES: usize = 8;
 
 /// The first keys of a list, for people.
 fn shown(keys: &[String]) -> String {

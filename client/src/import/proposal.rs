@@ -65,7 +65,7 @@ impl Mapping {
         let (uninsured, insured): (BTreeSet<String>, BTreeSet<String>) =
             labels.partition(|label| says_uninsured(label));
         let payers = insured.into_iter().map(|label| (label, payer.clone())).collect();
-        Self { payer, uninsured, payers, organizations }
+        Self { payer, uninsured, payers, organizations, names_as_proposed: None }
     }
 
     /// The file, with names and sums as comments.
@@ -74,11 +74,20 @@ impl Mapping {
             "# Which institution an organisation of the input is, and who pays. Proposed by volume: look it over before\n\
              # the import. What is left out here is refused.\n\n",
         );
-        let asked = payer::asked(collected, Some(self));
         // Writing to a text cannot fail.
+        let _ = self.write_names(&mut text);
+        let asked = payer::asked(collected, Some(self));
         let _ = self.write_payers(&mut text, &asked);
         let _ = self.write_organizations(&mut text, collected);
         text
+    }
+
+    fn write_names(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(
+            text,
+            "# Holds while the names stay as they were proposed: one that an input lacks is then no slip of the pen."
+        )?;
+        writeln!(text, "names_as_proposed = {}\n", quoted(&self.names()))
     }
 
     fn write_payers(&self, text: &mut String, asked: &[Asked]) -> std::fmt::Result {

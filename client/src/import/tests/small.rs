@@ -222,6 +222,27 @@ fn what_is_not_mapped_is_skipped_and_said() {
 }
 
 #[test]
+fn a_mapping_that_was_proposed_for_more_serves_a_smaller_input_until_a_name_is_changed() {
+    let whole = directory(&[("x.ndjson", INPUT), ("consortium.toml", CONSORTIUM)]);
+    let consortium = Consortium::load(&whole.path().join("consortium.toml")).unwrap();
+    let text = crate::import::propose_mapping(whole.path(), false, &consortium).unwrap();
+    let lines = INPUT.lines().filter(|line| !line.contains("o3") && !line.contains("\"display\":\"state\""));
+    let smaller = directory(&[("x.ndjson", &lines.collect::<Vec<_>>().join("\n"))]);
+    let collected = Collected::read(smaller.path(), Reach::default(), |_, _| ()).unwrap();
+    let check = |text: &str| toml::from_str::<Mapping>(text).unwrap().check_keys(&collected, false);
+    check(&text).unwrap();
+    // To whom a name is mapped may be changed.
+    check(&text.replace("\"county\"", "\"province\"")).unwrap();
+    for (old, new) in [("\"o3\"", "\"o33\""), ("\"state\" = ", "\"stat\" = ")] {
+        let changed = text.replace(old, new);
+        assert_ne!(changed, text);
+        let error = check(&changed).unwrap_err();
+        assert!(matches!(&error, MappingError::MatchesNothing { .. }), "{new}: {error}");
+        assert!(error.to_string().contains("--partial"), "{error}");
+    }
+}
+
+#[test]
 fn one_thing_has_one_meaning_in_a_mapping() {
     let directory = directory(&[("x.ndjson", INPUT)]);
     let collected = Collected::read(directory.path(), Reach::default(), |_, _| ()).unwrap();
