@@ -154,8 +154,9 @@ pub enum ClientError {
     /// The answer is proven against a block that is older than the caller allows.
     #[error(
         "the answer is proven as of block {height} ({}), {} s before this machine's clock ({}), more than --max-age {} s: \
-         the node is behind, the ledger stands still, or one of the clocks is wrong",
-        moment::show(*time), now.0.saturating_sub(time.0) / 1_000, moment::show(*now), bound_ms / 1_000
+         {}the node is behind, the ledger stands still, or one of the clocks is wrong",
+        moment::show(*time), now.0.saturating_sub(time.0) / 1_000, moment::show(*now), bound_ms / 1_000,
+        quiet(now.0.saturating_sub(time.0))
     )]
     TooOld {
         /// The block of the answer.
@@ -232,6 +233,19 @@ pub enum ClientError {
     Clock,
 }
 
+/// What an age says that a quiet ledger can have, too.
+fn quiet(age_ms: u64) -> String {
+    if age_ms > limits::HEARTBEAT_MS_MAX {
+        return String::new();
+    }
+    format!(
+        "on a quiet ledger the newest block may be as old as its validators' heartbeat ({} s, unless they set up to {} s), so \
+         give a --max-age above that; else ",
+        limits::HEARTBEAT_MS_DEFAULT / 1_000,
+        limits::HEARTBEAT_MS_MAX / 1_000
+    )
+}
+
 impl ClientError {
     /// The exit code that a script sees.
     pub fn exit_code(&self) -> u8 {
@@ -292,5 +306,23 @@ impl ClientError {
             Self::Randomness(_) => "randomness",
             Self::Clock => "clock",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_that_a_quiet_ledger_has_is_told_as_such() {
+        let now = LedgerTime(1_790_000_000_000);
+        let of_age = |age_ms| {
+            let time = now.minus_ms(age_ms);
+            ClientError::TooOld { height: Height(4), time, now, bound_ms: 5_000 }.to_string()
+        };
+        let quiet = of_age(20_000);
+        assert!(quiet.contains("heartbeat (30 s, unless they set up to 3600 s)"), "{quiet}");
+        assert!(quiet.contains("--max-age above that; else the node is behind"), "{quiet}");
+        assert!(!of_age(limits::HEARTBEAT_MS_MAX + 1).contains("heartbeat"));
     }
 }

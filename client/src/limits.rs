@@ -34,6 +34,11 @@ pub const RETRY_AFTER_S_MAX: u64 = 5;
 pub const CATCH_UP_PAUSES_MAX: u32 = 15;
 /// The pause before it is asked for again.
 pub const CATCH_UP_PAUSE_MS: u64 = 200;
+/// How often a ledger makes a block without work, unless its validators say otherwise. A node's own setting, and no part of
+/// its answers.
+pub const HEARTBEAT_MS_DEFAULT: u64 = 30_000;
+/// The rarest that they may set.
+pub const HEARTBEAT_MS_MAX: u64 = 3_600_000;
 /// How long finality is waited for unless the caller says otherwise.
 pub const FINALITY_TIMEOUT_MS: u64 = 60_000;
 /// How long a transaction may be included after it was made, unless the caller says otherwise.

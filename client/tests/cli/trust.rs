@@ -113,6 +113,8 @@ fn an_answer_older_than_the_caller_allows_is_refused() {
     let grant = setting.grant();
     let run = setting.run(&["grant", "show", &grant, "--max-age", "1h"]).exits(4);
     assert!(run.err.contains("--max-age 3600 s") && run.err.contains("block 4"), "{}", run.err);
+    let help = setting.run(&["grant", "show", "--help"]).exits(0).out;
+    assert!(help.contains("validators' heartbeat"), "{help}");
     setting.run(&["grant", "show", &grant, "--max-age", "5000w"]).exits(0);
 }
 

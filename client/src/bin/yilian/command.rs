@@ -93,7 +93,8 @@ pub struct Global {
     /// and two final blocks of one height are kept as evidence.
     #[arg(id = "global_compare", long = "compare", global = true, value_name = "URL")]
     pub compare: Vec<String>,
-    /// Refuse answers about the present that are older by this machine's clock, such as 10m.
+    /// Refuse answers about the present that are older by this machine's clock, such as 10m. Without work a ledger makes a block
+    /// only at its validators' heartbeat (30 s unless they set up to 1 h): what is shorter does not hold on a quiet one.
     #[arg(id = "global_max_age", long = "max-age", global = true, value_name = "LENGTH", value_parser = parse::length_ms)]
     pub max_age: Option<u64>,
     /// Accept answers that are so many blocks behind the highest block that was verified before [default: 0].
