@@ -197,6 +197,33 @@ fn streams_and_statements_are_proven_complete_and_saved() {
 }
 
 #[test]
+fn a_transaction_that_is_not_readable_leaves_a_named_gap_in_a_stream() {
+    let setting = Setting::new();
+    let name = format!("subject/{}", *SUBJECT);
+    let show = ["stream", "show", &name, "--resolve"];
+    let whole = setting.json(&show);
+    let transaction = |index: usize| whole["entries"][index]["transaction_id"].as_str().unwrap().to_owned();
+    setting.node.hide(&transaction(1));
+    setting.node.lose(&transaction(2));
+    let parted = setting.json(&show);
+    assert_eq!((&parted["length"], &parted["complete"]), (&json!(3), &json!(true)));
+    let entries = parted["entries"].as_array().unwrap();
+    let gaps: Vec<&Value> = entries.iter().map(|entry| &entry["gap"]).collect();
+    assert_eq!(gaps, [&json!(null), &json!("not_readable"), &json!("not_there")]);
+    assert_eq!(entries[0], whole["entries"][0]);
+    assert_eq!(
+        (&entries[1]["operation_name"], &entries[1]["kind"]),
+        (&json!(null), &whole["entries"][1]["kind"])
+    );
+    let shown = setting.run(&show).exits(0).out;
+    for part in
+        ["grant_access", "complete: none was left out", "transactions of 1 entries: not readable to you"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
 fn the_key_of_the_operations_role_signs() {
     let setting = Setting::new();
     let agreement = setting.agreement();

@@ -51,6 +51,10 @@ struct Shared {
     tokens: Vec<String>,
     /// How far its clock is ahead, in milliseconds.
     clock_ahead_ms: i64,
+    /// Identifiers of transactions that it shows to others only.
+    hidden: Vec<String>,
+    /// Identifiers of transactions that it does not have.
+    lost: Vec<String>,
 }
 
 /// A running node.
@@ -95,6 +99,16 @@ impl Node {
     /// Sets its clock.
     pub fn set_clock_ahead(&self, ahead_ms: i64) {
         self.shared.lock().unwrap().clock_ahead_ms = ahead_ms;
+    }
+
+    /// Shows a transaction to others only.
+    pub fn hide(&self, id: &str) {
+        self.shared.lock().unwrap().hidden.push(id.to_owned());
+    }
+
+    /// Does not have a transaction any more.
+    pub fn lose(&self, id: &str) {
+        self.shared.lock().unwrap().lost.push(id.to_owned());
     }
 
     /// Every token it was shown.
@@ -167,7 +181,14 @@ fn serve(stream: TcpStream, key: PublicKey, day: &Mutex<Day>, shared: &Mutex<Sha
             let fault = if is_before { None } else { shared.faults.pop_front() };
             (fault, shared.clock_ahead_ms)
         };
+        let is_about = |ids: &[String]| ids.iter().any(|id| asked.path.contains(id));
+        let (is_hidden, is_lost) = {
+            let shared = shared.lock().unwrap();
+            (is_about(&shared.hidden), is_about(&shared.lost))
+        };
         let (status, body) = match fault {
+            _ if is_hidden => error(403, "not_yours", "the transaction does not concern your institution"),
+            _ if is_lost => error(404, "not_found", "there is no such transaction"),
             Some(Fault::Hangs) => return,
             Some(Fault::NotReady) => error(503, "syncing", "the node is catching up"),
             Some(Fault::Garbage) => (200, "<html>".to_owned()),

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::json;
 use yilian_client::client::Client;
 use yilian_client::error::{ClientError, exit};
 use yilian_client::wire::TransactionPart;
+use yilian_spec::height::Height;
 use yilian_spec::operation::Operation;
 use yilian_spec::proof::StreamProof;
 use yilian_spec::state::key::StreamId;
@@ -51,17 +53,47 @@ pub struct Show {
     /// Only entries from this index on.
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
     from: u64,
-    /// Fetch and verify each entry's transaction, and show who did what.
+    /// Fetch and verify each entry's transaction, and show who did what. One that is not readable to you is named as such.
     #[arg(long)]
     resolve: bool,
 }
 
 /// What an entry's transaction says.
-struct Resolved {
+struct Found {
     institution: String,
     operation: &'static str,
     verified: bool,
 }
+
+/// Why an entry's transaction says nothing here. That the stream is complete does not depend on it.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Gap {
+    /// The node shows it to others only.
+    NotReadable,
+    /// The node does not have it.
+    NotThere,
+}
+
+impl Gap {
+    fn words(self) -> &'static str {
+        match self {
+            Self::NotReadable => "not readable to you",
+            Self::NotThere => "the node does not have it",
+        }
+    }
+
+    /// The gap that an error is about a single transaction; `None` for what concerns all of them.
+    fn of(error: &ClientError) -> Option<Self> {
+        match error {
+            ClientError::Rejected { status: 403, code, .. } if code == "not_yours" => Some(Self::NotReadable),
+            ClientError::NotFound { .. } => Some(Self::NotThere),
+            _ => None,
+        }
+    }
+}
+
+type Resolved = Result<Found, Gap>;
 
 impl StreamCommand {
     /// Runs the command.
@@ -113,34 +145,40 @@ fn unknown(stream: &StreamId) -> String {
 /// Proves the entry's transaction, and that it has the operation that the entry points at.
 async fn resolve(client: &Client, entry: &Entry) -> Result<Resolved, Failure> {
     let number = usize::from(entry.operation);
-    let (height, institution, operation, verified) = match client
-        .transaction_proof(entry.transaction_id)
-        .await
-    {
-        Ok((proof, verified)) => {
-            let body = &proof.transaction.body;
-            let operation = body.operations.get(number).map(Operation::name);
-            (proof.block.header.height, Some(body.institution.to_string()), operation, verified)
-        }
-        // Operations that concern others stand beside it: the node tells of it, and nothing proves what it tells.
-        Err(ClientError::Rejected { code, .. }) if code == "partly_yours" => {
-            let found = client.poll(entry.transaction_id, 0).await?;
-            let height = found.as_ref().map_or(entry.height, |found| found.height);
-            let part = found.and_then(|found| found.part);
-            let institution = part.as_ref().map(|part| part.institution.to_string());
-            let of_number = |part: TransactionPart| {
-                part.operations.into_iter().find(|one| one.number == number).map(|one| one.operation.name())
-            };
-            (height, institution, part.and_then(of_number), false)
-        }
-        Err(error) => return Err(error.into()),
-    };
-    match institution.zip(operation).filter(|_| height == entry.height) {
-        Some((institution, operation)) => Ok(Resolved { institution, operation, verified }),
+    let (height, institution, operation, verified) =
+        match client.transaction_proof(entry.transaction_id).await {
+            Ok((proof, verified)) => {
+                let body = &proof.transaction.body;
+                let operation = body.operations.get(number).map(Operation::name);
+                (proof.block.header.height, body.institution.to_string(), operation, verified)
+            }
+            // Operations that concern others stand beside it: the node tells of it, and nothing proves what it tells.
+            Err(ClientError::Rejected { code, .. }) if code == "partly_yours" => {
+                let (height, part) = match part(client, entry).await? {
+                    Ok(found) => found,
+                    Err(gap) => return Ok(Err(gap)),
+                };
+                let operation = part.operations.into_iter().find(|one| one.number == number);
+                let Some(operation) = operation else { return Ok(Err(Gap::NotReadable)) };
+                (height, part.institution.to_string(), Some(operation.operation.name()), false)
+            }
+            Err(error) => return Gap::of(&error).map(Err).ok_or(error.into()),
+        };
+    match operation.filter(|_| height == entry.height) {
+        Some(operation) => Ok(Ok(Found { institution, operation, verified })),
         None => Err(Failure::Verification(format!(
             "transaction {} is not what its entry says",
             entry.transaction_id
         ))),
+    }
+}
+
+/// What the node tells of a transaction that is partly the caller's, with the height of its block.
+async fn part(client: &Client, entry: &Entry) -> Result<Result<(Height, TransactionPart), Gap>, Failure> {
+    match client.poll(entry.transaction_id, 0).await {
+        Ok(Some(found)) => Ok(found.part.map(|part| (found.height, part)).ok_or(Gap::NotReadable)),
+        Ok(None) => Ok(Err(Gap::NotThere)),
+        Err(error) => Gap::of(&error).map(Err).ok_or(error.into()),
     }
 }
 
@@ -149,16 +187,18 @@ fn print(context: &Context, proof: &StreamProof, verified: bool, resolved: &[Res
     let header = &proof.block.header;
     if context.json() {
         let entry = |(position, entry): (usize, &Entry)| {
-            let resolved = resolved.get(position);
+            let found = resolved.get(position).and_then(|resolved| resolved.as_ref().ok());
+            let gap = resolved.get(position).and_then(|resolved| resolved.as_ref().err());
             json!({
                 "index": first + position as u64,
                 "height": entry.height,
                 "transaction_id": entry.transaction_id,
                 "operation": entry.operation,
                 "kind": entry.kind,
-                "institution": resolved.map(|resolved| &resolved.institution),
-                "operation_name": resolved.map(|resolved| resolved.operation),
-                "transaction_verified": resolved.map(|resolved| resolved.verified),
+                "institution": found.map(|found| &found.institution),
+                "operation_name": found.map(|found| found.operation),
+                "transaction_verified": found.map(|found| found.verified),
+                "gap": gap,
             })
         };
         let entries: Vec<_> = proof.entries.iter().enumerate().map(entry).collect();
@@ -188,12 +228,10 @@ fn print(context: &Context, proof: &StreamProof, verified: bool, resolved: &[Res
             entry.operation.to_string(),
             if entry.kind == EntryKind::Refused { "refused".to_owned() } else { String::new() },
         ];
-        row.extend(
-            resolved
-                .get(position)
-                .into_iter()
-                .flat_map(|resolved| [resolved.institution.clone(), resolved.operation.to_owned()]),
-        );
+        row.extend(resolved.get(position).into_iter().flat_map(|resolved| match resolved {
+            Ok(found) => [found.institution.clone(), found.operation.to_owned()],
+            Err(gap) => [String::new(), gap.words().to_owned()],
+        }));
         row
     };
     let mut columns = vec!["index", "block", "transaction", "operation", ""];
@@ -207,4 +245,15 @@ fn print(context: &Context, proof: &StreamProof, verified: bool, resolved: &[Res
         (true, _) => format!("{count} entries from {first} on, none of them left out ({standing})"),
         (false, _) => format!("{count} entries ({standing})"),
     });
+    print_gaps(resolved);
+}
+
+/// How many entries' transactions could not be shown, by the reason.
+fn print_gaps(resolved: &[Resolved]) {
+    for gap in [Gap::NotReadable, Gap::NotThere] {
+        let count = resolved.iter().filter(|resolved| resolved.as_ref().err() == Some(&gap)).count();
+        if count > 0 {
+            output::print_line(&format!("transactions of {count} entries: {}", gap.words()));
+        }
+    }
 }
