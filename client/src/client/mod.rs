@@ -30,7 +30,7 @@ use crate::memory::Memory;
 use crate::wire::{Chain, Health};
 use clock::ClockWatch;
 use freshness::Freshness;
-use transport::{Asker, Request, Transport};
+use transport::{Asker, NodeToken, Request, Transport};
 
 /// The keys that a client signs with: one for each role, and one for all others.
 #[derive(Debug, Clone, Default)]
@@ -177,6 +177,16 @@ impl Client {
         let key = self.signers.any().ok_or_else(no_key)?;
         let institution = self.institution.as_ref().ok_or_else(no_key)?;
         Ok(Asker { memory: &self.memory, institution, key })
+    }
+
+    /// A token for requests that another program makes to the first node, which holds for `lifetime_s`, at most
+    /// [`TOKEN_LIFETIME_S_MAX`](yilian_spec::limits::TOKEN_LIFETIME_S_MAX).
+    ///
+    /// # Errors
+    /// [`ClientError::NoKey`], [`ClientError::Token`] when it would hold for too long, or what asking for the node's key
+    /// gives.
+    pub async fn token(&self, lifetime_s: u64) -> Result<NodeToken, ClientError> {
+        self.transport.token(self.asker()?, lifetime_s).await
     }
 
     /// Sends a request with a token.

@@ -224,6 +224,27 @@ fn a_transaction_that_is_not_readable_leaves_a_named_gap_in_a_stream() {
 }
 
 #[test]
+fn a_token_serves_another_program_at_the_first_node_alone_and_says_until_when() {
+    let setting = Setting::new();
+    let other = Node::start(Arc::clone(&setting.day));
+    let run = setting.run(&["token"]).exits(0);
+    let token = run.out.trim();
+    assert_eq!(run.out.lines().count(), 1);
+    assert!(run.err.contains(&format!("for {} alone, until 2", setting.node.url)), "{}", run.err);
+    assert_eq!((setting.node.status_for(token), other.status_for(token)), (200, 401));
+    let shown = setting.json(&["token", "--for", "30s", "--node", &other.url]);
+    assert_eq!((&shown["node"], &shown["node_key"]), (&json!(other.url), &json!(other.key())));
+    assert_eq!(shown["institution"], "qinghe-hospital");
+    let now_ms = yilian_client::moment::now().unwrap().0;
+    let left_ms = shown["expires"].as_u64().unwrap().checked_sub(now_ms).unwrap();
+    assert!((1_000..=30_000).contains(&left_ms), "{left_ms}");
+    assert_eq!(other.status_for(shown["token"].as_str().unwrap()), 200);
+    for too_long in ["6m", "0s"] {
+        assert!(setting.run(&["token", "--for", too_long]).exits(2).err.contains("1 s to 300 s"));
+    }
+}
+
+#[test]
 fn the_key_of_the_operations_role_signs() {
     let setting = Setting::new();
     let agreement = setting.agreement();

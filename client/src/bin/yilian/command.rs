@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::{
     access, agreement, block, capacity, checkpoint, grant, import, institution, key, node, output, parse,
-    period, profile, referral, service, statement, stream, subject, transaction, verify, watch,
+    period, profile, referral, service, statement, stream, subject, token, transaction, verify, watch,
 };
 
 /// What every `run` of a command gives: an exit code, or why there is none.
@@ -173,6 +173,8 @@ pub enum Command {
     /// A node's health, and the tip of its ledger.
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// Print a token for requests to a node's API, such as with curl.
+    Token(token::Token),
     /// Print new blocks and one's own transactions as they become final.
     Watch(watch::Watch),
     /// Print a completion script for a shell.
@@ -229,6 +231,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Import(command) => command.run(context).await,
         Command::Institution(command) => command.run(context).await,
         Command::Node(command) => command.run(context).await,
+        Command::Token(command) => command.run(context).await,
         Command::Watch(command) => command.run(context).await,
         Command::Completions(_) => Ok(exit::OK),
     }

@@ -25,6 +25,7 @@ mod strangers;
 mod stream;
 mod subject;
 mod submission;
+mod token;
 mod transaction;
 mod verify;
 mod watch;
