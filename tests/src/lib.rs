@@ -23,3 +23,7 @@ pub mod programs;
 pub mod proxy;
 pub mod simulator;
 pub mod work;
+
+// What a client says of an age is what nodes do.
+const _: () =
+    assert!(yilian_client::limits::HEARTBEAT_MS_MAX == yilian_node::consensus::config::HEARTBEAT_MS_MAX);
