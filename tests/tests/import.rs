@@ -74,15 +74,30 @@ impl Importer<'_> {
         self.run_to(0, arguments)
     }
 
-    /// Runs an import that ends with this exit code.
+    /// Runs an import that ends with this exit code; what it prints.
     fn run_to(&self, code: i32, arguments: &[&str]) -> Result<String> {
+        Ok(self.ends_with(code, arguments)?.stdout)
+    }
+
+    fn ends_with(&self, code: i32, arguments: &[&str]) -> Result<Ended> {
         let mut command = Command::new(program("yilian")?);
         command.args(["import", "fhir"]).arg(self.input).args(arguments).current_dir(&self.directory);
         let ended = run_to_end(&mut command, IMPORT_LIMIT)?;
         let Ended { stdout, stderr, .. } = &ended;
         ensure!(ended.code == Some(code), "{arguments:?} ended with {:?}: {stdout} {stderr}", ended.code);
-        Ok(ended.stdout)
+        Ok(ended)
     }
+
+    /// What an import says that fails.
+    fn fails(&self, code: i32, arguments: &[&str]) -> Result<String> {
+        Ok(self.ends_with(code, arguments)?.stderr)
+    }
+}
+
+/// How many transactions are on the ledger, refused ones among them.
+async fn transactions(cluster: &Cluster) -> Result<u64> {
+    let (block, _) = cluster.desk(TEACHING).await?.client.block("latest").await?;
+    Ok(block.certified.header.log_size)
 }
 
 /// What the insurer owes each institution, as the ledger's proven statements say.
@@ -250,16 +265,41 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
     desk.record(vec![yilian_spec::operation::Operation::ReverseService(reverse)]).await?;
     holds(&before.run(&all)?, "100.00")?;
 
-    // Without its journal everything would be recorded twice.
-    std::fs::remove_file(place.path().join("state/journal"))?;
-    let mut command = Command::new(program("yilian")?);
-    command.args(["import", "fhir"]).arg(before.input).args(all).current_dir(place.path());
-    let lost = run_to_end(&mut command, IMPORT_LIMIT)?;
+    // Without its journal everything would be recorded twice, with and without the table of tags beside it.
+    let state = place.path().join("state");
+    std::fs::remove_file(state.join("journal"))?;
+    for gone in ["journal", "subjects.age", "subjects.made"] {
+        let _ = std::fs::remove_file(state.join(gone));
+        let said = before.fails(5, &all)?;
+        ensure!(said.contains("recorded twice"), "without {gone}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_state_directory_is_refused_where_the_ledger_has_what_it_does_not_know() -> Result<()> {
+    let Some(cases) = input("import-cases") else { return Ok(()) };
+    let cluster = Cluster::start(&VALIDATORS).await?;
+    let consortium = cluster.files.consortium.to_str().context("a path of text")?;
+    let mapping = cases.join("changed-map.toml");
+    let mapping = mapping.to_str().context("a path of text")?;
+    let place = tempfile::tempdir()?;
+    let input = cases.join("changed-before");
+    let importer = Importer { input: &input, directory: place.path().to_owned() };
+    let with = |state: &'static str| ["--consortium", consortium, "--mapping", mapping, "--state", state];
+    importer.run(&with("state"))?;
+    let before = transactions(&cluster).await?;
+    let said = importer.fails(5, &with("other"))?;
     ensure!(
-        lost.code == Some(5) && lost.stderr.contains("recorded twice"),
-        "{:?}: {}",
-        lost.code,
-        lost.stderr
+        said.contains("recorded twice") && said.contains("--beside-others"),
+        "it names the remedies: {said}"
     );
+    ensure!(said.contains("anping-insurer pays"), "it names the parties: {said}");
+    ensure!(!place.path().join("other/subjects.age").exists(), "nobody has a tag");
+    ensure!(transactions(&cluster).await? == before, "nothing was recorded");
+    // Somebody says that it is another source; from then on the directory knows.
+    let beside = importer.run(&[&with("other")[..], &["--beside-others"]].concat())?;
+    ensure!(beside.contains("1 deliver_service"), "{beside}");
+    ensure!(importer.run(&with("other"))?.contains("Recorded 0 operations"));
     Ok(())
 }

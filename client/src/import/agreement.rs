@@ -115,15 +115,17 @@ pub struct Agreements {
 
 impl Agreements {
     /// Looks for the agreements on the ledger. One that an earlier run proposed, or that is active with the same
-    /// terms, serves.
+    /// terms, serves. Where such a one has services and the journal knows none, another import recorded them: the
+    /// commitments to what they come from do not say whether it was from this input, so somebody must (`beside_others`).
     ///
     /// # Errors
-    /// [`ImportError::NoCommonConsortium`], or what asking the ledger gives.
+    /// [`ImportError::NoCommonConsortium`], [`ImportError::RecordedElsewhere`], or what asking the ledger gives.
     pub async fn find(
         pairs: BTreeSet<Pair>,
         institutions: &BTreeMap<InstitutionId, Institution>,
         submitter: &Submitter<'_>,
         secret: &Secret,
+        beside_others: bool,
     ) -> Result<Self, ImportError> {
         let mut found = Self { known: BTreeMap::new(), proposed: BTreeMap::new(), items: Vec::new() };
         for pair in pairs {
@@ -137,6 +139,9 @@ impl Agreements {
             };
             match existing {
                 Some(id) => {
+                    if !beside_others && !submitter.journal.contents().has_service(&pair) {
+                        require_unused(client(submitter, &pair.provider)?, &pair, id).await?;
+                    }
                     found.known.insert(pair, id);
                 }
                 None => found.propose(pair, propose, terms, institutions, secret)?,
@@ -186,9 +191,7 @@ impl Agreements {
             let client = client(submitter, &provider)?;
             let agreement = client.record::<Agreement>(&StateKey::Agreement(id), "agreement").await?.value;
             let period = agreement.open_period;
-            let head = StateKey::StreamHead(StreamId::Period { agreement: id, period });
-            let events = client.row::<Frontier>(&head, "head of a period's stream").await?.value;
-            if events.is_some_and(|events| events.length() > 0) {
+            if has_events(client, id, period).await? {
                 items.push(Item {
                     source: "period".into(),
                     key: secret.key("close", &[&id.to_string(), &period.to_string()]),
@@ -219,6 +222,24 @@ impl Agreements {
 fn client<'a>(submitter: &Submitter<'a>, institution: &InstitutionId) -> Result<&'a Client, ImportError> {
     let no_key = || ClientError::NoKey { purpose: format!("acting for {institution}") };
     Ok(submitter.clients.get(institution).ok_or_else(no_key)?)
+}
+
+/// Whether anything was counted in a period.
+async fn has_events(client: &Client, agreement: AgreementId, period: u32) -> Result<bool, ClientError> {
+    let head = StateKey::StreamHead(StreamId::Period { agreement, period });
+    let events = client.row::<Frontier>(&head, "head of a period's stream").await?.value;
+    Ok(events.is_some_and(|events| events.length() > 0))
+}
+
+/// Refuses an agreement under which services were recorded.
+async fn require_unused(client: &Client, pair: &Pair, id: AgreementId) -> Result<(), ImportError> {
+    let agreement = client.record::<Agreement>(&StateKey::Agreement(id), "agreement").await?.value;
+    // A period ends because something is owed for it.
+    if agreement.open_period == 0 && !has_events(client, id, 0).await? {
+        return Ok(());
+    }
+    let Pair { provider, payer, .. } = pair.clone();
+    Err(ImportError::RecordedElsewhere { agreement: id, provider, payer })
 }
 
 /// An active agreement with these terms that ends its periods on demand.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
-use yilian_spec::id::InstitutionId;
+use yilian_spec::id::{AgreementId, InstitutionId};
 use yilian_spec::settlement::terms::TermsError;
 
 use super::journal::JournalError;
@@ -84,6 +84,20 @@ pub enum ImportError {
     Secret {
         /// The file.
         path: PathBuf,
+    },
+    /// Another import recorded services between the same parties.
+    #[error(
+        "the ledger has services of {provider} that {payer} pays, imported under agreement {agreement}, and the --state \
+         directory knows of none. Where they come from this input, all of it would be recorded twice: give the --state \
+         directory of that import, or restore it from a backup. Where they come from another source: --beside-others"
+    )]
+    RecordedElsewhere {
+        /// The agreement.
+        agreement: AgreementId,
+        /// The provider.
+        provider: InstitutionId,
+        /// The payer.
+        payer: InstitutionId,
     },
     /// The consortium file contradicts the ledger.
     #[error(

@@ -29,6 +29,10 @@ pub const TRANSACTIONS_IN_FLIGHT: usize = 16;
 pub const TRANSACTIONS_IN_FLIGHT_MAX: usize = 256;
 /// How long finality of one transaction is waited for.
 pub const FINALITY_TIMEOUT_MS: u64 = 600_000;
+/// Transactions that are tried out at a time: a node tries two at once.
+pub const TRIALS_IN_FLIGHT: usize = 2;
+/// How long a trial waits for a node that is busy or behind.
+pub const TRIAL_WAIT_MS_MAX: u64 = 60_000;
 /// How often a transaction that a node has no room for is offered again.
 pub const BUSY_RETRIES_MAX: u32 = 60;
 /// The pause before that.

@@ -42,9 +42,12 @@
 //! Nothing is passed over without a word: the [`summary`] counts every file, folder and type of resource and says what
 //! became of it.
 //!
-//! Running an import again adds nothing: the [`journal`] knows what is recorded, also after a crash in the middle. An
-//! operation that the rules refuse stays refused until its source changes; what depends on it is left out, everything else
-//! goes on.
+//! Running an import again adds nothing: the [`journal`] knows what is recorded, also after a crash in the middle. Without the
+//! journal of an earlier import nothing says what is recorded, so nothing is: not where the directory lost it ([`state`]),
+//! and not where the ledger has services of an import that another directory knows ([`agreement`]).
+//!
+//! What the rules would refuse is not submitted ([`submit`]) and is tried again by the next run; what depends on it is left out,
+//! everything else goes on.
 
 mod address;
 pub mod agreement;
@@ -73,6 +76,7 @@ pub mod source;
 mod state;
 pub mod submit;
 pub mod summary;
+mod trial;
 
 use std::path::PathBuf;
 
@@ -107,6 +111,8 @@ pub struct Options {
     pub goes_without_refused: bool,
     /// Reverse services that changed and record them anew, and note everything else that changed as known.
     pub corrects: bool,
+    /// What other imports recorded between the same parties comes from other sources.
+    pub is_beside_others: bool,
     /// Read and plan only; needs no node and writes nothing.
     pub is_dry_run: bool,
     /// Close the periods at the end, and add their statements up.
@@ -133,6 +139,7 @@ impl Options {
             is_partial: false,
             goes_without_refused: false,
             corrects: false,
+            is_beside_others: false,
             is_dry_run: false,
             closes_periods: false,
             gross: Gross::Claimed,

@@ -66,6 +66,7 @@ impl Recording<'_> {
             tags: Vec::new(),
             sources: Sources::default(),
             now: chain.time,
+            seen: chain.height,
             operations_max: self.options.operations_per_transaction,
             in_flight_max: self.options.transactions_in_flight,
             progress: self.options.progress.clone(),
@@ -127,11 +128,12 @@ impl Recording<'_> {
     ) -> Result<Summary, ImportError> {
         let (options, secret) = (self.options, self.planning.secret);
         let mut summary = Summary::new(options, self.planning, &plan);
+        let pairs = agreement::pairs(&plan);
+        let agreements =
+            Agreements::find(pairs, institutions, submitter, secret, options.is_beside_others).await?;
         submitter.tags = self.state.tags(&plan.subjects, passphrase)?;
         submitter.sources = Sources::new(secret, &plan.subjects);
         let found = self.changes(&plan, submitter.journal.contents());
-        let pairs = agreement::pairs(&plan);
-        let agreements = Agreements::find(pairs, institutions, submitter, secret).await?;
         plan.items.extend(agreements.items.iter().cloned());
         options.progress.set_length(plan.items.len() as u64);
         options.progress.set_position(0);

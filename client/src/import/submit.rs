@@ -1,11 +1,13 @@
 //! Carries the operations of a plan to the ledger: wave by wave, many operations to a transaction, several
-//! transactions at a time, each written to the journal before it is submitted.
+//! transactions at a time, each tried out first ([`trial`]) and written to the journal before it is submitted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use indicatif::ProgressBar;
 use serde::Serialize;
+use yilian_spec::height::Height;
 use yilian_spec::id::{InstitutionId, SubjectTag, TransactionId};
 use yilian_spec::membership::Role;
 use yilian_spec::operation::Operation;
@@ -19,9 +21,11 @@ use super::draft::{Item, Resolver};
 use super::error::ImportError;
 use super::journal::{Fate, Journal, Signed};
 use super::limits;
+use super::trial::{is_busy, trial};
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::moment;
+use crate::wire::Committed;
 
 /// What became of the operations of a run, by their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -30,7 +34,7 @@ pub struct Tally {
     pub recorded: BTreeMap<String, u64>,
     /// Recorded by an earlier run, and left alone.
     pub before: BTreeMap<String, u64>,
-    /// Refused by the rules of the ledger, in this run or an earlier one: by operation and reason.
+    /// Refused by the rules of the ledger, mostly before they were submitted: by operation and reason.
     pub refused: BTreeMap<String, BTreeMap<String, u64>>,
     /// Not submitted, because something that they need was refused.
     pub blocked: BTreeMap<String, u64>,
@@ -61,6 +65,8 @@ pub struct Submitter<'a> {
     pub sources: Sources,
     /// The ledger's time when the import began.
     pub now: LedgerTime,
+    /// The highest block that something of the import stands in, or that the ledger had when it began.
+    pub seen: Height,
     /// Operations in one transaction.
     pub operations_max: usize,
     /// Transactions that are on their way at a time.
@@ -80,7 +86,8 @@ struct Flight<'i> {
 type Groups<'i> = BTreeMap<(&'i InstitutionId, Role), VecDeque<&'i Item>>;
 
 impl Submitter<'_> {
-    /// Records the items of one wave. Those that are recorded already, or were refused before, are left alone.
+    /// Records the items of one wave. Those that are recorded already are left alone; those that were refused before are tried
+    /// out once more.
     ///
     /// # Errors
     /// [`ImportError`] when a node does not take a transaction or none answers; what became of the others is in the
@@ -88,18 +95,12 @@ impl Submitter<'_> {
     pub async fn wave<'i>(&mut self, items: impl IntoIterator<Item = &'i Item>) -> Result<(), ImportError> {
         let mut groups: Groups<'i> = BTreeMap::new();
         for item in items {
-            let settled = self.journal.contents().get(&item.key);
-            match settled.map(|settled| (settled.fate, settled.source)) {
-                Some((Fate::Applied { .. }, _)) => {
+            match self.journal.fate(&item.key) {
+                Some(Fate::Applied { .. }) => {
                     count(&mut self.tally.before, item);
                     self.progress.inc(1);
                 }
-                // A source that changed is asked for once more.
-                Some((Fate::Refused(reason), source)) if source == Some(self.sources.of(item)) => {
-                    self.tally.refuse(item, reason);
-                    self.progress.inc(1);
-                }
-                Some((Fate::Refused(_), _)) | None => {
+                Some(Fate::Refused(_)) | None => {
                     groups.entry((&item.author, item.draft.role())).or_default().push_back(item)
                 }
             }
@@ -109,6 +110,7 @@ impl Submitter<'_> {
             if flights.is_empty() {
                 return Ok(());
             }
+            let flights = self.try_out(flights, &mut groups).await?;
             let source = |item: &&Item| (item.key, self.sources.of(item));
             let signed =
                 |flight: &Flight<'_>| (flight.transaction.clone(), flight.items.iter().map(source).collect());
@@ -118,6 +120,40 @@ impl Submitter<'_> {
             let results = futures::future::join_all(transactions.map(|one| carry(self.clients, one))).await;
             self.land(flights, results, &mut groups)?;
         }
+    }
+
+    /// Keeps the transactions that the rules would not refuse. Of the others, all but the refused operation are queued
+    /// again.
+    async fn try_out<'i>(
+        &mut self,
+        flights: Vec<Flight<'i>>,
+        groups: &mut Groups<'i>,
+    ) -> Result<Vec<Flight<'i>>, ImportError> {
+        let (clients, seen) = (self.clients, self.seen);
+        let trials = flights.into_iter().map(|flight| async move {
+            let body = &flight.transaction.body;
+            let outcome = match client_of(clients, &body.institution) {
+                Ok(client) => trial(client, body, seen).await,
+                Err(error) => Err(error),
+            };
+            (flight, outcome)
+        });
+        let trials: Vec<_> = futures::stream::iter(trials.collect::<Vec<_>>())
+            .buffered(limits::TRIALS_IN_FLIGHT)
+            .collect()
+            .await;
+        let mut passed = Vec::new();
+        for (flight, outcome) in trials {
+            match outcome? {
+                Outcome::Applied => passed.push(flight),
+                Outcome::Refused { operation, reason } if is_about_the_author(reason) => {
+                    let transaction_id = flight.transaction.id();
+                    return Err(ClientError::Refused { transaction_id, operation, reason }.into());
+                }
+                Outcome::Refused { operation, reason } => self.put_back(&flight, operation, reason, groups),
+            }
+        }
+        Ok(passed)
     }
 
     /// Signs the next transactions, one from each author in turn, so that no node gets all of them.
@@ -170,46 +206,65 @@ impl Submitter<'_> {
     fn land<'i>(
         &mut self,
         flights: Vec<Flight<'i>>,
-        results: Vec<Result<Outcome, ClientError>>,
+        results: Vec<Result<Landed, ClientError>>,
         groups: &mut Groups<'i>,
     ) -> Result<(), ImportError> {
         let mut outcomes = Vec::new();
         let mut failure = None;
         for (flight, result) in flights.into_iter().zip(results) {
             let id = flight.transaction.id();
-            match result {
-                Ok(Outcome::Applied) => {
+            let outcome = match result {
+                Ok((height, outcome)) => {
+                    self.seen = self.seen.max(height);
+                    outcome
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    continue;
+                }
+            };
+            match outcome {
+                Outcome::Applied => {
                     outcomes.push((id, Some(Outcome::Applied)));
                     flight.items.iter().for_each(|item| count(&mut self.tally.recorded, item));
                     self.progress.inc(flight.items.len() as u64);
                 }
-                Ok(Outcome::Refused { operation, reason }) if is_about_the_author(reason) => {
+                Outcome::Refused { operation, reason } if is_about_the_author(reason) => {
                     outcomes.push((id, None));
                     failure = Some(ClientError::Refused { transaction_id: id, operation, reason });
                 }
-                Ok(refused @ Outcome::Refused { operation, reason }) => {
-                    let again = match room(reason, operation) {
-                        Some(room) => {
-                            outcomes.push((id, None));
-                            self.operations_max = self.operations_max.min(room);
-                            flight.items.clone()
-                        }
-                        None => {
-                            outcomes.push((id, Some(refused)));
-                            self.requeue(&flight.items, operation, reason)
-                        }
-                    };
-                    let group = flight.items.first().map(|item| (&item.author, item.draft.role()));
-                    if let Some(queue) = group.and_then(|group| groups.get_mut(&group)) {
-                        again.into_iter().rev().for_each(|item| queue.push_front(item));
-                    }
+                // It passed its trial, and the ledger moved on before its block.
+                refused @ Outcome::Refused { operation, reason } => {
+                    outcomes.push((id, room(reason, operation).is_none().then_some(refused)));
+                    self.put_back(&flight, operation, reason, groups);
                 }
-                Err(error) => failure = Some(error),
             }
         }
         self.tally.transactions += outcomes.len() as u64;
         self.journal.finish(&outcomes)?;
         failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Queues the items of a refused transaction again: all but the refused one, or, where they were too much work
+    /// together, all of them, fewer at a time.
+    fn put_back<'i>(
+        &mut self,
+        flight: &Flight<'i>,
+        operation: u16,
+        reason: Refusal,
+        groups: &mut Groups<'i>,
+    ) {
+        let again = match room(reason, operation) {
+            Some(room) => {
+                self.operations_max = self.operations_max.min(room);
+                flight.items.clone()
+            }
+            None => self.requeue(&flight.items, operation, reason),
+        };
+        let group = flight.items.first().map(|item| (&item.author, item.draft.role()));
+        if let Some(queue) = group.and_then(|group| groups.get_mut(&group)) {
+            again.into_iter().rev().for_each(|item| queue.push_front(item));
+        }
     }
 
     fn requeue<'i>(&mut self, items: &[&'i Item], operation: u16, reason: Refusal) -> Vec<&'i Item> {
@@ -231,14 +286,15 @@ impl Submitter<'_> {
         for transaction in self.journal.unfinished() {
             let id = transaction.id();
             let Some(client) = self.clients.get(&transaction.body.institution) else { continue };
-            let outcome = settled(client, &transaction).await?;
+            let found = settled(client, &transaction).await?;
+            self.seen = found.map_or(self.seen, |(height, _)| self.seen.max(height));
             let is_about_the_operation = |outcome: &Outcome| match *outcome {
                 Outcome::Applied => true,
                 Outcome::Refused { operation, reason } => {
                     !is_about_the_author(reason) && room(reason, operation).is_none()
                 }
             };
-            let outcome = outcome.filter(is_about_the_operation);
+            let outcome = found.map(|(_, outcome)| outcome).filter(is_about_the_operation);
             self.finish_one(id, outcome)?;
         }
         Ok(())
@@ -268,41 +324,51 @@ fn room(reason: Refusal, operation: u16) -> Option<usize> {
     (reason == Refusal::TooMuchWork && operation > 0).then_some(usize::from(operation))
 }
 
+fn client_of<'c>(
+    clients: &'c BTreeMap<InstitutionId, Client>,
+    institution: &InstitutionId,
+) -> Result<&'c Client, ClientError> {
+    let no_key = || ClientError::NoKey { purpose: format!("acting for {institution}") };
+    clients.get(institution).ok_or_else(no_key)
+}
+
+/// Where a transaction stands, and what became of it.
+type Landed = (Height, Outcome);
+
 /// Submits a transaction until a node has room for it, and waits until it is final.
 async fn carry(
     clients: &BTreeMap<InstitutionId, Client>,
     transaction: &Transaction,
-) -> Result<Outcome, ClientError> {
-    let institution = &transaction.body.institution;
-    let client = clients
-        .get(institution)
-        .ok_or_else(|| ClientError::NoKey { purpose: format!("acting for {institution}") })?;
+) -> Result<Landed, ClientError> {
+    let client = client_of(clients, &transaction.body.institution)?;
     let mut tries = 0;
     let submitted = loop {
         match client.submit_signed(transaction.clone()).await {
-            Err(ClientError::Rejected { status: 429 | 503, .. } | ClientError::Unreachable { .. })
-                if tries < limits::BUSY_RETRIES_MAX =>
-            {
+            Err(error) if is_busy(&error) && tries < limits::BUSY_RETRIES_MAX => {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(limits::BUSY_PAUSE_MS)).await;
             }
             other => break other?,
         }
     };
-    Ok(client.wait(&submitted, limits::FINALITY_TIMEOUT_MS).await?.receipt.outcome)
+    Ok(landed(&client.wait(&submitted, limits::FINALITY_TIMEOUT_MS).await?))
+}
+
+fn landed(committed: &Committed) -> Landed {
+    (committed.height, committed.receipt.outcome)
 }
 
 /// What became of a transaction of an earlier run; `None` when no block will carry it any more.
-async fn settled(client: &Client, transaction: &Transaction) -> Result<Option<Outcome>, ClientError> {
+async fn settled(client: &Client, transaction: &Transaction) -> Result<Option<Landed>, ClientError> {
     let expires = transaction.body.expires;
     loop {
         let now = moment::now()?;
         if let Some(committed) = client.poll(transaction.id(), 0).await? {
-            return Ok(Some(committed.receipt.outcome));
+            return Ok(Some(landed(&committed)));
         }
         if now < expires {
             let submitted = client.submit_signed(transaction.clone()).await?;
-            return Ok(Some(client.wait(&submitted, limits::FINALITY_TIMEOUT_MS).await?.receipt.outcome));
+            return Ok(Some(landed(&client.wait(&submitted, limits::FINALITY_TIMEOUT_MS).await?)));
         }
         // Just expired: a block that carries it may still be on its way to this node.
         if now >= expires.plus_ms(limits::EXPIRY_MARGIN_MS) {

@@ -328,7 +328,7 @@ fn health_status_and_checkpoints_need_no_key() {
     assert_eq!(saved, setting.run(&["checkpoint", "show", "trust.json", "--json"]).exits(0).json());
 }
 
-async fn client(day: &Mutex<Day>, node: &Node) -> Client {
+pub async fn client(day: &Mutex<Day>, node: &Node) -> Client {
     let settings = Settings {
         nodes: vec![node.url.clone()],
         institution: Some(institution("qinghe-hospital")),

@@ -3,6 +3,7 @@
 
 mod commands;
 mod help;
+mod import;
 #[path = "../../../spec/tests/proof/ledger.rs"]
 #[allow(dead_code)]
 mod ledger;

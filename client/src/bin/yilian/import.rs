@@ -32,7 +32,8 @@ What becomes of the resources:
 No name, identifier, date, text or clinical code goes to the ledger. What is not in the mapping is refused, never given
 to somebody else. The summary counts every file and type of resource, and says what became of it.
 
-Running it again adds nothing. Where a source changed or was withdrawn after it was recorded, the summary lists it and
+Running it again with the same --state directory adds nothing, and without that directory it is refused. What the rules would
+refuse is not submitted. Where a source changed or was withdrawn after it was recorded, the summary lists it and
 what the ledger holds, and --correct reverses the services and records them as they are now.
 
 Exits with 5 also when a source changed or a file was refused, with 1 when the ledger refused an operation.
@@ -81,6 +82,9 @@ pub struct Fhir {
     /// Import although files were refused, without them.
     #[arg(long)]
     without_refused: bool,
+    /// Record beside what another --state directory has recorded between the same parties: it comes from another source.
+    #[arg(long)]
+    beside_others: bool,
     /// Close the periods at the end, and add their statements up.
     #[arg(long)]
     close: bool,
@@ -147,6 +151,7 @@ impl Fhir {
             is_partial: self.partial,
             goes_without_refused: self.without_refused,
             corrects: self.correct,
+            is_beside_others: self.beside_others,
             is_dry_run: self.dry_run,
             closes_periods: self.close,
             gross: match self.gross {

@@ -12,6 +12,7 @@ use yilian_spec::receipt::Outcome;
 use yilian_spec::transaction::Transaction;
 
 use super::{Contents, Entry, FORMAT, Fate, Header, JournalError, Recorded, Settled, What};
+use crate::import::agreement::Pair;
 use crate::import::document::{Digest, Key};
 use crate::import::limits;
 
@@ -134,6 +135,17 @@ impl Contents {
     /// Every operation whose fate is known.
     pub fn settled(&self) -> impl Iterator<Item = (&Key, &Settled)> {
         self.settled.iter()
+    }
+
+    /// Whether a service between these parties took effect, reversed since or not.
+    pub fn has_service(&self, pair: &Pair) -> bool {
+        self.settled.values().any(|settled| match &settled.what {
+            What::Service(Recorded { recorder, payer, currency, gross_minor: _ }) => {
+                let is_applied = matches!(settled.fate, Fate::Applied { .. });
+                is_applied && (recorder, payer, currency) == (&pair.provider, &pair.payer, &pair.currency)
+            }
+            What::Grant { .. } | What::Stays { .. } | What::Own => false,
+        })
     }
 
     /// Whether a service was reversed.
