@@ -100,6 +100,16 @@ async fn transactions(cluster: &Cluster) -> Result<u64> {
     Ok(block.certified.header.log_size)
 }
 
+/// Copies the files of a directory into a new one.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
 /// What the insurer owes each institution, as the ledger's proven statements say.
 async fn owed(cluster: &Cluster) -> Result<BTreeMap<String, i64>> {
     use yilian_spec::id::AgreementId;
@@ -234,6 +244,7 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
     };
     holds(&before.run(&all)?, "100.00")?;
 
+    copy_files(&place.path().join("state"), &place.path().join("older"))?;
     let changed = after.run_to(5, &all)?;
     holds(&changed, "100.00")?;
     ensure!(
@@ -253,6 +264,19 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
         "{corrected}"
     );
     ensure!(after.run(&all)?.contains("Recorded 0 operations"), "a corrected source is like any other");
+
+    // An older copy of the directory: what it lacks is found, and neither recorded again nor refused on record.
+    let recorded = transactions(&cluster).await?;
+    std::fs::rename(place.path().join("state"), place.path().join("newest"))?;
+    std::fs::rename(place.path().join("older"), place.path().join("state"))?;
+    let completed = after.run(&[&all[..], &["--correct"]].concat())?;
+    holds(&completed, "170.00")?;
+    ensure!(
+        completed.contains("Recorded 0 operations") && completed.contains("an older copy"),
+        "it says what it found: {completed}"
+    );
+    ensure!(transactions(&cluster).await? == recorded, "nothing was recorded");
+    ensure!(!after.run(&all)?.contains("an older copy"), "it is complete again");
 
     // Reversed by hand: the import finds it on the ledger and records what the input says now.
     let back = before.run_to(5, &all)?;

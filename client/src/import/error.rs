@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
-use yilian_spec::id::{AgreementId, InstitutionId};
+use yilian_spec::id::{AgreementId, InstitutionId, TransactionId};
 use yilian_spec::settlement::terms::TermsError;
 
 use super::journal::JournalError;
@@ -98,6 +98,18 @@ pub enum ImportError {
         provider: InstitutionId,
         /// The payer.
         payer: InstitutionId,
+    },
+    /// The journal lacks what the ledger has, and the input does not say what it was.
+    #[error(
+        "transaction {transaction} of {institution} is of this import and not in the journal, which is an older copy; the input \
+         no longer asks for all of it, so the journal cannot be completed: restore the newest copy, or import the input as it \
+         was then first"
+    )]
+    JournalBehind {
+        /// The transaction.
+        transaction: TransactionId,
+        /// Who signed it.
+        institution: InstitutionId,
     },
     /// The consortium file contradicts the ledger.
     #[error(

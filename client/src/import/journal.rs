@@ -14,10 +14,11 @@
 //! {"void":"<transaction id>"}
 //! {"reversed":"<service id>"}
 //! {"known":{"key":"…","source":"…"}}
+//! {"seen":{"institution":"…","entries":120}}
 //! ```
 //!
 //! `reversed` notes a service that somebody else's command reversed; `known` that a change, or without a source a
-//! withdrawal, was looked at, and that what is recorded stays.
+//! withdrawal, was looked at, and that what is recorded stays; `seen` how much of an author's stream needs no look any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
@@ -113,6 +114,10 @@ enum Entry {
     },
     Void(TransactionId),
     Reversed(ServiceId),
+    Seen {
+        institution: InstitutionId,
+        entries: u64,
+    },
     Known {
         key: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,6 +205,12 @@ pub struct Contents {
     /// Signed transactions of which nothing more is known, with the keys of their operations.
     open: BTreeMap<TransactionId, Signed>,
     reversed: BTreeSet<ServiceId>,
+    /// All transactions that were ever signed.
+    transactions: BTreeSet<TransactionId>,
+    /// The objects that operations created.
+    objects: BTreeSet<[u8; 32]>,
+    /// How much of an author's stream was looked at.
+    seen: BTreeMap<InstitutionId, u64>,
 }
 
 impl Journal {
@@ -280,7 +291,9 @@ impl Journal {
             })
         };
         self.write(&transactions.iter().map(line).collect::<Vec<_>>())?;
-        self.contents.open.extend(transactions.into_iter().map(|one| (one.0.id(), one)));
+        for (transaction, operations) in transactions {
+            self.contents.open(transaction, operations);
+        }
         Ok(())
     }
 
@@ -327,6 +340,20 @@ impl Journal {
             source: source.map(hex::encode),
         };
         self.note(known.iter().map(entry).collect())
+    }
+
+    /// Notes how much of the authors' streams was looked at, or needs no look.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn note_seen(&mut self, lengths: &[(InstitutionId, u64)]) -> Result<(), JournalError> {
+        let is_new =
+            |(institution, entries): &&(InstitutionId, u64)| self.contents.seen(institution) != *entries;
+        let entry = |(institution, entries): &(InstitutionId, u64)| Entry::Seen {
+            institution: institution.clone(),
+            entries: *entries,
+        };
+        self.note(lengths.iter().filter(is_new).map(entry).collect())
     }
 
     fn note(&mut self, entries: Vec<Entry>) -> Result<(), JournalError> {

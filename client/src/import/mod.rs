@@ -44,7 +44,8 @@
 //!
 //! Running an import again adds nothing: the [`journal`] knows what is recorded, also after a crash in the middle. Without the
 //! journal of an earlier import nothing says what is recorded, so nothing is: not where the directory lost it ([`state`]),
-//! and not where the ledger has services of an import that another directory knows ([`agreement`]).
+//! and not where the ledger has services of an import that another directory knows ([`agreement`]). Where the journal is an
+//! older copy, what it lacks is read from the ledger ([`missed`]).
 //!
 //! What the rules would refuse is not submitted ([`submit`]) and is tried again by the next run; what depends on it is left out,
 //! everything else goes on.
@@ -63,6 +64,7 @@ pub mod instant;
 pub mod journal;
 pub mod limits;
 pub mod mapping;
+mod missed;
 mod order;
 pub mod payer;
 pub mod plan;

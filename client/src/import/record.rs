@@ -14,6 +14,7 @@ use super::changes::{self, Changes, Sources};
 use super::draft::{Item, Wave};
 use super::error::ImportError;
 use super::journal::{Contents, Journal};
+use super::missed::{self, Missed};
 use super::plan::{self, Plan, Planning};
 use super::run;
 use super::state::State;
@@ -74,8 +75,26 @@ impl Recording<'_> {
         };
         let institutions = institutions(&clients, self.consortium).await?;
         submitter.settle().await?;
+        self.complete_journal(&mut submitter).await?;
         let plan = self.correct(&mut submitter).await?;
-        self.record(plan, &mut submitter, &institutions, &passphrase).await
+        let summary = self.record(plan, &mut submitter, &institutions, &passphrase).await?;
+        // What a part of the input does not ask for may be on the ledger all the same, so the next run looks again.
+        if !self.options.is_partial {
+            submitter.journal.note_seen(&missed::lengths(&clients).await?)?;
+        }
+        Ok(summary)
+    }
+
+    /// Puts into the journal what the ledger has of this import and an older copy of the journal does not.
+    async fn complete_journal(&self, submitter: &mut Submitter<'_>) -> Result<(), ImportError> {
+        let journal = &mut submitter.journal;
+        if journal.contents().is_empty() {
+            journal.note_seen(&missed::lengths(submitter.clients).await?)?;
+            return Ok(());
+        }
+        let mut missed = Missed::read(submitter.clients, journal.contents()).await?;
+        submitter.tally.found = missed.adopt(journal, self.planning)?;
+        Ok(())
     }
 
     fn changes(&self, plan: &Plan, contents: &Contents) -> Changes {

@@ -34,6 +34,8 @@ pub struct Tally {
     pub recorded: BTreeMap<String, u64>,
     /// Recorded by an earlier run, and left alone.
     pub before: BTreeMap<String, u64>,
+    /// Recorded by an earlier run and missing in the journal, which is complete again: operations found on the ledger.
+    pub found: u64,
     /// Refused by the rules of the ledger, mostly before they were submitted: by operation and reason.
     pub refused: BTreeMap<String, BTreeMap<String, u64>>,
     /// Not submitted, because something that they need was refused.

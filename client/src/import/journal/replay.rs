@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use yilian_spec::codec;
-use yilian_spec::id::{ChainId, ServiceId, TransactionId};
+use yilian_spec::id::{ChainId, InstitutionId, ServiceId, TransactionId};
 use yilian_spec::limits::TRANSACTION_BYTES_MAX;
 use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome;
@@ -68,13 +68,14 @@ impl Contents {
                 }
                 let one = |(key, source): (&String, &String)| Ok((Key(read_hex(key)?), read_hex(source)?));
                 let keys = keys.iter().zip(&sources).map(one).collect::<Result<Vec<_>, String>>()?;
-                self.open.insert(transaction.id(), (transaction, keys));
+                self.open(transaction, keys);
             }
             Entry::Applied(id) => self.close(id, Some(Outcome::Applied))?,
             Entry::Refused { transaction, operation, reason } => {
                 self.close(transaction, Some(Outcome::Refused { operation, reason }))?;
             }
             Entry::Void(id) => self.close(id, None)?,
+            Entry::Seen { institution, entries } => _ = self.seen.insert(institution, entries),
             Entry::Reversed(service) => _ = self.reversed.insert(service),
             Entry::Known { key, source } => {
                 let source = source.as_deref().map(read_hex).transpose()?;
@@ -85,12 +86,20 @@ impl Contents {
         Ok(())
     }
 
+    /// Notes a transaction that was signed.
+    pub(super) fn open(&mut self, transaction: Transaction, operations: Vec<(Key, Digest)>) {
+        let id = transaction.id();
+        self.transactions.insert(id);
+        self.open.insert(id, (transaction, operations));
+    }
+
     /// Notes what became of a transaction. The operations of a refused one are free to be signed again, but for the
     /// one that was refused.
     pub(super) fn close(&mut self, id: TransactionId, outcome: Option<Outcome>) -> Result<(), String> {
         let (transaction, keys) =
             self.open.remove(&id).ok_or("it speaks of a transaction that is not open")?;
         let author = &transaction.body.institution;
+        let objects = &mut self.objects;
         let mut settle = |(key, source): (Key, Digest), operation: &Operation, fate| {
             if let (Operation::ReverseService(reverse), Fate::Applied { .. }) = (operation, &fate) {
                 self.reversed.insert(reverse.service);
@@ -100,7 +109,9 @@ impl Contents {
         match outcome {
             Some(Outcome::Applied) => {
                 for ((one, operation), index) in keys.into_iter().zip(&transaction.body.operations).zip(0..) {
-                    settle(one, operation, Fate::Applied { object: operation.object_id(id, index) });
+                    let object = operation.object_id(id, index);
+                    objects.insert(object);
+                    settle(one, operation, Fate::Applied { object });
                 }
             }
             Some(Outcome::Refused { operation, reason }) => {
@@ -112,6 +123,21 @@ impl Contents {
             None => {}
         }
         Ok(())
+    }
+
+    /// Whether a transaction was ever signed here, whatever became of it.
+    pub fn knows(&self, transaction: &TransactionId) -> bool {
+        self.transactions.contains(transaction)
+    }
+
+    /// Whether an operation that took effect created this object.
+    pub fn has_object(&self, object: &[u8; 32]) -> bool {
+        self.objects.contains(object)
+    }
+
+    /// How much of an author's stream was looked at.
+    pub fn seen(&self, institution: &InstitutionId) -> u64 {
+        self.seen.get(institution).copied().unwrap_or(0)
     }
 
     /// Whether no operation was ever signed.
@@ -155,7 +181,7 @@ impl Contents {
 }
 
 /// What an operation did.
-fn what(author: &yilian_spec::id::InstitutionId, operation: &Operation) -> What {
+fn what(author: &InstitutionId, operation: &Operation) -> What {
     match operation {
         Operation::DeliverService(service) => What::Service(Recorded {
             recorder: author.clone(),

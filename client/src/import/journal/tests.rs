@@ -124,11 +124,15 @@ fn sources_and_what_was_seen_afterwards_are_there_after_a_restart() {
     journal.note_known(&[(key(1), Some([9; 32])), (key(2), None)]).unwrap();
     let service = ServiceId([5; 32]);
     journal.note_reversed(&[service]).unwrap();
+    let (county, fund) = ("county-hospital".parse().unwrap(), "fund".parse().unwrap());
+    journal.note_seen(&[(InstitutionId::clone(&county), 7)]).unwrap();
     drop(journal);
     let journal = Journal::open(&path, CHAIN, None).unwrap();
     let source = |number| journal.contents().get(&key(number)).unwrap().source;
     assert_eq!((source(1), source(2)), (Some([9; 32]), None));
     assert_eq!(journal.contents().get(&key(1)).unwrap().what, What::Stays { name: "accept_referral" });
+    assert_eq!((journal.contents().seen(&county), journal.contents().seen(&fund)), (7, 0));
+    assert!(journal.contents().knows(&one.id()) && journal.contents().has_object(&object_id(one.id(), 1)));
     assert!(journal.contents().is_reversed(service) && !journal.contents().is_reversed(ServiceId([6; 32])));
     drop(journal);
     let looked = Journal::look(&path).unwrap().unwrap();

@@ -242,7 +242,7 @@ fn write_changes(out: &mut String, changes: &Changes) -> Written {
 }
 
 fn write_tally(out: &mut String, tally: &Tally) -> Written {
-    let Tally { recorded, before, refused, blocked, transactions } = tally;
+    let Tally { recorded, before, found, refused, blocked, transactions } = tally;
     let total = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
     let named = |counts: &BTreeMap<String, u64>, out: &mut String| {
         write_counts(out, counts.iter().map(|(name, count)| (name.as_str(), count)))
@@ -251,6 +251,12 @@ fn write_tally(out: &mut String, tally: &Tally) -> Written {
     named(recorded, out)?;
     if !before.is_empty() {
         writeln!(out, "Recorded before and left alone: {} operations.", total(before))?;
+    }
+    if *found > 0 {
+        writeln!(
+            out,
+            "The journal was an older copy and lacked {found} of them, which were found on the ledger."
+        )?;
     }
     if !refused.is_empty() {
         writeln!(out, "Refused by the rules of the ledger:")?;

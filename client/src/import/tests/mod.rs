@@ -4,6 +4,7 @@ mod cases;
 mod changed;
 mod ledger;
 mod malformed;
+mod missed;
 mod official;
 mod passed_over;
 mod references;

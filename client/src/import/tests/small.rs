@@ -15,7 +15,7 @@ use yilian_spec::membership::Tier;
 use yilian_spec::operation::access::Purpose;
 use yilian_spec::operation::referral::Direction;
 
-const INPUT: &str = r#"
+pub const INPUT: &str = r#"
 {"resourceType":"Organization","id":"o1","name":"ONE","identifier":[{"system":"s","value":"one"}]}
 {"resourceType":"Organization","id":"o2","name":"TWO"}
 {"resourceType":"Organization","id":"o3","name":"THREE"}
@@ -31,7 +31,7 @@ const INPUT: &str = r#"
 {"resourceType":"ExplanationOfBenefit","id":"b2","status":"active","use":"claim","created":"2002","claim":{"reference":"Claim/c1"},"payment":{"amount":{"value":7.9949999,"currency":"USD"}}}
 "#;
 
-const MAPPING: &str = r#"
+pub const MAPPING: &str = r#"
 payer = "fund"
 [payers]
 state = "state-fund"

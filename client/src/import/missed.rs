@@ -1,0 +1,252 @@
+//! What the ledger has of this import and the journal does not know, as where the journal is an older copy of it.
+//!
+//! Commitments follow from the secret, so that what was recorded can be told by them. Behind the place in each author's stream
+//! up to which the journal has looked, the transactions that it does not know are read. One whose operations are all of
+//! the plan is put into the journal, as if it had never been missing there. One of which only some are is another matter:
+//! the input has changed since, and nobody can say what the rest was, so the import stops.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt as _;
+use yilian_spec::id::{Commitment, InstitutionId, ReferralId, TransactionId};
+use yilian_spec::merkle::log::Frontier;
+use yilian_spec::operation::Operation;
+use yilian_spec::receipt::Outcome;
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::stream::EntryKind;
+use yilian_spec::transaction::Transaction;
+
+use super::changes::Sources;
+use super::document::{Digest, Key, Secret};
+use super::draft::{Draft, Item};
+use super::error::ImportError;
+use super::journal::{Contents, Journal};
+use super::limits;
+use super::plan::{Plan, Planning};
+use super::run;
+use crate::client::Client;
+use crate::error::ClientError;
+
+/// Transactions on the ledger that the journal does not know, by the institutions that the import acts for.
+#[derive(Debug)]
+pub struct Missed {
+    transactions: Vec<Transaction>,
+}
+
+impl Missed {
+    /// These transactions.
+    pub fn of(transactions: Vec<Transaction>) -> Self {
+        Self { transactions }
+    }
+
+    /// Reads what each author has recorded since the journal looked.
+    ///
+    /// # Errors
+    /// What asking the ledger gives.
+    pub async fn read(
+        clients: &BTreeMap<InstitutionId, Client>,
+        contents: &Contents,
+    ) -> Result<Self, ClientError> {
+        let mut transactions = Vec::new();
+        for (author, client) in clients {
+            let stream = StreamId::Institution(author.clone());
+            let (proof, _) = client.stream(&stream, contents.seen(author)).await?;
+            let applied = proof.entries.iter().filter(|entry| entry.kind == EntryKind::Applied);
+            let ids: BTreeSet<TransactionId> =
+                applied.map(|entry| entry.transaction_id).filter(|id| !contents.knows(id)).collect();
+            let asked: Vec<_> = ids.into_iter().map(|id| own(client, author, id)).collect();
+            let mut answers = futures::stream::iter(asked).buffer_unordered(limits::LOOKUPS_IN_FLIGHT);
+            while let Some(found) = answers.next().await {
+                transactions.extend(found?);
+            }
+        }
+        Ok(Self::of(transactions))
+    }
+
+    /// Puts into the journal what is of the plan; how many operations that were.
+    ///
+    /// # Errors
+    /// [`ImportError::JournalBehind`], or when the journal cannot be written.
+    pub fn adopt(&mut self, journal: &mut Journal, planning: &Planning<'_>) -> Result<u64, ImportError> {
+        let mut count = 0;
+        loop {
+            // What is adopted tells more of the rest: steps by their referral, a service recorded anew by its reversal.
+            let plan = run::plan(planning, Some(journal.contents()));
+            let known = Known::of(&plan, planning.secret, journal.contents());
+            let (mut signed, mut rest) = (Vec::new(), Vec::new());
+            let mut parted = None;
+            for transaction in std::mem::take(&mut self.transactions) {
+                let operations = &transaction.body.operations;
+                let found: Vec<Found> =
+                    operations.iter().filter_map(|operation| known.find(operation)).collect();
+                if found.len() == operations.len() {
+                    count += found.len() as u64;
+                    signed.push((transaction, found.iter().map(|one| (one.key, one.source)).collect()));
+                    continue;
+                }
+                if found.iter().any(|one| one.is_certain) {
+                    parted = Some((transaction.id(), transaction.body.institution.clone()));
+                }
+                rest.push(transaction);
+            }
+            self.transactions = rest;
+            if signed.is_empty() {
+                return match parted {
+                    Some((transaction, institution)) => {
+                        Err(ImportError::JournalBehind { transaction, institution })
+                    }
+                    None => Ok(count),
+                };
+            }
+            let applied: Vec<_> =
+                signed.iter().map(|(transaction, _)| (transaction.id(), Some(Outcome::Applied))).collect();
+            journal.sign(signed)?;
+            journal.finish(&applied)?;
+        }
+    }
+}
+
+/// A transaction, where the author's institution signed it. What others signed is theirs to know.
+async fn own(
+    client: &Client,
+    author: &InstitutionId,
+    id: TransactionId,
+) -> Result<Option<Transaction>, ClientError> {
+    match client.transaction_proof(id).await {
+        Ok((proof, _)) => Ok(Some(proof.transaction).filter(|found| found.body.institution == *author)),
+        Err(ClientError::Rejected { status: 403, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// How long the authors' streams are, for the journal: what is in them now need not be looked at again.
+///
+/// # Errors
+/// What asking the ledger gives.
+pub async fn lengths(
+    clients: &BTreeMap<InstitutionId, Client>,
+) -> Result<Vec<(InstitutionId, u64)>, ClientError> {
+    let mut lengths = Vec::new();
+    for (author, client) in clients {
+        let head = StateKey::StreamHead(StreamId::Institution(author.clone()));
+        let head = client.row::<Frontier>(&head, "head of an institution's stream").await?.value;
+        lengths.push((author.clone(), head.map_or(0, |head| head.length())));
+    }
+    Ok(lengths)
+}
+
+/// What an operation can be told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark {
+    /// What it commits to.
+    Commitment(Commitment),
+    /// The item that requested its referral.
+    Referral(Key),
+}
+
+/// What an operation on the ledger is in the journal.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    key: Key,
+    /// The digest of what the input asks for.
+    source: Digest,
+    /// Whether nobody but this import can have signed it: a step of its referral, or a correction, may be by hand.
+    is_certain: bool,
+}
+
+/// The operations of a plan, and the corrections of what the journal knows.
+struct Known<'a> {
+    /// By the operation's name and its mark.
+    items: BTreeMap<(&'static str, Mark), (Key, Digest)>,
+    /// The items that requested referrals.
+    requests: BTreeMap<ReferralId, Key>,
+    contents: &'a Contents,
+    secret: &'a Secret,
+}
+
+impl<'a> Known<'a> {
+    fn of(plan: &Plan, secret: &'a Secret, contents: &'a Contents) -> Self {
+        let sources = Sources::new(secret, &plan.subjects);
+        let item = |item: &Item| {
+            let named = (item.draft.name(), mark(&item.draft)?);
+            Some((named, (item.key, sources.of(item))))
+        };
+        let requests = plan.items.iter().filter(|item| matches!(item.draft, Draft::Request { .. }));
+        let request = |item: &Item| Some((ReferralId(contents.object(&item.key)?), item.key));
+        Self {
+            items: plan.items.iter().filter_map(item).collect(),
+            requests: requests.filter_map(request).collect(),
+            contents,
+            secret,
+        }
+    }
+
+    /// What an operation on the ledger is in the journal.
+    fn find(&self, operation: &Operation) -> Option<Found> {
+        let of_referral = |referral: &ReferralId| self.requests.get(referral).copied().map(Mark::Referral);
+        let mark = match operation {
+            Operation::GrantAccess(grant) => Mark::Commitment(grant.consent),
+            Operation::RecordDisclosure(disclosure) => Mark::Commitment(disclosure.content),
+            Operation::RecordReceipt(receipt) => Mark::Commitment(receipt.content),
+            Operation::RequestReferral(request) => Mark::Commitment(request.reason),
+            Operation::HandOver(step) => Mark::Commitment(step.package),
+            Operation::AcknowledgeHandover(step) => Mark::Commitment(step.package),
+            Operation::ReportOutcome(step) => Mark::Commitment(step.report),
+            Operation::DeliverService(service) => Mark::Commitment(service.evidence),
+            Operation::AcceptReferral(step) => of_referral(&step.referral)?,
+            Operation::CloseClinically(step) => of_referral(&step.referral)?,
+            Operation::CloseAdministratively(step) => of_referral(&step.referral)?,
+            Operation::ReverseService(reverse) => {
+                return self.correction("reverse", reverse.service.0, &reverse.service.to_string());
+            }
+            Operation::RevokeGrant(revoke) => {
+                return self.correction("revoke", revoke.grant.0, &revoke.grant.to_string());
+            }
+            // Agreements are looked for on the ledger, and periods closed by their numbers.
+            Operation::ProposeAgreement(_) | Operation::SignAgreement(_) | Operation::ClosePeriod(_) => {
+                return None;
+            }
+            // No import records these.
+            Operation::RegisterKey(_)
+            | Operation::RotateKey(_)
+            | Operation::RevokeKey(_)
+            | Operation::PublishCapacity(_)
+            | Operation::DeclineReferral(_)
+            | Operation::RedirectReferral(_)
+            | Operation::ConfirmRedirect(_)
+            | Operation::CancelReferral(_)
+            | Operation::ReturnDownward(_)
+            | Operation::TerminateAgreement(_) => return None,
+        };
+        let (key, source) = *self.items.get(&(operation.name(), mark))?;
+        Some(Found { key, source, is_certain: matches!(mark, Mark::Commitment(_)) })
+    }
+
+    /// The key under which a correction of what the journal knows stands there.
+    fn correction(&self, kind: &str, object: [u8; 32], id: &str) -> Option<Found> {
+        let key = self.secret.key(kind, &[id]);
+        let found = Found { key, source: Digest::default(), is_certain: false };
+        Some(found).filter(|_| self.contents.has_object(&object))
+    }
+}
+
+fn mark(draft: &Draft) -> Option<Mark> {
+    Some(match draft {
+        Draft::Grant { consent: commitment, .. }
+        | Draft::Disclose { content: commitment, .. }
+        | Draft::Receive { content: commitment, .. }
+        | Draft::Request { reason: commitment, .. }
+        | Draft::HandOver { package: commitment, .. }
+        | Draft::Acknowledge { package: commitment, .. }
+        | Draft::Report { report: commitment, .. }
+        | Draft::Deliver { evidence: commitment, .. } => Mark::Commitment(*commitment),
+        Draft::Accept { referral }
+        | Draft::CloseClinically { referral }
+        | Draft::CloseAdministratively { referral } => Mark::Referral(*referral),
+        Draft::Reverse { .. }
+        | Draft::Revoke { .. }
+        | Draft::Propose { .. }
+        | Draft::Sign { .. }
+        | Draft::ClosePeriod { .. } => return None,
+    })
+}
