@@ -2,6 +2,7 @@
 //!
 //! - [`transport`]: one request over several nodes, with failover and bounded answers; [`http`] below it knows proxies,
 //!   [`clock`] notices clocks that differ.
+//! - [`token`]: what says who asks.
 //! - [`submit`]: signing, submitting the same signed bytes until a node takes them, waiting for finality.
 //! - [`query`]: rows with their proofs, lists, streams.
 //! - [`freshness`]: whether an answer is of the present, and the comparison of nodes.
@@ -13,6 +14,7 @@ pub mod freshness;
 mod http;
 pub mod query;
 pub mod submit;
+pub mod token;
 pub mod transport;
 
 use std::collections::BTreeMap;
@@ -30,7 +32,8 @@ use crate::memory::Memory;
 use crate::wire::{Chain, Health};
 use clock::ClockWatch;
 use freshness::Freshness;
-use transport::{Asker, NodeToken, Request, Transport};
+use token::{Asker, NodeToken};
+use transport::{Request, Transport};
 
 /// The keys that a client signs with: one for each role, and one for all others.
 #[derive(Debug, Clone, Default)]

@@ -12,17 +12,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use rand::TryRng as _;
 use reqwest::{Method, StatusCode, Url};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::signature::PublicKey;
 use yilian_spec::time::LedgerTime;
-use yilian_spec::token::{self, Audience, Claims};
 
 use super::clock::{CLOCK_HEADER, ClockWatch, Difference};
 use super::http::Http;
+use super::token::Asker;
 use crate::error::ClientError;
 use crate::limits;
 use crate::memory::Memory;
@@ -33,55 +30,12 @@ use crate::wire::{Chain, ErrorAnswer};
 #[derive(Debug)]
 pub struct Transport {
     http: Http,
-    nodes: Vec<Url>,
+    pub(super) nodes: Vec<Url>,
     /// Nodes that are only compared with.
     witnesses: Vec<Url>,
     /// The node that answered last.
     preferred: AtomicUsize,
     clock: Arc<ClockWatch>,
-}
-
-/// Who asks, where a node wants to know it.
-#[derive(Debug, Clone, Copy)]
-pub struct Asker<'a> {
-    /// The ledger that is asked, and what is remembered of its nodes.
-    pub memory: &'a Memory,
-    /// The institution.
-    pub institution: &'a InstitutionId,
-    /// Its key.
-    pub key: &'a SecretKey,
-}
-
-impl Asker<'_> {
-    /// A token for one request to the node with this key.
-    fn token(&self, node: PublicKey) -> Result<String, ClientError> {
-        self.token_for(node, moment::now()?.0 / 1_000, limits::TOKEN_LIFETIME_S)
-    }
-
-    /// A token for requests to the node with this key.
-    fn token_for(&self, node: PublicKey, now_s: u64, lifetime_s: u64) -> Result<String, ClientError> {
-        let mut nonce = [0; 16];
-        rand::rngs::SysRng.try_fill_bytes(&mut nonce)?;
-        let audience = Audience { chain_id: self.memory.chain_id(), node };
-        let mut claims = Claims::new(self.institution.as_str(), &audience, now_s, lifetime_s);
-        claims.nonce = Some(hex::encode(nonce));
-        Ok(token::sign(&claims, self.key)?)
-    }
-}
-
-/// A token for requests that another program makes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NodeToken {
-    /// What goes behind `Authorization: Bearer`.
-    pub token: String,
-    /// The address of the node that takes it; no other does.
-    pub node: String,
-    /// That node's key.
-    pub node_key: PublicKey,
-    /// For whom it speaks.
-    pub institution: InstitutionId,
-    /// From when on it is void.
-    pub expires: LedgerTime,
 }
 
 /// A request that may be sent to any node, more than once.
@@ -274,29 +228,6 @@ impl Transport {
         }
     }
 
-    /// A token for the first node, which holds for so long.
-    ///
-    /// # Errors
-    /// [`ClientError::Unreachable`] when the node's key is not known and it does not answer,
-    /// [`ClientError::OtherChain`], or why no token can be made.
-    pub async fn token(&self, asker: Asker<'_>, lifetime_s: u64) -> Result<NodeToken, ClientError> {
-        // There is at least one.
-        let node = &self.nodes[0];
-        let node_key = match self.node_key(node, asker.memory).await {
-            Ok(key) => key,
-            Err(Attempt::Fatal(error)) => return Err(error),
-            Err(Attempt::Next(reason)) => return Err(ClientError::Unreachable { attempts: vec![reason] }),
-        };
-        let now_s = moment::now()?.0 / 1_000;
-        Ok(NodeToken {
-            token: asker.token_for(node_key, now_s, lifetime_s)?,
-            node: name_of(node),
-            node_key,
-            institution: asker.institution.clone(),
-            expires: LedgerTime((now_s + lifetime_s) * 1_000),
-        })
-    }
-
     /// Sends a request until a node answers it, with a fresh token for each try where somebody asks by name.
     ///
     /// # Errors
@@ -355,7 +286,7 @@ impl Transport {
     }
 
     /// The key of a node: the one that is remembered, or, at first use, the one it names.
-    async fn node_key(&self, node: &Url, memory: &Memory) -> Result<PublicKey, Attempt> {
+    pub(super) async fn node_key(&self, node: &Url, memory: &Memory) -> Result<PublicKey, Attempt> {
         let name = name_of(node);
         if let Some(known) = memory.node_key(&name) {
             return Ok(known);
@@ -472,7 +403,7 @@ impl Transport {
 }
 
 /// Why one try gave nothing.
-enum Attempt {
+pub(super) enum Attempt {
     /// Another node may do better.
     Next(String),
     /// None will.
