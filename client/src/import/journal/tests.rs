@@ -132,7 +132,7 @@ fn sources_and_what_was_seen_afterwards_are_there_after_a_restart() {
     assert_eq!((source(1), source(2)), (Some([9; 32]), None));
     assert_eq!(journal.contents().get(&key(1)).unwrap().what, What::Stays { name: "accept_referral" });
     assert_eq!((journal.contents().seen(&county), journal.contents().seen(&fund)), (7, 0));
-    assert!(journal.contents().knows(&one.id()) && journal.contents().has_object(&object_id(one.id(), 1)));
+    assert!(journal.contents().knows(&one.id()) && journal.contents().has_object(&one.object_id(1).unwrap()));
     assert!(journal.contents().is_reversed(service) && !journal.contents().is_reversed(ServiceId([6; 32])));
     drop(journal);
     let looked = Journal::look(&path).unwrap().unwrap();

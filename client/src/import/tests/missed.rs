@@ -12,7 +12,7 @@ use crate::import::mapping::Mapping;
 use crate::import::missed::Missed;
 use crate::import::plan::{Gross, Plan, Planning};
 use crate::import::{ImportError, changes};
-use yilian_spec::id::{ChainId, InstitutionId, SubjectTag, object_id};
+use yilian_spec::id::{ChainId, InstitutionId, SubjectTag};
 use yilian_spec::membership::Role;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::signature::SecretKey;
@@ -69,8 +69,8 @@ fn signed(plan: &Plan) -> Vec<(Transaction, Vec<Key>)> {
             let transaction =
                 sign(all.len() as u8, author, &items, &Resolver { tags: &tags, object: &object, now });
             let keys: Vec<Key> = items.iter().map(|item| item.key).collect();
-            objects
-                .extend(keys.iter().zip(0..).map(|(key, place)| (*key, object_id(transaction.id(), place))));
+            let created = (0..keys.len() as u16).filter_map(|index| transaction.object_id(index));
+            objects.extend(keys.iter().copied().zip(created));
             all.push((transaction, keys));
         }
     }
@@ -116,8 +116,8 @@ fn whatever_the_journal_lacks_is_found_and_nothing_else() {
             drop(journal);
             let journal = self::journal(&place);
             for (transaction, keys) in &signed {
-                for (key, operation) in keys.iter().zip(0..) {
-                    let fate = Fate::Applied { transaction: transaction.id(), operation };
+                for (key, index) in keys.iter().zip(0..) {
+                    let fate = Fate::Applied { object: transaction.object_id(index).unwrap() };
                     assert_eq!(journal.fate(key), Some(fate), "{known}");
                 }
             }
