@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -149,16 +150,22 @@ async fn large_answers_come_whole_many_at_a_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_beyond_an_addresss_places_are_refused_and_places_come_back() {
-    let secure = Secure::start(routes(), 2, 10_000).await;
-    let (mut caller, _) = secure.http2(1 << 16).await;
-    // The connection has the address's first place, for its first request; the second request takes the other.
-    let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(caller.send_request(request("/never")))).collect();
-    let (status, body) = loop {
-        let (status, body) = answer(&mut caller, "/quick").await;
-        if status != StatusCode::OK {
-            break (status, body);
+    let held = Arc::new(AtomicUsize::new(0));
+    let hold = {
+        let held = Arc::clone(&held);
+        move || {
+            held.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<Response>()
         }
     };
+    let secure = Secure::start(routes().route("/held", get(hold)), 2, 10_000).await;
+    let (mut caller, _) = secure.http2(1 << 16).await;
+    // The connection has the address's first place, for its first request; the second request takes the other.
+    let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(caller.send_request(request("/held")))).collect();
+    while held.load(Ordering::SeqCst) < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let (status, body) = answer(&mut caller, "/quick").await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
     assert!(String::from_utf8(body).unwrap().contains("connections_per_address_max"));
     waiting.iter().for_each(JoinHandle::abort);
