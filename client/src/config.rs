@@ -29,8 +29,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use yilian_spec::domain::membership::Role;
 use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::membership::Role;
 use yilian_spec::signature::PublicKey;
 
 use crate::durable::{self, FileError};

@@ -17,14 +17,15 @@ use yilian_node::mempool::Mempool;
 use yilian_node::mempool::pool::PoolBounds;
 use yilian_node::storage::{StorageOptions, Store, audit};
 use yilian_spec::block::{CommitCertificate, CommitSignature, precommit_signing_bytes};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{AccessScope, Category, GrantAccess, Purpose, Sensitivity};
+use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::id::{Commitment, InstitutionId, SubjectTag};
-use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{AccessScope, Category, GrantAccess, Purpose, Sensitivity};
 use yilian_spec::signature::SecretKey;
 use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 const START_MS: u64 = 1_790_000_000_000;
 const DAY_MS: u64 = 86_400_000;

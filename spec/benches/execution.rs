@@ -11,13 +11,11 @@ mod world;
 
 use world::{COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope};
 use yilian_spec::codec;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity};
+use yilian_spec::domain::membership::Role;
 use yilian_spec::id::{Commitment, GrantId, SubjectTag};
 use yilian_spec::machine::{self, BlockContext};
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{
-    Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity,
-};
 use yilian_spec::receipt::Outcome;
 use yilian_spec::time::Window;
 use yilian_spec::transaction::{CheckedTransaction, TransactionBody};

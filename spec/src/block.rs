@@ -7,10 +7,10 @@ use wincode::{SchemaRead, SchemaWrite};
 use crate::codec::{self, Domain};
 use crate::height::Height;
 use crate::id::{BlockId, ChainId, Hash};
-use crate::membership::ValidatorSet;
 use crate::signature::{self, PublicKey, Signature};
 use crate::time::LedgerTime;
 use crate::transaction::Transaction;
+use crate::validators::ValidatorSet;
 
 /// The version of the protocol that this code executes.
 pub const PROTOCOL_VERSION: u16 = 1;

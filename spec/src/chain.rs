@@ -8,12 +8,12 @@ use thiserror::Error;
 
 use crate::block::{Header, PROTOCOL_VERSION};
 use crate::codec;
+use crate::domain::membership::{KeyRecord, Role};
 use crate::genesis::{Genesis, Parameters};
 use crate::height::Height;
 use crate::id::{BlockId, ChainId, Hash, TransactionId};
 use crate::limits;
 use crate::machine::{self, BlockContext, Execution};
-use crate::membership::{KeyRecord, Role, Validator, ValidatorSet};
 use crate::merkle::log::{self, CompleteNode, Frontier};
 use crate::receipt::Receipt;
 use crate::received::CheckedBlock;
@@ -26,6 +26,7 @@ use crate::time::LedgerTime;
 use crate::transaction::CheckedTransaction;
 use crate::validation::contextual::{self, ContextualError};
 use crate::validation::semantic::SemanticError;
+use crate::validators::{Validator, ValidatorSet};
 
 /// The end of the ledger: all that a next block builds on beside the state.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,11 +5,12 @@ use thiserror::Error;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::codec::{self, Domain};
+use crate::domain::membership::{Institution, Role};
 use crate::id::{ChainId, InstitutionId};
 use crate::limits;
-use crate::membership::{Institution, Role, ValidatorSet};
 use crate::signature::{KeyError, PublicKey};
 use crate::time::{LedgerTime, Window};
+use crate::validators::ValidatorSet;
 
 /// A key that exists from the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]

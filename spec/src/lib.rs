@@ -5,7 +5,8 @@
 //!
 //! - [`limits`], [`codec`], [`id`], [`time`], [`height`], [`money`]: bounds, the canonical encoding, small types.
 //! - [`signature`], [`token`], [`merkle`]: Ed25519 under one rule, API tokens, logs and the state tree.
-//! - [`membership`], [`operation`], [`transaction`], [`block`], [`genesis`]: what the ledger holds.
+//! - [`domain`]: members, access, referrals, services, agreements: what can be asked for, what it needs, what it leaves.
+//! - [`transaction`], [`block`], [`validators`], [`genesis`]: what the ledger holds.
 //! - [`validation`], [`state`], [`machine`], [`work`], [`settlement`], [`refusal`], [`receipt`]: what the rules make of it.
 //! - [`chain`]: from one block to the next. [`rotation`]: who proposes it. [`trial`]: what would become of a transaction in it. [`proof`]: answers that carry
 //!   their proof.
@@ -14,15 +15,14 @@
 pub mod block;
 pub mod chain;
 pub mod codec;
+pub mod domain;
 pub mod genesis;
 pub mod height;
 pub mod id;
 pub mod limits;
 pub mod machine;
-pub mod membership;
 pub mod merkle;
 pub mod money;
-pub mod operation;
 pub mod proof;
 pub mod receipt;
 pub mod received;
@@ -36,4 +36,5 @@ pub mod token;
 pub mod transaction;
 pub mod trial;
 pub mod validation;
+pub mod validators;
 pub mod work;

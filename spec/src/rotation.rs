@@ -9,8 +9,8 @@ use wincode::{SchemaRead, SchemaWrite};
 
 use crate::height::Height;
 use crate::id::InstitutionId;
-use crate::membership::{Validator, ValidatorSet};
 use crate::signature::PublicKey;
+use crate::validators::{Validator, ValidatorSet};
 
 /// Heights for which an institution is passed over when it misses a turn for the first time; twice as many each time again.
 pub const ABSENCE_HEIGHTS: u64 = 200;

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::codec::{self, Domain};
+use crate::domain::Operation;
 use crate::id::{ChainId, InstitutionId, TransactionId};
-use crate::operation::Operation;
 use crate::signature::{PublicKey, SecretKey, Signature};
 use crate::time::LedgerTime;
 

@@ -5,11 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use rand::TryRng as _;
-use yilian_spec::id::{Commitment, GrantId, InstitutionId, SubjectTag, commit};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{
     AccessScope, Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity,
 };
+use yilian_spec::id::{Commitment, GrantId, InstitutionId, SubjectTag, commit};
 use yilian_spec::time::{LedgerTime, Window};
 
 /// One day in milliseconds.

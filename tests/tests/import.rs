@@ -122,7 +122,7 @@ async fn owed(cluster: &Cluster) -> Result<BTreeMap<String, i64>> {
         let (proof, verified) = client.statement(id, 0).await?;
         ensure!(verified, "the statement comes with a proof");
         let terms = client
-            .record::<yilian_spec::state::record::Agreement>(
+            .record::<yilian_spec::domain::agreement::Agreement>(
                 &yilian_spec::state::key::StateKey::Agreement(id),
                 "the agreement",
             )
@@ -282,11 +282,11 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
     let back = before.run_to(5, &all)?;
     let service = back.split("service ").nth(1).and_then(|rest| rest.split_whitespace().next());
     let desk = cluster.desk(TEACHING).await?;
-    let reverse = yilian_spec::operation::service::ReverseService {
+    let reverse = yilian_spec::domain::service::ReverseService {
         service: service.context("the summary names the service")?.parse()?,
-        reason: yilian_spec::operation::service::ReversalReason::Mistake,
+        reason: yilian_spec::domain::service::ReversalReason::Mistake,
     };
-    desk.record(vec![yilian_spec::operation::Operation::ReverseService(reverse)]).await?;
+    desk.record(vec![yilian_spec::domain::Operation::ReverseService(reverse)]).await?;
     holds(&before.run(&all)?, "100.00")?;
 
     // Without its journal everything would be recorded twice, with and without the table of tags beside it.

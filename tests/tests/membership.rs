@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use yilian_node::config::Config;
 use yilian_node::consortium::Options;
-use yilian_spec::membership::Role;
+use yilian_spec::domain::membership::Role;
 use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, PATIENCE, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::command_line::Shell;
 use yilian_tests::programs::{Ended, run_to_end};

@@ -2,9 +2,9 @@
 
 use anyhow::{Result, ensure};
 use yilian_client::error::ClientError;
+use yilian_spec::domain::access::Grant;
 use yilian_spec::id::GrantId;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::Grant;
 use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::load::Load;
 use yilian_tests::work;

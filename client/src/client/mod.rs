@@ -22,8 +22,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use yilian_spec::block::Header;
+use yilian_spec::domain::membership::Role;
 use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::membership::Role;
 use yilian_spec::proof::{Checkpoint, Proof, ProofDocument};
 use yilian_spec::signature::{PublicKey, SecretKey};
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use yilian_spec::codec;
+use yilian_spec::domain::service::ReversalReason;
 use yilian_spec::id::{GrantId, InstitutionId, ServiceId, SubjectTag};
-use yilian_spec::operation::service::ReversalReason;
 use yilian_spec::time::LedgerTime;
 
 use super::collect::Collected;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use yilian_spec::domain::access::Category;
+use yilian_spec::domain::referral::Urgency;
 use yilian_spec::id::ServiceCode;
-use yilian_spec::operation::access::Category;
-use yilian_spec::operation::referral::Urgency;
 use yilian_spec::settlement::PartRole;
 
 /// A kind of service, as the ledger is told it.

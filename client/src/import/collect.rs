@@ -13,7 +13,7 @@ use super::source::{Found, FoundResource, Place, Reader, SourceError};
 use super::{address, fhir, instant, limits, raw, resolve};
 use crate::import::codes::Service;
 use crate::import::instant::Instant;
-use yilian_spec::operation::access::Category;
+use yilian_spec::domain::access::Category;
 
 pub use super::raw::Amount;
 

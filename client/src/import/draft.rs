@@ -4,23 +4,23 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{
+    AccessScope, Category, Decision, GrantAccess, GrantRevocationReason, Purpose, RecordDisclosure,
+    RecordReceipt, RevokeGrant, Sensitivity,
+};
+use yilian_spec::domain::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::referral::{
+    AcceptReferral, AcknowledgeHandover, CloseAdministratively, CloseClinically, Direction, HandOver,
+    OutcomeCode, ReportOutcome, RequestReferral,
+};
+use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
 use yilian_spec::id::{
     AgreementId, Commitment, ConsortiumId, DisclosureId, GrantId, Hash, InstitutionId, ReferralId, ServiceId,
     SubjectTag,
 };
-use yilian_spec::membership::Role;
 use yilian_spec::money::Currency;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{
-    AccessScope, Category, Decision, GrantAccess, GrantRevocationReason, Purpose, RecordDisclosure,
-    RecordReceipt, RevokeGrant, Sensitivity,
-};
-use yilian_spec::operation::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
-use yilian_spec::operation::referral::{
-    AcceptReferral, AcknowledgeHandover, CloseAdministratively, CloseClinically, Direction, HandOver,
-    OutcomeCode, ReportOutcome, RequestReferral,
-};
-use yilian_spec::operation::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
 use yilian_spec::settlement::terms::Terms;
 use yilian_spec::time::{LedgerTime, Window};
 

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
+use yilian_spec::domain::Operation;
 use yilian_spec::id::{Commitment, InstitutionId, ReferralId, TransactionId};
 use yilian_spec::merkle::log::Frontier;
-use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::EntryKind;

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
+use yilian_spec::domain::access::{Category, Purpose};
+use yilian_spec::domain::membership::Tier;
+use yilian_spec::domain::referral::Direction;
 use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::Tier;
-use yilian_spec::operation::access::{Category, Purpose};
-use yilian_spec::operation::referral::Direction;
 
 use super::codes::Service;
 use super::collect::{Amount, Benefit, Claim, Collected, Encounter};
@@ -528,7 +528,7 @@ fn direction(from: Option<&Tier>, to: Option<&Tier>) -> Direction {
 }
 
 /// The institutions that an import acts for, each with the roles whose keys it needs.
-pub fn authors(items: &[Item]) -> BTreeMap<&InstitutionId, BTreeSet<yilian_spec::membership::Role>> {
+pub fn authors(items: &[Item]) -> BTreeMap<&InstitutionId, BTreeSet<yilian_spec::domain::membership::Role>> {
     let mut authors: BTreeMap<&InstitutionId, BTreeSet<_>> = BTreeMap::new();
     for item in items {
         authors.entry(&item.author).or_default().insert(item.draft.role());

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use yilian_spec::domain::membership::{InstitutionKind, Role};
 use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::{InstitutionKind, Role};
 use yilian_spec::money::{AmountMinor, Currency};
 
 use super::collect::Collected;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use age::secrecy::SecretString;
 use futures::StreamExt as _;
+use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
+use yilian_spec::domain::service::Service;
 use yilian_spec::id::{InstitutionId, ServiceId};
-use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier};
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::Service;
 
 use super::agreement::{self, Agreements};
 use super::changes::{self, Changes, Sources};

@@ -308,7 +308,7 @@ fn entries(ledger: &Ledger, stream: StreamId, query: &str) -> Value {
 
 fn grants(day: &Day) -> Value {
     let key = yilian_spec::state::key::StateKey::Grant(day.grant);
-    let grant: yilian_spec::state::record::Grant = day.ledger.row(&key).require("grant").unwrap();
+    let grant: yilian_spec::domain::access::Grant = day.ledger.row(&key).require("grant").unwrap();
     json!({"items": [{"id": day.grant, "record": grant}], "next_cursor": null, "height": day.ledger.tip().height})
 }
 

@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{GrantRevocationReason, RevokeGrant};
-use yilian_spec::operation::referral::PublishCapacity;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{GrantRevocationReason, RevokeGrant};
+use yilian_spec::domain::referral::PublishCapacity;
 
 use crate::commands::Setting;
 use crate::ledger::Day;

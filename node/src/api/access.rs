@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use yilian_spec::domain::access::{Disclosure, Grant};
 use yilian_spec::id::{DisclosureId, GrantId, InstitutionId};
 use yilian_spec::state::key::{RowKind, StateKey};
-use yilian_spec::state::record::{Disclosure, Grant};
 use yilian_spec::time::LedgerTime;
 
 use super::Api;
@@ -116,7 +116,7 @@ pub async fn grant(
 
 fn is_overdue(disclosure: &Disclosure, now: LedgerTime) -> bool {
     let waits = disclosure.received_at.is_none()
-        && matches!(disclosure.decision, yilian_spec::operation::access::Decision::Permit { .. });
+        && matches!(disclosure.decision, yilian_spec::domain::access::Decision::Permit { .. });
     waits && now > disclosure.receipt_due
 }
 
@@ -150,8 +150,7 @@ pub async fn disclosures(
                 return Err(list::stray(&key));
             };
             let record: Disclosure = view.require(&StateKey::Disclosure(id), "disclosure")?;
-            let permitted =
-                matches!(record.decision, yilian_spec::operation::access::Decision::Permit { .. });
+            let permitted = matches!(record.decision, yilian_spec::domain::access::Decision::Permit { .. });
             if query.open && (record.received_at.is_some() || !permitted) {
                 return Ok(Listed::Skip);
             }

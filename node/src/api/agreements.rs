@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
+use yilian_spec::domain::agreement::{Agreement, ClosedPeriod, PeriodStatement};
+use yilian_spec::domain::service::Service;
 use yilian_spec::id::{AgreementId, ServiceId};
 use yilian_spec::settlement::period::Accumulator;
 use yilian_spec::state::key::{RowKind, StateKey};
-use yilian_spec::state::record::{Agreement, ClosedPeriod, PeriodStatement, Service};
 
 use super::Api;
 use super::access::{PartyQuery, list_institution};

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
+use yilian_spec::domain::membership::{Institution, InstitutionKind, KeyRecord, Role};
 use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::{Institution, InstitutionKind, KeyRecord, Role};
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::time::LedgerTime;

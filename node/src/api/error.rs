@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
-use yilian_spec::membership::Role;
+use yilian_spec::domain::membership::Role;
 use yilian_spec::token::TokenError;
 
 /// Why a request is not answered as asked.

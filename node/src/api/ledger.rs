@@ -6,8 +6,9 @@
 use yilian_spec::block::Block;
 use yilian_spec::chain::Tip;
 use yilian_spec::codec::{self, Canonical};
+use yilian_spec::domain::Operation;
 use yilian_spec::height::Height;
-use yilian_spec::id::{ChainId, TransactionId};
+use yilian_spec::id::{ChainId, InstitutionId, TransactionId};
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::proof::{CertifiedHeader, ProvenRow, TransactionProof};
 use yilian_spec::receipt::{Outcome, Receipt};
@@ -16,6 +17,7 @@ use yilian_spec::state::stream::Entry;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::TransactionBody;
 use yilian_spec::trial::{self, TrialError};
+use yilian_spec::validation::contextual::ContextualError;
 
 use super::error::ApiError;
 use super::limits::{API_FRONTIER_ENTRIES_MAX, API_ROW_BYTES_MAX};
@@ -81,6 +83,20 @@ impl<'a> View<'a> {
             TrialError::Semantic(error) => refusal::semantic(&error),
             TrialError::Contextual(error) => refusal::contextual(&error),
         })
+    }
+
+    /// Whether an operation that took effect, as this one of this transaction, concerns a reader who is not its author.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn concerns(
+        &self,
+        operation: &Operation,
+        reader: &InstitutionId,
+        place: (TransactionId, u16),
+    ) -> Result<bool, ApiError> {
+        let concerns = operation.concerns(reader, place, &self.0.tables());
+        concerns.map_err(|error| refusal::contextual(&ContextualError::View(error)))
     }
 
     /// Decodes a row that [`Self::rows`] gave.

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
+use yilian_spec::domain::membership::{Institution, KeyRecord};
 use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::{Institution, KeyRecord};
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::{RowKind, StateKey};
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use yilian_spec::domain::operate::OperationError;
 use yilian_spec::id::{InstitutionId, TransactionId};
 use yilian_spec::transaction::Transaction;
 use yilian_spec::validation::contextual::ContextualError;
@@ -114,11 +115,14 @@ fn structural(error: &StructuralError) -> ApiError {
         StructuralError::OperationCount { .. } => "operation_count",
         StructuralError::TooLong { .. } => "transaction_too_long",
         StructuralError::Lifetime => "lifetime",
-        StructuralError::Name { .. } => "name",
-        StructuralError::Parts { .. } => "parts",
-        StructuralError::Currency { .. } => "currency",
-        StructuralError::Terms { .. } => "terms",
-        StructuralError::PeriodLength { .. } => "period_length",
+        StructuralError::Institution { .. } => "name",
+        StructuralError::Operation { reason, .. } => match reason {
+            OperationError::Name(_) => "name",
+            OperationError::Parts => "parts",
+            OperationError::Currency => "currency",
+            OperationError::Terms(_) => "terms",
+            OperationError::PeriodLength => "period_length",
+        },
     };
     ApiError::Transaction { code, message: error.to_string() }
 }

@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
+use yilian_spec::domain::Operation;
 use yilian_spec::id::TransactionId;
-use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Receipt;
 use yilian_spec::transaction::Transaction;
 

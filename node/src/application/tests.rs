@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use yilian_spec::block::Block;
 use yilian_spec::codec;
+use yilian_spec::domain::membership::{Institution, Role};
 use yilian_spec::height::Height;
 use yilian_spec::id::Hash;
-use yilian_spec::membership::{Institution, Role};
 use yilian_spec::merkle::log;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::{StateKey, StreamId};

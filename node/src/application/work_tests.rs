@@ -2,10 +2,10 @@
 
 use yilian_spec::block::Block;
 use yilian_spec::codec;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::membership::{RegisterKey, possession_bytes};
 use yilian_spec::height::Height;
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::membership::{RegisterKey, possession_bytes};
 use yilian_spec::signature::SecretKey;
 use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::{Transaction, TransactionBody};

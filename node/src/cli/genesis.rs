@@ -10,12 +10,13 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use yilian_client::durable;
+use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::id::{ConsortiumId, InstitutionId};
-use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
 use yilian_spec::proof::Checkpoint;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::time::{LedgerTime, Window};
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 use crate::consortium::stagger_days;
 use crate::home::read_genesis;

@@ -36,9 +36,9 @@ fn alarm(absence: &Absence) -> Alarm {
 mod tests {
     use yilian_spec::height::Height;
     use yilian_spec::id::Hash;
-    use yilian_spec::membership::{Validator, ValidatorSet};
     use yilian_spec::rotation::ABSENCE_HEIGHTS;
     use yilian_spec::signature::PublicKey;
+    use yilian_spec::validators::{Validator, ValidatorSet};
 
     use super::*;
     use crate::test_world::genesis;

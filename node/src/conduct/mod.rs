@@ -19,8 +19,8 @@ use libp2p::PeerId;
 use tokio::sync::watch;
 use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::{Validator, ValidatorSet};
 use yilian_spec::signature::PublicKey;
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 pub use account::{ConnectedPeer, InstitutionConduct, Received, Refused};
 pub use missing::Missing;

@@ -18,12 +18,13 @@ use yilian_client::durable;
 use yilian_client::keyfile::Key;
 use yilian_client::passphrase::SecretString;
 use yilian_client::sealed::WorkFactor;
+use yilian_spec::domain::membership::{Institution, Role};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::id::{ConsortiumId, InstitutionId};
-use yilian_spec::membership::{Institution, Role, Validator, ValidatorSet};
 use yilian_spec::proof::Checkpoint;
 use yilian_spec::signature::SecretKey;
 use yilian_spec::time::{LedgerTime, Window};
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 use super::member::{CONSORTIUM, INSTITUTIONS, Member};
 use super::process::free_ports;

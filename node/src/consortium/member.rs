@@ -1,6 +1,6 @@
 //! Who takes part: a county medical community with a teaching hospital, an insurer and a regulator.
 
-use yilian_spec::membership::{InstitutionKind, Tier};
+use yilian_spec::domain::membership::{InstitutionKind, Tier};
 
 /// The consortium that all of them belong to.
 pub const CONSORTIUM: &str = "qinghe-community";

@@ -1,6 +1,6 @@
 //! Keys of a genesis expire one after another: a date that ends all of them at once would find nobody prepared.
 
-use yilian_spec::membership::Role;
+use yilian_spec::domain::membership::Role;
 
 /// Institutions after which the days repeat.
 const INSTITUTIONS_APART: usize = 12;

@@ -5,23 +5,23 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use rand::TryRng;
 use yilian_spec::codec::{self, Domain};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{
+    AccessScope, Category, Decision, DenialReason, GrantAccess, Purpose, RecordDisclosure, RecordReceipt,
+    Sensitivity,
+};
+use yilian_spec::domain::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
+use yilian_spec::domain::referral::{
+    AcceptReferral, AcknowledgeHandover, CloseAdministratively, CloseClinically, DeclineReferral, Direction,
+    HandOver, OutcomeCode, PublishCapacity, ReferralReason, ReportOutcome, RequestReferral, ReturnDownward,
+    Urgency,
+};
+use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
 use yilian_spec::id::{
     AgreementId, Commitment, ConsortiumId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode,
     ServiceId, SubjectTag, TransactionId, commit,
 };
 use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{
-    AccessScope, Category, Decision, DenialReason, GrantAccess, Purpose, RecordDisclosure, RecordReceipt,
-    Sensitivity,
-};
-use yilian_spec::operation::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
-use yilian_spec::operation::referral::{
-    AcceptReferral, AcknowledgeHandover, CloseAdministratively, CloseClinically, DeclineReferral, Direction,
-    HandOver, OutcomeCode, PublishCapacity, ReferralReason, ReportOutcome, RequestReferral, ReturnDownward,
-    Urgency,
-};
-use yilian_spec::operation::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::templates::{Frame, SplitShare, percentage_split};

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use yilian_client::client::Client;
+use yilian_spec::domain::Operation;
 use yilian_spec::id::{InstitutionId, TransactionId};
-use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome;
 
 use super::tally::Tally;

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use yilian_client::client::{Client, Settings, Signers};
+use yilian_spec::domain::agreement::Agreement;
 use yilian_spec::height::Height;
 use yilian_spec::id::{AgreementId, BlockId, InstitutionId};
 use yilian_spec::proof::Checkpoint;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::Agreement;
 
 use crate::consortium::{self, ConsortiumFiles, INSTITUTIONS, NodeProcess, Options};
 use day::Desks;

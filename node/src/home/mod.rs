@@ -10,9 +10,9 @@ use thiserror::Error;
 use yilian_client::durable::{self, FileError};
 use yilian_client::keyfile::{Key, KeyFileError};
 use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
+use yilian_spec::domain::membership::Role;
 use yilian_spec::genesis::{Genesis, GenesisError};
 use yilian_spec::limits::GENESIS_BYTES_MAX;
-use yilian_spec::membership::Role;
 use yilian_spec::signature::{PublicKey, SecretKey};
 
 use crate::config::{Config, ConfigError};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use yilian_client::moment;
-use yilian_spec::membership::Role;
+use yilian_spec::domain::membership::Role;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::time::LedgerTime;
 

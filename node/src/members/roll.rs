@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use yilian_spec::codec;
+use yilian_spec::domain::membership::{KeyRecord, Role};
 use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::{KeyRecord, Role, ValidatorSet};
 use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::{RowKind, StateKey};
+use yilian_spec::validators::ValidatorSet;
 
 use super::{Members, WatchedKey};
 use crate::application::publish::Published;
@@ -201,9 +202,9 @@ pub async fn follow(reader: LedgerReader, mut roll: Roll, known: watch::Sender<A
 
 #[cfg(test)]
 mod tests {
-    use yilian_spec::membership::Role;
-    use yilian_spec::operation::Operation;
-    use yilian_spec::operation::membership::{RegisterKey, RevocationReason, RevokeKey, possession_bytes};
+    use yilian_spec::domain::Operation;
+    use yilian_spec::domain::membership::Role;
+    use yilian_spec::domain::membership::{RegisterKey, RevocationReason, RevokeKey, possession_bytes};
     use yilian_spec::signature::SecretKey;
     use yilian_spec::time::{LedgerTime, Window};
     use yilian_spec::transaction::{Transaction, TransactionBody};

@@ -8,10 +8,10 @@ use yilian_spec::codec;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, Hash};
-use yilian_spec::membership::ValidatorSet;
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::merkle::state_tree::{BucketId, StateTree};
 use yilian_spec::state::key::StateKey;
+use yilian_spec::validators::ValidatorSet;
 
 use super::commit::{put_state, put_tip};
 use super::damage::Damage;

@@ -1,44 +1,27 @@
 //! The state machine: executes the transactions of a block, one after another, each as a whole or not at all.
 //!
 //! A pure function of the state before, the block's height and time, and its transactions. What each operation
-//! needs and changes stands in `spec/protocol/05-operations.md`; the handlers below follow it rule by rule.
-
-mod access;
-mod agreement;
-mod membership;
-mod referral;
-mod service;
+//! needs and changes stands in `spec/protocol/05-operations.md` and in [`crate::domain`], rule by rule.
 
 use std::collections::BTreeSet;
 
-use crate::codec::{self, Canonical, Domain};
+use crate::codec::{self, Domain};
+use crate::domain::Operation;
+pub use crate::domain::call::BlockContext;
+use crate::domain::call::{Call, Step, Stop, require};
+use crate::domain::membership::KeyRecord;
 use crate::genesis::Parameters;
-use crate::height::Height;
-use crate::id::{ChainId, Hash, InstitutionId, TransactionId};
-use crate::membership::KeyRecord;
-use crate::operation::Operation;
+use crate::id::{Hash, TransactionId};
+use crate::limits;
 use crate::receipt::{Outcome, Receipt};
 use crate::refusal::Refusal;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::overlay::{Overlay, Writes};
-use crate::state::record::HasParties;
 use crate::state::remembered::Remembered;
 use crate::state::stream::{self, Entry, EntryKind};
 use crate::state::{StateView, ViewError};
 use crate::time::LedgerTime;
 use crate::transaction::{CheckedTransaction, TransactionBody};
-use crate::{limits, work};
-
-/// What a block's execution depends on beside the state and the transactions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlockContext {
-    /// The ledger.
-    pub chain_id: ChainId,
-    /// The block's height.
-    pub height: Height,
-    /// The block's time; the only time there is.
-    pub time: LedgerTime,
-}
 
 /// What the execution of a block gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,73 +88,6 @@ impl Meter {
     }
 }
 
-/// Why an operation stops: the rules refuse it, the block has no room for it, or the state cannot be read.
-#[derive(Debug)]
-enum Stop {
-    Refused(Refusal),
-    BlockIsFull,
-    View(ViewError),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<ViewError> for Stop {
-    fn from(error: ViewError) -> Self {
-        Self::View(error)
-    }
-}
-
-type Step<T = ()> = Result<T, Stop>;
-
-/// One operation in execution: who asks, when, and the state it may change.
-struct Call<'a, 'b> {
-    context: &'a BlockContext,
-    parameters: &'a Parameters,
-    transaction_id: TransactionId,
-    index: u16,
-    operation: &'a Operation,
-    /// The institution that the author acts for.
-    institution: &'a InstitutionId,
-    state: &'a mut Overlay<'b>,
-    /// The streams that the operation belongs to, beside that of the author's institution.
-    streams: BTreeSet<StreamId>,
-}
-
-impl Call<'_, '_> {
-    fn time(&self) -> LedgerTime {
-        self.context.time
-    }
-
-    /// The id of the object that this operation creates.
-    fn object_id(&self) -> [u8; 32] {
-        self.operation.object_id(self.transaction_id, self.index)
-    }
-
-    /// Appends the operation to a stream once it has taken effect.
-    fn concerns(&mut self, stream: StreamId) {
-        self.streams.insert(stream);
-    }
-
-    /// Rule O-28: the object in a row, which is there for its parties alone.
-    fn find<T: Canonical + HasParties>(&self, key: &StateKey, otherwise: Refusal) -> Step<T> {
-        let found: Option<T> = self.state.read(key)?;
-        Ok(found.filter(|object| object.has_party(self.institution)).ok_or(otherwise)?)
-    }
-
-    /// Refuses unless the institution is a member.
-    fn require_member(&self, institution: &InstitutionId) -> Step {
-        require(self.state.contains(&StateKey::Institution(institution.clone()))?, Refusal::NoSuchInstitution)
-    }
-}
-
-fn require(holds: bool, otherwise: Refusal) -> Step {
-    if holds { Ok(()) } else { Err(Stop::Refused(otherwise)) }
-}
-
 fn execute_one(
     block: &Overlay<'_>,
     context: &BlockContext,
@@ -218,7 +134,7 @@ fn run_operations(
     for (index, operation) in body.operations.iter().enumerate() {
         let index = u16::try_from(index).expect("structural validation bounds the operations");
         authorise(&key, body, operation, context.time).map_err(|stop| (index, stop))?;
-        let work = work::of(&body.institution, operation, &*layer);
+        let work = operation.work(&body.institution, &*layer);
         let work = work.map_err(|error| (index, Stop::View(error)))?;
         meter.spend(work).map_err(|stop| (index, stop))?;
         let mut call = Call {
@@ -231,7 +147,7 @@ fn run_operations(
             state: layer,
             streams: BTreeSet::from([StreamId::Institution(body.institution.clone())]),
         };
-        dispatch(&mut call, operation).map_err(|stop| (index, stop))?;
+        operation.execute(&mut call).map_err(|stop| (index, stop))?;
         let streams = std::mem::take(&mut call.streams);
         let entry = entry(context, transaction.id(), index, EntryKind::Applied);
         stream::append(layer, streams, &entry).map_err(|error| (index, Stop::View(error)))?;
@@ -278,35 +194,4 @@ fn record_refusal(
         streams.push(StreamId::Subject(disclosure.subject));
     }
     stream::append(layer, streams, &entry)
-}
-
-fn dispatch(call: &mut Call<'_, '_>, operation: &Operation) -> Step {
-    match operation {
-        Operation::RegisterKey(operation) => membership::register(call, operation),
-        Operation::RotateKey(operation) => membership::rotate(call, operation),
-        Operation::RevokeKey(operation) => membership::revoke(call, operation),
-        Operation::GrantAccess(operation) => access::grant(call, operation),
-        Operation::RevokeGrant(operation) => access::revoke(call, operation),
-        Operation::RecordDisclosure(operation) => access::disclose(call, operation),
-        Operation::RecordReceipt(operation) => access::receive(call, operation),
-        Operation::PublishCapacity(operation) => referral::publish_capacity(call, operation),
-        Operation::RequestReferral(operation) => referral::request(call, operation),
-        Operation::AcceptReferral(operation) => referral::accept(call, operation),
-        Operation::DeclineReferral(operation) => referral::decline(call, operation),
-        Operation::RedirectReferral(operation) => referral::redirect(call, operation),
-        Operation::ConfirmRedirect(operation) => referral::confirm_redirect(call, operation),
-        Operation::CancelReferral(operation) => referral::cancel(call, operation),
-        Operation::HandOver(operation) => referral::hand_over(call, operation),
-        Operation::AcknowledgeHandover(operation) => referral::acknowledge(call, operation),
-        Operation::ReportOutcome(operation) => referral::report_outcome(call, operation),
-        Operation::CloseClinically(operation) => referral::close_clinically(call, operation),
-        Operation::CloseAdministratively(operation) => referral::close_administratively(call, operation),
-        Operation::ReturnDownward(operation) => referral::return_downward(call, operation),
-        Operation::DeliverService(operation) => service::deliver(call, operation),
-        Operation::ReverseService(operation) => service::reverse(call, operation),
-        Operation::ProposeAgreement(operation) => agreement::propose(call, operation),
-        Operation::SignAgreement(operation) => agreement::sign(call, operation),
-        Operation::TerminateAgreement(operation) => agreement::terminate(call, operation),
-        Operation::ClosePeriod(operation) => agreement::close_period(call, operation),
-    }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::genesis::Genesis;
 use crate::height::Height;
 use crate::id::{BlockId, ChainId};
-use crate::membership::ValidatorSet;
+use crate::validators::ValidatorSet;
 
 /// A point of the ledger that its holder trusts, as JSON in a file: from the genesis, or from a node one trusted then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{CertifiedHeader, Checkpoint, ProofError, ProvenRow};
 use crate::block::Header;
 use crate::codec::{self, Domain};
+use crate::domain::agreement::{Agreement, ClosedPeriod, PeriodStatement};
 use crate::state::key::StateKey;
-use crate::state::record::{Agreement, ClosedPeriod, PeriodStatement};
 
 /// A statement with the two rows that make it binding: the closed period, and the agreement that names the parties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,24 +6,26 @@
 use std::fmt;
 
 use super::key_part::KeyPart;
-use super::record::{
-    Agreement, Capacity, ClosedPeriod, Disclosure, Grant, PeriodStatement, Referral, Service,
-};
 use super::stream::Entry;
 pub use super::stream_id::StreamId;
 use crate::codec::{self, DecodeError};
+use crate::domain::access::{Disclosure, Grant};
+use crate::domain::agreement::work::AgreementWork;
+use crate::domain::agreement::{Agreement, ClosedPeriod, PeriodStatement};
+use crate::domain::membership::{Institution, KeyRecord};
+use crate::domain::referral::{Capacity, Referral};
+use crate::domain::service::Service;
 use crate::genesis::Parameters;
 use crate::id::{
     AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
 };
 use crate::limits;
-use crate::membership::{Institution, KeyRecord, ValidatorSet};
 use crate::merkle::log::Frontier;
 use crate::rotation::Attendance;
 use crate::settlement::period::Accumulator;
 use crate::settlement::statement::SettledPeriod;
 use crate::signature::PublicKey;
-use crate::work::AgreementWork;
+use crate::validators::ValidatorSet;
 
 /// Tags from here on are those of plain rows; below lie the proven ones.
 const FIRST_PLAIN_TAG: u8 = 0x80;

@@ -8,13 +8,15 @@
 pub mod key;
 pub mod key_part;
 pub mod overlay;
-pub mod record;
 pub(crate) mod remembered;
 pub mod stream;
 mod stream_id;
 pub mod stream_text;
 
 use thiserror::Error;
+
+use self::key::StateKey;
+use crate::codec::{self, Canonical};
 
 /// The state could not be read. Execution stops; nothing is decided on a guess.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -34,4 +36,14 @@ pub trait StateView {
     /// # Errors
     /// [`ViewError`] when storage fails.
     fn contains_transaction(&self, id: crate::id::TransactionId) -> Result<bool, ViewError>;
+}
+
+/// The record in a row, if there is one.
+///
+/// # Errors
+/// [`ViewError`] when storage fails, or the row is not the record.
+pub fn record<T: Canonical>(view: &dyn StateView, key: &StateKey) -> Result<Option<T>, ViewError> {
+    let decode =
+        |row: Vec<u8>| codec::decode_own(&row).map_err(|error| ViewError(format!("row {key:?}: {error}")));
+    view.get(&key.bytes())?.map(decode).transpose()
 }

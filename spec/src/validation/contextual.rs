@@ -5,8 +5,8 @@
 use thiserror::Error;
 
 use crate::codec;
+use crate::domain::membership::KeyRecord;
 use crate::limits;
-use crate::membership::KeyRecord;
 use crate::state::key::StateKey;
 use crate::state::{StateView, ViewError};
 use crate::time::LedgerTime;

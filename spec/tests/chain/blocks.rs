@@ -3,10 +3,10 @@
 use yilian_spec::block::Block;
 use yilian_spec::chain::{self, BlockError, Expectation, Made};
 use yilian_spec::codec::{self, DecodeError};
+use yilian_spec::domain::membership::Role;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, Hash};
 use yilian_spec::limits;
-use yilian_spec::membership::Role;
 use yilian_spec::received::ReceivedBlock;
 use yilian_spec::signature::Signature;
 use yilian_spec::time::LedgerTime;

@@ -1,17 +1,17 @@
 //! Rules B-9, X-1 to: the same transactions give the same bytes, for whoever executes them.
 
 use yilian_spec::codec::{self, Domain};
-use yilian_spec::membership::Role;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::membership::{RotateKey, possession_bytes};
+use yilian_spec::domain::referral::Capacity;
+use yilian_spec::domain::referral::PublishCapacity;
 use yilian_spec::merkle::log::{self, Frontier};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::membership::{RotateKey, possession_bytes};
-use yilian_spec::operation::referral::PublishCapacity;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::overlay::{Overlay, Writes};
-use yilian_spec::state::record::Capacity;
 use yilian_spec::state::stream::EntryKind;
 use yilian_spec::time::Window;
 use yilian_spec::transaction::Transaction;

@@ -2,10 +2,10 @@
 
 use yilian_spec::block::Block;
 use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation, Made};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::GrantAccess;
+use yilian_spec::domain::referral::PublishCapacity;
 use yilian_spec::limits::BLOCK_WORK_MAX;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::GrantAccess;
-use yilian_spec::operation::referral::PublishCapacity;
 use yilian_spec::received::ReceivedBlock;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::time::Window;

@@ -4,12 +4,13 @@ use std::cell::Cell;
 
 use yilian_spec::block::Block;
 use yilian_spec::chain::{self, BlockError, Made};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::agreement::work::AgreementWork;
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::service::{ReversalReason, ReverseService};
 use yilian_spec::id::{AgreementId, ServiceId, TransactionId};
 use yilian_spec::limits::{BLOCK_WORK_MAX, COVERAGE_WORK_MAX, PARTIES_MAX, TRANSACTION_WORK_MAX};
 use yilian_spec::machine::{self, BlockContext};
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::service::{ReversalReason, ReverseService};
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::settlement::terms::Rounding;
@@ -17,7 +18,7 @@ use yilian_spec::state::key::StateKey;
 use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::transaction::CheckedTransaction;
 use yilian_spec::validation::semantic;
-use yilian_spec::work::{self, AgreementWork};
+use yilian_spec::work;
 
 use crate::heavy::{self, Weight, agree, closings, delivery, member, terms};
 use crate::support::{CATCHING_UP, proposer, travelling, validate};
@@ -190,16 +191,16 @@ fn rule_x5_a_service_costs_its_parts_and_what_each_agreement_makes_of_it() {
     for agreements in 0..3 {
         let deliver = delivery(&player, service.clone(), agreements);
         let counted = 2 + agreements * u64::from(each.event);
-        assert_eq!(work::of(&player, &deliver, &world.rows), Ok(counted));
+        assert_eq!(deliver.work(&player, &world.rows), Ok(counted));
         let id = ServiceId(world.apply_one(player.as_str(), deliver));
         let reverse =
             Operation::ReverseService(ReverseService { service: id, reason: ReversalReason::Mistake });
         let taken_back = 2 + agreements * (u64::from(each.event) + u64::from(each.close));
-        assert_eq!(work::of(&player, &reverse, &world.rows), Ok(taken_back));
+        assert_eq!(reverse.work(&player, &world.rows), Ok(taken_back));
         agree(&mut world, &light);
     }
     let unknown = ReverseService { service: ServiceId([1; 32]), reason: ReversalReason::Mistake };
-    assert_eq!(work::of(&player, &Operation::ReverseService(unknown), &world.rows), Ok(1));
+    assert_eq!(Operation::ReverseService(unknown).work(&player, &world.rows), Ok(1));
 }
 
 #[test]

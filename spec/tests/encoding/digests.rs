@@ -9,22 +9,24 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use yilian_spec::block::{Block, CommitCertificate, Header};
 use yilian_spec::codec::{self, Canonical};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{Disclosure, Grant};
+use yilian_spec::domain::agreement::work::AgreementWork;
+use yilian_spec::domain::agreement::{Agreement, ClosedPeriod, PeriodStatement};
+use yilian_spec::domain::membership::{Institution, KeyRecord};
+use yilian_spec::domain::referral::{Capacity, Referral};
+use yilian_spec::domain::service::Service;
 use yilian_spec::genesis::{Genesis, Parameters};
-use yilian_spec::membership::{Institution, KeyRecord, ValidatorSet};
 use yilian_spec::merkle::log::Frontier;
-use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Receipt;
 use yilian_spec::rotation::Absence;
 use yilian_spec::settlement::period::Accumulator;
 use yilian_spec::settlement::statement::SettledPeriod;
 use yilian_spec::settlement::terms::Terms;
 use yilian_spec::state::overlay::Writes;
-use yilian_spec::state::record::{
-    Agreement, Capacity, ClosedPeriod, Disclosure, Grant, PeriodStatement, Referral, Service,
-};
 use yilian_spec::state::stream::Entry;
 use yilian_spec::transaction::Transaction;
-use yilian_spec::work::AgreementWork;
+use yilian_spec::validators::ValidatorSet;
 
 use crate::bincode_bytes;
 use crate::generate::{Arbitrary, Gen};

@@ -7,6 +7,7 @@ mod bincode_bytes;
 mod digests;
 mod generate;
 mod names;
+mod operations;
 mod rows;
 mod strict;
 mod types;

@@ -2,9 +2,9 @@
 
 use sha2::{Digest, Sha256};
 use yilian_spec::codec::{self, Domain};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::referral::AcceptReferral;
 use yilian_spec::id::{ChainId, Hash, IdError, InstitutionId, ReferralId, SubjectTag, commit};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::referral::AcceptReferral;
 use yilian_spec::signature::PublicKey;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::TransactionBody;

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use yilian_spec::block::{Block, CommitCertificate, Header};
 use yilian_spec::codec::{self, Canonical, DecodeError};
+use yilian_spec::domain::access::Category;
+use yilian_spec::domain::agreement::{Agreement, PeriodStatement};
+use yilian_spec::domain::referral::Referral;
+use yilian_spec::domain::service::Service;
 use yilian_spec::genesis::Genesis;
-use yilian_spec::operation::access::Category;
 use yilian_spec::receipt::Receipt;
 use yilian_spec::settlement::statement::SettledPeriod;
-use yilian_spec::state::record::{Agreement, PeriodStatement, Referral, Service};
 use yilian_spec::transaction::Transaction;
 
 use crate::generate::{Arbitrary, Gen};

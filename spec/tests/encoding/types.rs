@@ -1,15 +1,15 @@
 //! How each type of the protocol is drawn: its fields and variants, in the words of the crate.
 
 use yilian_spec::block::*;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::*;
+use yilian_spec::domain::agreement::work::AgreementWork;
+use yilian_spec::domain::agreement::*;
+use yilian_spec::domain::membership::*;
+use yilian_spec::domain::referral::*;
+use yilian_spec::domain::service::*;
 use yilian_spec::genesis::*;
-use yilian_spec::membership::*;
 use yilian_spec::merkle::log::Frontier;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::*;
-use yilian_spec::operation::agreement::*;
-use yilian_spec::operation::membership::*;
-use yilian_spec::operation::referral::*;
-use yilian_spec::operation::service::*;
 use yilian_spec::receipt::{Outcome, Receipt};
 use yilian_spec::refusal::Refusal;
 use yilian_spec::rotation::Absence;
@@ -21,11 +21,10 @@ use yilian_spec::settlement::statement::{Line, LineKind, Share, Statement};
 use yilian_spec::settlement::terms::{Party, Rounding, Terms};
 use yilian_spec::settlement::{PartRole, PartyIndex};
 use yilian_spec::signature::{PublicKey, Signature};
-use yilian_spec::state::record::*;
 use yilian_spec::state::stream::{Entry, EntryKind};
 use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::{Transaction, TransactionBody};
-use yilian_spec::work::AgreementWork;
+use yilian_spec::validators::*;
 
 use crate::generate::{Arbitrary, Gen};
 use crate::{choice, record, wrap};

@@ -5,17 +5,18 @@ use std::collections::BTreeSet;
 
 use yilian_spec::block::{CommitCertificate, CommitSignature, Header};
 use yilian_spec::codec::{self, Canonical, Domain};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
+use yilian_spec::domain::referral::AcceptReferral;
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, ConsortiumId, Hash, InstitutionId, ReferralId, TransactionId};
-use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::referral::AcceptReferral;
 use yilian_spec::receipt::{Outcome, Receipt};
 use yilian_spec::refusal::Refusal;
 use yilian_spec::signature::{PublicKey, Signature};
 use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 /// Bytes from a text of hexadecimal digits, `11*32` for a repeated byte, and `'text'` for ASCII.
 pub fn bytes(text: &str) -> Vec<u8> {

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::*;
+use yilian_spec::domain::agreement::*;
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::membership::*;
+use yilian_spec::domain::referral::*;
+use yilian_spec::domain::service::*;
 use yilian_spec::id::*;
-use yilian_spec::membership::Role;
 use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::*;
-use yilian_spec::operation::agreement::*;
-use yilian_spec::operation::membership::*;
-use yilian_spec::operation::referral::*;
-use yilian_spec::operation::service::*;
 use yilian_spec::settlement::expression::{Expression, Measure, Step, StepIndex};
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::terms::{Party, Rounding, Terms};

@@ -1,15 +1,15 @@
 //! Grants and what may happen under them.
 
-use yilian_spec::id::{DisclosureId, GrantId};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::Disclosure;
+use yilian_spec::domain::access::{
     AccessScope, Category, Decision, DenialReason, GrantAccess, GrantRevocationReason, Purpose,
     RecordDisclosure, RecordReceipt, RevokeGrant, Sensitivity,
 };
-use yilian_spec::operation::referral::{Direction, RequestReferral, Urgency};
+use yilian_spec::domain::referral::{Direction, RequestReferral, Urgency};
+use yilian_spec::id::{DisclosureId, GrantId};
 use yilian_spec::refusal::Refusal;
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::record::Disclosure;
 use yilian_spec::state::stream::EntryKind;
 use yilian_spec::time::Window;
 

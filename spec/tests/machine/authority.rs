@@ -1,14 +1,14 @@
 //! Who may act: key, institution, role and window; all operations of a transaction or none.
 
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::GrantAccess;
-use yilian_spec::operation::referral::PublishCapacity;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::GrantAccess;
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::referral::Capacity;
+use yilian_spec::domain::referral::PublishCapacity;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::record::Capacity;
 use yilian_spec::time::Window;
 
 use crate::world::{

@@ -1,11 +1,11 @@
 //! Keys come and go without an institution ever being locked out.
 
-use yilian_spec::membership::{KeyRecord, Role};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::membership::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::membership::{KeyRecord, Role};
+use yilian_spec::domain::membership::{
     RegisterKey, RevocationReason, RevokeKey, RotateKey, possession_bytes,
 };
-use yilian_spec::operation::referral::PublishCapacity;
+use yilian_spec::domain::referral::PublishCapacity;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::signature::{PublicKey, SecretKey, Signature};

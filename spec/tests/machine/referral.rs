@@ -1,16 +1,17 @@
 //! Referrals from the request to both closures, and every way they may end earlier.
 
-use yilian_spec::id::{GrantId, ReferralId};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{Category, Decision, Purpose, RecordDisclosure, Sensitivity};
-use yilian_spec::operation::referral::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::Grant;
+use yilian_spec::domain::access::{Category, Decision, Purpose, RecordDisclosure, Sensitivity};
+use yilian_spec::domain::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
     ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral,
     ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
+use yilian_spec::domain::referral::{Capacity, Referral, ReferralState};
+use yilian_spec::id::{GrantId, ReferralId};
 use yilian_spec::refusal::Refusal;
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::record::{Capacity, Grant, Referral, ReferralState};
 
 use crate::world::{
     COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code,

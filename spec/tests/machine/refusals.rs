@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 
 use yilian_spec::codec::{self, Domain};
-use yilian_spec::id::{AgreementId, Commitment, ConsortiumId, ReferralId, ServiceId};
-use yilian_spec::membership::Role;
-use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::AccessScope;
-use yilian_spec::operation::agreement::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::AccessScope;
+use yilian_spec::domain::agreement::{
     ClosePeriod, ProposeAgreement, Schedule, SignAgreement, TerminateAgreement,
 };
-use yilian_spec::operation::membership::{RegisterKey, possession_bytes};
-use yilian_spec::operation::referral::{
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::membership::{RegisterKey, possession_bytes};
+use yilian_spec::domain::referral::{
     AcceptReferral, Direction, PublishCapacity, RequestReferral, ReturnDownward, Urgency,
 };
-use yilian_spec::operation::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
+use yilian_spec::domain::service::Service;
+use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
+use yilian_spec::id::{AgreementId, Commitment, ConsortiumId, ReferralId, ServiceId};
+use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::settlement::PartRole;
@@ -25,7 +26,6 @@ use yilian_spec::settlement::templates::{Frame, fixed_price};
 use yilian_spec::settlement::terms::{Rounding, Terms};
 use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::Service;
 use yilian_spec::time::Window;
 
 use crate::world::{

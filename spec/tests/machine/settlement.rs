@@ -3,20 +3,21 @@
 use std::collections::BTreeSet;
 
 use yilian_spec::codec::{self, Domain};
-use yilian_spec::id::{AgreementId, ConsortiumId, Hash, ServiceId};
-use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::agreement::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::agreement::{Agreement, AgreementState, ClosedPeriod, PeriodStatement};
+use yilian_spec::domain::agreement::{
     ClosePeriod, ProposeAgreement, Schedule, SignAgreement, TerminateAgreement,
 };
-use yilian_spec::operation::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
+use yilian_spec::domain::service::Service;
+use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
+use yilian_spec::id::{AgreementId, ConsortiumId, Hash, ServiceId};
+use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::refusal::Refusal;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::templates::{Frame, SplitShare, percentage_split};
 use yilian_spec::settlement::terms::{Rounding, Terms};
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::record::{Agreement, AgreementState, ClosedPeriod, PeriodStatement, Service};
 use yilian_spec::time::Window;
 
 use crate::world::{

@@ -7,21 +7,21 @@ use std::sync::LazyLock;
 use yilian_spec::block::{CommitCertificate, CommitSignature, Header, precommit_signing_bytes};
 use yilian_spec::chain::{self, Made, Tip};
 use yilian_spec::codec::{self, Domain};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{
+    AccessScope, Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity,
+};
+use yilian_spec::domain::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
+use yilian_spec::domain::membership::{Institution, InstitutionKind, Role};
+use yilian_spec::domain::service::{DeliverService, PlayedPart};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::id::{AgreementId, Commitment, ConsortiumId, GrantId, Hash, InstitutionId, ServiceCode};
 use yilian_spec::id::{SubjectTag, TransactionId};
 use yilian_spec::limits::BLOCK_WORK_MAX;
-use yilian_spec::membership::{Institution, InstitutionKind, Role, Validator, ValidatorSet};
 use yilian_spec::merkle::log::{self, Frontier, LogTree};
 use yilian_spec::merkle::state_tree::workload::{BucketStoreMut as _, MemoryStore};
 use yilian_spec::merkle::state_tree::{KeyHash, StateTree, ValueHash};
 use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{
-    AccessScope, Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity,
-};
-use yilian_spec::operation::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
-use yilian_spec::operation::service::{DeliverService, PlayedPart};
 use yilian_spec::proof::{
     CertifiedHeader, Checkpoint, ProofDocument, ProvenRow, StateProof, StatementProof, StreamProof,
     TransactionProof,
@@ -39,6 +39,7 @@ use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::{Transaction, TransactionBody};
 use yilian_spec::trial::trial;
 use yilian_spec::validation::semantic;
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 const START_MS: u64 = 1_790_000_000_000;
 const DAY_MS: u64 = 86_400_000;

@@ -2,18 +2,20 @@
 
 use yilian_spec::block::CertificateError;
 use yilian_spec::codec;
+use yilian_spec::domain::access::Grant;
+use yilian_spec::domain::agreement::ClosedPeriod;
+use yilian_spec::domain::membership::Role;
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, GrantId, SubjectTag};
 use yilian_spec::limits::PROOF_BYTES_MAX;
-use yilian_spec::membership::{Role, Validator, ValidatorSet};
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::merkle::state_tree::StateProofError;
 use yilian_spec::proof::{Checkpoint, ProofDocument, ProofError};
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::record::{ClosedPeriod, Grant};
 use yilian_spec::validation::semantic::SemanticError;
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 use crate::ledger::{Day, SUBJECT, certificate, institution, secret};
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use yilian_spec::codec::{self, Domain};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
+use yilian_spec::domain::membership::InstitutionKind;
+use yilian_spec::domain::service::{DeliverService, PlayedPart};
 use yilian_spec::genesis::Genesis;
 use yilian_spec::id::{AgreementId, ConsortiumId, FigureName, InstitutionId, ServiceCode};
 use yilian_spec::limits::{EXPRESSION_WORK_MAX, EXPRESSION_WORK_PER_EVENT_MAX, PARTIES_MAX};
-use yilian_spec::membership::InstitutionKind;
 use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
-use yilian_spec::operation::service::{DeliverService, PlayedPart};
 use yilian_spec::settlement::expression::{Expression, Measure, Step, StepIndex, Tier};
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::terms::{Party, Rounding, Terms};

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use yilian_spec::chain::{self, ExecutedBlock, Made, Tip};
 use yilian_spec::codec::{self, Canonical};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{AccessScope, Category, Purpose, Sensitivity};
+use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::id::{Commitment, Hash, InstitutionId, ServiceCode, SubjectTag, TransactionId};
 use yilian_spec::limits::BLOCK_WORK_MAX;
-use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
 use yilian_spec::merkle::log::Frontier;
 use yilian_spec::merkle::state_tree::workload::MemoryStore;
 use yilian_spec::merkle::state_tree::{KeyHash, StateTree, ValueHash};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{AccessScope, Category, Purpose, Sensitivity};
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::signature::SecretKey;
@@ -23,6 +23,7 @@ use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::{CheckedTransaction, Transaction, TransactionBody};
 use yilian_spec::validation::semantic;
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 pub const TEACHING: &str = "renhe-hospital";
 pub const COUNTY: &str = "qinghe-county-hospital";

@@ -5,9 +5,9 @@ use yilian_spec::block::{
 };
 use yilian_spec::height::Height;
 use yilian_spec::id::{BlockId, ChainId, Hash};
-use yilian_spec::membership::{Validator, ValidatorSet};
 use yilian_spec::signature::{SecretKey, Signature};
 use yilian_spec::time::LedgerTime;
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 use crate::world::institution;
 

@@ -1,10 +1,10 @@
 //! Rules C-1 to C-5: where a transaction may stand.
 
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::membership::{RevocationReason, RevokeKey};
+use yilian_spec::domain::referral::PublishCapacity;
 use yilian_spec::limits;
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::membership::{RevocationReason, RevokeKey};
-use yilian_spec::operation::referral::PublishCapacity;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::signature::SecretKey;

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use yilian_spec::codec::{self, Canonical};
+use yilian_spec::domain::membership::Role;
 use yilian_spec::genesis::{Genesis, GenesisError, GenesisKey};
 use yilian_spec::id::{ConsortiumId, InstitutionId};
 use yilian_spec::limits;
-use yilian_spec::membership::{Role, Validator, ValidatorSet};
 use yilian_spec::signature::{KeyError, PublicKey, SecretKey};
 use yilian_spec::time::{LedgerTime, Window};
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 use crate::world::{TEACHING, genesis, institution};
 

@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 
 use yilian_spec::codec::{self, Canonical, DecodeError};
-use yilian_spec::id::{ChainId, Commitment, ConsortiumId, IdError, InstitutionId, ReferralId, ServiceCode};
-use yilian_spec::limits;
-use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{
     Category, Decision, DenialReason, GrantAccess, Purpose, RecordDisclosure, Sensitivity,
 };
-use yilian_spec::operation::agreement::{ProposeAgreement, Schedule};
-use yilian_spec::operation::referral::{
+use yilian_spec::domain::agreement::{ProposeAgreement, Schedule};
+use yilian_spec::domain::operate::OperationError;
+use yilian_spec::domain::referral::{
     AcceptReferral, Direction, PublishCapacity, RedirectReferral, ReferralReason, RequestReferral,
     ReturnDownward, Urgency,
 };
-use yilian_spec::operation::service::{DeliverService, PlayedPart};
+use yilian_spec::domain::service::{DeliverService, PlayedPart};
+use yilian_spec::id::{ChainId, Commitment, ConsortiumId, IdError, InstitutionId, ReferralId, ServiceCode};
+use yilian_spec::limits;
+use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::templates::{Frame, fixed_price};
 use yilian_spec::settlement::terms::TermsError;
@@ -153,12 +154,16 @@ fn rule_s5_a_transaction_lives_from_1_ms_to_24_hours() {
     }
 }
 
+fn malformed(operation: usize, reason: OperationError) -> StructuralError {
+    StructuralError::Operation { operation, reason }
+}
+
 #[test]
 fn rule_s1_every_name_that_came_from_bytes_is_a_slug() {
     let bad: InstitutionId = unchecked(&String::from("Bad"));
     let code: ServiceCode = unchecked(&String::from("x"));
     let named = TransactionBody { institution: bad.clone(), ..body(vec![accept()]) };
-    assert_eq!(structural(named), StructuralError::Name { operation: 0, reason: IdError::NotSlug });
+    assert_eq!(structural(named), StructuralError::Institution { reason: IdError::NotSlug });
     let part = PlayedPart { role: PartRole::Expert, institution: bad.clone() };
     let consent: Commitment = commitment(1);
     let window = Window { starts: LedgerTime(0), expires: LedgerTime(1) };
@@ -209,12 +214,12 @@ fn rule_s1_every_name_that_came_from_bytes_is_a_slug() {
     for attempt in attempts {
         let name = attempt.name();
         let error = structural(body(vec![accept(), attempt]));
-        assert_eq!(error, StructuralError::Name { operation: 1, reason: IdError::NotSlug }, "{name}");
+        assert_eq!(error, malformed(1, OperationError::Name(IdError::NotSlug)), "{name}");
     }
     let mut terms = proposal().terms;
     terms.services.insert(code);
     let attempt = Operation::ProposeAgreement(ProposeAgreement { terms, ..proposal() });
-    let expected = StructuralError::Terms { operation: 0, reason: TermsError::Name(IdError::NotSlug) };
+    let expected = malformed(0, OperationError::Terms(TermsError::Name(IdError::NotSlug)));
     assert_eq!(structural(body(vec![attempt])), expected);
 }
 
@@ -230,7 +235,7 @@ fn rule_s6_parts_ascend_and_do_not_repeat() {
     ];
     for parts in bad {
         let attempt = Operation::DeliverService(DeliverService { parts, ..delivery() });
-        assert_eq!(structural(body(vec![attempt])), StructuralError::Parts { operation: 0 });
+        assert_eq!(structural(body(vec![attempt])), malformed(0, OperationError::Parts));
     }
     let attempt = Operation::DeliverService(DeliverService { parts: vec![primary, expert], ..delivery() });
     assert!(semantic::check(body(vec![attempt]).sign(&author()), CHAIN).is_ok());
@@ -241,7 +246,7 @@ fn rule_s7_a_currency_is_three_capital_letters() {
     for bad in [*b"cny", *b"C1Y", [0; 3]] {
         let deliver = DeliverService { currency: unchecked(&bad), ..delivery() };
         let error = structural(body(vec![accept(), Operation::DeliverService(deliver)]));
-        assert_eq!(error, StructuralError::Currency { operation: 1 });
+        assert_eq!(error, malformed(1, OperationError::Currency));
     }
 }
 
@@ -251,7 +256,7 @@ fn rule_s8_proposed_terms_are_well_formed() {
     attempt.terms.parties.truncate(1);
     let error = structural(body(vec![Operation::ProposeAgreement(attempt)]));
     let reason = TermsError::PartyCount { count: 1 };
-    assert_eq!(error, StructuralError::Terms { operation: 0, reason });
+    assert_eq!(error, malformed(0, OperationError::Terms(reason)));
 }
 
 #[test]
@@ -261,7 +266,7 @@ fn rule_s9_a_period_is_longer_than_0_and_at_most_366_days() {
         body(vec![Operation::ProposeAgreement(ProposeAgreement { schedule, ..proposal() })])
     };
     for ms in [0, limits::PERIOD_LENGTH_MS_MAX + 1] {
-        assert_eq!(structural(lasting(ms)), StructuralError::PeriodLength { operation: 0 });
+        assert_eq!(structural(lasting(ms)), malformed(0, OperationError::PeriodLength));
     }
     for ms in [1, limits::PERIOD_LENGTH_MS_MAX] {
         assert!(semantic::check(lasting(ms).sign(&author()), CHAIN).is_ok());

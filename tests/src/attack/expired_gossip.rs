@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use yilian_node::limits::GOSSIP_BATCH_BYTES_MAX;
 use yilian_node::network::Topic;
 use yilian_spec::codec;
-use yilian_spec::membership::Role;
+use yilian_spec::domain::membership::Role;
 use yilian_spec::signature::SecretKey;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{Transaction, TransactionBody};

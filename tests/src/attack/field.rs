@@ -8,8 +8,8 @@ use anyhow::Result;
 use tokio::sync::watch;
 use yilian_node::config::Config;
 use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::membership::ValidatorSet;
 use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::validators::ValidatorSet;
 
 use super::peer::line::Door;
 use super::peer::{Ear, Host};

@@ -4,11 +4,11 @@ use std::hint::black_box;
 
 use yilian_spec::block::{Block, CommitCertificate, Header};
 use yilian_spec::codec::{self, Canonical};
+use yilian_spec::domain::Operation;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::limits;
 use yilian_spec::merkle::log::{ConsistencyProof, Frontier, InclusionProof};
 use yilian_spec::merkle::state_tree::{KeyHash, StateProof};
-use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Receipt;
 use yilian_spec::received::ReceivedBlock;
 use yilian_spec::transaction::Transaction;
@@ -78,7 +78,7 @@ pub fn certificate(bytes: &[u8]) {
     if let Some(value) = decoded::<CommitCertificate>(bytes, limits::CERTIFICATE_BYTES_MAX) {
         assert_json(&value);
     }
-    type Claim = (CommitCertificate, Header, yilian_spec::membership::ValidatorSet);
+    type Claim = (CommitCertificate, Header, yilian_spec::validators::ValidatorSet);
     if let Some((certificate, header, validators)) = decoded::<Claim>(bytes, limits::CERTIFICATE_BYTES_MAX)
         && validators.is_well_formed()
         && certificate.verify(&header, &validators).is_ok()

@@ -347,7 +347,7 @@ pub fn agreements() -> Vec<Vec<u8>> {
         transactions_of_each_kind().into_iter().chain(proofs().into_iter().map(|proof| proof.transaction))
     {
         for operation in transaction.body.operations {
-            if let yilian_spec::operation::Operation::ProposeAgreement(proposal) = operation {
+            if let yilian_spec::domain::Operation::ProposeAgreement(proposal) = operation {
                 found.push(codec::encode::<settlement::Story>(&(
                     proposal.terms.clone(),
                     events(&proposal.terms.services),

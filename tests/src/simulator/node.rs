@@ -12,7 +12,7 @@ use yilian_node::voting::Abstention;
 use yilian_spec::genesis::Genesis;
 use yilian_spec::height::Height;
 use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::ValidatorSet;
+use yilian_spec::validators::ValidatorSet;
 
 use super::consortium::{START_MS, institution, observing_institution, validator_key};
 use super::disk::{Backing, NodeDisk};

@@ -15,8 +15,8 @@ use yilian_node::storage::error::StorageError;
 use yilian_node::storage::tables::Tables;
 use yilian_spec::block::{CommitCertificate, Header, precommit_signing_bytes};
 use yilian_spec::height::Height;
-use yilian_spec::membership::ValidatorSet;
 use yilian_spec::merkle::state_tree::{BucketId, StateTree, audit_row};
+use yilian_spec::validators::ValidatorSet;
 
 use super::verifier::is_signed;
 

@@ -6,17 +6,17 @@ use clap::{Args, Subcommand};
 use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_client::wire::Listed;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::agreement::Agreement;
+use yilian_spec::domain::agreement::{ProposeAgreement, Schedule, SignAgreement, TerminateAgreement};
 use yilian_spec::id::{AgreementId, ConsortiumId, Hash, InstitutionId, ServiceCode};
 use yilian_spec::money::Currency;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::agreement::{ProposeAgreement, Schedule, SignAgreement, TerminateAgreement};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::expression::Tier;
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::templates::{self, Frame, ReadingFees, SplitShare};
 use yilian_spec::settlement::terms::{Rounding, Terms};
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::Agreement;
 
 use crate::arguments::WindowArguments;
 use crate::command::Outcome;
@@ -254,7 +254,7 @@ impl AgreementCommand {
 
 /// Signs what the ledger holds, and only if its hash is that of the terms in it.
 async fn sign(context: &Context, agreement: AgreementId, expected: Option<Hash>) -> Outcome {
-    let role = yilian_spec::membership::Role::Finance;
+    let role = yilian_spec::domain::membership::Role::Finance;
     let client = context.client(Some(role)).await?;
     let record = client.record::<Agreement>(&StateKey::Agreement(agreement), "agreement").await?.value;
     let terms_hash = yilian_spec::codec::hash(yilian_spec::codec::Domain::Terms, &record.terms);

@@ -3,11 +3,11 @@
 use clap::Subcommand;
 use yilian_client::error::exit;
 use yilian_client::wire::Listed;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::referral::Capacity;
+use yilian_spec::domain::referral::PublishCapacity;
 use yilian_spec::id::{InstitutionId, ServiceCode};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::referral::PublishCapacity;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::Capacity;
 
 use crate::command::Outcome;
 use crate::context::Context;

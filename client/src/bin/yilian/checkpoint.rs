@@ -77,7 +77,7 @@ fn print(context: &Context, checkpoint: &Checkpoint) {
         ("height", checkpoint.height.to_string()),
         ("block", output::or_dash(checkpoint.block_id)),
     ]);
-    let row = |validator: &yilian_spec::membership::Validator| {
+    let row = |validator: &yilian_spec::validators::Validator| {
         vec![validator.institution.to_string(), validator.power.to_string(), validator.key.to_string()]
     };
     let rows = checkpoint.validators.validators().iter().map(row).collect();

@@ -3,11 +3,11 @@
 use clap::{Args, Subcommand};
 use yilian_client::moment;
 use yilian_client::wire::Listed;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::Grant;
+use yilian_spec::domain::access::{GrantAccess, GrantRevocationReason, RevokeGrant};
 use yilian_spec::id::{GrantId, InstitutionId};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{GrantAccess, GrantRevocationReason, RevokeGrant};
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::Grant;
 use yilian_spec::time::Window;
 
 use crate::arguments::{CommitmentArguments, ScopeArguments, SubjectArguments, WindowArguments};

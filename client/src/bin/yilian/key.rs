@@ -12,12 +12,12 @@ use yilian_client::passphrase;
 use yilian_client::sealed::WorkFactor;
 use yilian_client::session::Session;
 use yilian_client::wire::Listed;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::{KeyRecord, Role};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::membership::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::membership::{KeyRecord, Role};
+use yilian_spec::domain::membership::{
     RegisterKey, RevocationReason, RevokeKey, RotateKey, possession_bytes,
 };
+use yilian_spec::id::InstitutionId;
 use yilian_spec::signature::{self, PublicKey, Signature};
 use yilian_spec::state::key::StateKey;
 

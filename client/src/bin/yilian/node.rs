@@ -121,7 +121,7 @@ async fn status(context: &Context) -> Outcome {
         ("time", moment::show(chain.time)),
         ("protocol", format!("version {}", chain.protocol_version)),
     ]);
-    let row = |validator: &yilian_spec::membership::Validator| {
+    let row = |validator: &yilian_spec::validators::Validator| {
         vec![validator.institution.to_string(), validator.power.to_string(), validator.key.to_string()]
     };
     let rows = chain.validators.validators().iter().map(row).collect();

@@ -190,8 +190,8 @@ pub fn tier(text: &str) -> Result<(i64, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use yilian_spec::membership::Role;
-    use yilian_spec::operation::access::{Purpose, Sensitivity};
+    use yilian_spec::domain::access::{Purpose, Sensitivity};
+    use yilian_spec::domain::membership::Role;
 
     #[test]
     fn codes_are_read_by_their_names_in_any_case() {

@@ -3,12 +3,12 @@
 use clap::Subcommand;
 use yilian_client::error::exit;
 use yilian_client::moment;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::agreement::ClosePeriod;
+use yilian_spec::domain::agreement::{Agreement, ClosedPeriod};
+use yilian_spec::domain::membership::Role;
 use yilian_spec::id::AgreementId;
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::agreement::ClosePeriod;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::{Agreement, ClosedPeriod};
 
 use crate::command::Outcome;
 use crate::context::Context;

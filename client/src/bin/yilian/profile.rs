@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use yilian_client::config::{Config, Profile};
 use yilian_client::error::exit;
-use yilian_spec::membership::Role;
+use yilian_spec::domain::membership::Role;
 
 use crate::command::Outcome;
 use crate::context::Context;

@@ -4,15 +4,15 @@ use clap::{Args, Subcommand};
 use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_client::wire::Listed;
-use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::referral::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::referral::Referral;
+use yilian_spec::domain::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
     ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, RedirectReferral, ReferralReason,
     ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
+use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::Referral;
 
 use crate::arguments::{CommitmentArguments, ReceivedArguments, ScopeArguments, SubjectArguments};
 use crate::command::Outcome;

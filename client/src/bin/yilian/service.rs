@@ -5,12 +5,12 @@ use yilian_client::describe;
 use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_client::wire::Listed;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::service::Service;
+use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
 use yilian_spec::id::{InstitutionId, ServiceCode, ServiceId};
 use yilian_spec::money::Currency;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
 use yilian_spec::settlement::PartRole;
-use yilian_spec::state::record::Service;
 
 use crate::arguments::CommitmentArguments;
 use crate::command::Outcome;

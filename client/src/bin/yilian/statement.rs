@@ -7,13 +7,13 @@ use yilian_client::describe;
 use yilian_client::durable;
 use yilian_client::error::exit;
 use yilian_client::moment;
+use yilian_spec::domain::agreement::Agreement;
 use yilian_spec::id::AgreementId;
 use yilian_spec::limits::PROOF_BYTES_MAX;
 use yilian_spec::proof::{ProofDocument, ProofError, StatementProof};
 use yilian_spec::settlement::evaluate::FigureValue;
 use yilian_spec::settlement::statement::LineKind;
 use yilian_spec::settlement::terms::Party;
-use yilian_spec::state::record::Agreement;
 
 use crate::command::Outcome;
 use crate::context::Context;

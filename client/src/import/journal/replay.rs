@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use yilian_spec::codec;
+use yilian_spec::domain::Operation;
 use yilian_spec::id::{ChainId, InstitutionId, ServiceId, TransactionId};
 use yilian_spec::limits::TRANSACTION_BYTES_MAX;
-use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::transaction::Transaction;
 

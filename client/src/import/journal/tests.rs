@@ -1,9 +1,9 @@
 //! The journal over crashes: what was written counts, what was cut off does not, and nothing is taken twice.
 
 use super::*;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::referral::AcceptReferral;
 use yilian_spec::id::InstitutionId;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::referral::AcceptReferral;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::signature::SecretKey;
 use yilian_spec::time::LedgerTime;

@@ -25,7 +25,7 @@ fn begun() -> (tempfile::TempDir, State) {
 /// Writes an operation into the journal.
 fn sign(state: &State) {
     let secret = SecretKey::from_seed(&[1; 32]);
-    let accept = yilian_spec::operation::referral::AcceptReferral { referral: Default::default() };
+    let accept = yilian_spec::domain::referral::AcceptReferral { referral: Default::default() };
     let transaction = TransactionBody {
         chain_id: CHAIN,
         author: secret.public_key(),
@@ -33,7 +33,7 @@ fn sign(state: &State) {
         created: LedgerTime(1),
         expires: LedgerTime(2),
         nonce: [0; 16],
-        operations: vec![yilian_spec::operation::Operation::AcceptReferral(accept)],
+        operations: vec![yilian_spec::domain::Operation::AcceptReferral(accept)],
     };
     let mut journal = state.open_journal(CHAIN).unwrap();
     journal.sign(vec![(transaction.sign(&secret), vec![(Key([1; 32]), [1; 32])])]).unwrap();

@@ -5,21 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use yilian_spec::chain::genesis_writes;
 use yilian_spec::codec::{self, Canonical};
+use yilian_spec::domain::agreement::PeriodStatement;
+use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
+use yilian_spec::domain::referral::{Referral, ReferralState};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::height::Height;
 use yilian_spec::id::{AgreementId, ConsortiumId, InstitutionId, SubjectTag, TransactionId};
 use yilian_spec::limits::BLOCK_WORK_MAX;
 use yilian_spec::machine::{self, BlockContext};
-use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
 use yilian_spec::receipt::Outcome;
 use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::overlay::Writes;
-use yilian_spec::state::record::{PeriodStatement, Referral, ReferralState};
 use yilian_spec::state::{StateView, ViewError};
 use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::TransactionBody;
 use yilian_spec::validation::semantic;
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 use super::data;
 use super::synthea::lines;

@@ -10,10 +10,10 @@ use crate::import::draft::Draft;
 use crate::import::mapping::{Mapping, MappingError};
 use crate::import::plan::{Gross, Plan, Planning};
 use crate::import::{ImportError, Options, agreement};
+use yilian_spec::domain::access::Purpose;
+use yilian_spec::domain::membership::Tier;
+use yilian_spec::domain::referral::Direction;
 use yilian_spec::id::InstitutionId;
-use yilian_spec::membership::Tier;
-use yilian_spec::operation::access::Purpose;
-use yilian_spec::operation::referral::Direction;
 
 pub const INPUT: &str = r#"
 {"resourceType":"Organization","id":"o1","name":"ONE","identifier":[{"system":"s","value":"one"}]}

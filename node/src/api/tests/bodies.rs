@@ -2,8 +2,8 @@
 
 use axum::http::StatusCode;
 use yilian_spec::codec;
+use yilian_spec::domain::membership::Role;
 use yilian_spec::id::ChainId;
-use yilian_spec::membership::Role;
 use yilian_spec::signature::{SecretKey, Signature};
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{Transaction, TransactionBody};

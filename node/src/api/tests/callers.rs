@@ -2,9 +2,9 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::membership::{RevocationReason, RevokeKey};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::membership::{RevocationReason, RevokeKey};
 use yilian_spec::signature::SecretKey;
 use yilian_spec::token::{self, Audience, Claims};
 

@@ -3,10 +3,10 @@
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use yilian_spec::codec;
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{GrantRevocationReason, RevokeGrant};
+use yilian_spec::domain::membership::Role;
 use yilian_spec::id::GrantId;
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{GrantRevocationReason, RevokeGrant};
 use yilian_spec::transaction::{Transaction, TransactionBody};
 
 use super::world::{Answer, As, CLINIC, HOSPITAL, World};

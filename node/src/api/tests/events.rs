@@ -3,9 +3,9 @@
 use axum::body::{Body, BodyDataStream};
 use axum::http::{Method, StatusCode};
 use futures::StreamExt;
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::membership::{RevocationReason, RevokeKey};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::membership::{RevocationReason, RevokeKey};
 
 use super::world::{HOSPITAL, INSURER, World, secret};
 

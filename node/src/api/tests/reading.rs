@@ -1,15 +1,15 @@
 //! Reading: what concerns whom, pages, finality, and proofs that hold against the genesis alone.
 
 use axum::http::StatusCode;
-use yilian_spec::id::{Commitment, ReferralId, ServiceCode, SubjectTag};
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{
     AccessScope, Category, Decision, DenialReason, Purpose, RecordDisclosure, Sensitivity,
 };
-use yilian_spec::operation::referral::{
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::referral::{
     ConfirmRedirect, Direction, RedirectReferral, ReferralReason, RequestReferral, Urgency,
 };
+use yilian_spec::id::{Commitment, ReferralId, ServiceCode, SubjectTag};
 use yilian_spec::proof::{Proof, ProofDocument};
 use yilian_spec::state::key::{StateKey, StreamId};
 

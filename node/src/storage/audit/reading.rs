@@ -6,10 +6,10 @@ use std::sync::mpsc::SyncSender;
 use yilian_spec::block::{CommitCertificate, Header};
 use yilian_spec::height::Height;
 use yilian_spec::id::{ChainId, Hash};
-use yilian_spec::membership::ValidatorSet;
 use yilian_spec::received::CheckedBlock;
 use yilian_spec::transaction::Transaction;
 use yilian_spec::validation::semantic;
+use yilian_spec::validators::ValidatorSet;
 
 use super::Wrong;
 use crate::limits;

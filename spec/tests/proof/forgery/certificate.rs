@@ -6,8 +6,8 @@ use yilian_spec::block::{
 use yilian_spec::codec::{self, Domain};
 use yilian_spec::height::Height;
 use yilian_spec::id::{ChainId, Hash};
-use yilian_spec::membership::{Validator, ValidatorSet};
 use yilian_spec::signature::SecretKey;
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 use super::draw::Draw;
 use super::{attempt_all, judge};

@@ -19,9 +19,9 @@ pub mod world;
 
 use yilian_spec::block::Block;
 use yilian_spec::chain::{self, ExecutedBlock, Expectation, Made};
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::membership::Role;
 use yilian_spec::id::{Hash, InstitutionId};
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::received::ReceivedBlock;
 use yilian_spec::transaction::{CheckedTransaction, Transaction, TransactionBody};

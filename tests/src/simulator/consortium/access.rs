@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::id::{Commitment, DisclosureId, GrantId, SubjectTag};
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{
     AccessScope, Category, Decision, DenialReason, GrantAccess, GrantRevocationReason, Purpose,
     RecordDisclosure, RecordReceipt, RevokeGrant, Sensitivity,
 };
-use yilian_spec::operation::membership::{RevocationReason, RevokeKey, RotateKey, possession_bytes};
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::membership::{RevocationReason, RevokeKey, RotateKey, possession_bytes};
+use yilian_spec::id::{Commitment, DisclosureId, GrantId, SubjectTag};
 use yilian_spec::signature::SecretKey;
 use yilian_spec::time::{LedgerTime, Window};
 

@@ -1,7 +1,7 @@
 //! Signs transactions for the members and keeps them at their places in the run.
 
+use yilian_spec::domain::Operation;
 use yilian_spec::id::{ChainId, SubjectTag};
-use yilian_spec::operation::Operation;
 use yilian_spec::time::LedgerTime;
 use yilian_spec::transaction::{Transaction, TransactionBody};
 

@@ -13,12 +13,13 @@ mod settlement;
 use std::collections::BTreeSet;
 
 use yilian_spec::codec;
+use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
 use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
 use yilian_spec::id::{ChainId, ConsortiumId, InstitutionId};
-use yilian_spec::membership::{Institution, InstitutionKind, Role, Tier, Validator, ValidatorSet};
 use yilian_spec::signature::{PublicKey, SecretKey};
 use yilian_spec::time::{LedgerTime, Window};
 use yilian_spec::transaction::Transaction;
+use yilian_spec::validators::{Validator, ValidatorSet};
 
 use self::author::Author;
 use super::plan::VALIDATORS;
@@ -117,7 +118,7 @@ pub fn transactions(chain_id: ChainId, count: usize, random: &mut Random) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use yilian_spec::operation::Operation;
+    use yilian_spec::domain::Operation;
     use yilian_spec::validation::semantic;
 
     use super::*;

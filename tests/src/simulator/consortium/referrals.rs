@@ -2,15 +2,15 @@
 
 use std::cmp::Ordering;
 
-use yilian_spec::id::{Commitment, GrantId, ReferralId, ServiceCode, SubjectTag};
-use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::referral::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
     ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral,
     ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
-use yilian_spec::operation::service::{DeliverService, PlayedPart};
+use yilian_spec::domain::service::{DeliverService, PlayedPart};
+use yilian_spec::id::{Commitment, GrantId, ReferralId, ServiceCode, SubjectTag};
+use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::settlement::PartRole;
 
 use super::access::{disclosure, scope};

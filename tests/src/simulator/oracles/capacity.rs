@@ -2,8 +2,8 @@
 //! O-11 and O-18).
 
 use yilian_spec::codec;
+use yilian_spec::domain::referral::Capacity;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::Capacity;
 
 use super::Finding;
 use super::history::History;

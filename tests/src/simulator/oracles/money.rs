@@ -8,12 +8,13 @@
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::agreement::PeriodStatement;
+use yilian_spec::domain::service::DeliverService;
+use yilian_spec::domain::service::Service as ServiceRecord;
 use yilian_spec::id::{AgreementId, ServiceId};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::service::DeliverService;
 use yilian_spec::settlement::statement::{LineKind, Statement};
 use yilian_spec::state::key::StateKey;
-use yilian_spec::state::record::{PeriodStatement, Service as ServiceRecord};
 
 use super::Finding;
 use super::history::{Act, Agreement, History, Service};

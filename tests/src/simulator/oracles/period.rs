@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use yilian_spec::codec::{self, Domain};
+use yilian_spec::domain::agreement::{ClosedPeriod, PeriodStatement};
 use yilian_spec::id::{AgreementId, Hash, ServiceCode, ServiceId};
 use yilian_spec::money::AmountMinor;
 use yilian_spec::settlement::PartyIndex;
@@ -11,7 +12,6 @@ use yilian_spec::settlement::period::{MetricSum, PartPlayed, PartVolume, Tally, 
 use yilian_spec::settlement::statement::{Line, LineKind, Share, Statement};
 use yilian_spec::settlement::terms::Terms;
 use yilian_spec::state::key::StreamId;
-use yilian_spec::state::record::{ClosedPeriod, PeriodStatement};
 use yilian_spec::time::LedgerTime;
 
 use super::streams::Streams;

@@ -3,12 +3,13 @@
 use yilian_node::application::reader::StoredBlock;
 use yilian_node::storage::disk::Column;
 use yilian_spec::codec;
+use yilian_spec::domain::agreement::PeriodStatement;
+use yilian_spec::domain::service::Service;
 use yilian_spec::limits::PROOF_BYTES_MAX;
 use yilian_spec::receipt::Outcome;
 use yilian_spec::refusal::Refusal;
 use yilian_spec::settlement::statement::{Line, LineKind, Statement};
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::record::{PeriodStatement, Service};
 use yilian_spec::transaction::Transaction;
 
 use super::rows::{

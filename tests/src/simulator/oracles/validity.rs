@@ -4,18 +4,19 @@
 use std::collections::BTreeSet;
 
 use yilian_spec::codec::{self, Domain};
-use yilian_spec::id::{InstitutionId, ReferralId};
-use yilian_spec::membership::{Role, Tier};
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::access::{AccessScope, Decision, GrantAccess, RecordDisclosure, RecordReceipt};
-use yilian_spec::operation::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
-use yilian_spec::operation::referral::{
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::access::{AccessScope, Decision, GrantAccess, RecordDisclosure, RecordReceipt};
+use yilian_spec::domain::agreement::AgreementState;
+use yilian_spec::domain::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
+use yilian_spec::domain::membership::{Role, Tier};
+use yilian_spec::domain::referral::ReferralState;
+use yilian_spec::domain::referral::{
     AcceptReferral, Direction, RedirectReferral, RequestReferral, ReturnDownward,
 };
-use yilian_spec::operation::service::DeliverService;
+use yilian_spec::domain::service::DeliverService;
+use yilian_spec::id::{InstitutionId, ReferralId};
 use yilian_spec::settlement::terms::Terms;
 use yilian_spec::signature::PublicKey;
-use yilian_spec::state::record::{AgreementState, ReferralState};
 use yilian_spec::time::LedgerTime;
 
 use super::history::{Act, Grant, History, Referral};

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use yilian_spec::domain::Operation;
+use yilian_spec::domain::agreement::AgreementState;
+use yilian_spec::domain::agreement::{ProposeAgreement, Schedule};
+use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::referral::ReferralState;
+use yilian_spec::domain::referral::{Direction, RequestReferral, ReturnDownward};
+use yilian_spec::domain::service::DeliverService;
 use yilian_spec::id::{AgreementId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceId};
-use yilian_spec::membership::Role;
-use yilian_spec::operation::Operation;
-use yilian_spec::operation::agreement::{ProposeAgreement, Schedule};
-use yilian_spec::operation::referral::{Direction, RequestReferral, ReturnDownward};
-use yilian_spec::operation::service::DeliverService;
-use yilian_spec::state::record::{AgreementState, ReferralState};
 use yilian_spec::time::Window;
 
 use super::{Act, Agreement, Disclosure, Grant, History, Key, Referral, Service};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::access::AccessScope;
+use crate::domain::access::operation::AccessScope;
 use crate::id::{Commitment, InstitutionId, ReferralId, ServiceCode, SubjectTag};
 
 /// Publishes how many cases of a service the author's institution can take at a time.

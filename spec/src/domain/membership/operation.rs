@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::codec::{self, Domain};
+use crate::domain::membership::Role;
 use crate::id::{ChainId, InstitutionId};
-use crate::membership::Role;
 use crate::signature::{PublicKey, Signature};
 use crate::time::Window;
 

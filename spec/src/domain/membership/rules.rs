@@ -1,37 +1,95 @@
 //! Keys: registration, rotation, revocation (rules O-1 to O-3).
 
-use super::{Call, Step, require};
+use super::operation::{RegisterKey, RevokeKey, RotateKey, possession_bytes};
+use super::record::{KeyRecord, Role};
+use crate::domain::call::{Call, Step, require};
+use crate::domain::object::Object;
+use crate::domain::operate::{Named, Operate, OperationError};
 use crate::id::InstitutionId;
 use crate::limits;
-use crate::membership::{KeyRecord, Role};
-use crate::operation::membership::{RegisterKey, RevokeKey, RotateKey, possession_bytes};
 use crate::refusal::Refusal;
 use crate::signature::{self, PublicKey, Signature};
 use crate::state::key::StateKey;
+use crate::state::{StateView, ViewError};
 use crate::time::Window;
+use crate::work::{NEW_KEY, ORDINARY};
 
 /// Rule O-1.
-pub(super) fn register(call: &mut Call<'_, '_>, operation: &RegisterKey) -> Step {
-    let RegisterKey { key, role, window, possession } = operation;
-    add_key(call, *key, *role, *window, possession)?;
-    let nodes = read_count(call, &StateKey::NodeKeys(call.institution.clone()))?;
-    require(nodes as usize <= limits::NODE_KEYS_PER_INSTITUTION_MAX, Refusal::TooManyNodeKeys)
+impl Operate for RegisterKey {
+    fn check(&self) -> Result<(), OperationError> {
+        Ok(())
+    }
+
+    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
+        Ok(NEW_KEY)
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        Vec::new()
+    }
+
+    fn refers_to(&self) -> Option<Object> {
+        None
+    }
+
+    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
+        let RegisterKey { key, role, window, possession } = self;
+        add_key(call, *key, *role, *window, possession)?;
+        let nodes = read_count(call, &StateKey::NodeKeys(call.institution.clone()))?;
+        require(nodes as usize <= limits::NODE_KEYS_PER_INSTITUTION_MAX, Refusal::TooManyNodeKeys)
+    }
 }
 
 /// Rule O-2.
-pub(super) fn rotate(call: &mut Call<'_, '_>, operation: &RotateKey) -> Step {
-    let RotateKey { old_key, new_key, window, possession } = operation;
-    let old = own_key(call, old_key)?;
-    // The successor first: an institution never passes through a moment without an administrator.
-    add_key(call, *new_key, old.role, *window, possession)?;
-    end_key(call, *old_key, old)
+impl Operate for RotateKey {
+    fn check(&self) -> Result<(), OperationError> {
+        Ok(())
+    }
+
+    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
+        Ok(NEW_KEY)
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        Vec::new()
+    }
+
+    fn refers_to(&self) -> Option<Object> {
+        None
+    }
+
+    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
+        let RotateKey { old_key, new_key, window, possession } = self;
+        let old = own_key(call, old_key)?;
+        // The successor first: an institution never passes through a moment without an administrator.
+        add_key(call, *new_key, old.role, *window, possession)?;
+        end_key(call, *old_key, old)
+    }
 }
 
 /// Rule O-3.
-pub(super) fn revoke(call: &mut Call<'_, '_>, operation: &RevokeKey) -> Step {
-    let record = own_key(call, &operation.key)?;
-    require(record.role != Role::Validator, Refusal::ValidatorKeyNeedsBallot)?;
-    end_key(call, operation.key, record)
+impl Operate for RevokeKey {
+    fn check(&self) -> Result<(), OperationError> {
+        Ok(())
+    }
+
+    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
+        Ok(ORDINARY)
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        Vec::new()
+    }
+
+    fn refers_to(&self) -> Option<Object> {
+        None
+    }
+
+    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
+        let record = own_key(call, &self.key)?;
+        require(record.role != Role::Validator, Refusal::ValidatorKeyNeedsBallot)?;
+        end_key(call, self.key, record)
+    }
 }
 
 /// The record of a key of the author's institution that is not revoked.

@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::codec::{self, Domain};
-use crate::id::TransactionId;
+use crate::id::{AgreementId, DisclosureId, GrantId, ReferralId, ServiceId, TransactionId};
 
 /// A kind of object that an operation creates and later ones refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,37 +32,35 @@ impl ObjectKind {
     }
 }
 
-impl Operation {
-    /// What the operation creates when it takes effect, if anything.
-    pub const fn creates(&self) -> Option<ObjectKind> {
-        match self {
-            Self::GrantAccess(_) | Self::AcceptReferral(_) => Some(ObjectKind::Grant),
-            Self::RecordDisclosure(_) => Some(ObjectKind::Disclosure),
-            Self::RequestReferral(_) | Self::ReturnDownward(_) => Some(ObjectKind::Referral),
-            Self::DeliverService(_) => Some(ObjectKind::Service),
-            Self::ProposeAgreement(_) => Some(ObjectKind::Agreement),
-            Self::RegisterKey(_)
-            | Self::RotateKey(_)
-            | Self::RevokeKey(_)
-            | Self::RevokeGrant(_)
-            | Self::RecordReceipt(_)
-            | Self::PublishCapacity(_)
-            | Self::DeclineReferral(_)
-            | Self::RedirectReferral(_)
-            | Self::ConfirmRedirect(_)
-            | Self::CancelReferral(_)
-            | Self::HandOver(_)
-            | Self::AcknowledgeHandover(_)
-            | Self::ReportOutcome(_)
-            | Self::CloseClinically(_)
-            | Self::CloseAdministratively(_)
-            | Self::ReverseService(_)
-            | Self::SignAgreement(_)
-            | Self::TerminateAgreement(_)
-            | Self::ClosePeriod(_) => None,
+/// An object that operations refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Object {
+    /// A grant of access.
+    Grant(GrantId),
+    /// A disclosure.
+    Disclosure(DisclosureId),
+    /// A referral.
+    Referral(ReferralId),
+    /// A delivered service.
+    Service(ServiceId),
+    /// An agreement.
+    Agreement(AgreementId),
+}
+
+impl Object {
+    /// The object of a kind with this identifier.
+    pub const fn of(kind: ObjectKind, id: [u8; 32]) -> Self {
+        match kind {
+            ObjectKind::Grant => Self::Grant(GrantId(id)),
+            ObjectKind::Disclosure => Self::Disclosure(DisclosureId(id)),
+            ObjectKind::Referral => Self::Referral(ReferralId(id)),
+            ObjectKind::Service => Self::Service(ServiceId(id)),
+            ObjectKind::Agreement => Self::Agreement(AgreementId(id)),
         }
     }
+}
 
+impl Operation {
     /// The identifier of the object that this creates as operation `index` of `transaction` (rule S-2).
     ///
     /// Clients compute it before they submit, and nobody can choose it. It depends on the whole operation, so that whoever may

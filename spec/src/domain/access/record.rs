@@ -1,0 +1,75 @@
+//! What the state holds of access: grants and disclosures.
+
+use serde::{Deserialize, Serialize};
+use wincode::{SchemaRead, SchemaWrite};
+
+use super::operation::{AccessScope, Decision};
+use crate::domain::party::HasParties;
+use crate::id::{Commitment, InstitutionId, ReferralId, SubjectTag, TransactionId};
+use crate::time::{LedgerTime, Window};
+
+/// How a grant ended before its window did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantEnd {
+    /// The grantor revoked it.
+    Revoked,
+    /// The referral that gave it closed.
+    ReferralClosed,
+}
+
+/// A grant of access.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The custodian of the records.
+    pub grantor: InstitutionId,
+    /// Who may see them.
+    pub grantee: InstitutionId,
+    /// Whose records.
+    pub subject: SubjectTag,
+    /// What the grant covers.
+    pub scope: AccessScope,
+    /// When.
+    pub window: Window,
+    /// Commitment to the consent, or to the reason of the referral that gave it.
+    pub consent: Commitment,
+    /// The referral that gave it, if one did.
+    pub referral: Option<ReferralId>,
+    /// When and how it ended early.
+    pub ended: Option<(LedgerTime, GrantEnd)>,
+}
+
+impl HasParties for Grant {
+    fn parties(&self) -> impl Iterator<Item = &InstitutionId> {
+        [&self.grantor, &self.grantee].into_iter()
+    }
+}
+
+/// A disclosure, as long as somebody may refer to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct Disclosure {
+    /// Who disclosed.
+    pub source: InstitutionId,
+    /// To whom.
+    pub recipient: InstitutionId,
+    /// Whose records.
+    pub subject: SubjectTag,
+    /// Commitment to what was disclosed.
+    pub content: Commitment,
+    /// What the source decided.
+    pub decision: Decision,
+    /// The transaction that recorded it.
+    pub transaction_id: TransactionId,
+    /// Until when the recipient should record the receipt.
+    pub receipt_due: LedgerTime,
+    /// When it did.
+    pub received_at: Option<LedgerTime>,
+}
+
+impl HasParties for Disclosure {
+    fn parties(&self) -> impl Iterator<Item = &InstitutionId> {
+        [&self.source, &self.recipient].into_iter()
+    }
+}
