@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rand::TryRng as _;
 use serde::{Deserialize, Serialize};
-use yilian_spec::id::{Commitment, commit};
+use yilian_spec::base::id::{Commitment, commit};
 
 use crate::durable;
 use crate::error::ClientError;

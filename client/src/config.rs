@@ -29,9 +29,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use yilian_spec::base::id::{ChainId, InstitutionId};
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::signature::PublicKey;
 
 use crate::durable::{self, FileError};
 use crate::limits;

@@ -25,9 +25,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use yilian_spec::base::id::{ChainId, ConsortiumId, InstitutionId};
+use yilian_spec::base::limits::INSTITUTIONS_MAX;
 use yilian_spec::domain::membership::{InstitutionKind, Role, Tier};
-use yilian_spec::id::{ChainId, ConsortiumId, InstitutionId};
-use yilian_spec::limits::INSTITUTIONS_MAX;
 
 use crate::client::{Client, Settings, Signers};
 use crate::config::check_node;

@@ -1,10 +1,10 @@
 //! What a proof shows, in one paragraph for people.
 
-use yilian_spec::money::Currency;
+use yilian_spec::base::money::Currency;
+use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::proof::{
     Checkpoint, Proof, ProofDocument, ProofError, StateProof, StatementProof, TransactionProof,
 };
-use yilian_spec::receipt::Outcome;
 use yilian_spec::state::key::StateKey;
 
 use crate::moment;
@@ -104,7 +104,7 @@ fn statement(proof: &StatementProof, checkpoint: &Checkpoint) -> Result<String, 
 
 /// An amount with its currency, such as `1234.50 CNY`.
 pub fn amount(minor: i64, currency: Currency) -> String {
-    format!("{} {currency}", yilian_spec::money::AmountMinor(minor).to_decimal(currency.decimals()))
+    format!("{} {currency}", yilian_spec::base::money::AmountMinor(minor).to_decimal(currency.decimals()))
 }
 
 /// What the row under a state key is: its kind, and what its key names.
@@ -119,7 +119,7 @@ pub fn row_name(key: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use yilian_spec::id::{AgreementId, GrantId, InstitutionId, ServiceCode};
+    use yilian_spec::base::id::{AgreementId, GrantId, InstitutionId, ServiceCode};
     use yilian_spec::state::key::StreamId;
 
     #[test]

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, TransactionId};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, TransactionId};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::crypto::token::TokenError;
+use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::proof::ProofError;
-use yilian_spec::refusal::Refusal;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::token::TokenError;
 
 use crate::durable::FileError;
 use crate::keyfile::KeyFileError;

@@ -12,9 +12,9 @@ use age::secrecy::SecretString;
 use rand::TryRng as _;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::{PublicKey, SecretKey};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Most bytes of a key file.

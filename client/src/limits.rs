@@ -54,7 +54,7 @@ pub const PAGE_ITEMS: usize = 500;
 /// Items that a list collects over all its pages.
 pub const LIST_ITEMS_MAX: usize = 1_000_000;
 
-const _: () = assert!(TOKEN_LIFETIME_S <= yilian_spec::limits::TOKEN_LIFETIME_S_MAX);
-const _: () = assert!(TRANSACTION_LIFETIME_MS <= yilian_spec::limits::TRANSACTION_LIFETIME_MS_MAX);
+const _: () = assert!(TOKEN_LIFETIME_S <= yilian_spec::base::limits::TOKEN_LIFETIME_S_MAX);
+const _: () = assert!(TRANSACTION_LIFETIME_MS <= yilian_spec::base::limits::TRANSACTION_LIFETIME_MS_MAX);
 const _: () = assert!(LONG_POLL_MS <= 30_000);
 const _: () = assert!(ANSWER_TIMEOUT_MS + LONG_POLL_MS < SILENCE_MS_MAX);

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use yilian_spec::height::Height;
-use yilian_spec::id::ChainId;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::ChainId;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::proof::CertifiedHeader;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::LedgerTime;
 
 use crate::durable::{self, FileError};
 use crate::error::ClientError;

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::format_description::well_known::Rfc3339;
 use time::{Date, OffsetDateTime, format_description::StaticFormatDescription, macros::format_description};
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::time::LedgerTime;
 
 use crate::error::ClientError;
 

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::LedgerTime;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::durable::{self, FileError};

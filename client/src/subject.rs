@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use yilian_spec::id::{InstitutionId, SubjectTag};
+use yilian_spec::base::id::{InstitutionId, SubjectTag};
 use zeroize::Zeroizing;
 
 pub use text::LineError;

@@ -3,17 +3,17 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, InstitutionId, TransactionId};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::Operation;
-use yilian_spec::genesis::Parameters;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, InstitutionId, TransactionId};
+use yilian_spec::domain::membership::validators::ValidatorSet;
+use yilian_spec::domain::parameters::Parameters;
+use yilian_spec::ledger::receipt::{Outcome, Receipt};
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::proof::CertifiedHeader;
-use yilian_spec::receipt::{Outcome, Receipt};
-use yilian_spec::signature::PublicKey;
 use yilian_spec::state::stream::EntryKind;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::Transaction;
-use yilian_spec::validators::ValidatorSet;
 
 /// The tip of the ledger, `GET /v1/chain`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

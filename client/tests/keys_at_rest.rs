@@ -8,8 +8,8 @@ use yilian_client::durable::{self, FileError};
 use yilian_client::keyfile::{Key, KeyFileError};
 use yilian_client::passphrase::{PASSPHRASE_BYTES_MAX, PassphraseError, PassphraseSource, passphrase};
 use yilian_client::sealed::{self, SealError, WorkFactor};
+use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::InstitutionId;
 
 fn secret(text: &str) -> SecretString {
     SecretString::from(text)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use yilian_client::durable::FileError;
 use yilian_client::sealed::{SealError, WorkFactor};
 use yilian_client::subject::{ENTRIES_MAX, LineError, SubjectError, SubjectTable};
-use yilian_spec::id::{InstitutionId, SubjectTag};
+use yilian_spec::base::id::{InstitutionId, SubjectTag};
 
 /// Long enough for whoever holds the table, however slow the machine.
 const PATIENT: Duration = Duration::from_secs(300);

@@ -4,7 +4,7 @@
 //! `cargo bench -p yilian-node --bench state_tree -- [BASE_KEYS [BLOCKS [KEYS_PER_BLOCK]]]`; small by default.
 
 use yilian_node::storage::measure::measure_workload;
-use yilian_spec::merkle::state_tree::workload::Workload;
+use yilian_spec::crypto::merkle::state_tree::workload::Workload;
 
 fn main() -> anyhow::Result<()> {
     let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse().ok());

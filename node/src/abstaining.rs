@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tokio::sync::watch;
-use yilian_spec::height::Height;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::height::Height;
+use yilian_spec::crypto::signature::PublicKey;
 
 use crate::application::reader::LedgerReader;
 use crate::consensus::heights::Heard;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use libp2p::PeerId;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
-use yilian_spec::height::Height;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::rotation::{Absence, Attendance};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::domain::membership::rotation::{Absence, Attendance};
 
 use crate::alarm::{Alarm, AlarmKind, Severity};
 use crate::application::reader::LedgerReader;
@@ -242,15 +242,15 @@ fn alarm_news<'a>(told: &mut ToldAlarms, present: &'a [Alarm]) -> (Vec<&'a Alarm
 
 #[cfg(test)]
 mod tests {
-    use yilian_spec::id::Hash;
-    use yilian_spec::signature::PublicKey;
+    use yilian_spec::base::id::Hash;
+    use yilian_spec::crypto::signature::PublicKey;
 
     use super::*;
     use crate::test_world::genesis;
 
     #[test]
     fn a_turn_that_was_missed_since_the_last_look_is_told_once() {
-        let tip = yilian_spec::chain::Tip::genesis(&genesis(), Hash::default());
+        let tip = yilian_spec::ledger::chain::Tip::genesis(&genesis(), Hash::default());
         let miss = |before: &Attendance, height| {
             before.after((Height(height), &PublicKey([9; 32])), &tip.validators, &tip.validators)
         };

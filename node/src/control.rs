@@ -17,12 +17,12 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use yilian_spec::base::id::{ChainId, InstitutionId};
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::{KeyRecord, Role};
-use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::transaction::Transaction;
 
 use crate::application::reader::LedgerReader;
 use crate::conduct::{Conduct, InstitutionConduct, disconnected};

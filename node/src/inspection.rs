@@ -15,8 +15,8 @@
 
 use std::path::PathBuf;
 
+use yilian_spec::base::height::Height;
 use yilian_spec::domain::membership::{KeyRecord, Role};
-use yilian_spec::height::Height;
 use yilian_spec::state::key::StateKey;
 
 use crate::consensus::vote_log::{self, VoteLog};

@@ -1,7 +1,7 @@
 //! Every bound of the node, in one place, with the relations between them checked at compile time. The protocol's
-//! bounds, which all nodes share, stand in [`yilian_spec::limits`].
+//! bounds, which all nodes share, stand in [`yilian_spec::base::limits`].
 
-use yilian_spec::limits;
+use yilian_spec::base::limits;
 
 /// Memory for database blocks that were read, in bytes.
 pub const BLOCK_CACHE_BYTES: usize = 64 << 20;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use yilian_client::durable;
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 use crate::home::Home;
 use crate::inspection::{self, Inspection};

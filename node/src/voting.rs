@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use yilian_client::durable::{self, FileError};
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 use crate::consensus::vote_log::{self, VoteLog};
 use crate::home::Home;

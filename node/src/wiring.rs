@@ -38,7 +38,7 @@ use bytes::Bytes;
 use libp2p::PeerId;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::crypto::signature::PublicKey;
 
 use crate::abstaining::Abstaining;
 use crate::api::server::{ApiListener, ApiServer, ListenOptions};

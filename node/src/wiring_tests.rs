@@ -9,12 +9,13 @@ use tokio::net::TcpStream;
 use yilian_client::keyfile::Key;
 use yilian_client::passphrase::SecretString;
 use yilian_client::sealed::WorkFactor;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role};
-use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::validators::{Validator, ValidatorSet};
+use yilian_spec::domain::parameters::Parameters;
+use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
 
 use crate::config::Config;
 use crate::control::{self, Answer, Command};

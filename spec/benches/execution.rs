@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 mod world;
 
 use world::{COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope};
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::{Commitment, GrantId, SubjectTag};
+use yilian_spec::base::time::Window;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity};
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::{Commitment, GrantId, SubjectTag};
-use yilian_spec::machine::{self, BlockContext};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::time::Window;
-use yilian_spec::transaction::{CheckedTransaction, TransactionBody};
-use yilian_spec::validation::semantic;
+use yilian_spec::ledger::machine::{self, BlockContext};
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::{CheckedTransaction, TransactionBody};
+use yilian_spec::ledger::validation::semantic;
 
 /// Grants that the disclosures go round.
 const GRANTS: usize = 100;

@@ -4,7 +4,7 @@
 //! without it, as under `cargo test --benches`, it runs small and once, so that it cannot rot.
 
 use std::time::{Duration, Instant};
-use yilian_spec::signature::Workload;
+use yilian_spec::crypto::signature::Workload;
 
 const SIGNATURES: usize = 1_024;
 const ROUNDS: usize = 9;

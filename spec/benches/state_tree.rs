@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use yilian_spec::merkle::state_tree::workload::{MemoryStore, Workload, measure};
+use yilian_spec::crypto::merkle::state_tree::workload::{MemoryStore, Workload, measure};
 
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse().ok());

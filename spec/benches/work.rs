@@ -14,20 +14,20 @@ mod world;
 
 use heavy::{Weight, agree, closings, delivery, member, services, terms};
 use world::{COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope};
+use yilian_spec::base::id::{ServiceId, SubjectTag};
+use yilian_spec::base::limits::{PARTIES_MAX, SERVICES_PER_TERMS_MAX};
+use yilian_spec::base::time::Window;
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::GrantAccess;
 use yilian_spec::domain::agreement::{ProposeAgreement, Schedule, TerminateAgreement};
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::{RegisterKey, possession_bytes};
 use yilian_spec::domain::service::{ReversalReason, ReverseService};
-use yilian_spec::id::{ServiceId, SubjectTag};
-use yilian_spec::limits::{PARTIES_MAX, SERVICES_PER_TERMS_MAX};
-use yilian_spec::machine::{self, BlockContext};
-use yilian_spec::receipt::Outcome;
+use yilian_spec::ledger::machine::{self, BlockContext};
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::validation::semantic;
 use yilian_spec::settlement::terms::{Rounding, Terms};
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::Window;
-use yilian_spec::validation::semantic;
 
 const RUNS: usize = 5;
 
@@ -133,7 +133,7 @@ fn changed() {
     let terms = terms(Weight::Parties, PARTIES_MAX, SERVICES_PER_TERMS_MAX, Rounding::PerPeriod);
     let proposal = |world: &World, terms: Terms| {
         Operation::ProposeAgreement(ProposeAgreement {
-            consortium: yilian_spec::id::ConsortiumId::new("qinghe-community").expect("a slug"),
+            consortium: yilian_spec::base::id::ConsortiumId::new("qinghe-community").expect("a slug"),
             terms,
             window: Window { starts: world.time(), expires: world.time().plus_ms(DAY_MS) },
             schedule: Schedule::OnDemand,

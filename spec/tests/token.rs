@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
-use yilian_spec::id::ChainId;
-use yilian_spec::limits::{TOKEN_BYTES_MAX, TOKEN_CLOCK_AHEAD_S_MAX, TOKEN_LIFETIME_S_MAX};
-use yilian_spec::signature::{SecretKey, SignatureError};
-use yilian_spec::token::{Audience, Claims, Part, TokenError, VerifiedToken, parse_and_verify, sign};
+use yilian_spec::base::id::ChainId;
+use yilian_spec::base::limits::{TOKEN_BYTES_MAX, TOKEN_CLOCK_AHEAD_S_MAX, TOKEN_LIFETIME_S_MAX};
+use yilian_spec::crypto::signature::{SecretKey, SignatureError};
+use yilian_spec::crypto::token::{Audience, Claims, Part, TokenError, VerifiedToken, parse_and_verify, sign};
 
 const CHAIN: ChainId = ChainId([0xc4; 32]);
 const NOW_S: u64 = 1_800_000_000;

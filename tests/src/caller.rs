@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use reqwest::StatusCode;
 use serde_json::Value;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::SecretKey;
-use yilian_spec::token::{self, Audience, Claims};
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::crypto::token::{self, Audience, Claims};
 
 use crate::work;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use tokio::task::JoinSet;
-use yilian_spec::id::{GrantId, InstitutionId, SubjectTag};
+use yilian_spec::base::id::{GrantId, InstitutionId, SubjectTag};
 
 use crate::cluster::{COUNTY, Cluster, PATIENCE, TOWNSHIP};
 use crate::work;

@@ -5,12 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use rand::TryRng as _;
+use yilian_spec::base::id::{Commitment, GrantId, InstitutionId, SubjectTag, commit};
+use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{
     AccessScope, Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity,
 };
-use yilian_spec::id::{Commitment, GrantId, InstitutionId, SubjectTag, commit};
-use yilian_spec::time::{LedgerTime, Window};
 
 /// One day in milliseconds.
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1_000;

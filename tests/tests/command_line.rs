@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use yilian_node::consortium::CONSORTIUM;
-use yilian_spec::id::SubjectTag;
+use yilian_spec::base::id::SubjectTag;
 use yilian_tests::cluster::{
     ALL, COUNTY, Cluster, INSURER, PATIENCE, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS,
 };

@@ -112,7 +112,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
 
 /// What the insurer owes each institution, as the ledger's proven statements say.
 async fn owed(cluster: &Cluster) -> Result<BTreeMap<String, i64>> {
-    use yilian_spec::id::AgreementId;
+    use yilian_spec::base::id::AgreementId;
     let client = cluster.desk(INSURER).await?.client;
     let filter = [("institution", cluster.institution(INSURER).to_string())];
     let agreements = client.list::<Value>("/v1/agreements", &filter).await?.items;

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 use yilian_client::error::ClientError;
+use yilian_spec::base::id::GrantId;
 use yilian_spec::domain::access::Grant;
-use yilian_spec::id::GrantId;
 use yilian_spec::state::key::StateKey;
 use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::load::Load;

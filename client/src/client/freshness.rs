@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde::Serialize;
-use yilian_spec::block::Header;
-use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::BlockId;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::ledger::block::Header;
 use yilian_spec::proof::CertifiedHeader;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::time::LedgerTime;
 
 use super::Client;
 use super::transport::Request;

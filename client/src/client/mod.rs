@@ -21,11 +21,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use yilian_spec::block::Header;
+use yilian_spec::base::id::{ChainId, InstitutionId};
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::{ChainId, InstitutionId};
+use yilian_spec::ledger::block::Header;
 use yilian_spec::proof::{Checkpoint, Proof, ProofDocument};
-use yilian_spec::signature::{PublicKey, SecretKey};
 
 use crate::error::ClientError;
 use crate::memory::Memory;
@@ -183,7 +183,7 @@ impl Client {
     }
 
     /// A token for requests that another program makes to the first node, which holds for `lifetime_s`, at most
-    /// [`TOKEN_LIFETIME_S_MAX`](yilian_spec::limits::TOKEN_LIFETIME_S_MAX).
+    /// [`TOKEN_LIFETIME_S_MAX`](yilian_spec::base::limits::TOKEN_LIFETIME_S_MAX).
     ///
     /// # Errors
     /// [`ClientError::NoKey`], [`ClientError::Token`] when it would hold for too long, or what asking for the node's key

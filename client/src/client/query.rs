@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use yilian_spec::codec::Canonical;
-use yilian_spec::height::Height;
-use yilian_spec::id::{AgreementId, DisclosureId, InstitutionId, ServiceId};
-use yilian_spec::merkle::log::Frontier;
+use yilian_spec::base::codec::Canonical;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{AgreementId, DisclosureId, InstitutionId, ServiceId};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::proof::{Checkpoint, Proof, ProofDocument, ProofError, StatementProof, StreamProof};
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::Entry;
-use yilian_spec::time::LedgerTime;
 
 use super::Client;
 use super::transport::Request;

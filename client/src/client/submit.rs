@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use rand::TryRng as _;
 use reqwest::StatusCode;
 use serde::Serialize;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::TransactionId;
 use yilian_spec::domain::Operation;
-use yilian_spec::id::TransactionId;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 use yilian_spec::proof::{Proof, TransactionProof};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::transaction::{Transaction, TransactionBody};
 
 use super::Client;
 use super::transport::Request;
@@ -50,9 +50,9 @@ pub struct BatchResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Confirmed {
     /// Its block.
-    pub height: yilian_spec::height::Height,
+    pub height: yilian_spec::base::height::Height,
     /// The block's time.
-    pub time: yilian_spec::time::LedgerTime,
+    pub time: yilian_spec::base::time::LedgerTime,
     /// What became of it.
     pub outcome: Outcome,
     /// Whether it was proven against a checkpoint.

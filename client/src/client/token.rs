@@ -2,10 +2,10 @@
 
 use rand::TryRng as _;
 use serde::Serialize;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::{PublicKey, SecretKey};
-use yilian_spec::time::LedgerTime;
-use yilian_spec::token::{self, Audience, Claims};
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
+use yilian_spec::crypto::token::{self, Audience, Claims};
 
 use super::transport::{Attempt, Transport, name_of};
 use crate::error::ClientError;

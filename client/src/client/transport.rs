@@ -14,8 +14,8 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::PublicKey;
 
 use super::clock::{CLOCK_HEADER, ClockWatch, Difference};
 use super::http::Http;

@@ -6,19 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{AgreementId, ConsortiumId, InstitutionId};
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::domain::agreement::Schedule;
 use yilian_spec::domain::agreement::{Agreement, AgreementState};
 use yilian_spec::domain::membership::Institution;
-use yilian_spec::id::{AgreementId, ConsortiumId, InstitutionId};
-use yilian_spec::merkle::log::Frontier;
-use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::templates::{Frame, percentage_split_by_part};
 use yilian_spec::settlement::terms::{Rounding, Terms, TermsError};
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::time::LedgerTime;
 
 use super::codes::Service;
 use super::document::{Key, Secret};

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::{GrantId, InstitutionId, ServiceId, SubjectTag};
+use yilian_spec::base::time::LedgerTime;
 use yilian_spec::domain::service::ReversalReason;
-use yilian_spec::id::{GrantId, InstitutionId, ServiceId, SubjectTag};
-use yilian_spec::time::LedgerTime;
 
 use super::collect::Collected;
 use super::document::{Digest, Key, Secret};

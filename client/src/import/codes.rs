@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use yilian_spec::base::id::ServiceCode;
 use yilian_spec::domain::access::Category;
 use yilian_spec::domain::referral::Urgency;
-use yilian_spec::id::ServiceCode;
 use yilian_spec::settlement::PartRole;
 
 /// A kind of service, as the ledger is told it.
@@ -174,7 +174,7 @@ pub fn refined<'a>(category: Category, codes: impl IntoIterator<Item = &'a str>)
         .unwrap_or(category)
 }
 
-const _: () = assert!(Service::ALL.len() <= yilian_spec::limits::SERVICES_PER_TERMS_MAX);
+const _: () = assert!(Service::ALL.len() <= yilian_spec::base::limits::SERVICES_PER_TERMS_MAX);
 
 #[cfg(test)]
 mod tests {

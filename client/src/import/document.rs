@@ -7,7 +7,7 @@
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
-use yilian_spec::id::{Commitment, commit};
+use yilian_spec::base::id::{Commitment, commit};
 use zeroize::{Zeroize, Zeroizing};
 
 /// SHA-256 of a document.

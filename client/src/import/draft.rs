@@ -4,6 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use yilian_spec::base::id::{
+    AgreementId, Commitment, ConsortiumId, DisclosureId, GrantId, Hash, InstitutionId, ReferralId, ServiceId,
+    SubjectTag,
+};
+use yilian_spec::base::money::Currency;
+use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{
     AccessScope, Category, Decision, GrantAccess, GrantRevocationReason, Purpose, RecordDisclosure,
@@ -16,13 +22,7 @@ use yilian_spec::domain::referral::{
     OutcomeCode, ReportOutcome, RequestReferral,
 };
 use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
-use yilian_spec::id::{
-    AgreementId, Commitment, ConsortiumId, DisclosureId, GrantId, Hash, InstitutionId, ReferralId, ServiceId,
-    SubjectTag,
-};
-use yilian_spec::money::Currency;
 use yilian_spec::settlement::terms::Terms;
-use yilian_spec::time::{LedgerTime, Window};
 
 use super::codes::Service;
 use super::collect::Amount;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
-use yilian_spec::id::{AgreementId, InstitutionId, TransactionId};
+use yilian_spec::base::id::{AgreementId, InstitutionId, TransactionId};
 use yilian_spec::settlement::terms::TermsError;
 
 use super::journal::JournalError;
@@ -138,7 +138,7 @@ pub enum ImportError {
     Terms(#[from] TermsError),
     /// The sums of the statements leave the range of amounts.
     #[error(transparent)]
-    Money(#[from] yilian_spec::money::MoneyError),
+    Money(#[from] yilian_spec::base::money::MoneyError),
 }
 
 /// The first of some texts, each on its line.

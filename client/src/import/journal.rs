@@ -28,12 +28,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use yilian_spec::codec;
-use yilian_spec::id::{ChainId, InstitutionId, ServiceId, TransactionId};
-use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
-use yilian_spec::transaction::Transaction;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::{ChainId, InstitutionId, ServiceId, TransactionId};
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::Transaction;
 
 use super::document::{Digest, Key};
 use replay::replay;

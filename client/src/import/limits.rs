@@ -48,12 +48,13 @@ pub const AGREEMENT_LIFETIME_MS: u64 = 5 * 365 * 24 * 60 * 60 * 1_000;
 /// Longest line of the journal: a transaction in hexadecimal, a key and a source for each of its operations.
 pub const JOURNAL_LINE_BYTES_MAX: u64 = 1 << 20;
 
-const _: () = assert!(OPERATIONS_PER_TRANSACTION <= yilian_spec::limits::OPERATIONS_PER_TRANSACTION_MAX);
-const _: () = assert!(GRANT_LIFETIME_MS <= yilian_spec::limits::GRANT_LIFETIME_MS_MAX);
+const _: () =
+    assert!(OPERATIONS_PER_TRANSACTION <= yilian_spec::base::limits::OPERATIONS_PER_TRANSACTION_MAX);
+const _: () = assert!(GRANT_LIFETIME_MS <= yilian_spec::base::limits::GRANT_LIFETIME_MS_MAX);
 const _: () = assert!(
     JOURNAL_LINE_BYTES_MAX as usize
-        > yilian_spec::limits::TRANSACTION_BYTES_MAX * 2
-            + yilian_spec::limits::OPERATIONS_PER_TRANSACTION_MAX * 144
+        > yilian_spec::base::limits::TRANSACTION_BYTES_MAX * 2
+            + yilian_spec::base::limits::OPERATIONS_PER_TRANSACTION_MAX * 144
             + 1_024
 );
 const _: () = assert!(TRANSACTIONS_IN_FLIGHT <= TRANSACTIONS_IN_FLIGHT_MAX);

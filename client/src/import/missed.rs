@@ -8,13 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
+use yilian_spec::base::id::{Commitment, InstitutionId, ReferralId, TransactionId};
+use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::domain::Operation;
-use yilian_spec::id::{Commitment, InstitutionId, ReferralId, TransactionId};
-use yilian_spec::merkle::log::Frontier;
-use yilian_spec::receipt::Outcome;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::EntryKind;
-use yilian_spec::transaction::Transaction;
 
 use super::changes::Sources;
 use super::document::{Digest, Key, Secret};

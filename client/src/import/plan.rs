@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
+use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::access::{Category, Purpose};
 use yilian_spec::domain::membership::Tier;
 use yilian_spec::domain::referral::Direction;
-use yilian_spec::id::InstitutionId;
 
 use super::codes::Service;
 use super::collect::{Amount, Benefit, Claim, Collected, Encounter};

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::domain::membership::{InstitutionKind, Role};
-use yilian_spec::id::InstitutionId;
-use yilian_spec::money::{AmountMinor, Currency};
 
 use super::collect::Collected;
 use super::mapping::{Mapping, MappingError};

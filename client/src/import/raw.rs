@@ -1,9 +1,9 @@
 //! A resource as it was read: what the plan needs of it, with references that are not followed yet.
 
 use serde::Deserialize;
+use yilian_spec::base::limits::AMOUNT_MINOR_MAX;
+use yilian_spec::base::money::{AmountMinor, Currency, parse_decimal_to_minor};
 use yilian_spec::domain::access::Category;
-use yilian_spec::limits::AMOUNT_MINOR_MAX;
-use yilian_spec::money::{AmountMinor, Currency, parse_decimal_to_minor};
 
 use super::address::{Base, Context, Link, query};
 use super::codes::{self, Service};

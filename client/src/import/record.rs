@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use age::secrecy::SecretString;
 use futures::StreamExt as _;
+use yilian_spec::base::id::{InstitutionId, ServiceId};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
 use yilian_spec::domain::service::Service;
-use yilian_spec::id::{InstitutionId, ServiceId};
 use yilian_spec::state::key::StateKey;
 
 use super::agreement::{self, Agreements};

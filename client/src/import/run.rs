@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::limits::OPERATIONS_PER_TRANSACTION_MAX;
 use yilian_spec::domain::membership::Tier;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::limits::OPERATIONS_PER_TRANSACTION_MAX;
 
 use super::changes::{self, Changes};
 use super::collect::{Collected, Reach};

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use age::secrecy::SecretString;
 use rand::TryRng as _;
-use yilian_spec::id::{ChainId, InstitutionId, SubjectTag};
+use yilian_spec::base::id::{ChainId, InstitutionId, SubjectTag};
 
 use super::document::Secret;
 use super::error::ImportError;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use yilian_spec::id::InstitutionId;
+use yilian_spec::base::id::InstitutionId;
 
 use super::Options;
 use super::agreement::Totals;

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use yilian_spec::height::Height;
-use yilian_spec::receipt::Outcome;
-use yilian_spec::transaction::TransactionBody;
+use yilian_spec::base::height::Height;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::TransactionBody;
 
 use super::limits;
 use crate::client::Client;
@@ -60,7 +60,7 @@ pub fn is_busy(error: &ClientError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use yilian_spec::refusal::Refusal;
+    use yilian_spec::domain::refusal::Refusal;
 
     #[test]
     fn a_refusal_by_a_node_that_is_behind_says_nothing() {

@@ -8,11 +8,11 @@ use yilian_client::client::{Client, Settings, Signers};
 use yilian_client::error::ClientError;
 use yilian_client::keyfile::Key;
 use yilian_client::sealed::WorkFactor;
+use yilian_spec::base::id::Commitment;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{Category, Decision, DenialReason, Purpose, RecordDisclosure, Sensitivity};
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::referral::PublishCapacity;
-use yilian_spec::id::Commitment;
 use yilian_spec::state::key::StreamId;
 
 use crate::ledger::{Day, SUBJECT, institution, secret};

@@ -8,7 +8,7 @@ use yilian_client::import::document::{Key, Secret};
 use yilian_client::import::draft::{Draft, Item, SubjectIndex, Wave};
 use yilian_client::import::journal::Journal;
 use yilian_client::import::submit::{Submitter, Tally};
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 use crate::commands::client;
 use crate::ledger::{Day, SUBJECT, institution};

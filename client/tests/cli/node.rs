@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use yilian_spec::codec;
-use yilian_spec::id::TransactionId;
-use yilian_spec::limits::TRANSACTION_BYTES_MAX;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::TransactionId;
+use yilian_spec::base::limits::TRANSACTION_BYTES_MAX;
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
+use yilian_spec::crypto::token::{self, Audience, TokenError};
+use yilian_spec::ledger::transaction::Transaction;
+use yilian_spec::ledger::trial::decode_body;
 use yilian_spec::proof::ProofDocument;
-use yilian_spec::signature::{PublicKey, SecretKey};
 use yilian_spec::state::key::StreamId;
-use yilian_spec::token::{self, Audience, TokenError};
-use yilian_spec::transaction::Transaction;
-use yilian_spec::trial::decode_body;
 
 use crate::ledger::{Day, Ledger};
 

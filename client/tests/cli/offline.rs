@@ -3,7 +3,7 @@
 use std::os::unix::fs::DirBuilderExt as _;
 
 use serde_json::{Value, json};
-use yilian_spec::id::BlockId;
+use yilian_spec::base::id::BlockId;
 
 use crate::ledger::Day;
 use crate::yilian::Yilian;

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use yilian_spec::base::id::{DisclosureId, GrantId, InstitutionId};
+use yilian_spec::base::time::LedgerTime;
 use yilian_spec::domain::access::{Disclosure, Grant};
-use yilian_spec::id::{DisclosureId, GrantId, InstitutionId};
 use yilian_spec::state::key::{RowKind, StateKey};
-use yilian_spec::time::LedgerTime;
 
 use super::Api;
 use super::auth::Caller;

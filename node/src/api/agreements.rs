@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
+use yilian_spec::base::id::{AgreementId, ServiceId};
 use yilian_spec::domain::agreement::{Agreement, ClosedPeriod, PeriodStatement};
 use yilian_spec::domain::service::Service;
-use yilian_spec::id::{AgreementId, ServiceId};
 use yilian_spec::settlement::period::Accumulator;
 use yilian_spec::state::key::{RowKind, StateKey};
 

@@ -8,12 +8,12 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::crypto::token::{self, Audience, TokenError, VerifiedToken};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, KeyRecord, Role};
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::token::{self, Audience, TokenError, VerifiedToken};
 
 use super::Api;
 use super::error::ApiError;

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use yilian_spec::block::{CommitCertificate, Header};
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
+use yilian_spec::ledger::block::{CommitCertificate, Header};
+use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::proof::CertifiedHeader;
-use yilian_spec::receipt::Outcome;
 
 use super::Api;
 use super::auth::Caller;

@@ -5,9 +5,9 @@
 
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
-use yilian_spec::codec;
-use yilian_spec::transaction::Transaction;
-use yilian_spec::validation::structural::{self, StructuralError};
+use yilian_spec::base::codec;
+use yilian_spec::ledger::transaction::Transaction;
+use yilian_spec::ledger::validation::structural::{self, StructuralError};
 
 use super::error::ApiError;
 use super::limits::API_TRANSACTIONS_PER_REQUEST_MAX;

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use yilian_spec::block::PROTOCOL_VERSION;
-use yilian_spec::genesis::Parameters;
+use yilian_spec::domain::parameters::Parameters;
+use yilian_spec::ledger::block::PROTOCOL_VERSION;
 use yilian_spec::proof::Checkpoint;
 
 use super::Api;

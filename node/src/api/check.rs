@@ -11,10 +11,10 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
-use yilian_spec::receipt::Outcome;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::TransactionBody;
-use yilian_spec::trial::decode_body;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::TransactionBody;
+use yilian_spec::ledger::trial::decode_body;
 
 use super::Api;
 use super::auth::Caller;

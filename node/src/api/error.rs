@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
+use yilian_spec::crypto::token::TokenError;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::token::TokenError;
 
 /// Why a request is not answered as asked.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use futures::stream::{self, Stream, StreamExt};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
-use yilian_spec::height::Height;
-use yilian_spec::receipt::Outcome;
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::ledger::receipt::Outcome;
 
 use super::Api;
 use super::auth::Session;

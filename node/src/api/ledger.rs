@@ -3,21 +3,21 @@
 //! A thin layer over [`crate::application::View`] that turns failures of storage into answers and puts the parts of
 //! proofs together.
 
-use yilian_spec::block::Block;
-use yilian_spec::chain::Tip;
-use yilian_spec::codec::{self, Canonical};
+use yilian_spec::base::codec::{self, Canonical};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{ChainId, InstitutionId, TransactionId};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::domain::Operation;
-use yilian_spec::height::Height;
-use yilian_spec::id::{ChainId, InstitutionId, TransactionId};
-use yilian_spec::merkle::log::Frontier;
+use yilian_spec::ledger::block::Block;
+use yilian_spec::ledger::chain::Tip;
+use yilian_spec::ledger::receipt::{Outcome, Receipt};
+use yilian_spec::ledger::transaction::TransactionBody;
+use yilian_spec::ledger::trial::{self, TrialError};
+use yilian_spec::ledger::validation::contextual::ContextualError;
 use yilian_spec::proof::{CertifiedHeader, ProvenRow, TransactionProof};
-use yilian_spec::receipt::{Outcome, Receipt};
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::Entry;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::TransactionBody;
-use yilian_spec::trial::{self, TrialError};
-use yilian_spec::validation::contextual::ContextualError;
 
 use super::error::ApiError;
 use super::limits::{API_FRONTIER_ENTRIES_MAX, API_ROW_BYTES_MAX};

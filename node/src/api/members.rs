@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::{Institution, KeyRecord};
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::{RowKind, StateKey};
 
 use super::Api;

@@ -53,9 +53,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
-use yilian_spec::height::Height;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::token::Audience;
+use yilian_spec::base::height::Height;
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::crypto::token::Audience;
 
 pub use router::{openapi, router};
 

@@ -7,12 +7,12 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use yilian_spec::base::id::{AgreementId, GrantId, InstitutionId, ReferralId, TransactionId};
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::access::Grant;
 use yilian_spec::domain::agreement::Agreement;
 use yilian_spec::domain::referral::Referral;
-use yilian_spec::id::{AgreementId, GrantId, InstitutionId, ReferralId, TransactionId};
 use yilian_spec::proof::{ProofDocument, StateProof, StatementProof, StreamProof};
-use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::{StateKey, StreamId};
 
 use super::Api;

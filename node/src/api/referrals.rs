@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use yilian_spec::base::id::{InstitutionId, ReferralId, ServiceCode};
+use yilian_spec::base::time::LedgerTime;
 use yilian_spec::domain::membership::Institution;
 use yilian_spec::domain::referral::{Capacity, Referral};
-use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::state::key::{RowKind, StateKey};
-use yilian_spec::time::LedgerTime;
 
 use super::Api;
 use super::access::list_institution;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use yilian_spec::base::id::{InstitutionId, TransactionId};
 use yilian_spec::domain::operate::OperationError;
-use yilian_spec::id::{InstitutionId, TransactionId};
-use yilian_spec::transaction::Transaction;
-use yilian_spec::validation::contextual::ContextualError;
-use yilian_spec::validation::semantic::SemanticError;
-use yilian_spec::validation::structural::StructuralError;
+use yilian_spec::ledger::transaction::Transaction;
+use yilian_spec::ledger::validation::contextual::ContextualError;
+use yilian_spec::ledger::validation::semantic::SemanticError;
+use yilian_spec::ledger::validation::structural::StructuralError;
 
 use super::Api;
 use super::error::ApiError;

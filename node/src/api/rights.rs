@@ -4,15 +4,15 @@
 //! says. A stream concerns the parties of its object, and a subject's stream who keeps the tag. Members, keys, parameters,
 //! capacity, headers and checkpoints are for every caller.
 
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::domain::access::Grant;
 use yilian_spec::domain::agreement::Agreement;
 use yilian_spec::domain::party::HasParties;
 use yilian_spec::domain::referral::Referral;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::merkle::log::Frontier;
-use yilian_spec::receipt::Outcome;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::transaction::Transaction;
 
 use super::auth::Caller;
 use super::error::ApiError;

@@ -14,10 +14,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
+use yilian_spec::base::id::TransactionId;
 use yilian_spec::domain::Operation;
-use yilian_spec::id::TransactionId;
-use yilian_spec::receipt::Receipt;
-use yilian_spec::transaction::Transaction;
+use yilian_spec::ledger::receipt::Receipt;
+use yilian_spec::ledger::transaction::Transaction;
 
 use super::Api;
 use super::auth::Caller;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use yilian_spec::id::InstitutionId;
+use yilian_spec::base::id::InstitutionId;
 
 use super::error::ApiError;
 use super::limits::{API_VAIN_MAX, API_VAIN_PER_SECOND};

@@ -7,7 +7,7 @@ use x509_parser::error::X509Error;
 use x509_parser::nom;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 use yilian_client::moment;
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::time::LedgerTime;
 
 use super::limits::API_CERTIFICATE_ALARM_DAYS;
 use crate::alarm::Severity;

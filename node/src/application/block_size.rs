@@ -5,7 +5,7 @@
 //! in each later round, and for a while after a height that needed several. A rule for the proposer alone: what the
 //! others accept is bounded by the ledger's parameters.
 
-use yilian_spec::limits::TRANSACTION_WORK_MAX;
+use yilian_spec::base::limits::TRANSACTION_WORK_MAX;
 
 use crate::limits::BLOCK_WORK_TARGET;
 

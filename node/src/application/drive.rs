@@ -1,9 +1,9 @@
 //! The ledger behind consensus: [`Application`] as the engine or the simulator drives it.
 
-use yilian_spec::block::CommitCertificate;
-use yilian_spec::chain::Expectation;
-use yilian_spec::height::Height;
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::ledger::block::CommitCertificate;
+use yilian_spec::ledger::chain::Expectation;
 
 use super::ledger::{Ledger, failed};
 use super::{

@@ -1,8 +1,8 @@
 //! Executed blocks of the next height, kept until one of them is decided, so that no node executes twice.
 
-use yilian_spec::chain::ExecutedBlock;
-use yilian_spec::id::BlockId;
-use yilian_spec::merkle::state_tree::TreeUpdate;
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::merkle::state_tree::TreeUpdate;
+use yilian_spec::ledger::chain::ExecutedBlock;
 
 use crate::limits;
 

@@ -12,20 +12,20 @@
 
 use std::sync::Arc;
 
-use yilian_spec::block::CommitCertificate;
-use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation, Made, Tip};
-use yilian_spec::codec::DecodeError;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, Hash};
-use yilian_spec::merkle::state_tree::{StateTree, TreeUpdate};
-use yilian_spec::received::ReceivedBlock;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::codec::DecodeError;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, Hash};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::merkle::state_tree::{StateTree, TreeUpdate};
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::ledger::block::CommitCertificate;
+use yilian_spec::ledger::chain::{self, BlockError, ExecutedBlock, Expectation, Made, Tip};
+use yilian_spec::ledger::received::ReceivedBlock;
+use yilian_spec::ledger::transaction::CheckedTransaction;
+use yilian_spec::ledger::validation::contextual;
 use yilian_spec::state::ViewError;
 use yilian_spec::state::key::RowKind;
 use yilian_spec::state::overlay::Writes;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::CheckedTransaction;
-use yilian_spec::validation::contextual;
 
 use super::block_size::BlockSize;
 use super::executed::{Candidates, Executed};

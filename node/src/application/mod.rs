@@ -37,10 +37,10 @@ mod work_tests;
 
 use std::ops::RangeInclusive;
 
-use yilian_spec::block::CommitCertificate;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, InstitutionId};
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, InstitutionId};
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::ledger::block::CommitCertificate;
 
 use crate::storage::StorageError;
 
@@ -104,7 +104,7 @@ pub struct StartPoint {
     pub validators: Vec<ValidatorInfo>,
     /// Who proposes, by turns: round `r` of height `h` is entry `(h + r) mod length` as long as `r` is below
     /// the length, and after that `validators` by turns. Empty means all validators. Every node derives it
-    /// from the state, see [`yilian_spec::rotation`].
+    /// from the state, see [`yilian_spec::domain::membership::rotation`].
     pub rotation: Vec<PublicKey>,
     /// The waiting times.
     pub timeouts: ConsensusTimeouts,

@@ -1,15 +1,15 @@
 //! Proofs from one view: a state row or its absence at the tip, a transaction and its receipt in their block, and
 //! that the ledger's log only grew.
 
-use yilian_spec::block::{CommitCertificate, Header};
-use yilian_spec::codec;
-use yilian_spec::height::Height;
-use yilian_spec::id::TransactionId;
-use yilian_spec::merkle::log::{self, ConsistencyProof, InclusionProof, LogTree, ProveError};
-use yilian_spec::merkle::state_tree::{KeyHash, StateProof};
-use yilian_spec::receipt::Receipt;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::TransactionId;
+use yilian_spec::crypto::merkle::log::{self, ConsistencyProof, InclusionProof, LogTree, ProveError};
+use yilian_spec::crypto::merkle::state_tree::{KeyHash, StateProof};
+use yilian_spec::ledger::block::{CommitCertificate, Header};
+use yilian_spec::ledger::receipt::Receipt;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::transaction::Transaction;
 
 use super::reader::View;
 use super::state_root::tree_error;

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
-use yilian_spec::block::Header;
-use yilian_spec::chain::Tip;
-use yilian_spec::merkle::state_tree::StateTree;
-use yilian_spec::receipt::Receipt;
-use yilian_spec::transaction::CheckedTransaction;
+use yilian_spec::crypto::merkle::state_tree::StateTree;
+use yilian_spec::ledger::block::Header;
+use yilian_spec::ledger::chain::Tip;
+use yilian_spec::ledger::receipt::Receipt;
+use yilian_spec::ledger::transaction::CheckedTransaction;
 
 /// A block that has just become part of the ledger.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use yilian_spec::merkle::state_tree::{KeyHash, StateTreeError, ValueHash};
+use yilian_spec::crypto::merkle::state_tree::{KeyHash, StateTreeError, ValueHash};
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::overlay::Writes;
 

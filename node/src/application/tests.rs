@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use yilian_spec::block::Block;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::Hash;
+use yilian_spec::crypto::merkle::log;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::{Institution, Role};
-use yilian_spec::height::Height;
-use yilian_spec::id::Hash;
-use yilian_spec::merkle::log;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::ledger::block::Block;
 use yilian_spec::state::key::{StateKey, StreamId};
 
 use super::timings::Stage;

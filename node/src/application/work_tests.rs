@@ -1,14 +1,14 @@
 //! Blocks by the work that they cost (rules, B-16): what this node builds, and what it refuses of others.
 
-use yilian_spec::block::Block;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::{RegisterKey, possession_bytes};
-use yilian_spec::height::Height;
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::ledger::block::Block;
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 use super::{Application, Arrival, Candidate, Verdict};
 use crate::limits::{BLOCK_DECODE_BYTES_MAX, BLOCK_WORK_TARGET};

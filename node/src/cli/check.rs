@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 use super::{HomeArgument, remedy};
 use crate::control::{self, Answer, Command};

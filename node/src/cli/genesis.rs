@@ -10,13 +10,14 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use yilian_client::durable;
+use yilian_spec::base::id::{ConsortiumId, InstitutionId};
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
-use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
-use yilian_spec::id::{ConsortiumId, InstitutionId};
+use yilian_spec::domain::parameters::Parameters;
+use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
 use yilian_spec::proof::Checkpoint;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::validators::{Validator, ValidatorSet};
 
 use crate::consortium::stagger_days;
 use crate::home::read_genesis;
@@ -219,7 +220,7 @@ mod tests {
     /// As it is copied out of a terminal of 80 columns, where a line that is too long would be broken.
     #[test]
     fn the_description_in_the_help_makes_a_genesis() {
-        let key = yilian_spec::signature::SecretKey::from_seed(&[7; 32]).public_key();
+        let key = yilian_spec::crypto::signature::SecretKey::from_seed(&[7; 32]).public_key();
         let mut command = super::super::Arguments::command().term_width(80);
         command.build();
         let make =

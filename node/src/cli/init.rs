@@ -8,8 +8,8 @@ use yilian_client::durable;
 use yilian_client::keyfile::Key;
 use yilian_client::passphrase::{self, PassphraseSource, SecretString};
 use yilian_client::sealed::WorkFactor;
+use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::InstitutionId;
 
 use super::HomeArgument;
 use crate::config::{COMMENTED_DEFAULT, Config, FILE_NAME};

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use yilian_client::moment;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::time::LedgerTime;
 
 use super::HomeArgument;
 use crate::conduct::{InstitutionConduct, disconnected};

@@ -1,8 +1,8 @@
 //! Validators that keep missing their turns to propose, as the ledger itself shows (rule B-19): down, far away, or doing it on
 //! purpose. Whoever withholds its block, is late or sends two looks like this.
 
-use yilian_spec::chain::Tip;
-use yilian_spec::rotation::Absence;
+use yilian_spec::domain::membership::rotation::Absence;
+use yilian_spec::ledger::chain::Tip;
 
 use crate::alarm::{Alarm, AlarmKind, Severity};
 
@@ -34,11 +34,11 @@ fn alarm(absence: &Absence) -> Alarm {
 
 #[cfg(test)]
 mod tests {
-    use yilian_spec::height::Height;
-    use yilian_spec::id::Hash;
-    use yilian_spec::rotation::ABSENCE_HEIGHTS;
-    use yilian_spec::signature::PublicKey;
-    use yilian_spec::validators::{Validator, ValidatorSet};
+    use yilian_spec::base::height::Height;
+    use yilian_spec::base::id::Hash;
+    use yilian_spec::crypto::signature::PublicKey;
+    use yilian_spec::domain::membership::rotation::ABSENCE_HEIGHTS;
+    use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 
     use super::*;
     use crate::test_world::genesis;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use yilian_client::durable::{self, FileError};
-use yilian_spec::id::InstitutionId;
-use yilian_spec::limits::{INSTITUTIONS_MAX, SLUG_LENGTH_MAX};
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::limits::{INSTITUTIONS_MAX, SLUG_LENGTH_MAX};
 
 const FILE: &str = "disconnected.json";
 /// Quotes, comma and white space beside each name.

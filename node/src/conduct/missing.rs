@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use yilian_client::moment;
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::time::LedgerTime;
 
 use crate::alarm::{Alarm, AlarmKind, Severity};
 

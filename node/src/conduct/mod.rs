@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 use tokio::sync::watch;
-use yilian_spec::height::Height;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::validators::{Validator, ValidatorSet};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 
 pub use account::{ConnectedPeer, InstitutionConduct, Received, Refused};
 pub use missing::Missing;

@@ -11,10 +11,10 @@ use std::ops::RangeInclusive;
 
 use arc_malachitebft_app_channel::app::types::core::Validator as _;
 use arc_malachitebft_sync::{RawDecidedValue, ValueResponse};
-use yilian_spec::block::precommit_signing_bytes;
-use yilian_spec::height::Height;
-use yilian_spec::id::ChainId;
-use yilian_spec::limits::VALIDATORS_MAX;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::ChainId;
+use yilian_spec::base::limits::VALIDATORS_MAX;
+use yilian_spec::ledger::block::precommit_signing_bytes;
 
 use super::assembler::Window;
 use super::context::{EngineHeight, LedgerContext};
@@ -88,9 +88,9 @@ impl Judge {
 mod tests {
     use arc_malachitebft_app_channel::app::types::core::Round;
     use bytes::Bytes;
-    use yilian_spec::block::{CommitCertificate, CommitSignature};
-    use yilian_spec::id::BlockId;
-    use yilian_spec::signature::SecretKey;
+    use yilian_spec::base::id::BlockId;
+    use yilian_spec::crypto::signature::SecretKey;
+    use yilian_spec::ledger::block::{CommitCertificate, CommitSignature};
 
     use super::super::certificate::extended_certificate;
     use super::super::tests::window::{key, window};

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use arc_malachitebft_app_channel::app::types::core::Validator as _;
 use bytes::{Bytes, BytesMut};
-use yilian_spec::height::Height;
-use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{ChainId, InstitutionId};
+use yilian_spec::crypto::signature::PublicKey;
 
 use super::context::{EngineHeight, ValidatorSet};
 use super::proposal::{CompleteProposal, Manifest, Part, PartError, SignedManifest};
@@ -188,7 +188,7 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
-    use yilian_spec::id::BlockId;
+    use yilian_spec::base::id::BlockId;
 
     use super::*;
     use crate::consensus::proposal::{ProposalPosition, split};

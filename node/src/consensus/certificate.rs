@@ -2,7 +2,7 @@
 
 use arc_malachitebft_app_channel::app::types::core as engine;
 use engine::Round;
-use yilian_spec::block::{CommitCertificate, CommitSignature};
+use yilian_spec::ledger::block::{CommitCertificate, CommitSignature};
 
 use super::context::{Address, LedgerContext};
 

@@ -11,10 +11,10 @@ use arc_malachitebft_app_channel::app::types::core as engine;
 use arc_malachitebft_app_channel::app::types::{ProposedValue, SignedConsensusMsg, sync};
 use arc_malachitebft_core_consensus::LivenessMsg;
 use bytes::{BufMut, Bytes, BytesMut};
-use yilian_spec::block::CommitCertificate;
-use yilian_spec::codec::{DecodeError, decode, encode};
-use yilian_spec::height::Height;
-use yilian_spec::limits::CERTIFICATE_BYTES_MAX;
+use yilian_spec::base::codec::{DecodeError, decode, encode};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::limits::CERTIFICATE_BYTES_MAX;
+use yilian_spec::ledger::block::CommitCertificate;
 
 use super::certificate::{extended_certificate, spec_certificate};
 use super::context::{EngineHeight, LedgerContext};

@@ -7,9 +7,9 @@ use std::fmt;
 
 use arc_malachitebft_app_channel::app::types::core as engine;
 use engine::{NilOrVal, Round, VoteType};
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, InstitutionId};
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, InstitutionId};
+use yilian_spec::crypto::signature::PublicKey;
 
 use super::signing::LedgerScheme;
 use super::timeouts::EngineTimeouts;

@@ -13,8 +13,8 @@ use arc_malachitebft_app_channel::app::types::core::CommitCertificate;
 use arc_malachitebft_app_channel::{AppMsg, Reply};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
-use yilian_spec::id::ChainId;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::base::id::ChainId;
+use yilian_spec::crypto::signature::SecretKey;
 
 use super::assembler::Window;
 use super::codec::encode_work;

@@ -13,8 +13,8 @@ use arc_malachitebft_app_channel::{
 use libp2p::PeerId;
 use ractor::Actor;
 use tokio::sync::{mpsc, oneshot, watch};
-use yilian_spec::id::ChainId;
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::base::id::ChainId;
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
 
 use super::ConsensusConfig;
 use super::bridge::{EngineNetwork, Port};

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use arc_malachitebft_app_channel::app::types::core::Validator as _;
-use yilian_spec::height::Height;
-use yilian_spec::id::InstitutionId;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::InstitutionId;
 
 use super::context::ValidatorSet;
 use crate::network::PeerId;
@@ -178,7 +178,7 @@ fn before(height: Height) -> Height {
 mod tests {
     use std::sync::Arc;
 
-    use yilian_spec::signature::PublicKey;
+    use yilian_spec::crypto::signature::PublicKey;
 
     use super::*;
     use crate::application::{ConsensusTimeouts, StartPoint, ValidatorInfo};

@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_malachitebft_app_channel::app::types::core as engine;
 use engine::{NilOrVal, Round, Validator as _, VoteType};
-use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::PublicKey;
 
 use super::context::{LedgerContext, Proposal, ValidatorSet, Vote};
 use crate::limits;
@@ -139,8 +139,8 @@ fn of_vote(vote: &Vote) -> Signed {
 #[cfg(test)]
 mod tests {
     use arc_malachitebft_app_channel::app::types::core::CommitSignature;
-    use yilian_spec::id::InstitutionId;
-    use yilian_spec::signature::{SecretKey, Signature};
+    use yilian_spec::base::id::InstitutionId;
+    use yilian_spec::crypto::signature::{SecretKey, Signature};
 
     use super::*;
     use crate::application::{ConsensusTimeouts, StartPoint, ValidatorInfo};

@@ -18,8 +18,8 @@
 
 use std::collections::BTreeMap;
 
-use yilian_spec::height::Height;
-use yilian_spec::id::InstitutionId;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::InstitutionId;
 
 use super::heights::{Claim, Heard};
 use crate::allowance::{Allowance, Rate};

@@ -9,8 +9,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use yilian_spec::height::Height;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::height::Height;
+use yilian_spec::crypto::signature::PublicKey;
 
 use crate::application::{ConsensusTimeouts, ValidatorInfo};
 use crate::limits::{PATIENCE_FACTOR, PATIENCE_ROUNDS_MAX, PATIENCE_SAMPLES};
@@ -97,7 +97,7 @@ fn push<T>(last: &mut VecDeque<T>, new: T, most: usize) {
 
 #[cfg(test)]
 mod tests {
-    use yilian_spec::id::InstitutionId;
+    use yilian_spec::base::id::InstitutionId;
 
     use super::*;
 

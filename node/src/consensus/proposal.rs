@@ -16,10 +16,10 @@ use arc_malachitebft_app_channel::app::types::core as engine;
 use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 use wincode::{SchemaRead, SchemaWrite};
-use yilian_spec::codec;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, Hash, InstitutionId};
-use yilian_spec::signature::{PublicKey, SecretKey, Signature, signing_bytes, verify};
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, Hash, InstitutionId};
+use yilian_spec::crypto::signature::{PublicKey, SecretKey, Signature, signing_bytes, verify};
 
 use super::context::LedgerContext;
 use crate::limits::BLOCK_DECODE_BYTES_MAX;

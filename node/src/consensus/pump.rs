@@ -18,8 +18,8 @@ use arc_malachitebft_core_consensus::LivenessMsg;
 use arc_malachitebft_sync::OutboundRequestId;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, InstitutionId};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, InstitutionId};
 
 use super::answers::Judge;
 use super::assembler::{Assembler, Window};

@@ -12,7 +12,7 @@ use arc_malachitebft_app_channel::app::types::codec::Codec as _;
 use arc_malachitebft_sync::{RawDecidedValue, Request, Response, ValueResponse};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use yilian_spec::id::InstitutionId;
+use yilian_spec::base::id::InstitutionId;
 
 use super::certificate::extended_certificate;
 use super::codec::LedgerCodec;
@@ -128,7 +128,7 @@ mod tests {
     use std::sync::{Condvar, Mutex};
 
     use arc_malachitebft_sync::ValueRequest;
-    use yilian_spec::height::Height;
+    use yilian_spec::base::height::Height;
 
     use super::*;
     use crate::application::DecidedBlock;

@@ -21,9 +21,9 @@ use arc_malachitebft_signing::{Error, Signer, VerificationResult, Verifier};
 use async_trait::async_trait;
 use engine::{NilOrVal, SignedMessage, ValidatorProof, VoteExtensionScope, VoteType};
 use sha2::{Digest, Sha256};
-use yilian_spec::block::precommit_signing_bytes;
-use yilian_spec::id::{BlockId, ChainId};
-use yilian_spec::signature::{PublicKey, SecretKey, Signature, signing_bytes, verify};
+use yilian_spec::base::id::{BlockId, ChainId};
+use yilian_spec::crypto::signature::{PublicKey, SecretKey, Signature, signing_bytes, verify};
+use yilian_spec::ledger::block::precommit_signing_bytes;
 
 use super::context::{LedgerContext, Proposal, Vote};
 use super::own_key::OwnKey;

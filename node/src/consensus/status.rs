@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 /// Where consensus stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ pub mod window;
 
 use cluster::{Cluster, eventually};
 use ledger::ITEMS_PER_BLOCK;
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_validators_agree_and_rest_when_the_work_is_done() {

@@ -12,7 +12,7 @@ use std::path::Path;
 use arc_malachitebft_app_channel::app::engine::wal::decode_entry;
 use arc_malachitebft_core_consensus::Input;
 use yilian_client::durable::{self, FileError};
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 use super::codec::LedgerCodec;
 use super::context::LedgerContext;

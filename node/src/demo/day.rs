@@ -4,7 +4,13 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use rand::TryRng;
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{
+    AgreementId, Commitment, ConsortiumId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode,
+    ServiceId, SubjectTag, TransactionId, commit,
+};
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{
     AccessScope, Category, Decision, DenialReason, GrantAccess, Purpose, RecordDisclosure, RecordReceipt,
@@ -17,16 +23,10 @@ use yilian_spec::domain::referral::{
     Urgency,
 };
 use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
-use yilian_spec::id::{
-    AgreementId, Commitment, ConsortiumId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode,
-    ServiceId, SubjectTag, TransactionId, commit,
-};
-use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::templates::{Frame, SplitShare, percentage_split};
 use yilian_spec::settlement::terms::{Rounding, Terms};
-use yilian_spec::time::{LedgerTime, Window};
 
 use super::desk::Desk;
 use super::tally::Tally;

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use yilian_client::client::Client;
+use yilian_spec::base::id::{InstitutionId, TransactionId};
 use yilian_spec::domain::Operation;
-use yilian_spec::id::{InstitutionId, TransactionId};
-use yilian_spec::receipt::Outcome;
+use yilian_spec::ledger::receipt::Outcome;
 
 use super::tally::Tally;
 

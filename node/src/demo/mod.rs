@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use yilian_client::client::{Client, Settings, Signers};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{AgreementId, BlockId, InstitutionId};
 use yilian_spec::domain::agreement::Agreement;
-use yilian_spec::height::Height;
-use yilian_spec::id::{AgreementId, BlockId, InstitutionId};
 use yilian_spec::proof::Checkpoint;
 use yilian_spec::state::key::StateKey;
 

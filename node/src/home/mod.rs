@@ -10,10 +10,10 @@ use thiserror::Error;
 use yilian_client::durable::{self, FileError};
 use yilian_client::keyfile::{Key, KeyFileError};
 use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
+use yilian_spec::base::limits::GENESIS_BYTES_MAX;
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
 use yilian_spec::domain::membership::Role;
-use yilian_spec::genesis::{Genesis, GenesisError};
-use yilian_spec::limits::GENESIS_BYTES_MAX;
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::ledger::genesis::{Genesis, GenesisError};
 
 use crate::config::{Config, ConfigError};
 

@@ -6,8 +6,8 @@ use yilian_client::durable::{self, FileError};
 use yilian_client::keyfile::Key;
 use yilian_client::passphrase;
 use yilian_client::sealed::WorkFactor;
+use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::InstitutionId;
 
 use super::{Home, HomeError};
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use yilian_client::moment;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::LedgerTime;
 
 use super::{Members, WatchedKey};
 use crate::alarm::{Alarm, AlarmKind, Severity};
@@ -181,7 +181,7 @@ pub async fn watch(members: watch::Receiver<Arc<Members>>, clock: Arc<dyn Clock>
 
 #[cfg(test)]
 mod tests {
-    use yilian_spec::id::InstitutionId;
+    use yilian_spec::base::id::InstitutionId;
 
     use super::*;
 

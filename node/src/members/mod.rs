@@ -10,11 +10,11 @@ pub mod roll;
 use std::collections::{BTreeMap, BTreeSet};
 
 use libp2p::PeerId;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::validators::ValidatorSet;
+use yilian_spec::domain::membership::validators::ValidatorSet;
 
 /// The peers that the ledger names, each with its institution, and the institutions that validate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

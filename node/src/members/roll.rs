@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::domain::membership::validators::ValidatorSet;
 use yilian_spec::domain::membership::{KeyRecord, Role};
-use yilian_spec::height::Height;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::PublicKey;
 use yilian_spec::state::key::{RowKind, StateKey};
-use yilian_spec::validators::ValidatorSet;
 
 use super::{Members, WatchedKey};
 use crate::application::publish::Published;
@@ -202,12 +202,12 @@ pub async fn follow(reader: LedgerReader, mut roll: Roll, known: watch::Sender<A
 
 #[cfg(test)]
 mod tests {
+    use yilian_spec::base::time::{LedgerTime, Window};
+    use yilian_spec::crypto::signature::SecretKey;
     use yilian_spec::domain::Operation;
     use yilian_spec::domain::membership::Role;
     use yilian_spec::domain::membership::{RegisterKey, RevocationReason, RevokeKey, possession_bytes};
-    use yilian_spec::signature::SecretKey;
-    use yilian_spec::time::{LedgerTime, Window};
-    use yilian_spec::transaction::{Transaction, TransactionBody};
+    use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
     use super::*;
     use crate::clock::Clock as _;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use libp2p::PeerId;
-use yilian_spec::id::InstitutionId;
+use yilian_spec::base::id::InstitutionId;
 
 use crate::limits;
 

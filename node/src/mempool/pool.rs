@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use thiserror::Error;
-use yilian_spec::id::{InstitutionId, TransactionId};
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::CheckedTransaction;
+use yilian_spec::base::id::{InstitutionId, TransactionId};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::ledger::transaction::CheckedTransaction;
 
 use super::quota::{self, Credit, Quotas};
 use crate::limits;

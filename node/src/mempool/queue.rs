@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use yilian_spec::id::InstitutionId;
+use yilian_spec::base::id::InstitutionId;
 
 use super::peers::Sender;
 use crate::limits;

@@ -11,8 +11,8 @@
 
 use std::collections::BTreeMap;
 
-use yilian_spec::id::InstitutionId;
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::time::LedgerTime;
 
 use crate::limits;
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
-use yilian_spec::height::Height;
-use yilian_spec::id::TransactionId;
-use yilian_spec::receipt::Receipt;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::TransactionId;
+use yilian_spec::ledger::receipt::Receipt;
 
 use crate::limits;
 

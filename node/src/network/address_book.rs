@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use libp2p::PeerId;
-use yilian_spec::codec;
-use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::{ChainId, InstitutionId};
+use yilian_spec::crypto::signature::PublicKey;
 
 use super::address_record::AddressRecord;
 use super::dial_address::DialAddress;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use yilian_client::durable::{self, FileError};
-use yilian_spec::codec;
-use yilian_spec::id::ChainId;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::ChainId;
 
 use super::address_record::AddressRecord;
 use super::limits::ADDRESS_FILE_BYTES_MAX;

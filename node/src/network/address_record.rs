@@ -6,9 +6,9 @@
 
 use bytes::Bytes;
 use wincode::{SchemaRead, SchemaWrite};
-use yilian_spec::codec::{self, DecodeError};
-use yilian_spec::id::ChainId;
-use yilian_spec::signature::{self, PublicKey, Signature, SignatureError, signing_bytes};
+use yilian_spec::base::codec::{self, DecodeError};
+use yilian_spec::base::id::ChainId;
+use yilian_spec::crypto::signature::{self, PublicKey, Signature, SignatureError, signing_bytes};
 
 use super::NodeIdentity;
 use super::dial_address::DialAddress;

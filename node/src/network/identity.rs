@@ -2,7 +2,7 @@
 
 use libp2p::PeerId;
 use libp2p::identity::{DecodingError, Keypair, ed25519};
-use yilian_spec::signature::{PublicKey, Signature};
+use yilian_spec::crypto::signature::{PublicKey, Signature};
 
 /// The key with which a node proves who it is to its peers.
 #[derive(Clone)]

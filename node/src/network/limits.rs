@@ -42,7 +42,7 @@ pub const HALF_OPEN_PER_SITE_MAX: usize = 32;
 pub const CONNECTIONS_MAX: usize = 1024;
 /// Of those, kept for institutions that validate.
 pub const CONNECTIONS_KEPT_FOR_VALIDATORS: usize =
-    yilian_spec::limits::VALIDATORS_MAX * CONNECTIONS_PER_INSTITUTION_MAX;
+    yilian_spec::base::limits::VALIDATORS_MAX * CONNECTIONS_PER_INSTITUTION_MAX;
 /// Time for TCP, Noise and Yamux together.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer is pinged this often.
@@ -74,7 +74,7 @@ pub const ADDRESS_FRAME_RECORDS_MAX: usize = 16;
 pub const ADDRESS_FRAME_BYTES_MAX: usize = 8 + ADDRESS_FRAME_RECORDS_MAX * ADDRESS_RECORD_BYTES_MAX;
 /// Records that are held: one for each node key that the ledger can name.
 pub const ADDRESS_RECORDS_MAX: usize =
-    yilian_spec::limits::INSTITUTIONS_MAX * yilian_spec::limits::NODE_KEYS_PER_INSTITUTION_MAX;
+    yilian_spec::base::limits::INSTITUTIONS_MAX * yilian_spec::base::limits::NODE_KEYS_PER_INSTITUTION_MAX;
 /// Largest file of them.
 pub const ADDRESS_FILE_BYTES_MAX: usize = 8 + ADDRESS_RECORDS_MAX * ADDRESS_RECORD_BYTES_MAX;
 /// A record whose sequence number is so far ahead of this node's clock is not taken.

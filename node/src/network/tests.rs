@@ -9,7 +9,7 @@ use futures::StreamExt;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Swarm, SwarmBuilder, noise, request_response, tcp, yamux};
 use tokio::sync::watch;
-use yilian_spec::id::{ChainId, InstitutionId};
+use yilian_spec::base::id::{ChainId, InstitutionId};
 
 use super::address_record::{AddressRecord, frames};
 use super::link::{Link, LinkEvent};

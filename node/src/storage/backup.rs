@@ -9,8 +9,8 @@ use std::path::Path;
 use rocksdb::Env;
 use rocksdb::backup::{BackupEngine, BackupEngineOptions, RestoreOptions};
 use rocksdb::checkpoint::Checkpoint;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId};
 
 use super::database::{Database, StorageOptions};
 use super::error::StorageError;

@@ -1,12 +1,12 @@
 //! Everything that one block writes, as one batch.
 
-use yilian_spec::block::{CommitCertificate, Header};
-use yilian_spec::codec;
-use yilian_spec::merkle::log::{CompleteNode, Frontier};
-use yilian_spec::merkle::state_tree::BucketRows;
-use yilian_spec::receipt::Receipt;
+use yilian_spec::base::codec;
+use yilian_spec::crypto::merkle::log::{CompleteNode, Frontier};
+use yilian_spec::crypto::merkle::state_tree::BucketRows;
+use yilian_spec::ledger::block::{CommitCertificate, Header};
+use yilian_spec::ledger::receipt::Receipt;
+use yilian_spec::ledger::transaction::CheckedTransaction;
 use yilian_spec::state::overlay::Writes;
-use yilian_spec::transaction::CheckedTransaction;
 
 use super::disk::{Batch, Column};
 use super::error::StorageError;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use yilian_spec::id::ChainId;
+use yilian_spec::base::id::ChainId;
 
 use super::damage::Damage;
 

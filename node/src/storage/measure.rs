@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use yilian_spec::merkle::state_tree::workload::{BucketStoreMut, Measurement, Workload, measure};
-use yilian_spec::merkle::state_tree::{BucketId, BucketRows, BucketStore};
+use yilian_spec::crypto::merkle::state_tree::workload::{BucketStoreMut, Measurement, Workload, measure};
+use yilian_spec::crypto::merkle::state_tree::{BucketId, BucketRows, BucketStore};
 
 use super::commit::put_buckets;
 use super::database::{Database, StorageOptions};

@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use yilian_spec::chain::{self, Tip};
-use yilian_spec::codec;
-use yilian_spec::genesis::Genesis;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, Hash};
-use yilian_spec::merkle::log::Frontier;
-use yilian_spec::merkle::state_tree::{BucketId, StateTree};
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, Hash};
+use yilian_spec::crypto::merkle::log::Frontier;
+use yilian_spec::crypto::merkle::state_tree::{BucketId, StateTree};
+use yilian_spec::domain::membership::validators::ValidatorSet;
+use yilian_spec::ledger::chain::{self, Tip};
+use yilian_spec::ledger::genesis::Genesis;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::validators::ValidatorSet;
 
 use super::commit::{put_state, put_tip};
 use super::damage::Damage;
@@ -223,7 +223,7 @@ impl Store {
         height: Height,
         round: u32,
         block_id: BlockId,
-        row: (Option<u32>, yilian_spec::signature::PublicKey, Vec<u8>),
+        row: (Option<u32>, yilian_spec::crypto::signature::PublicKey, Vec<u8>),
     ) -> Result<(), StorageError> {
         let key = undecided_key(height, round, block_id);
         if self.disk.get(Column::Undecided, &key)?.is_some() {

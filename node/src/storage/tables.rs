@@ -14,18 +14,18 @@
 
 use std::ops::RangeInclusive;
 
-use yilian_spec::block::{CommitCertificate, Header};
-use yilian_spec::codec::{self, Canonical};
-use yilian_spec::genesis::Genesis;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, Hash, TransactionId};
-use yilian_spec::merkle::NodeHash;
-use yilian_spec::merkle::log::{Frontier, LogReader};
-use yilian_spec::merkle::state_tree::{BucketId, BucketStore};
-use yilian_spec::receipt::Receipt;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::codec::{self, Canonical};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, Hash, TransactionId};
+use yilian_spec::crypto::merkle::NodeHash;
+use yilian_spec::crypto::merkle::log::{Frontier, LogReader};
+use yilian_spec::crypto::merkle::state_tree::{BucketId, BucketStore};
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::ledger::block::{CommitCertificate, Header};
+use yilian_spec::ledger::genesis::Genesis;
+use yilian_spec::ledger::receipt::Receipt;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::{StateView, ViewError};
-use yilian_spec::transaction::Transaction;
 
 use super::damage::Damage;
 use super::disk::{Column, ReadBytes};
@@ -43,7 +43,7 @@ pub const TIP_KEY: &[u8] = b"tip";
 pub type Location = (Height, u32);
 
 /// The tip as it is stored: height, block id, the log's head, the state's root. The rest of a
-/// [`yilian_spec::chain::Tip`] stands in the header and in the state.
+/// [`yilian_spec::ledger::chain::Tip`] stands in the header and in the state.
 pub type TipRow = (Height, BlockId, Frontier, Hash);
 
 /// An undecided block as it is stored: its arrival (a count per height), the valid round, the round's proposer, the
@@ -167,8 +167,9 @@ impl Tables<'_> {
         count: u32,
     ) -> Result<Vec<Box<[u8]>>, StorageError> {
         let start = location_key((height, 0));
-        let mut rows =
-            Vec::with_capacity(count.min(yilian_spec::limits::TRANSACTIONS_PER_BLOCK_MAX as u32) as usize);
+        let mut rows = Vec::with_capacity(
+            count.min(yilian_spec::base::limits::TRANSACTIONS_PER_BLOCK_MAX as u32) as usize,
+        );
         for (index, row) in (0..count).zip(self.0.scan(column, &start)) {
             let (key, value) = row?;
             let expected = location_key((height, index));

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use yilian_spec::codec;
-use yilian_spec::height::Height;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
 use yilian_spec::state::key::StateKey;
 
 use super::audit::{self, Report};
@@ -89,7 +89,7 @@ fn a_crash_between_remembering_and_committing_loses_nothing() {
 fn a_decided_block_that_was_never_here_is_named() {
     let dir = temporary();
     let mut node = TestNode::open(dir.path(), 0);
-    let absent = yilian_spec::id::BlockId([9; 32]);
+    let absent = yilian_spec::base::id::BlockId([9; 32]);
     let error = node.ledger.commit(&certificate(Height(1), absent)).unwrap_err();
     assert!(matches!(error, ApplicationError::PayloadMissing { height: Height(1), .. }), "{error}");
     assert_eq!(node.ledger.tip().height, Height(0));
@@ -328,7 +328,7 @@ fn every_column_has_its_own_name_and_tables_read_what_was_written() {
 
 #[test]
 fn the_state_tree_can_be_measured_and_gives_the_same_root_every_time() {
-    let workload = yilian_spec::merkle::state_tree::workload::Workload {
+    let workload = yilian_spec::crypto::merkle::state_tree::workload::Workload {
         base_keys: 2_000,
         blocks: 3,
         keys_per_block: 100,

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use super::Operation;
 use super::party::HasParties;
-use crate::codec::Canonical;
-use crate::genesis::Parameters;
-use crate::height::Height;
-use crate::id::{ChainId, InstitutionId, TransactionId};
-use crate::refusal::Refusal;
+use crate::base::codec::Canonical;
+use crate::base::height::Height;
+use crate::base::id::{ChainId, InstitutionId, TransactionId};
+use crate::base::time::LedgerTime;
+use crate::domain::parameters::Parameters;
+use crate::domain::refusal::Refusal;
+use crate::settlement::period::SettlementError;
 use crate::state::ViewError;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::overlay::Overlay;
-use crate::time::LedgerTime;
 
 /// What a block's execution depends on beside the state and the transactions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,24 @@ impl From<Refusal> for Stop {
 impl From<ViewError> for Stop {
     fn from(error: ViewError) -> Self {
         Self::View(error)
+    }
+}
+
+/// What the settlement's error is called on a receipt.
+impl From<SettlementError> for Stop {
+    fn from(error: SettlementError) -> Self {
+        Stop::Refused(match error {
+            SettlementError::Amount(_) | SettlementError::TooManyAdjustedPeriods => Refusal::Overflow,
+            SettlementError::GrossOutOfRange { .. } => Refusal::AmountOutOfBounds,
+            SettlementError::ServiceNotCovered { .. }
+            | SettlementError::TooManyParts { .. }
+            | SettlementError::PartNotAgreed { .. }
+            | SettlementError::PartRepeated { .. }
+            | SettlementError::ReversedMoreThanDelivered { .. }
+            | SettlementError::MetricNotAgreed { .. }
+            | SettlementError::UnknownParty { .. }
+            | SettlementError::Evaluate(_) => Refusal::TermsNotEvaluable,
+        })
     }
 }
 

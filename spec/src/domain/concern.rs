@@ -8,8 +8,8 @@ use super::operate::Named;
 use super::party::HasParties;
 use super::referral::Referral;
 use super::service::Service;
-use crate::codec::Canonical;
-use crate::id::{InstitutionId, TransactionId};
+use crate::base::codec::Canonical;
+use crate::base::id::{InstitutionId, TransactionId};
 use crate::state::key::StateKey;
 use crate::state::{self, StateView, ViewError};
 

@@ -11,9 +11,12 @@ pub mod concern;
 pub mod membership;
 pub mod object;
 pub mod operate;
+pub mod parameters;
 pub mod party;
 pub mod referral;
+pub mod refusal;
 pub mod service;
+pub mod work;
 
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
@@ -22,7 +25,7 @@ use self::call::{Call, Step};
 use self::membership::Role;
 use self::object::{Object, ObjectKind};
 use self::operate::{Named, Operate, OperationError};
-use crate::id::InstitutionId;
+use crate::base::id::InstitutionId;
 use crate::state::{StateView, ViewError};
 
 /// What is fixed of all operations of a kind: a row of the table.

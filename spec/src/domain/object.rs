@@ -1,8 +1,8 @@
 //! What operations create, and what it is called.
 
 use super::Operation;
-use crate::codec::{self, Domain};
-use crate::id::{AgreementId, DisclosureId, GrantId, ReferralId, ServiceId, TransactionId};
+use crate::base::codec::{self, Domain};
+use crate::base::id::{AgreementId, DisclosureId, GrantId, ReferralId, ServiceId, TransactionId};
 
 /// A kind of object that an operation creates and later ones refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

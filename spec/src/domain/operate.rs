@@ -4,8 +4,8 @@ use thiserror::Error;
 
 use super::call::{Call, Step};
 use super::object::Object;
-use crate::id::{IdError, InstitutionId};
-use crate::limits;
+use crate::base::id::{IdError, InstitutionId};
+use crate::base::limits;
 use crate::settlement::terms::TermsError;
 use crate::state::{StateView, ViewError};
 

@@ -1,6 +1,6 @@
 //! Whose something is.
 
-use crate::id::InstitutionId;
+use crate::base::id::InstitutionId;
 
 /// What institutions have between them. It is there for its parties alone (rule O-28).
 pub trait HasParties {

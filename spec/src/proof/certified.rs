@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Checkpoint, ProofError};
-use crate::block::{CommitCertificate, Header, PROTOCOL_VERSION};
+use crate::ledger::block::{CommitCertificate, Header, PROTOCOL_VERSION};
 
 /// A header and the certificate that makes it final.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

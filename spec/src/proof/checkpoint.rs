@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::genesis::Genesis;
-use crate::height::Height;
-use crate::id::{BlockId, ChainId};
-use crate::validators::ValidatorSet;
+use crate::base::height::Height;
+use crate::base::id::{BlockId, ChainId};
+use crate::domain::membership::validators::ValidatorSet;
+use crate::ledger::genesis::Genesis;
 
 /// A point of the ledger that its holder trusts, as JSON in a file: from the genesis, or from a node one trusted then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{
     CertifiedHeader, Checkpoint, ProofError, StateProof, StatementProof, StreamProof, TransactionProof,
 };
-use crate::block::Header;
-use crate::limits;
+use crate::base::limits;
+use crate::ledger::block::Header;
 
 /// The value of a document's `format`.
 pub const FORMAT: &str = "yilian-proof/v1";

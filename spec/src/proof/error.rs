@@ -2,14 +2,14 @@
 
 use thiserror::Error;
 
-use crate::block::{CertificateError, PROTOCOL_VERSION};
-use crate::codec::DecodeError;
-use crate::height::Height;
-use crate::id::{ChainId, TransactionId};
-use crate::limits;
-use crate::merkle::log::{FrontierError, LogProofError};
-use crate::merkle::state_tree::StateProofError;
-use crate::validation::semantic::SemanticError;
+use crate::base::codec::DecodeError;
+use crate::base::height::Height;
+use crate::base::id::{ChainId, TransactionId};
+use crate::base::limits;
+use crate::crypto::merkle::log::{FrontierError, LogProofError};
+use crate::crypto::merkle::state_tree::StateProofError;
+use crate::ledger::block::{CertificateError, PROTOCOL_VERSION};
+use crate::ledger::validation::semantic::SemanticError;
 
 /// Why a proof proves nothing.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CertifiedHeader, Checkpoint, ProofError};
-use crate::block::Header;
-use crate::codec::{self, Canonical};
-use crate::limits;
-use crate::merkle::state_tree;
+use crate::base::codec::{self, Canonical};
+use crate::base::limits;
+use crate::crypto::merkle::state_tree;
+use crate::ledger::block::Header;
 use crate::state::key::StateKey;
 
 /// A row, or the place where it would be, with the path from there to the state's root.

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CertifiedHeader, Checkpoint, ProofError, ProvenRow};
-use crate::block::Header;
-use crate::codec::{self, Domain};
+use crate::base::codec::{self, Domain};
 use crate::domain::agreement::{Agreement, ClosedPeriod, PeriodStatement};
+use crate::ledger::block::Header;
 use crate::state::key::StateKey;
 
 /// A statement with the two rows that make it binding: the closed period, and the agreement that names the parties.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CertifiedHeader, Checkpoint, ProofError, ProvenRow};
-use crate::block::Header;
-use crate::merkle::log::Frontier;
+use crate::crypto::merkle::log::Frontier;
+use crate::ledger::block::Header;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::stream::Entry;
 

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CertifiedHeader, Checkpoint, ProofError};
-use crate::block::Header;
-use crate::codec;
-use crate::merkle::log::{self, InclusionProof};
-use crate::receipt::Receipt;
-use crate::transaction::Transaction;
-use crate::validation::semantic;
+use crate::base::codec;
+use crate::crypto::merkle::log::{self, InclusionProof};
+use crate::ledger::block::Header;
+use crate::ledger::receipt::Receipt;
+use crate::ledger::transaction::Transaction;
+use crate::ledger::validation::semantic;
 
 /// A transaction, its receipt, and their places in a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

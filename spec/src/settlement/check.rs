@@ -11,8 +11,8 @@ use super::PartRole;
 use super::expression::{Expression, Step, StepIndex, Tier};
 use super::rational::{Ratio, Rational};
 use super::terms::{Rounding, Terms};
-use crate::id::{FigureName, MetricCode, ServiceCode};
-use crate::limits;
+use crate::base::id::{FigureName, MetricCode, ServiceCode};
+use crate::base::limits;
 
 /// Scalar or vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

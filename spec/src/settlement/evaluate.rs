@@ -9,8 +9,8 @@ use super::period::Accumulator;
 use super::rational::{ArithmeticError, Ratio, Rational};
 use super::rounding::{allot, round_half_up};
 use super::terms::Terms;
-use crate::id::FigureName;
-use crate::money::AmountMinor;
+use crate::base::id::FigureName;
+use crate::base::money::AmountMinor;
 
 /// Why an expression has no value over these events.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use wincode::{SchemaRead, SchemaWrite};
 
 use super::rational::Ratio;
 use super::{PartRole, PartyIndex};
-use crate::id::{FigureName, MetricCode, ServiceCode};
+use crate::base::id::{FigureName, MetricCode, ServiceCode};
 
 /// The position of a step in its expression, from 0.
 #[derive(

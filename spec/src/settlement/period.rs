@@ -14,9 +14,9 @@ use super::expression::{Measure, MetricSide};
 use super::statement::{Line, LineKind, Share};
 use super::terms::{Rounding, Terms};
 use super::{PartRole, PartyIndex};
-use crate::id::{MetricCode, ServiceCode};
-use crate::limits;
-use crate::money::{AmountMinor, MoneyError};
+use crate::base::id::{MetricCode, ServiceCode};
+use crate::base::limits;
+use crate::base::money::{AmountMinor, MoneyError};
 
 /// A part that a party played in a service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite)]

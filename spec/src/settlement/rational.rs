@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::limits;
-use crate::money::AmountMinor;
+use crate::base::limits;
+use crate::base::money::AmountMinor;
 
 /// Why a calculation has no result.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]

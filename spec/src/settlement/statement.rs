@@ -10,8 +10,8 @@ use super::PartyIndex;
 use super::evaluate::{Figure, evaluate};
 use super::period::{Accumulator, Direction, ServiceEvent, SettlementError, Volume};
 use super::terms::{Rounding, Terms};
-use crate::id::ServiceCode;
-use crate::money::{AmountMinor, Currency, MoneyError};
+use crate::base::id::ServiceCode;
+use crate::base::money::{AmountMinor, Currency, MoneyError};
 
 /// What a line is for.
 #[derive(

@@ -8,8 +8,8 @@ use super::expression::{Expression, ExpressionBuilder, Measure, Step, Tier};
 use super::rational::Ratio;
 use super::terms::{Party, Rounding, Terms, TermsError};
 use super::{PartRole, PartyIndex};
-use crate::id::{FigureName, InstitutionId, ServiceCode};
-use crate::money::{AmountMinor, Currency};
+use crate::base::id::{FigureName, InstitutionId, ServiceCode};
+use crate::base::money::{AmountMinor, Currency};
 
 /// What the templates have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use super::check::{self, ExpressionError};
 use super::expression::Expression;
 use super::period::{PartPlayed, ServiceEvent};
 use super::{PartRole, PartyIndex};
-use crate::id::{IdError, InstitutionId, MetricCode, ServiceCode};
-use crate::limits;
-use crate::money::{AmountMinor, Currency, MoneyError};
+use crate::base::id::{IdError, InstitutionId, MetricCode, ServiceCode};
+use crate::base::limits;
+use crate::base::money::{AmountMinor, Currency, MoneyError};
 
 /// When a split rounds. Largest remainder is not monotone, so this changes amounts and is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]

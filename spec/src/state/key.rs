@@ -8,24 +8,24 @@ use std::fmt;
 use super::key_part::KeyPart;
 use super::stream::Entry;
 pub use super::stream_id::StreamId;
-use crate::codec::{self, DecodeError};
+use crate::base::codec::{self, DecodeError};
+use crate::base::id::{
+    AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
+};
+use crate::base::limits;
+use crate::crypto::merkle::log::Frontier;
+use crate::crypto::signature::PublicKey;
 use crate::domain::access::{Disclosure, Grant};
 use crate::domain::agreement::work::AgreementWork;
 use crate::domain::agreement::{Agreement, ClosedPeriod, PeriodStatement};
+use crate::domain::membership::rotation::Attendance;
+use crate::domain::membership::validators::ValidatorSet;
 use crate::domain::membership::{Institution, KeyRecord};
+use crate::domain::parameters::Parameters;
 use crate::domain::referral::{Capacity, Referral};
 use crate::domain::service::Service;
-use crate::genesis::Parameters;
-use crate::id::{
-    AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
-};
-use crate::limits;
-use crate::merkle::log::Frontier;
-use crate::rotation::Attendance;
 use crate::settlement::period::Accumulator;
 use crate::settlement::statement::SettledPeriod;
-use crate::signature::PublicKey;
-use crate::validators::ValidatorSet;
 
 /// Tags from here on are those of plain rows; below lie the proven ones.
 const FIRST_PLAIN_TAG: u8 = 0x80;
@@ -223,7 +223,7 @@ impl StreamId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::SubjectTag;
+    use crate::base::id::SubjectTag;
 
     /// A key of each kind, with its bytes as the written protocol has them.
     fn keys() -> Vec<(StateKey, String)> {

@@ -4,11 +4,11 @@
 //! Slugs contain no zero byte, so no part is the beginning of another, a key can be read back, and rows that belong
 //! together lie together in a database that sorts by bytes.
 
-use crate::id::{
+use crate::base::id::{
     AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
     SubjectTag,
 };
-use crate::signature::PublicKey;
+use crate::crypto::signature::PublicKey;
 
 /// A part of a row's key.
 pub trait KeyPart: Sized {

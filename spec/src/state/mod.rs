@@ -16,7 +16,7 @@ pub mod stream_text;
 use thiserror::Error;
 
 use self::key::StateKey;
-use crate::codec::{self, Canonical};
+use crate::base::codec::{self, Canonical};
 
 /// The state could not be read. Execution stops; nothing is decided on a guess.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub trait StateView {
     ///
     /// # Errors
     /// [`ViewError`] when storage fails.
-    fn contains_transaction(&self, id: crate::id::TransactionId) -> Result<bool, ViewError>;
+    fn contains_transaction(&self, id: crate::base::id::TransactionId) -> Result<bool, ViewError>;
 }
 
 /// The record in a row, if there is one.

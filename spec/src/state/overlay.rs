@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::key::{StateKey, StreamId};
 use super::{StateView, ViewError};
-use crate::codec::{self, Canonical, DecodeError};
-use crate::id::TransactionId;
-use crate::merkle::log::Frontier;
+use crate::base::codec::{self, Canonical, DecodeError};
+use crate::base::id::TransactionId;
+use crate::crypto::merkle::log::Frontier;
 
 /// What is written: the new row, or `None` where the row is deleted. In key order.
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;

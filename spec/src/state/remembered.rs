@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::{StateView, ViewError};
-use crate::id::TransactionId;
+use crate::base::id::TransactionId;
 
 /// A view that remembers what it was asked for; for as long as the view behind it stays as it is.
 pub(crate) struct Remembered<'a> {

@@ -6,10 +6,10 @@ use wincode::{SchemaRead, SchemaWrite};
 use super::ViewError;
 use super::key::{StateKey, StreamId};
 use super::overlay::Overlay;
-use crate::codec;
-use crate::height::Height;
-use crate::id::TransactionId;
-use crate::merkle::log;
+use crate::base::codec;
+use crate::base::height::Height;
+use crate::base::id::TransactionId;
+use crate::crypto::merkle::log;
 
 /// What an entry of a stream says happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::key_part::KeyPart;
-use crate::id::{AgreementId, GrantId, InstitutionId, ReferralId, SubjectTag};
+use crate::base::id::{AgreementId, GrantId, InstitutionId, ReferralId, SubjectTag};
 
 /// A stream: an append-only list about which somebody may ask "is that all?".
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::key::StreamId;
-use crate::id::IdError;
+use crate::base::id::IdError;
 
 /// Why a text names no stream.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]

@@ -1,17 +1,17 @@
 //! Rules B-10 to B-15: every way in which a received block is not the next one.
 
-use yilian_spec::block::Block;
-use yilian_spec::chain::{self, BlockError, Expectation, Made};
-use yilian_spec::codec::{self, DecodeError};
+use yilian_spec::base::codec::{self, DecodeError};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, Hash};
+use yilian_spec::base::limits;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::Signature;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, Hash};
-use yilian_spec::limits;
-use yilian_spec::received::ReceivedBlock;
-use yilian_spec::signature::Signature;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::validation::contextual::ContextualError;
-use yilian_spec::validation::semantic::SemanticError;
+use yilian_spec::ledger::block::Block;
+use yilian_spec::ledger::chain::{self, BlockError, Expectation, Made};
+use yilian_spec::ledger::received::ReceivedBlock;
+use yilian_spec::ledger::validation::contextual::ContextualError;
+use yilian_spec::ledger::validation::semantic::SemanticError;
 
 use crate::support::{CATCHING_UP, build, proposer, transactions, travelling, validate, validate_received};
 use crate::world::{COUNTY, REGULATOR, Unreadable, World, secret};
@@ -90,7 +90,7 @@ fn rule_b12_the_proposer_is_the_validator_of_the_round() {
 fn rule_b13_a_block_is_within_the_parameters() {
     let mut world = World::new();
     let block = block(&mut world);
-    let bytes = block.transactions.iter().map(|entry| yilian_spec::codec::encode(entry).len()).sum();
+    let bytes = block.transactions.iter().map(|entry| yilian_spec::base::codec::encode(entry).len()).sum();
     let too_large = Err(BlockError::TooLarge { count: 4, bytes });
     world.tip.parameters.block_transactions_max = 3;
     assert_eq!(validate(&world, block.clone(), CATCHING_UP).map(drop), too_large);

@@ -1,20 +1,20 @@
 //! Rules B-9, X-1 to: the same transactions give the same bytes, for whoever executes them.
 
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::time::Window;
+use yilian_spec::crypto::merkle::log::{self, Frontier};
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::{RotateKey, possession_bytes};
 use yilian_spec::domain::referral::Capacity;
 use yilian_spec::domain::referral::PublishCapacity;
-use yilian_spec::merkle::log::{self, Frontier};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::overlay::{Overlay, Writes};
 use yilian_spec::state::stream::EntryKind;
-use yilian_spec::time::Window;
-use yilian_spec::transaction::Transaction;
 
 use crate::support::{CATCHING_UP, build, transactions, travelling, validate};
 use crate::world::{COUNTY, DAY_MS, World, institution, secret, service_code};

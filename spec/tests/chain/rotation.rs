@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use yilian_spec::chain::{self, Made};
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::limits::BLOCK_WORK_MAX;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::height::Height;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::limits::BLOCK_WORK_MAX;
-use yilian_spec::rotation::{ABSENCE_HEIGHTS, Absence, Attendance, MISSES_MAX, TURNS_PER_MISS};
-use yilian_spec::signature::PublicKey;
+use yilian_spec::domain::membership::rotation::{
+    ABSENCE_HEIGHTS, Absence, Attendance, MISSES_MAX, TURNS_PER_MISS,
+};
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
+use yilian_spec::ledger::chain::{self, Made};
 use yilian_spec::state::key::StateKey;
-use yilian_spec::validators::{Validator, ValidatorSet};
 
 use crate::support::{CATCHING_UP, build, travelling, validate};
 use crate::world::{COUNTY, TEACHING, World, secret};

@@ -1,16 +1,16 @@
 //! Builds and checks blocks of a small ledger with a real state tree.
 
-use yilian_spec::block::Block;
-use yilian_spec::chain::{self, BlockError, ExecutedBlock, Expectation, Made};
+use yilian_spec::base::limits::BLOCK_WORK_MAX;
+use yilian_spec::base::time::Window;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::GrantAccess;
 use yilian_spec::domain::referral::PublishCapacity;
-use yilian_spec::limits::BLOCK_WORK_MAX;
-use yilian_spec::received::ReceivedBlock;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::Window;
-use yilian_spec::transaction::{CheckedTransaction, Transaction};
-use yilian_spec::validation::semantic;
+use yilian_spec::ledger::block::Block;
+use yilian_spec::ledger::chain::{self, BlockError, ExecutedBlock, Expectation, Made};
+use yilian_spec::ledger::received::ReceivedBlock;
+use yilian_spec::ledger::transaction::{CheckedTransaction, Transaction};
+use yilian_spec::ledger::validation::semantic;
 
 use crate::world::{
     COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope, secret, service_code, subject,

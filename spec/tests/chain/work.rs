@@ -2,23 +2,23 @@
 
 use std::cell::Cell;
 
-use yilian_spec::block::Block;
-use yilian_spec::chain::{self, BlockError, Made};
+use yilian_spec::base::id::{AgreementId, ServiceId, TransactionId};
+use yilian_spec::base::limits::{BLOCK_WORK_MAX, COVERAGE_WORK_MAX, PARTIES_MAX, TRANSACTION_WORK_MAX};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::work::AgreementWork;
 use yilian_spec::domain::membership::Role;
+use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::domain::service::{ReversalReason, ReverseService};
-use yilian_spec::id::{AgreementId, ServiceId, TransactionId};
-use yilian_spec::limits::{BLOCK_WORK_MAX, COVERAGE_WORK_MAX, PARTIES_MAX, TRANSACTION_WORK_MAX};
-use yilian_spec::machine::{self, BlockContext};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
+use yilian_spec::ledger::block::Block;
+use yilian_spec::ledger::chain::{self, BlockError, Made};
+use yilian_spec::ledger::machine::{self, BlockContext};
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::CheckedTransaction;
+use yilian_spec::ledger::validation::semantic;
+use yilian_spec::ledger::work;
 use yilian_spec::settlement::terms::Rounding;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::{StateView, ViewError};
-use yilian_spec::transaction::CheckedTransaction;
-use yilian_spec::validation::semantic;
-use yilian_spec::work;
 
 use crate::heavy::{self, Weight, agree, closings, delivery, member, terms};
 use crate::support::{CATCHING_UP, proposer, travelling, validate};
@@ -167,7 +167,7 @@ fn rule_x5_work_of_an_agreement_is_what_the_chapter_says() {
     let (parties, services, players) = (32, 16, 31);
     let party_events = steps / 2;
     let sums = services * (1 + players * 6);
-    let bytes = yilian_spec::codec::encode(&terms).len() as u64;
+    let bytes = yilian_spec::base::codec::encode(&terms).len() as u64;
     let evaluate = steps * parties / 2 + party_events * parties * sums / 8_192;
     let base = 1 + sums / 128 + bytes / 4_096;
     let expected = AgreementWork {

@@ -3,12 +3,12 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use yilian_spec::block::{Block, CommitCertificate, Header};
-use yilian_spec::codec::{self, Canonical};
-use yilian_spec::genesis::Genesis;
-use yilian_spec::limits;
+use yilian_spec::base::codec::{self, Canonical};
+use yilian_spec::base::limits;
+use yilian_spec::ledger::block::{Block, CommitCertificate, Header};
+use yilian_spec::ledger::genesis::Genesis;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::settlement::terms::Terms;
-use yilian_spec::transaction::Transaction;
 
 use crate::generate::{Arbitrary, Gen};
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use yilian_spec::codec;
-use yilian_spec::id::*;
-use yilian_spec::money::{AmountMinor, Currency};
+use yilian_spec::base::codec;
+use yilian_spec::base::id::*;
+use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::settlement::period::{Accumulator, MetricSum, PartVolume, Volume};
 use yilian_spec::settlement::statement::{SettledPeriod, Share};
 

@@ -1,13 +1,13 @@
 //! Ids, slugs and commitments (rules E-5 to E-7, S-1, S-2), with the figures of chapter 1.
 
 use sha2::{Digest, Sha256};
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{ChainId, Hash, IdError, InstitutionId, ReferralId, SubjectTag, commit};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::referral::AcceptReferral;
-use yilian_spec::id::{ChainId, Hash, IdError, InstitutionId, ReferralId, SubjectTag, commit};
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::TransactionBody;
+use yilian_spec::ledger::transaction::TransactionBody;
 
 fn example() -> TransactionBody {
     TransactionBody {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use yilian_spec::codec;
+use yilian_spec::base::codec;
 use yilian_spec::domain::{Operation, OperationKind};
 
 use crate::generate::{Arbitrary, Gen};

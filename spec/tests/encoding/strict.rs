@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use yilian_spec::block::{Block, CommitCertificate, Header};
-use yilian_spec::codec::{self, Canonical, DecodeError};
+use yilian_spec::base::codec::{self, Canonical, DecodeError};
 use yilian_spec::domain::access::Category;
 use yilian_spec::domain::agreement::{Agreement, PeriodStatement};
 use yilian_spec::domain::referral::Referral;
 use yilian_spec::domain::service::Service;
-use yilian_spec::genesis::Genesis;
-use yilian_spec::receipt::Receipt;
+use yilian_spec::ledger::block::{Block, CommitCertificate, Header};
+use yilian_spec::ledger::genesis::Genesis;
+use yilian_spec::ledger::receipt::Receipt;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::settlement::statement::SettledPeriod;
-use yilian_spec::transaction::Transaction;
 
 use crate::generate::{Arbitrary, Gen};
 
@@ -89,11 +89,11 @@ fn tags_options_and_texts_that_do_not_exist_are_refused() {
     assert!(malformed::<String>(&[1, 0, 0, 0, 0, 0, 0, 0, 0xff]));
     let operation = Transaction::arbitrary(&mut Gen::new(3)).body;
     let mut bytes =
-        codec::encode(&yilian_spec::transaction::TransactionBody { operations: vec![], ..operation });
+        codec::encode(&yilian_spec::ledger::transaction::TransactionBody { operations: vec![], ..operation });
     let count = bytes.len() - 8;
     bytes[count] = 1;
     bytes.extend_from_slice(&25u32.to_le_bytes());
-    assert!(malformed::<yilian_spec::transaction::TransactionBody>(&bytes));
+    assert!(malformed::<yilian_spec::ledger::transaction::TransactionBody>(&bytes));
 }
 
 /// Reading ends without a panic; what is read has exactly these bytes.

@@ -1,18 +1,23 @@
 //! How each type of the protocol is drawn: its fields and variants, in the words of the crate.
 
-use yilian_spec::block::*;
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::merkle::log::Frontier;
+use yilian_spec::crypto::signature::{PublicKey, Signature};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::*;
 use yilian_spec::domain::agreement::work::AgreementWork;
 use yilian_spec::domain::agreement::*;
+use yilian_spec::domain::membership::rotation::Absence;
+use yilian_spec::domain::membership::validators::*;
 use yilian_spec::domain::membership::*;
+use yilian_spec::domain::parameters::*;
 use yilian_spec::domain::referral::*;
+use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::domain::service::*;
-use yilian_spec::genesis::*;
-use yilian_spec::merkle::log::Frontier;
-use yilian_spec::receipt::{Outcome, Receipt};
-use yilian_spec::refusal::Refusal;
-use yilian_spec::rotation::Absence;
+use yilian_spec::ledger::block::*;
+use yilian_spec::ledger::genesis::*;
+use yilian_spec::ledger::receipt::{Outcome, Receipt};
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 use yilian_spec::settlement::evaluate::{Figure, FigureValue};
 use yilian_spec::settlement::expression::{Expression, Measure, MetricSide, Step, StepIndex};
 use yilian_spec::settlement::period::{MetricSum, PartPlayed, PartVolume, Tally, Volume};
@@ -20,18 +25,14 @@ use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::statement::{Line, LineKind, Share, Statement};
 use yilian_spec::settlement::terms::{Party, Rounding, Terms};
 use yilian_spec::settlement::{PartRole, PartyIndex};
-use yilian_spec::signature::{PublicKey, Signature};
 use yilian_spec::state::stream::{Entry, EntryKind};
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::transaction::{Transaction, TransactionBody};
-use yilian_spec::validators::*;
 
 use crate::generate::{Arbitrary, Gen};
 use crate::{choice, record, wrap};
 
 /// Two things are called a tier: a level of care and a step of a price.
 type PriceTier = yilian_spec::settlement::expression::Tier;
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 wrap!(PublicKey Signature Height LedgerTime PartyIndex StepIndex);
 

@@ -3,20 +3,21 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::block::{CommitCertificate, CommitSignature, Header};
-use yilian_spec::codec::{self, Canonical, Domain};
+use yilian_spec::base::codec::{self, Canonical, Domain};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, ConsortiumId, Hash, InstitutionId, ReferralId, TransactionId};
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::{PublicKey, Signature};
 use yilian_spec::domain::Operation;
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
+use yilian_spec::domain::parameters::Parameters;
 use yilian_spec::domain::referral::AcceptReferral;
-use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, ConsortiumId, Hash, InstitutionId, ReferralId, TransactionId};
-use yilian_spec::receipt::{Outcome, Receipt};
-use yilian_spec::refusal::Refusal;
-use yilian_spec::signature::{PublicKey, Signature};
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::transaction::{Transaction, TransactionBody};
-use yilian_spec::validators::{Validator, ValidatorSet};
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::block::{CommitCertificate, CommitSignature, Header};
+use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
+use yilian_spec::ledger::receipt::{Outcome, Receipt};
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 /// Bytes from a text of hexadecimal digits, `11*32` for a repeated byte, and `'text'` for ASCII.
 pub fn bytes(text: &str) -> Vec<u8> {
@@ -98,8 +99,12 @@ fn certificate() {
     };
     let text = "0900000000000000 01000000 21*32 0200000000000000 31*32 32*64 41*32 42*64";
     check("certificate", &certificate, text);
-    let precommit =
-        yilian_spec::block::precommit_signing_bytes(ChainId([0x11; 32]), Height(9), 1, BlockId([0x21; 32]));
+    let precommit = yilian_spec::ledger::block::precommit_signing_bytes(
+        ChainId([0x11; 32]),
+        Height(9),
+        1,
+        BlockId([0x21; 32]),
+    );
     assert_eq!(precommit, bytes("13 'yilian/precommit/v1' 11*32 0900000000000000 01000000 21*32"));
 }
 

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use yilian_spec::base::id::*;
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::{PublicKey, Signature};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::*;
 use yilian_spec::domain::agreement::*;
@@ -9,14 +13,10 @@ use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::*;
 use yilian_spec::domain::referral::*;
 use yilian_spec::domain::service::*;
-use yilian_spec::id::*;
-use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::settlement::expression::{Expression, Measure, Step, StepIndex};
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::terms::{Party, Rounding, Terms};
 use yilian_spec::settlement::{PartRole, PartyIndex};
-use yilian_spec::signature::{PublicKey, Signature};
-use yilian_spec::time::{LedgerTime, Window};
 
 use crate::vectors::check;
 

@@ -1,5 +1,7 @@
 //! Grants and what may happen under them.
 
+use yilian_spec::base::id::{DisclosureId, GrantId};
+use yilian_spec::base::time::Window;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::Disclosure;
 use yilian_spec::domain::access::{
@@ -7,11 +9,9 @@ use yilian_spec::domain::access::{
     RecordDisclosure, RecordReceipt, RevokeGrant, Sensitivity,
 };
 use yilian_spec::domain::referral::{Direction, RequestReferral, Urgency};
-use yilian_spec::id::{DisclosureId, GrantId};
-use yilian_spec::refusal::Refusal;
+use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::EntryKind;
-use yilian_spec::time::Window;
 
 use crate::world::{
     COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code,

@@ -1,15 +1,15 @@
 //! Who may act: key, institution, role and window; all operations of a transaction or none.
 
+use yilian_spec::base::time::Window;
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::GrantAccess;
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::referral::Capacity;
 use yilian_spec::domain::referral::PublishCapacity;
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::time::Window;
 
 use crate::world::{
     COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope, secret, service_code, subject,
@@ -50,7 +50,7 @@ fn a_key_acts_in_its_window_only() {
 fn operations_succeed_or_fail_together() {
     let mut world = World::new();
     world.apply_one(COUNTY, publish(1));
-    let over = yilian_spec::limits::CAPACITY_SLOTS_MAX + 1;
+    let over = yilian_spec::base::limits::CAPACITY_SLOTS_MAX + 1;
     let (_, outcome) = world.submit(COUNTY, vec![publish(2), publish(5), publish(over)]);
     assert_eq!(outcome, Outcome::Refused { operation: 2, reason: Refusal::TooManySlots });
     let key = StateKey::Capacity(institution(COUNTY), service_code("teleconsultation"));

@@ -1,16 +1,16 @@
 //! Keys come and go without an institution ever being locked out.
 
+use yilian_spec::base::time::Window;
+use yilian_spec::crypto::signature::{PublicKey, SecretKey, Signature};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::membership::{KeyRecord, Role};
 use yilian_spec::domain::membership::{
     RegisterKey, RevocationReason, RevokeKey, RotateKey, possession_bytes,
 };
 use yilian_spec::domain::referral::PublishCapacity;
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
-use yilian_spec::signature::{PublicKey, SecretKey, Signature};
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::time::Window;
 
 use crate::world::{COUNTY, DAY_MS, TEACHING, World, institution, secret, service_code};
 
@@ -136,7 +136,7 @@ fn an_institution_has_a_few_node_keys_and_can_always_rotate_one() {
     let mut world = World::new();
     let nodes: Vec<SecretKey> = (0..8).map(|number| SecretKey::from_seed(&[100 + number; 32])).collect();
     let before: u32 = world.read(&StateKey::NodeKeys(institution(COUNTY))).unwrap();
-    let room = yilian_spec::limits::NODE_KEYS_PER_INSTITUTION_MAX - before as usize;
+    let room = yilian_spec::base::limits::NODE_KEYS_PER_INSTITUTION_MAX - before as usize;
     for node in &nodes[..room] {
         let operation = Operation::RegisterKey(register(&world, node, Role::Node));
         world.apply_one(COUNTY, operation);

@@ -1,5 +1,6 @@
 //! Referrals from the request to both closures, and every way they may end earlier.
 
+use yilian_spec::base::id::{GrantId, ReferralId};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::Grant;
 use yilian_spec::domain::access::{Category, Decision, Purpose, RecordDisclosure, Sensitivity};
@@ -9,8 +10,7 @@ use yilian_spec::domain::referral::{
     ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::domain::referral::{Capacity, Referral, ReferralState};
-use yilian_spec::id::{GrantId, ReferralId};
-use yilian_spec::refusal::Refusal;
+use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::state::key::{StateKey, StreamId};
 
 use crate::world::{
@@ -306,7 +306,7 @@ fn a_referral_is_not_passed_around_for_ever() {
     let mut world = World::new();
     let id = requested(&mut world);
     let mut from = TEACHING;
-    for _ in 0..yilian_spec::limits::REDIRECTS_MAX {
+    for _ in 0..yilian_spec::base::limits::REDIRECTS_MAX {
         let to = if from == TEACHING { COUNTY } else { TEACHING };
         let redirect =
             RedirectReferral { referral: id, to: institution(to), reason: ReferralReason::BetterElsewhere };

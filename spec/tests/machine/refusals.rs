@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{AgreementId, Commitment, ConsortiumId, ReferralId, ServiceId};
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::Window;
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::AccessScope;
 use yilian_spec::domain::agreement::{
@@ -13,20 +17,16 @@ use yilian_spec::domain::membership::{RegisterKey, possession_bytes};
 use yilian_spec::domain::referral::{
     AcceptReferral, Direction, PublishCapacity, RequestReferral, ReturnDownward, Urgency,
 };
+use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::domain::service::Service;
 use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
-use yilian_spec::id::{AgreementId, Commitment, ConsortiumId, ReferralId, ServiceId};
-use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
+use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::expression::{ExpressionBuilder, Measure, Step};
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::templates::{Frame, fixed_price};
 use yilian_spec::settlement::terms::{Rounding, Terms};
-use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::time::Window;
 
 use crate::world::{
     COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code,
@@ -209,7 +209,7 @@ fn rule_o25_terms_without_a_value_leave_the_period_open() {
     let one = builder.constant(Ratio::whole(1));
     let count = builder.push(Step::Events { service: None, measure: Measure::NetCount });
     let share = builder.push(Step::Divide { left: one, right: count });
-    let figure = yilian_spec::id::FigureName::new("share").unwrap();
+    let figure = yilian_spec::base::id::FigureName::new("share").unwrap();
     let rounded = builder.push(Step::Round { value: share, figure });
     let party = yilian_spec::settlement::PartyIndex(0);
     builder.push(Step::Place { party, value: rounded });

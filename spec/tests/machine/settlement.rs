@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{AgreementId, ConsortiumId, Hash, ServiceId};
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::Window;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::{Agreement, AgreementState, ClosedPeriod, PeriodStatement};
 use yilian_spec::domain::agreement::{
     ClosePeriod, ProposeAgreement, Schedule, SignAgreement, TerminateAgreement,
 };
+use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::domain::service::Service;
 use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
-use yilian_spec::id::{AgreementId, ConsortiumId, Hash, ServiceId};
-use yilian_spec::money::{AmountMinor, Currency};
-use yilian_spec::refusal::Refusal;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::templates::{Frame, SplitShare, percentage_split};
 use yilian_spec::settlement::terms::{Rounding, Terms};
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::time::Window;
 
 use crate::world::{
     COUNTY, DAY_MS, INSURER, REGULATOR, TEACHING, TOWNSHIP, World, commitment, institution, service_code,
@@ -187,7 +187,7 @@ fn an_event_settles_once_and_within_bounds() {
     deliver(&mut world, 100, 1);
     world.refuse_one(TOWNSHIP, Operation::DeliverService(delivery(100, 1)), Refusal::EvidenceRepeated);
     world.refuse_one(TOWNSHIP, Operation::DeliverService(delivery(-1, 2)), Refusal::AmountOutOfBounds);
-    let most = yilian_spec::limits::AMOUNT_MINOR_MAX;
+    let most = yilian_spec::base::limits::AMOUNT_MINOR_MAX;
     world.refuse_one(TOWNSHIP, Operation::DeliverService(delivery(most + 1, 2)), Refusal::AmountOutOfBounds);
     world.refuse_one(INSURER, Operation::DeliverService(delivery(100, 2)), Refusal::NoPartPlayed);
 }

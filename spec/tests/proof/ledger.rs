@@ -4,42 +4,45 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use yilian_spec::block::{CommitCertificate, CommitSignature, Header, precommit_signing_bytes};
-use yilian_spec::chain::{self, Made, Tip};
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{
+    AgreementId, Commitment, ConsortiumId, GrantId, Hash, InstitutionId, ServiceCode,
+};
+use yilian_spec::base::id::{SubjectTag, TransactionId};
+use yilian_spec::base::limits::BLOCK_WORK_MAX;
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::merkle::log::{self, Frontier, LogTree};
+use yilian_spec::crypto::merkle::state_tree::workload::{BucketStoreMut as _, MemoryStore};
+use yilian_spec::crypto::merkle::state_tree::{KeyHash, StateTree, ValueHash};
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{
     AccessScope, Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity,
 };
 use yilian_spec::domain::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role};
+use yilian_spec::domain::parameters::Parameters;
 use yilian_spec::domain::service::{DeliverService, PlayedPart};
-use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
-use yilian_spec::id::{AgreementId, Commitment, ConsortiumId, GrantId, Hash, InstitutionId, ServiceCode};
-use yilian_spec::id::{SubjectTag, TransactionId};
-use yilian_spec::limits::BLOCK_WORK_MAX;
-use yilian_spec::merkle::log::{self, Frontier, LogTree};
-use yilian_spec::merkle::state_tree::workload::{BucketStoreMut as _, MemoryStore};
-use yilian_spec::merkle::state_tree::{KeyHash, StateTree, ValueHash};
-use yilian_spec::money::{AmountMinor, Currency};
+use yilian_spec::ledger::block::{CommitCertificate, CommitSignature, Header, precommit_signing_bytes};
+use yilian_spec::ledger::chain::{self, Made, Tip};
+use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
+use yilian_spec::ledger::receipt::{Outcome, Receipt};
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
+use yilian_spec::ledger::trial::trial;
+use yilian_spec::ledger::validation::semantic;
 use yilian_spec::proof::{
     CertifiedHeader, Checkpoint, ProofDocument, ProvenRow, StateProof, StatementProof, StreamProof,
     TransactionProof,
 };
-use yilian_spec::receipt::{Outcome, Receipt};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::templates::{Frame, fixed_price};
 use yilian_spec::settlement::terms::Terms;
-use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::stream::Entry;
 use yilian_spec::state::{StateView, ViewError};
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::transaction::{Transaction, TransactionBody};
-use yilian_spec::trial::trial;
-use yilian_spec::validation::semantic;
-use yilian_spec::validators::{Validator, ValidatorSet};
 
 const START_MS: u64 = 1_790_000_000_000;
 const DAY_MS: u64 = 86_400_000;

@@ -1,21 +1,21 @@
 //! One test for each rule of chapter 7, and what the proofs of an honest ledger show.
 
-use yilian_spec::block::CertificateError;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, GrantId, SubjectTag};
+use yilian_spec::base::limits::PROOF_BYTES_MAX;
+use yilian_spec::crypto::merkle::log::Frontier;
+use yilian_spec::crypto::merkle::state_tree::StateProofError;
 use yilian_spec::domain::access::Grant;
 use yilian_spec::domain::agreement::ClosedPeriod;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, GrantId, SubjectTag};
-use yilian_spec::limits::PROOF_BYTES_MAX;
-use yilian_spec::merkle::log::Frontier;
-use yilian_spec::merkle::state_tree::StateProofError;
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::block::CertificateError;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::validation::semantic::SemanticError;
 use yilian_spec::proof::{Checkpoint, ProofDocument, ProofError};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::validation::semantic::SemanticError;
-use yilian_spec::validators::{Validator, ValidatorSet};
 
 use crate::ledger::{Day, SUBJECT, certificate, institution, secret};
 

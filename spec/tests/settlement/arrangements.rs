@@ -1,6 +1,6 @@
 //! The worked examples of arrangements A1 to A7, A11 and A13, the first three from their templates.
 
-use yilian_spec::money::AmountMinor;
+use yilian_spec::base::money::AmountMinor;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::evaluate::FigureValue;
 use yilian_spec::settlement::expression::Tier;

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use yilian_spec::codec::{self, Canonical, DecodeError};
-use yilian_spec::money::AmountMinor;
+use yilian_spec::base::codec::{self, Canonical, DecodeError};
+use yilian_spec::base::money::AmountMinor;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::expression::Tier;
 use yilian_spec::settlement::period::{Accumulator, Direction};

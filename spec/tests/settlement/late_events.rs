@@ -1,7 +1,7 @@
 //! What comes after a period closed is posted to the open one as recomputed less settled (A14, rules T-18, T-19).
 
-use yilian_spec::limits;
-use yilian_spec::money::AmountMinor;
+use yilian_spec::base::limits;
+use yilian_spec::base::money::AmountMinor;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::period::{Accumulator, Direction, SettlementError};
 use yilian_spec::settlement::statement::{Line, LineKind, SettledPeriod, Statement, close};

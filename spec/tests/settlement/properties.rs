@@ -1,7 +1,7 @@
 //! Properties over random events: shares sum, order does not matter, and a plain-integer oracle agrees.
 
 use proptest::prelude::*;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::period::{Accumulator, Direction, ServiceEvent};
 use yilian_spec::settlement::rational::Ratio;

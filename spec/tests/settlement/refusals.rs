@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::limits;
-use yilian_spec::money::{AmountMinor, Currency};
+use yilian_spec::base::limits;
+use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::settlement::check::{ExpressionError, Shape};
 use yilian_spec::settlement::evaluate::{EvaluateError, evaluate};
 use yilian_spec::settlement::expression::{Measure, MetricSide, Step, StepIndex, Tier};

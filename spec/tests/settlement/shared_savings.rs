@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use yilian_spec::money::parse_decimal_to_minor;
+use yilian_spec::base::money::parse_decimal_to_minor;
 use yilian_spec::settlement::terms::Terms;
 
 use crate::support::*;

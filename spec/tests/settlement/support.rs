@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::id::{FigureName, InstitutionId, MetricCode, ServiceCode};
-use yilian_spec::money::{AmountMinor, Currency};
+use yilian_spec::base::id::{FigureName, InstitutionId, MetricCode, ServiceCode};
+use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::settlement::evaluate::{Evaluation, evaluate};
 use yilian_spec::settlement::expression::{
     Expression, ExpressionBuilder, Measure, MetricSide, Step, StepIndex, Tier,

@@ -3,7 +3,7 @@
 use crate::curve::{self, Point};
 use num_bigint::BigUint;
 use proptest::prelude::*;
-use yilian_spec::signature::{
+use yilian_spec::crypto::signature::{
     BatchItem, PublicKey, SecretKey, Signature, SignatureError, verify, verify_batch,
 };
 

@@ -9,7 +9,7 @@
 use num_bigint::BigUint;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
-use yilian_spec::signature::{BatchItem, PublicKey, SecretKey, Signature, verify, verify_batch};
+use yilian_spec::crypto::signature::{BatchItem, PublicKey, SecretKey, Signature, verify, verify_batch};
 
 use crate::curve::{self, Point, challenge};
 

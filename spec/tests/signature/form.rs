@@ -2,9 +2,9 @@
 
 use crate::curve::{self, Point};
 use num_bigint::BigUint;
-use yilian_spec::codec::{self, Domain};
-use yilian_spec::id::ChainId;
-use yilian_spec::signature::{
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::ChainId;
+use yilian_spec::crypto::signature::{
     DOMAIN_BYTES_MAX, HexError, KeyError, PublicKey, SecretKey, Signature, Workload, signing_bytes,
 };
 

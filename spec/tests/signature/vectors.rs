@@ -2,7 +2,7 @@
 
 use crate::curve;
 use std::path::PathBuf;
-use yilian_spec::signature::{BatchItem, KeyError, PublicKey, Signature, verify, verify_batch};
+use yilian_spec::crypto::signature::{BatchItem, KeyError, PublicKey, Signature, verify, verify_batch};
 
 /// Reads a JSON file of the shared test data; says so and gives `None` where the data is absent.
 fn shared_json(relative: &str) -> Option<serde_json::Value> {

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{AgreementId, ConsortiumId, FigureName, InstitutionId, ServiceCode};
+use yilian_spec::base::limits::{EXPRESSION_WORK_MAX, EXPRESSION_WORK_PER_EVENT_MAX, PARTIES_MAX};
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::Window;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement};
 use yilian_spec::domain::membership::InstitutionKind;
 use yilian_spec::domain::service::{DeliverService, PlayedPart};
-use yilian_spec::genesis::Genesis;
-use yilian_spec::id::{AgreementId, ConsortiumId, FigureName, InstitutionId, ServiceCode};
-use yilian_spec::limits::{EXPRESSION_WORK_MAX, EXPRESSION_WORK_PER_EVENT_MAX, PARTIES_MAX};
-use yilian_spec::money::{AmountMinor, Currency};
+use yilian_spec::ledger::genesis::Genesis;
 use yilian_spec::settlement::expression::{Expression, Measure, Step, StepIndex, Tier};
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::terms::{Party, Rounding, Terms};
 use yilian_spec::settlement::{PartRole, PartyIndex};
-use yilian_spec::time::Window;
 
 use super::world::{self, DAY_MS, World, institution, service_code};
 
@@ -191,6 +191,6 @@ pub fn delivery(player: &InstitutionId, service: ServiceCode, number: u64) -> Op
         payer: institution(&member(0)),
         gross_minor: AmountMinor(10_001),
         currency: Currency::CNY,
-        evidence: yilian_spec::id::Commitment(evidence),
+        evidence: yilian_spec::base::id::Commitment(evidence),
     })
 }

@@ -2,28 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use yilian_spec::chain::{self, ExecutedBlock, Made, Tip};
-use yilian_spec::codec::{self, Canonical};
+use yilian_spec::base::codec::{self, Canonical};
+use yilian_spec::base::id::{Commitment, Hash, InstitutionId, ServiceCode, SubjectTag, TransactionId};
+use yilian_spec::base::limits::BLOCK_WORK_MAX;
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::merkle::log::Frontier;
+use yilian_spec::crypto::merkle::state_tree::workload::MemoryStore;
+use yilian_spec::crypto::merkle::state_tree::{KeyHash, StateTree, ValueHash};
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{AccessScope, Category, Purpose, Sensitivity};
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
-use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
-use yilian_spec::id::{Commitment, Hash, InstitutionId, ServiceCode, SubjectTag, TransactionId};
-use yilian_spec::limits::BLOCK_WORK_MAX;
-use yilian_spec::merkle::log::Frontier;
-use yilian_spec::merkle::state_tree::workload::MemoryStore;
-use yilian_spec::merkle::state_tree::{KeyHash, StateTree, ValueHash};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::domain::parameters::Parameters;
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::chain::{self, ExecutedBlock, Made, Tip};
+use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::{CheckedTransaction, Transaction, TransactionBody};
+use yilian_spec::ledger::validation::semantic;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::stream::Entry;
 use yilian_spec::state::{StateView, ViewError};
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::transaction::{CheckedTransaction, Transaction, TransactionBody};
-use yilian_spec::validation::semantic;
-use yilian_spec::validators::{Validator, ValidatorSet};
 
 pub const TEACHING: &str = "renhe-hospital";
 pub const COUNTY: &str = "qinghe-county-hospital";
@@ -139,7 +140,7 @@ pub fn entry(id: &str, kind: InstitutionKind, tier: Option<Tier>) -> GenesisInst
         .into_iter()
         .map(|role| GenesisKey { key: secret(id, role).public_key(), role, window })
         .collect();
-    let consortia = BTreeSet::from([yilian_spec::id::ConsortiumId::new("qinghe-community").unwrap()]);
+    let consortia = BTreeSet::from([yilian_spec::base::id::ConsortiumId::new("qinghe-community").unwrap()]);
     GenesisInstitution {
         institution: Institution { id: institution(id), name: id.to_owned(), kind, tier, consortia },
         keys,

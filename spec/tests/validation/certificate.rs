@@ -1,13 +1,13 @@
 //! Rules B-1 to B-8: what makes a block final.
 
-use yilian_spec::block::{
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, Hash};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::{SecretKey, Signature};
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
+use yilian_spec::ledger::block::{
     CertificateError, CommitCertificate, CommitSignature, Header, precommit_signing_bytes,
 };
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, Hash};
-use yilian_spec::signature::{SecretKey, Signature};
-use yilian_spec::time::LedgerTime;
-use yilian_spec::validators::{Validator, ValidatorSet};
 
 use crate::world::institution;
 

@@ -1,18 +1,18 @@
 //! Rules C-1 to C-5: where a transaction may stand.
 
+use yilian_spec::base::limits;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::{RevocationReason, RevokeKey};
 use yilian_spec::domain::referral::PublishCapacity;
-use yilian_spec::limits;
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::CheckedTransaction;
+use yilian_spec::ledger::validation::contextual::{self, ContextualError};
+use yilian_spec::ledger::validation::semantic;
 use yilian_spec::state::key::StreamId;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::CheckedTransaction;
-use yilian_spec::validation::contextual::{self, ContextualError};
-use yilian_spec::validation::semantic;
 
 use crate::world::{COUNTY, Unreadable, World, institution, secret, service_code};
 

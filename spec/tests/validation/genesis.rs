@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::codec::{self, Canonical};
+use yilian_spec::base::codec::{self, Canonical};
+use yilian_spec::base::id::{ConsortiumId, InstitutionId};
+use yilian_spec::base::limits;
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::{KeyError, PublicKey, SecretKey};
 use yilian_spec::domain::membership::Role;
-use yilian_spec::genesis::{Genesis, GenesisError, GenesisKey};
-use yilian_spec::id::{ConsortiumId, InstitutionId};
-use yilian_spec::limits;
-use yilian_spec::signature::{KeyError, PublicKey, SecretKey};
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::validators::{Validator, ValidatorSet};
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
+use yilian_spec::ledger::genesis::{Genesis, GenesisError, GenesisKey};
 
 use crate::world::{TEACHING, genesis, institution};
 

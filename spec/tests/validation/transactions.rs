@@ -2,7 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::codec::{self, Canonical, DecodeError};
+use yilian_spec::base::codec::{self, Canonical, DecodeError};
+use yilian_spec::base::id::{
+    ChainId, Commitment, ConsortiumId, IdError, InstitutionId, ReferralId, ServiceCode,
+};
+use yilian_spec::base::limits;
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::{SecretKey, Signature};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{
     Category, Decision, DenialReason, GrantAccess, Purpose, RecordDisclosure, Sensitivity,
@@ -14,17 +21,12 @@ use yilian_spec::domain::referral::{
     ReturnDownward, Urgency,
 };
 use yilian_spec::domain::service::{DeliverService, PlayedPart};
-use yilian_spec::id::{ChainId, Commitment, ConsortiumId, IdError, InstitutionId, ReferralId, ServiceCode};
-use yilian_spec::limits;
-use yilian_spec::money::{AmountMinor, Currency};
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
+use yilian_spec::ledger::validation::semantic::{self, SemanticError};
+use yilian_spec::ledger::validation::structural::{self, StructuralError};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::templates::{Frame, fixed_price};
 use yilian_spec::settlement::terms::TermsError;
-use yilian_spec::signature::{SecretKey, Signature};
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::transaction::{Transaction, TransactionBody};
-use yilian_spec::validation::semantic::{self, SemanticError};
-use yilian_spec::validation::structural::{self, StructuralError};
 
 use crate::world::{commitment, institution, scope, service_code, subject};
 

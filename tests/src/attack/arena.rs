@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use tokio::task::JoinHandle;
 use yilian_node::consortium::Options;
-use yilian_spec::rotation::Attendance;
+use yilian_spec::domain::membership::rotation::Attendance;
 use yilian_spec::state::key::StateKey;
 
 use super::field::{Field, Mood};

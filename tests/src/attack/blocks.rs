@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use yilian_node::consensus::proposal::{ProposalPosition, split};
 use yilian_node::network::Topic;
-use yilian_spec::block::{Block, Header};
-use yilian_spec::codec;
-use yilian_spec::id::{BlockId, ChainId, Hash};
-use yilian_spec::merkle::log::Frontier;
-use yilian_spec::signature::{PublicKey, SecretKey};
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::{BlockId, ChainId, Hash};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::merkle::log::Frontier;
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
+use yilian_spec::ledger::block::{Block, Header};
 
 /// A block without transactions behind `last`, at a time that must be later.
 pub fn empty(last: &Header, proposer: PublicKey, time: LedgerTime) -> Block {

@@ -5,8 +5,8 @@ use std::time::Instant;
 use anyhow::Result;
 use arc_malachitebft_app_channel::app::types::core::VoteType;
 use async_trait::async_trait;
-use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::BlockId;
 
 use super::field::Field;
 use super::peer::ear::Proposed;

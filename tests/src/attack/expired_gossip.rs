@@ -10,11 +10,11 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use yilian_node::limits::GOSSIP_BATCH_BYTES_MAX;
 use yilian_node::network::Topic;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 use super::field::Field;
 use super::peer::line::{Door, total};

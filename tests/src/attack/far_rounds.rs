@@ -7,8 +7,8 @@ use std::time::Instant;
 use anyhow::Result;
 use async_trait::async_trait;
 use tokio::task::JoinSet;
-use yilian_spec::height::Height;
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::time::LedgerTime;
 
 use super::field::Field;
 use super::peer::line::{Door, total};

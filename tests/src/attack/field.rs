@@ -7,9 +7,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use tokio::sync::watch;
 use yilian_node::config::Config;
-use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::signature::{PublicKey, SecretKey};
-use yilian_spec::validators::ValidatorSet;
+use yilian_spec::base::id::{ChainId, InstitutionId};
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
+use yilian_spec::domain::membership::validators::ValidatorSet;
 
 use super::peer::line::Door;
 use super::peer::{Ear, Host};

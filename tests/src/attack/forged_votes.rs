@@ -12,9 +12,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use yilian_node::network::Topic;
-use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
-use yilian_spec::signature::Signature;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::Signature;
 
 use super::field::Field;
 use super::peer::line::{Door, total};

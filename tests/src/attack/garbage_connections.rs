@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::crypto::signature::SecretKey;
 
 use super::field::Field;
 use super::peer::line::total;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use async_trait::async_trait;
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 use super::field::Field;
 use super::peer::line::total;

@@ -19,8 +19,8 @@ use yilian_node::consensus::context::{EngineHeight, LedgerContext};
 use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
 use yilian_node::network::Topic;
 use yilian_node::network::limits::SYNC_BATCH;
-use yilian_spec::block::Block;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::ledger::block::Block;
 
 use super::field::Field;
 use super::peer::line::{Door, total};

@@ -9,13 +9,13 @@ use anyhow::Result;
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 use yilian_node::network::limits::CONNECTIONS_PER_PEER_MAX;
+use yilian_spec::base::limits::OPERATIONS_PER_TRANSACTION_MAX;
+use yilian_spec::base::time::Window;
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::{RegisterKey, possession_bytes};
-use yilian_spec::limits::OPERATIONS_PER_TRANSACTION_MAX;
-use yilian_spec::receipt::Outcome;
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::Window;
+use yilian_spec::ledger::receipt::Outcome;
 
 use super::field::Field;
 use super::peer::line::Door;

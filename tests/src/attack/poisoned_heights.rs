@@ -12,7 +12,7 @@ use yilian_node::clock::{Clock as _, SystemClock};
 use yilian_node::consensus::codec::{StatusMessage, encode_status, encode_work};
 use yilian_node::consensus::context::EngineHeight;
 use yilian_node::network::Topic;
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 use super::field::Field;
 use super::peer::line::{Door, total};

@@ -15,12 +15,12 @@ use yilian_node::consensus::context::LedgerContext;
 use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
 use yilian_node::network::Topic;
 use yilian_node::network::limits::SYNC_BATCH;
-use yilian_spec::block::Block;
-use yilian_spec::codec;
-use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
-use yilian_spec::rotation::Attendance;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::domain::membership::rotation::Attendance;
+use yilian_spec::ledger::block::Block;
 
 use super::field::{Field, Mood};
 use super::peer::ear::Proposed;

@@ -9,9 +9,9 @@ use yilian_node::consensus::codec::LedgerCodec;
 use yilian_node::consensus::context::{Address, LedgerContext, Proposal, Value, Vote};
 use yilian_node::consensus::signing::{proposal_signing_bytes, vote_signing_bytes};
 use yilian_node::network::Topic;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId};
-use yilian_spec::signature::{PublicKey, SecretKey, Signature};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId};
+use yilian_spec::crypto::signature::{PublicKey, SecretKey, Signature};
 
 /// A vote of `voter`.
 pub fn vote(

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use yilian_spec::base::id::TransactionId;
+use yilian_spec::crypto::token::Audience;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::TransactionId;
-use yilian_spec::token::Audience;
 
 use super::follow::Follower;
 use super::plan::Plan;

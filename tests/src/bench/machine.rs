@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use yilian_node::storage::measure::measure_state_tree as measure_tree;
-use yilian_spec::signature::Workload;
+use yilian_spec::crypto::signature::Workload;
 
 use super::plan::Plan;
 use crate::cluster::VALIDATORS;

@@ -4,16 +4,16 @@
 use anyhow::{Context, Result};
 use yilian_node::config::Config;
 use yilian_node::consortium::Options;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::{Commitment, GrantId, InstitutionId, SubjectTag};
+use yilian_spec::base::limits::OPERATIONS_PER_TRANSACTION_MAX;
+use yilian_spec::base::time::Window;
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{Category, Decision, Purpose, RecordDisclosure, Sensitivity};
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::{RegisterKey, possession_bytes};
-use yilian_spec::id::{Commitment, GrantId, InstitutionId, SubjectTag};
-use yilian_spec::limits::OPERATIONS_PER_TRANSACTION_MAX;
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::Window;
-use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 use super::plan::Plan;
 use super::progress;

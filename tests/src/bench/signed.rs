@@ -1,6 +1,6 @@
 //! Transactions signed ahead, and the requests that carry them: the run itself only sends bytes.
 
-use yilian_spec::id::TransactionId;
+use yilian_spec::base::id::TransactionId;
 
 /// Signed transactions, all with the same number of operations.
 #[derive(Debug, Clone)]

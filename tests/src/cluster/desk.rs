@@ -8,11 +8,11 @@ use anyhow::{Result, bail};
 use yilian_client::client::Client;
 use yilian_client::client::submit::Submitted;
 use yilian_client::error::ClientError;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{InstitutionId, TransactionId};
 use yilian_spec::domain::Operation;
-use yilian_spec::height::Height;
-use yilian_spec::id::{InstitutionId, TransactionId};
-use yilian_spec::receipt::{Outcome, Receipt};
-use yilian_spec::refusal::Refusal;
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::receipt::{Outcome, Receipt};
 
 use super::PATIENCE;
 

@@ -21,10 +21,10 @@ use yilian_node::config::Config;
 use yilian_node::consortium::{self, ConsortiumFiles, MemberFiles, NodeProcess, Options};
 use yilian_node::home::Home;
 use yilian_node::network::NodeIdentity;
-use yilian_spec::height::Height;
-use yilian_spec::id::InstitutionId;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::crypto::token::Audience;
 use yilian_spec::proof::Checkpoint;
-use yilian_spec::token::Audience;
 
 use crate::programs;
 use crate::proxy::Network;

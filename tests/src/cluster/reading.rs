@@ -10,9 +10,9 @@ use anyhow::{Context, Result, ensure};
 use yilian_node::storage::audit::{self, Report};
 use yilian_node::storage::disk::Column;
 use yilian_node::storage::{StorageOptions, Store};
-use yilian_spec::codec;
-use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::BlockId;
 
 use super::Cluster;
 
@@ -79,7 +79,7 @@ fn check_acknowledged(cluster: &Cluster, node: usize, store: &Store) -> Result<(
 
 /// The audits' own words agree with the bytes: equal heights, equal blocks and state roots.
 fn check_tips(readings: &[Reading], blocks: &BTreeMap<Height, (usize, Vec<u8>)>) -> Result<()> {
-    let mut tips: BTreeMap<Height, (BlockId, yilian_spec::id::Hash)> = BTreeMap::new();
+    let mut tips: BTreeMap<Height, (BlockId, yilian_spec::base::id::Hash)> = BTreeMap::new();
     for Reading { node, report } in readings {
         let tip = (report.block_id, report.state_root);
         let expected = *tips.entry(report.height).or_insert(tip);

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
-use yilian_spec::height::Height;
-use yilian_spec::receipt::{Outcome, Receipt};
+use yilian_spec::base::height::Height;
+use yilian_spec::ledger::receipt::{Outcome, Receipt};
 
 use crate::bench::signed::Signed;
 use crate::caller::Caller;

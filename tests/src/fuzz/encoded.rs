@@ -2,17 +2,17 @@
 
 use std::hint::black_box;
 
-use yilian_spec::block::{Block, CommitCertificate, Header};
-use yilian_spec::codec::{self, Canonical};
+use yilian_spec::base::codec::{self, Canonical};
+use yilian_spec::base::limits;
+use yilian_spec::crypto::merkle::log::{ConsistencyProof, Frontier, InclusionProof};
+use yilian_spec::crypto::merkle::state_tree::{KeyHash, StateProof};
 use yilian_spec::domain::Operation;
-use yilian_spec::genesis::Genesis;
-use yilian_spec::limits;
-use yilian_spec::merkle::log::{ConsistencyProof, Frontier, InclusionProof};
-use yilian_spec::merkle::state_tree::{KeyHash, StateProof};
-use yilian_spec::receipt::Receipt;
-use yilian_spec::received::ReceivedBlock;
-use yilian_spec::transaction::Transaction;
-use yilian_spec::validation::{semantic, structural};
+use yilian_spec::ledger::block::{Block, CommitCertificate, Header};
+use yilian_spec::ledger::genesis::Genesis;
+use yilian_spec::ledger::receipt::Receipt;
+use yilian_spec::ledger::received::ReceivedBlock;
+use yilian_spec::ledger::transaction::Transaction;
+use yilian_spec::ledger::validation::{semantic, structural};
 
 /// Decodes strictly; what is accepted is the encoding of its value (rule E-4).
 ///
@@ -78,7 +78,7 @@ pub fn certificate(bytes: &[u8]) {
     if let Some(value) = decoded::<CommitCertificate>(bytes, limits::CERTIFICATE_BYTES_MAX) {
         assert_json(&value);
     }
-    type Claim = (CommitCertificate, Header, yilian_spec::validators::ValidatorSet);
+    type Claim = (CommitCertificate, Header, yilian_spec::domain::membership::validators::ValidatorSet);
     if let Some((certificate, header, validators)) = decoded::<Claim>(bytes, limits::CERTIFICATE_BYTES_MAX)
         && validators.is_well_formed()
         && certificate.verify(&header, &validators).is_ok()
@@ -100,7 +100,7 @@ pub fn genesis(bytes: &[u8]) {
         && value.check().is_ok()
     {
         assert_json(&value);
-        black_box(yilian_spec::chain::genesis_writes(&value));
+        black_box(yilian_spec::ledger::chain::genesis_writes(&value));
     }
 }
 

@@ -15,22 +15,22 @@ use yilian_node::consensus::proposal::{ProposalPosition, split};
 use yilian_node::network::address_record::{self, AddressRecord};
 use yilian_node::network::link::{Frame, Lane, write_frames};
 use yilian_node::network::{NodeIdentity, Topic};
-use yilian_spec::block::Block;
-use yilian_spec::codec;
-use yilian_spec::genesis::Genesis;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, ServiceCode, ServiceId};
-use yilian_spec::merkle::log::{Frontier, LogTree, leaf_hash};
-use yilian_spec::money::AmountMinor;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, ServiceCode, ServiceId};
+use yilian_spec::base::money::AmountMinor;
+use yilian_spec::crypto::merkle::log::{Frontier, LogTree, leaf_hash};
+use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::crypto::token::{self, Audience, Claims};
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::block::Block;
+use yilian_spec::ledger::genesis::Genesis;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::proof::{Checkpoint, ProofDocument, TransactionProof};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
 use yilian_spec::settlement::period::{PartPlayed, ServiceEvent};
 use yilian_spec::settlement::{PartRole, PartyIndex};
-use yilian_spec::signature::SecretKey;
 use yilian_spec::state::key::StateKey;
-use yilian_spec::token::{self, Audience, Claims};
-use yilian_spec::transaction::Transaction;
 
 use super::machine::{self, script};
 use super::{settlement, wire};
@@ -129,7 +129,7 @@ pub fn state_proofs() -> Vec<Vec<u8>> {
     let keys = [
         StateKey::Parameters,
         StateKey::Grant(day.grant),
-        StateKey::Referral(yilian_spec::id::ReferralId([0; 32])),
+        StateKey::Referral(yilian_spec::base::id::ReferralId([0; 32])),
     ];
     let mut found = encodings(keys.iter().map(|key| day.ledger.row(key).path));
     let leaves: Vec<_> = (0..11u8).map(|entry| leaf_hash(&[entry])).collect();

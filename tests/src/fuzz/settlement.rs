@@ -1,6 +1,6 @@
 //! Terms and events through the settlement arithmetic: whatever the parties sign, money is neither made nor lost.
 
-use yilian_spec::limits;
+use yilian_spec::base::limits;
 use yilian_spec::settlement::period::{Accumulator, Direction, ServiceEvent};
 use yilian_spec::settlement::statement::{Statement, close};
 use yilian_spec::settlement::terms::Terms;

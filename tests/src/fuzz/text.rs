@@ -13,10 +13,11 @@ use yilian_client::import::mapping::Mapping;
 use yilian_client::sealed as seal;
 use yilian_node::api::body;
 use yilian_node::config::Config as NodeConfig;
-use yilian_spec::genesis::Genesis;
+use yilian_spec::base::codec;
+use yilian_spec::crypto::token as tokens;
+use yilian_spec::ledger::genesis::Genesis;
+use yilian_spec::ledger::validation::structural;
 use yilian_spec::proof::{Checkpoint, ProofDocument};
-use yilian_spec::validation::structural;
-use yilian_spec::{codec, token as tokens};
 
 use super::seeds;
 

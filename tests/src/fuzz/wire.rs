@@ -14,9 +14,9 @@ use yilian_node::consensus::proposal::{Part, SignedManifest};
 use yilian_node::limits::GOSSIP_BATCH_BYTES_MAX;
 use yilian_node::network::address_record::{decode_frame, frames};
 use yilian_node::network::link::{Lane, read_frame, write_frames};
-use yilian_spec::codec;
-use yilian_spec::id::ChainId;
-use yilian_spec::transaction::Transaction;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::ChainId;
+use yilian_spec::ledger::transaction::Transaction;
 
 use super::encoded::decoded;
 

@@ -1,7 +1,7 @@
 //! The checker and the recomputation against histories that no run would give: each rule, broken once.
 
-use yilian_spec::height::Height;
-use yilian_spec::id::Hash;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::Hash;
 
 use super::checker::{Checker, Violation};
 use super::maker::Maker;

@@ -15,7 +15,7 @@ use yilian_node::clock::Clock as _;
 use yilian_node::consensus::codec::{CodecError, LedgerCodec};
 use yilian_node::consensus::context::{Address, LedgerContext};
 use yilian_node::consensus::timeouts::EngineTimeouts;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::crypto::signature::PublicKey;
 
 use super::frame::Frame;
 use super::host::{Host, Stopped};

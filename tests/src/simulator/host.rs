@@ -22,10 +22,10 @@ use yilian_node::consensus::signing::{LedgerSigner, LedgerVerifier};
 use yilian_node::mempool::Mempool;
 use yilian_node::mempool::pool::PoolBounds;
 use yilian_node::storage::Store;
-use yilian_spec::genesis::Genesis;
-use yilian_spec::height::Height;
-use yilian_spec::id::ChainId;
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::ChainId;
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
+use yilian_spec::ledger::genesis::Genesis;
 
 use super::disk::NodeDisk;
 use super::frame::{Frame, Output};

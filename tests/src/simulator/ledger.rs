@@ -9,9 +9,9 @@ use yilian_node::application::{
     UndecidedBlock, Verdict,
 };
 use yilian_node::clock::{Clock as _, ManualClock};
-use yilian_spec::block::CommitCertificate;
-use yilian_spec::height::Height;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::height::Height;
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::ledger::block::CommitCertificate;
 
 use super::host::Sabotage;
 use super::power::Power;

@@ -27,8 +27,8 @@ use yilian_node::consensus::serving::decided_values;
 use yilian_node::mempool::GossipOutcome;
 use yilian_node::network::PeerId;
 use yilian_node::network::limits::SYNC_BATCH;
-use yilian_spec::height::Height;
-use yilian_spec::id::InstitutionId;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::InstitutionId;
 
 use super::effects::encoded;
 use super::frame::{Frame, Output};

@@ -2,15 +2,15 @@
 
 use yilian_node::application::reader::StoredBlock;
 use yilian_node::storage::disk::Column;
-use yilian_spec::block::{CommitCertificate, CommitSignature, Header, precommit_signing_bytes};
-use yilian_spec::chain::{self, Made, Tip};
-use yilian_spec::genesis::Genesis;
-use yilian_spec::limits::BLOCK_WORK_MAX;
+use yilian_spec::base::limits::BLOCK_WORK_MAX;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::ledger::block::{CommitCertificate, CommitSignature, Header, precommit_signing_bytes};
+use yilian_spec::ledger::chain::{self, Made, Tip};
+use yilian_spec::ledger::genesis::Genesis;
+use yilian_spec::ledger::transaction::{CheckedTransaction, Transaction};
+use yilian_spec::ledger::validation::contextual::{self, ContextualError};
+use yilian_spec::ledger::validation::semantic;
 use yilian_spec::state::overlay::Writes;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::{CheckedTransaction, Transaction};
-use yilian_spec::validation::contextual::{self, ContextualError};
-use yilian_spec::validation::semantic;
 
 use super::consortium::{START_MS, genesis, transactions, validator_key};
 use super::memory::{Memory, Row};

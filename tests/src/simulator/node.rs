@@ -9,10 +9,10 @@ use yilian_node::storage::StorageError;
 use yilian_node::storage::audit;
 use yilian_node::storage::disk::Column;
 use yilian_node::voting::Abstention;
-use yilian_spec::genesis::Genesis;
-use yilian_spec::height::Height;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::validators::ValidatorSet;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::domain::membership::validators::ValidatorSet;
+use yilian_spec::ledger::genesis::Genesis;
 
 use super::consortium::{START_MS, institution, observing_institution, validator_key};
 use super::disk::{Backing, NodeDisk};

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 use yilian_node::application::reader::StoredBlock;
-use yilian_spec::chain::{self, Made, Tip};
-use yilian_spec::genesis::Genesis;
-use yilian_spec::height::Height;
-use yilian_spec::id::{Hash, TransactionId};
-use yilian_spec::limits::BLOCK_WORK_MAX;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{Hash, TransactionId};
+use yilian_spec::base::limits::BLOCK_WORK_MAX;
+use yilian_spec::ledger::chain::{self, Made, Tip};
+use yilian_spec::ledger::genesis::Genesis;
+use yilian_spec::ledger::validation::semantic;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::{StateView, ViewError};
-use yilian_spec::validation::semantic;
 
 /// A block that is not what recomputing gives.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

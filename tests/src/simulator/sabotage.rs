@@ -2,8 +2,8 @@
 
 use yilian_node::application::ledger::Ledger;
 use yilian_node::application::{Application as _, ApplicationError, UndecidedBlock};
-use yilian_spec::block::{CommitCertificate, CommitSignature, precommit_signing_bytes};
-use yilian_spec::signature::PublicKey;
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::ledger::block::{CommitCertificate, CommitSignature, precommit_signing_bytes};
 
 use super::consortium::validator_key;
 use super::plan::VALIDATORS;

@@ -13,10 +13,10 @@ use std::convert::Infallible;
 use yilian_node::storage::disk::{Column, ReadBytes};
 use yilian_node::storage::error::StorageError;
 use yilian_node::storage::tables::Tables;
-use yilian_spec::block::{CommitCertificate, Header, precommit_signing_bytes};
-use yilian_spec::height::Height;
-use yilian_spec::merkle::state_tree::{BucketId, StateTree, audit_row};
-use yilian_spec::validators::ValidatorSet;
+use yilian_spec::base::height::Height;
+use yilian_spec::crypto::merkle::state_tree::{BucketId, StateTree, audit_row};
+use yilian_spec::domain::membership::validators::ValidatorSet;
+use yilian_spec::ledger::block::{CommitCertificate, Header, precommit_signing_bytes};
 
 use super::verifier::is_signed;
 

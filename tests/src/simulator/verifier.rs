@@ -11,7 +11,7 @@ use engine::{ValidatorProof, VoteExtensionScope};
 use sha2::{Digest, Sha256};
 use yilian_node::consensus::context::{LedgerContext, Proposal, Vote};
 use yilian_node::consensus::signing::{LedgerVerifier, proposal_signing_bytes, vote_signing_bytes};
-use yilian_spec::signature::{PublicKey, Signature, verify};
+use yilian_spec::crypto::signature::{PublicKey, Signature, verify};
 
 /// Answers kept by a thread; all are forgotten beyond that.
 const ANSWERS_MAX: usize = 1 << 16;

@@ -3,7 +3,7 @@
 
 use arc_malachitebft_core_consensus::Input;
 use yilian_node::consensus::context::LedgerContext;
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 use super::random::Random;
 

@@ -4,12 +4,12 @@ use clap::{Args, Subcommand};
 use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_client::wire::Listed;
+use yilian_spec::base::id::{DisclosureId, GrantId, InstitutionId};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::Disclosure;
 use yilian_spec::domain::access::{
     Category, Decision, DenialReason, Purpose, RecordDisclosure, RecordReceipt, Sensitivity,
 };
-use yilian_spec::id::{DisclosureId, GrantId, InstitutionId};
 
 use crate::arguments::{CommitmentArguments, ReceivedArguments, SubjectArguments};
 use crate::command::Outcome;

@@ -6,11 +6,11 @@ use clap::{Args, Subcommand};
 use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_client::wire::Listed;
+use yilian_spec::base::id::{AgreementId, ConsortiumId, Hash, InstitutionId, ServiceCode};
+use yilian_spec::base::money::Currency;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::Agreement;
 use yilian_spec::domain::agreement::{ProposeAgreement, Schedule, SignAgreement, TerminateAgreement};
-use yilian_spec::id::{AgreementId, ConsortiumId, Hash, InstitutionId, ServiceCode};
-use yilian_spec::money::Currency;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::expression::Tier;
 use yilian_spec::settlement::rational::Ratio;
@@ -257,7 +257,7 @@ async fn sign(context: &Context, agreement: AgreementId, expected: Option<Hash>)
     let role = yilian_spec::domain::membership::Role::Finance;
     let client = context.client(Some(role)).await?;
     let record = client.record::<Agreement>(&StateKey::Agreement(agreement), "agreement").await?.value;
-    let terms_hash = yilian_spec::codec::hash(yilian_spec::codec::Domain::Terms, &record.terms);
+    let terms_hash = yilian_spec::base::codec::hash(yilian_spec::base::codec::Domain::Terms, &record.terms);
     if terms_hash != expected.unwrap_or(record.terms_hash) {
         return Err(Failure::Verification(format!(
             "the terms of agreement {agreement} have hash {terms_hash}, not the one expected: not signed"

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use yilian_client::commitment;
 use yilian_client::moment;
+use yilian_spec::base::id::{Commitment, SubjectTag};
+use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::domain::access::{AccessScope, Category, Purpose, Sensitivity};
-use yilian_spec::id::{Commitment, SubjectTag};
-use yilian_spec::time::{LedgerTime, Window};
 
 use crate::context::Context;
 use crate::failure::Failure;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 use yilian_client::error::exit;
 use yilian_client::wire::{Block, BlockTransaction};
-use yilian_spec::receipt::Outcome as Became;
+use yilian_spec::ledger::receipt::Outcome as Became;
 
 use crate::command::Outcome;
 use crate::context::Context;

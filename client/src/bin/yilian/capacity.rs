@@ -3,10 +3,10 @@
 use clap::Subcommand;
 use yilian_client::error::exit;
 use yilian_client::wire::Listed;
+use yilian_spec::base::id::{InstitutionId, ServiceCode};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::referral::Capacity;
 use yilian_spec::domain::referral::PublishCapacity;
-use yilian_spec::id::{InstitutionId, ServiceCode};
 use yilian_spec::state::key::StateKey;
 
 use crate::command::Outcome;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use yilian_client::durable;
 use yilian_client::error::exit;
-use yilian_spec::genesis::Genesis;
+use yilian_spec::ledger::genesis::Genesis;
 use yilian_spec::proof::Checkpoint;
 
 use crate::command::Outcome;
@@ -77,7 +77,7 @@ fn print(context: &Context, checkpoint: &Checkpoint) {
         ("height", checkpoint.height.to_string()),
         ("block", output::or_dash(checkpoint.block_id)),
     ]);
-    let row = |validator: &yilian_spec::validators::Validator| {
+    let row = |validator: &yilian_spec::domain::membership::validators::Validator| {
         vec![validator.institution.to_string(), validator.power.to_string(), validator.key.to_string()]
     };
     let rows = checkpoint.validators.validators().iter().map(row).collect();

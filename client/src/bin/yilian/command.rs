@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use yilian_client::error::exit;
-use yilian_spec::id::{ChainId, InstitutionId};
+use yilian_spec::base::id::{ChainId, InstitutionId};
 
 use crate::context::Context;
 use crate::failure::Failure;

@@ -15,8 +15,8 @@ use yilian_client::moment;
 use yilian_client::passphrase::{self, PassphraseSource};
 use yilian_client::session::Session;
 use yilian_client::subject::SubjectTable;
+use yilian_spec::base::id::{InstitutionId, SubjectTag};
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::{InstitutionId, SubjectTag};
 use yilian_spec::proof::Checkpoint;
 
 use crate::command::Global;

@@ -3,12 +3,12 @@
 use clap::{Args, Subcommand};
 use yilian_client::moment;
 use yilian_client::wire::Listed;
+use yilian_spec::base::id::{GrantId, InstitutionId};
+use yilian_spec::base::time::Window;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::Grant;
 use yilian_spec::domain::access::{GrantAccess, GrantRevocationReason, RevokeGrant};
-use yilian_spec::id::{GrantId, InstitutionId};
 use yilian_spec::state::key::StateKey;
-use yilian_spec::time::Window;
 
 use crate::arguments::{CommitmentArguments, ScopeArguments, SubjectArguments, WindowArguments};
 use crate::command::Outcome;

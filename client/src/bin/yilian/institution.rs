@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use yilian_client::error::exit;
 use yilian_client::wire::Listed;
+use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::membership::Institution;
-use yilian_spec::id::InstitutionId;
 use yilian_spec::state::key::StateKey;
 
 use crate::command::Outcome;

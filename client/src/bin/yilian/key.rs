@@ -12,13 +12,13 @@ use yilian_client::passphrase;
 use yilian_client::sealed::WorkFactor;
 use yilian_client::session::Session;
 use yilian_client::wire::Listed;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::crypto::signature::{self, PublicKey, Signature};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::membership::{KeyRecord, Role};
 use yilian_spec::domain::membership::{
     RegisterKey, RevocationReason, RevokeKey, RotateKey, possession_bytes,
 };
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::{self, PublicKey, Signature};
 use yilian_spec::state::key::StateKey;
 
 use crate::arguments::WindowArguments;

@@ -6,7 +6,7 @@ use yilian_client::client::freshness::Tip;
 use yilian_client::config::check_node;
 use yilian_client::error::exit;
 use yilian_client::moment;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::crypto::signature::PublicKey;
 
 use crate::command::Outcome;
 use crate::context::Context;
@@ -121,7 +121,7 @@ async fn status(context: &Context) -> Outcome {
         ("time", moment::show(chain.time)),
         ("protocol", format!("version {}", chain.protocol_version)),
     ]);
-    let row = |validator: &yilian_spec::validators::Validator| {
+    let row = |validator: &yilian_spec::domain::membership::validators::Validator| {
         vec![validator.institution.to_string(), validator.power.to_string(), validator.key.to_string()]
     };
     let rows = chain.validators.validators().iter().map(row).collect();

@@ -7,7 +7,7 @@ use std::io::{BufWriter, ErrorKind, Write as _};
 use yilian_client::client::query::Fetched;
 use yilian_client::error::exit;
 use yilian_client::moment;
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::time::LedgerTime;
 
 /// Prints one JSON document, indented.
 pub fn print_json<T: Serialize>(value: &T) {

@@ -10,11 +10,11 @@ use serde::Deserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::{self, DeserializeOwned, Visitor};
 use yilian_client::moment;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::money::{AmountMinor, Currency, parse_decimal_to_minor};
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::money::{AmountMinor, Currency, parse_decimal_to_minor};
+use yilian_spec::base::time::LedgerTime;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::rational::Ratio;
-use yilian_spec::time::LedgerTime;
 
 /// A length of time in milliseconds.
 ///

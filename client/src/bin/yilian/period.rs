@@ -3,11 +3,11 @@
 use clap::Subcommand;
 use yilian_client::error::exit;
 use yilian_client::moment;
+use yilian_spec::base::id::AgreementId;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::ClosePeriod;
 use yilian_spec::domain::agreement::{Agreement, ClosedPeriod};
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::AgreementId;
 use yilian_spec::state::key::StateKey;
 
 use crate::command::Outcome;

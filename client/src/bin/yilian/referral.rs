@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_client::wire::Listed;
+use yilian_spec::base::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::referral::Referral;
 use yilian_spec::domain::referral::{
@@ -11,7 +12,6 @@ use yilian_spec::domain::referral::{
     ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, RedirectReferral, ReferralReason,
     ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
-use yilian_spec::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::state::key::StateKey;
 
 use crate::arguments::{CommitmentArguments, ReceivedArguments, ScopeArguments, SubjectArguments};

@@ -5,11 +5,11 @@ use yilian_client::describe;
 use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_client::wire::Listed;
+use yilian_spec::base::id::{InstitutionId, ServiceCode, ServiceId};
+use yilian_spec::base::money::Currency;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::service::Service;
 use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
-use yilian_spec::id::{InstitutionId, ServiceCode, ServiceId};
-use yilian_spec::money::Currency;
 use yilian_spec::settlement::PartRole;
 
 use crate::arguments::CommitmentArguments;
@@ -116,7 +116,8 @@ async fn show(context: &Context, id: ServiceId) -> Outcome {
     }
     let Service { delivered, recorder, transaction_id, counted_in, reversed_at } = &listed.record;
     let part = |part: &PlayedPart| format!("{} {}", output::name(&part.role), part.institution);
-    let period = |(agreement, period): &(yilian_spec::id::AgreementId, u32)| format!("{agreement}.{period}");
+    let period =
+        |(agreement, period): &(yilian_spec::base::id::AgreementId, u32)| format!("{agreement}.{period}");
     output::print_fields(&[
         ("id", listed.id.to_string()),
         ("service", delivered.service.to_string()),

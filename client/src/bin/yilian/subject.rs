@@ -9,7 +9,7 @@ use yilian_client::error::exit;
 use yilian_client::passphrase;
 use yilian_client::sealed::WorkFactor;
 use yilian_client::subject::SubjectTable;
-use yilian_spec::id::SubjectTag;
+use yilian_spec::base::id::SubjectTag;
 
 use crate::command::Outcome;
 use crate::context::Context;

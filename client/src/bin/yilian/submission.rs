@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use yilian_client::client::Client;
 use yilian_client::client::submit::{Confirmed, Submitted};
 use yilian_client::error::{ClientError, exit};
+use yilian_spec::base::id::TransactionId;
 use yilian_spec::domain::Operation;
-use yilian_spec::id::TransactionId;
-use yilian_spec::receipt::Outcome as Became;
-use yilian_spec::refusal::Refusal;
-use yilian_spec::transaction::Transaction;
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::receipt::Outcome as Became;
+use yilian_spec::ledger::transaction::Transaction;
 
 use crate::command::Outcome;
 use crate::context::Context;

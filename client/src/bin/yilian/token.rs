@@ -3,7 +3,7 @@
 use clap::Args;
 use yilian_client::error::exit;
 use yilian_client::moment;
-use yilian_spec::limits::TOKEN_LIFETIME_S_MAX;
+use yilian_spec::base::limits::TOKEN_LIFETIME_S_MAX;
 
 use crate::command::Outcome;
 use crate::context::Context;

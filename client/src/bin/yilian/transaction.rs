@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::json;
 use yilian_client::error::exit;
 use yilian_client::moment;
+use yilian_spec::base::id::TransactionId;
 use yilian_spec::domain::Operation;
-use yilian_spec::id::TransactionId;
+use yilian_spec::ledger::receipt::Outcome as Became;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::proof::TransactionProof;
-use yilian_spec::receipt::Outcome as Became;
-use yilian_spec::transaction::Transaction;
 
 use crate::command::Outcome;
 use crate::context::{Context, read_json};

@@ -7,7 +7,7 @@ use serde_json::json;
 use yilian_client::describe;
 use yilian_client::durable;
 use yilian_client::error::{ClientError, exit};
-use yilian_spec::limits::PROOF_BYTES_MAX;
+use yilian_spec::base::limits::PROOF_BYTES_MAX;
 use yilian_spec::proof::{Proof, ProofDocument};
 
 use crate::command::Outcome;

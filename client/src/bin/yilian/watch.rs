@@ -5,7 +5,7 @@ use serde_json::json;
 use yilian_client::client::events::Event;
 use yilian_client::error::exit;
 use yilian_client::moment;
-use yilian_spec::receipt::Outcome as Became;
+use yilian_spec::ledger::receipt::Outcome as Became;
 
 use crate::command::Outcome;
 use crate::context::Context;

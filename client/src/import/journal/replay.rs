@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::{ChainId, InstitutionId, ServiceId, TransactionId};
+use yilian_spec::base::limits::TRANSACTION_BYTES_MAX;
 use yilian_spec::domain::Operation;
-use yilian_spec::id::{ChainId, InstitutionId, ServiceId, TransactionId};
-use yilian_spec::limits::TRANSACTION_BYTES_MAX;
-use yilian_spec::receipt::Outcome;
-use yilian_spec::transaction::Transaction;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::Transaction;
 
 use super::{Contents, Entry, FORMAT, Fate, Header, JournalError, Recorded, Settled, What};
 use crate::import::agreement::Pair;

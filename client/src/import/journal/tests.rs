@@ -1,13 +1,13 @@
 //! The journal over crashes: what was written counts, what was cut off does not, and nothing is taken twice.
 
 use super::*;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::referral::AcceptReferral;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::receipt::Outcome;
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::TransactionBody;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::TransactionBody;
 
 const CHAIN: ChainId = ChainId([7; 32]);
 

@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::TransactionBody;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::ledger::transaction::TransactionBody;
 
 use super::*;
 use crate::import::document::Key;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use yilian_spec::money::Currency;
+use yilian_spec::base::money::Currency;
 
 use super::{Read, Summary};
 use crate::import::agreement::Totals;

@@ -11,7 +11,7 @@ use crate::import::plan::Gross;
 use crate::import::skip::{Note, Reason};
 use crate::import::source::walk::Unread;
 use crate::import::{ImportError, Options, Summary};
-use yilian_spec::id::InstitutionId;
+use yilian_spec::base::id::InstitutionId;
 
 fn case(name: &str) -> Option<PathBuf> {
     Some(data("import-cases")?.join(name))

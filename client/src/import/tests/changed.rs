@@ -11,12 +11,12 @@ use crate::import::draft::{Item, Resolver, Wave};
 use crate::import::journal::Journal;
 use crate::import::mapping::Mapping;
 use crate::import::plan::{Gross, Plan, Planning};
-use yilian_spec::codec::{Domain, hash_bytes};
-use yilian_spec::id::{ChainId, InstitutionId, SubjectTag};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::TransactionBody;
+use yilian_spec::base::codec::{Domain, hash_bytes};
+use yilian_spec::base::id::{ChainId, InstitutionId, SubjectTag};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::TransactionBody;
 
 const CHAIN: ChainId = ChainId([3; 32]);
 

@@ -3,25 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use yilian_spec::chain::genesis_writes;
-use yilian_spec::codec::{self, Canonical};
+use yilian_spec::base::codec::{self, Canonical};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{AgreementId, ConsortiumId, InstitutionId, SubjectTag, TransactionId};
+use yilian_spec::base::limits::BLOCK_WORK_MAX;
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::agreement::PeriodStatement;
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
+use yilian_spec::domain::parameters::Parameters;
 use yilian_spec::domain::referral::{Referral, ReferralState};
-use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
-use yilian_spec::height::Height;
-use yilian_spec::id::{AgreementId, ConsortiumId, InstitutionId, SubjectTag, TransactionId};
-use yilian_spec::limits::BLOCK_WORK_MAX;
-use yilian_spec::machine::{self, BlockContext};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::ledger::chain::genesis_writes;
+use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
+use yilian_spec::ledger::machine::{self, BlockContext};
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::TransactionBody;
+use yilian_spec::ledger::validation::semantic;
 use yilian_spec::state::key::StateKey;
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::{StateView, ViewError};
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::transaction::TransactionBody;
-use yilian_spec::validation::semantic;
-use yilian_spec::validators::{Validator, ValidatorSet};
 
 use super::data;
 use super::synthea::lines;
@@ -233,7 +234,7 @@ fn check_referrals(ledger: &Ledger, plan: &Plan) {
         plan.items.iter().filter(|item| matches!(item.draft, Draft::Request { .. })).collect();
     assert!(requests.len() > 100, "{}", requests.len());
     for request in requests {
-        let key = StateKey::Referral(yilian_spec::id::ReferralId(ledger.objects[&request.key]));
+        let key = StateKey::Referral(yilian_spec::base::id::ReferralId(ledger.objects[&request.key]));
         assert_eq!(ledger.read::<Referral>(&key).unwrap().state, ReferralState::Closed);
     }
 }

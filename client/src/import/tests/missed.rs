@@ -12,12 +12,12 @@ use crate::import::mapping::Mapping;
 use crate::import::missed::Missed;
 use crate::import::plan::{Gross, Plan, Planning};
 use crate::import::{ImportError, changes};
+use yilian_spec::base::id::{ChainId, InstitutionId, SubjectTag};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::{ChainId, InstitutionId, SubjectTag};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 const CHAIN: ChainId = ChainId([7; 32]);
 

@@ -6,7 +6,7 @@ use super::data;
 use crate::import::codes::Service;
 use crate::import::collect::{Collected, Reach};
 use crate::import::skip::Reason;
-use yilian_spec::money::AmountMinor;
+use yilian_spec::base::money::AmountMinor;
 
 fn read(name: &str) -> Option<Collected> {
     let directory = data("fhir-r4-official-examples")?.join(name);

@@ -10,10 +10,10 @@ use crate::import::draft::Draft;
 use crate::import::mapping::{Mapping, MappingError};
 use crate::import::plan::{Gross, Plan, Planning};
 use crate::import::{ImportError, Options, agreement};
+use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::access::Purpose;
 use yilian_spec::domain::membership::Tier;
 use yilian_spec::domain::referral::Direction;
-use yilian_spec::id::InstitutionId;
 
 pub const INPUT: &str = r#"
 {"resourceType":"Organization","id":"o1","name":"ONE","identifier":[{"system":"s","value":"one"}]}

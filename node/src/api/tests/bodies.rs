@@ -1,12 +1,12 @@
 //! Bad input, each with its named error and no effect.
 
 use axum::http::StatusCode;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::ChainId;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::{SecretKey, Signature};
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::ChainId;
-use yilian_spec::signature::{SecretKey, Signature};
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 use super::world::{BODY_BYTES_MAX, CLINIC, HOSPITAL, World, secret};
 

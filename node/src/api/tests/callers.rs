@@ -2,11 +2,11 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::crypto::token::{self, Audience, Claims};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::{RevocationReason, RevokeKey};
-use yilian_spec::signature::SecretKey;
-use yilian_spec::token::{self, Audience, Claims};
 
 use super::world::{Answer, CLINIC, HOSPITAL, REGULATOR, World, secret};
 

@@ -2,12 +2,12 @@
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::GrantId;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{GrantRevocationReason, RevokeGrant};
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::GrantId;
-use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 use super::world::{Answer, As, CLINIC, HOSPITAL, World};
 use crate::api::limits::{API_CHECKS_MAX, API_VAIN_MAX};
@@ -73,7 +73,10 @@ async fn what_no_block_could_carry_is_an_error_by_its_rule() {
     let mut world = World::new();
     let body = world.grant(1).body;
     let cases = [
-        (TransactionBody { chain_id: yilian_spec::id::ChainId([9; 32]), ..body.clone() }, "wrong_chain"),
+        (
+            TransactionBody { chain_id: yilian_spec::base::id::ChainId([9; 32]), ..body.clone() },
+            "wrong_chain",
+        ),
         (TransactionBody { operations: Vec::new(), ..body.clone() }, "operation_count"),
         (
             TransactionBody { operations: vec![body.operations[0].clone(); 257], ..body.clone() },

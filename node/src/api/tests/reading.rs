@@ -1,6 +1,7 @@
 //! Reading: what concerns whom, pages, finality, and proofs that hold against the genesis alone.
 
 use axum::http::StatusCode;
+use yilian_spec::base::id::{Commitment, ReferralId, ServiceCode, SubjectTag};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{
     AccessScope, Category, Decision, DenialReason, Purpose, RecordDisclosure, Sensitivity,
@@ -9,7 +10,6 @@ use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::referral::{
     ConfirmRedirect, Direction, RedirectReferral, ReferralReason, RequestReferral, Urgency,
 };
-use yilian_spec::id::{Commitment, ReferralId, ServiceCode, SubjectTag};
 use yilian_spec::proof::{Proof, ProofDocument};
 use yilian_spec::state::key::{StateKey, StreamId};
 

@@ -3,9 +3,9 @@
 use arc_malachitebft_sync::{ValueRequest, ValueResponse};
 use engine::{NilOrVal, Round, RoundCertificateType, SignedMessage, Validity, VoteType};
 use sha2::{Digest, Sha256};
-use yilian_spec::block::CommitSignature;
-use yilian_spec::id::BlockId;
-use yilian_spec::signature::{PublicKey, Signature};
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::{PublicKey, Signature};
+use yilian_spec::ledger::block::CommitSignature;
 
 use super::*;
 use crate::consensus::context::{Address, Proposal, Value, Vote};

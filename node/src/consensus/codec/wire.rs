@@ -5,9 +5,9 @@ use arc_malachitebft_app_channel::app::types::{ProposedValue, SignedConsensusMsg
 use arc_malachitebft_core_consensus::LivenessMsg;
 use engine::{NilOrVal, Round, RoundCertificateType, SignedMessage, Validity, VoteType};
 use wincode::{SchemaRead, SchemaWrite};
-use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
-use yilian_spec::signature::{PublicKey, Signature};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::{PublicKey, Signature};
 
 use super::CodecError;
 use crate::consensus::context::{Address, LedgerContext, Proposal, Value, Vote};

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arc_malachitebft_app_channel::app::types::core as engine;
 use engine::{NilOrVal, PolkaCertificate, Round, RoundCertificate, SignedProposal, SignedVote, VoteType};
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, InstitutionId};
-use yilian_spec::signature::{PublicKey, Signature};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, InstitutionId};
+use yilian_spec::crypto::signature::{PublicKey, Signature};
 
 use super::assembler::Window;
 use super::context::{Address, EngineHeight, LedgerContext, Vote};

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use arc_malachitebft_app_channel::app::types::core::{PolkaSignature, RoundCertificateType, SignedMessage};
 use bytes::Bytes;
-use yilian_spec::id::Hash;
-use yilian_spec::signature::verify;
+use yilian_spec::base::id::Hash;
+use yilian_spec::crypto::signature::verify;
 
 use super::*;
 use crate::consensus::context::{Proposal, Value};

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use arc_malachitebft_app_channel::app::types::core as engine;
 use arc_malachitebft_app_channel::app::types::{MisbehaviorEvidence, ProposedValue};
 use engine::Validator as _;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId};
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId};
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
 
 use super::assembler::Window;
 use super::certificate::spec_certificate;

@@ -7,8 +7,8 @@ use arc_malachitebft_app_channel::app::types::core as engine;
 use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, ProposedValue};
 use bytes::Bytes;
 use engine::{Round, Validity};
-use yilian_spec::id::BlockId;
-use yilian_spec::signature::{PublicKey, SecretKey};
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
 
 use super::Participant;
 use crate::application::{Application, ApplicationError, Arrival, Candidate, UndecidedBlock, Verdict};

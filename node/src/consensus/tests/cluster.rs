@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::watch;
-use yilian_spec::block::precommit_signing_bytes;
-use yilian_spec::height::Height;
-use yilian_spec::id::{ChainId, InstitutionId};
-use yilian_spec::signature::{SecretKey, verify};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{ChainId, InstitutionId};
+use yilian_spec::crypto::signature::{SecretKey, verify};
+use yilian_spec::ledger::block::precommit_signing_bytes;
 
 use super::ledger::{Fields, SharedDisk, TestLedger};
 use crate::clock::SystemClock;

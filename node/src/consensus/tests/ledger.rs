@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use sha2::{Digest, Sha256};
-use yilian_spec::block::CommitCertificate;
-use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::ledger::block::CommitCertificate;
 
 use crate::application::{
     Application, ApplicationError, Arrival, BuiltBlock, Candidate, ConsensusTimeouts, DecidedBlock,

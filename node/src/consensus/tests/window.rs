@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use yilian_spec::height::Height;
-use yilian_spec::id::InstitutionId;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::InstitutionId;
+use yilian_spec::crypto::signature::SecretKey;
 
 use crate::application::{ConsensusTimeouts, StartPoint, ValidatorInfo};
 use crate::consensus::assembler::Window;

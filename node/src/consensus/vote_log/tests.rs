@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use arc_malachitebft_app_channel::app::engine::wal::encode_entry;
 use arc_malachitebft_app_channel::app::types::core::{NilOrVal, Round, SignedMessage, Timeout, VoteType};
 use arc_malachitebft_app_channel::app::wal::Log;
-use yilian_spec::id::BlockId;
-use yilian_spec::signature::{PublicKey, Signature};
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::{PublicKey, Signature};
 
 use super::*;
 use crate::consensus::context::{Address, EngineHeight, Vote};

@@ -3,10 +3,10 @@
 use std::convert::Infallible;
 use std::fmt;
 
-use yilian_spec::codec;
-use yilian_spec::height::Height;
-use yilian_spec::id::Hash;
-use yilian_spec::merkle::state_tree::{BucketId, StateTree, audit_row};
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::Hash;
+use yilian_spec::crypto::merkle::state_tree::{BucketId, StateTree, audit_row};
 
 use super::concluding::Conclusion;
 use super::executing::Executor;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::mpsc::Receiver;
 
-use yilian_spec::chain::{self, BlockError, Tip};
-use yilian_spec::genesis::Genesis;
-use yilian_spec::height::Height;
-use yilian_spec::id::Hash;
-use yilian_spec::merkle::state_tree::StateTree;
-use yilian_spec::merkle::state_tree::workload::{BucketStoreMut, MemoryStore};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::Hash;
+use yilian_spec::crypto::merkle::state_tree::StateTree;
+use yilian_spec::crypto::merkle::state_tree::workload::{BucketStoreMut, MemoryStore};
+use yilian_spec::ledger::chain::{self, BlockError, Tip};
+use yilian_spec::ledger::genesis::Genesis;
 use yilian_spec::state::overlay::Writes;
 
 use super::executing::{Executed, Results};

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use yilian_spec::chain::{self, ExecutedBlock, Expectation, Tip};
-use yilian_spec::codec;
-use yilian_spec::height::Height;
-use yilian_spec::id::TransactionId;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::TransactionId;
+use yilian_spec::ledger::chain::{self, ExecutedBlock, Expectation, Tip};
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::{StateView, ViewError};
 
 use super::Wrong;
 use super::reading::{Batch, ReadBlock};
 use crate::storage::tables::Location;
-use yilian_spec::block::CommitCertificate;
-use yilian_spec::id::Hash;
+use yilian_spec::base::id::Hash;
+use yilian_spec::ledger::block::CommitCertificate;
 
 /// A block whose execution gives the header and the receipts that are stored; but for the state's root, which is taken
 /// from the header and not yet checked.

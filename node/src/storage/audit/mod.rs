@@ -23,9 +23,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
-use yilian_spec::chain;
-use yilian_spec::height::Height;
-use yilian_spec::id::{BlockId, ChainId, Hash};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{BlockId, ChainId, Hash};
+use yilian_spec::ledger::chain;
 
 use super::database::StorageOptions;
 use super::error::StorageError;

@@ -3,13 +3,13 @@
 
 use std::sync::mpsc::SyncSender;
 
-use yilian_spec::block::{CommitCertificate, Header};
-use yilian_spec::height::Height;
-use yilian_spec::id::{ChainId, Hash};
-use yilian_spec::received::CheckedBlock;
-use yilian_spec::transaction::Transaction;
-use yilian_spec::validation::semantic;
-use yilian_spec::validators::ValidatorSet;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{ChainId, Hash};
+use yilian_spec::domain::membership::validators::ValidatorSet;
+use yilian_spec::ledger::block::{CommitCertificate, Header};
+use yilian_spec::ledger::received::CheckedBlock;
+use yilian_spec::ledger::transaction::Transaction;
+use yilian_spec::ledger::validation::semantic;
 
 use super::Wrong;
 use crate::limits;

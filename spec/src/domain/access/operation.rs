@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::id::{Commitment, DisclosureId, GrantId, InstitutionId, SubjectTag};
-use crate::time::Window;
+use crate::base::id::{Commitment, DisclosureId, GrantId, InstitutionId, SubjectTag};
+use crate::base::time::Window;
 
 /// A coarse category of records. No diagnosis, no free text.
 #[derive(
@@ -90,7 +90,7 @@ pub enum Purpose {
 /// Allows another institution to see records of one subject.
 ///
 /// By an access gateway of the custodian (the grantor). Needs: a registered grantee that is not the grantor itself, at
-/// least one category and one purpose, and a window not longer than [`crate::limits::GRANT_LIFETIME_MS_MAX`]. Creates
+/// least one category and one purpose, and a window not longer than [`crate::base::limits::GRANT_LIFETIME_MS_MAX`]. Creates
 /// a grant; its id is [`super::Operation::object_id`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::operation::{AccessScope, Decision};
+use crate::base::id::{Commitment, InstitutionId, ReferralId, SubjectTag, TransactionId};
+use crate::base::time::{LedgerTime, Window};
 use crate::domain::party::HasParties;
-use crate::id::{Commitment, InstitutionId, ReferralId, SubjectTag, TransactionId};
-use crate::time::{LedgerTime, Window};
 
 /// How a grant ended before its window did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]

@@ -2,16 +2,16 @@
 
 use super::operation::{AccessScope, Decision, GrantAccess, RecordDisclosure, RecordReceipt, RevokeGrant};
 use super::record::{Disclosure, Grant, GrantEnd};
+use crate::base::id::{DisclosureId, GrantId, InstitutionId, SubjectTag};
+use crate::base::limits;
+use crate::base::time::Window;
 use crate::domain::call::{Call, Step, require};
 use crate::domain::object::Object;
 use crate::domain::operate::{Named, Operate, OperationError};
-use crate::id::{DisclosureId, GrantId, InstitutionId, SubjectTag};
-use crate::limits;
-use crate::refusal::Refusal;
+use crate::domain::refusal::Refusal;
+use crate::domain::work::ORDINARY;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::{StateView, ViewError};
-use crate::time::Window;
-use crate::work::ORDINARY;
 
 /// Rule O-4.
 impl Operate for GrantAccess {

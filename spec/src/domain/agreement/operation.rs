@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::id::{AgreementId, ConsortiumId, Hash};
+use crate::base::id::{AgreementId, ConsortiumId, Hash};
+use crate::base::time::Window;
 use crate::settlement::terms::Terms;
-use crate::time::Window;
 
 /// When the periods of an agreement end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
@@ -13,7 +13,7 @@ use crate::time::Window;
 pub enum Schedule {
     /// A period ends `length_ms` after it began; it can be closed from then on.
     Fixed {
-        /// The length, at most [`crate::limits::PERIOD_LENGTH_MS_MAX`].
+        /// The length, at most [`crate::base::limits::PERIOD_LENGTH_MS_MAX`].
         length_ms: u64,
     },
     /// A period ends when a party closes it.

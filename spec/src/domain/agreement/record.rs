@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::operation::Schedule;
+use crate::base::id::{AgreementId, ConsortiumId, Hash, InstitutionId};
+use crate::base::time::{LedgerTime, Window};
 use crate::domain::party::HasParties;
-use crate::id::{AgreementId, ConsortiumId, Hash, InstitutionId};
 use crate::settlement::statement::Statement;
 use crate::settlement::terms::Terms;
-use crate::time::{LedgerTime, Window};
 
 /// Where an agreement stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]

@@ -4,23 +4,22 @@ use std::collections::BTreeSet;
 
 use super::operation::{ClosePeriod, ProposeAgreement, Schedule, SignAgreement, TerminateAgreement};
 use super::record::{Agreement, AgreementState, ClosedPeriod, PeriodStatement};
-use super::work::{AgreementWork, may_count_together, work_of};
-use crate::codec::{self, Domain};
+use super::work::AgreementWork;
+use crate::base::codec::{self, Domain};
+use crate::base::id::{AgreementId, Hash, InstitutionId};
+use crate::base::limits;
+use crate::crypto::merkle::log::Frontier;
 use crate::domain::call::{Call, Step, require};
 use crate::domain::membership::record::Institution;
 use crate::domain::object::Object;
 use crate::domain::operate::{Named, Operate, OperationError};
-use crate::domain::service::rules::refuse;
-use crate::id::{AgreementId, Hash, InstitutionId};
-use crate::limits;
-use crate::merkle::log::Frontier;
-use crate::refusal::Refusal;
+use crate::domain::refusal::Refusal;
+use crate::domain::work::ORDINARY;
 use crate::settlement::period::Accumulator;
 use crate::settlement::statement::close;
 use crate::settlement::terms::Terms;
 use crate::state::key::{StateKey, StreamId};
-use crate::state::{StateView, ViewError};
-use crate::work::ORDINARY;
+use crate::state::{self, StateView, ViewError};
 
 /// Rule O-22.
 impl Operate for ProposeAgreement {
@@ -174,7 +173,7 @@ impl Operate for ClosePeriod {
         require(ended, Refusal::PeriodNotOver)?;
 
         let open: Accumulator = call.state.read(&StateKey::Accumulator(id, period))?.unwrap_or_default();
-        let (statement, settled) = close(&agreement.terms, period, open).map_err(refuse)?;
+        let (statement, settled) = close(&agreement.terms, period, open)?;
         let head = StateKey::StreamHead(StreamId::Period { agreement: id, period });
         let events: Frontier = call.state.read(&head)?.unwrap_or_default();
         let statement = PeriodStatement {
@@ -228,7 +227,7 @@ fn coverage_keys(terms: &Terms) -> Vec<StateKey> {
     let players = terms.parties.iter().filter(|party| !party.roles.is_empty());
     players
         .flat_map(|party| {
-            let key = |service: &crate::id::ServiceCode| {
+            let key = |service: &crate::base::id::ServiceCode| {
                 StateKey::Coverage(payer.clone(), party.institution.clone(), service.clone())
             };
             terms.services.iter().map(key).collect::<Vec<_>>()
@@ -245,4 +244,24 @@ fn save(call: &mut Call<'_, '_>, id: AgreementId, agreement: &Agreement) {
 
 fn find(call: &Call<'_, '_>, id: AgreementId) -> Step<Agreement> {
     call.find(&StateKey::Agreement(id), Refusal::NoSuchAgreement)
+}
+
+/// Whether agreements that count one payer's service leave a reversal of it possible (rule O-23).
+///
+/// # Errors
+/// [`ViewError`] when storage fails.
+pub fn may_count_together(agreements: &[AgreementId], view: &dyn StateView) -> Result<bool, ViewError> {
+    let mut work = 0;
+    for id in agreements {
+        work += work_of(view, *id)?.map_or(0, AgreementWork::late_reversal);
+    }
+    Ok(work <= limits::COVERAGE_WORK_MAX)
+}
+
+/// What the operations on this agreement cost; `None` where there is none.
+///
+/// # Errors
+/// [`ViewError`] when storage fails.
+pub fn work_of(view: &dyn StateView, id: AgreementId) -> Result<Option<AgreementWork>, ViewError> {
+    state::record(view, &StateKey::AgreementWork(id))
 }

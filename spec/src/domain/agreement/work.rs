@@ -4,15 +4,11 @@
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::codec;
-use crate::id::AgreementId;
-use crate::limits::COVERAGE_WORK_MAX;
+use crate::base::codec;
+use crate::domain::work::STREAMS_PER_UNIT;
 use crate::settlement::check;
 use crate::settlement::expression::Step;
 use crate::settlement::terms::{Rounding, Terms};
-use crate::state::key::StateKey;
-use crate::state::{self, StateView, ViewError};
-use crate::work::STREAMS_PER_UNIT;
 
 /// Scalar operations of an expression (rule T-11) in one unit.
 const EXPRESSION_PER_UNIT: u64 = 2;
@@ -75,24 +71,4 @@ impl AgreementWork {
 
 fn units(work: u64) -> u32 {
     u32::try_from(work).unwrap_or(u32::MAX)
-}
-
-/// Whether agreements that count one payer's service leave a reversal of it possible (rule O-23).
-///
-/// # Errors
-/// [`ViewError`] when storage fails.
-pub fn may_count_together(agreements: &[AgreementId], view: &dyn StateView) -> Result<bool, ViewError> {
-    let mut work = 0;
-    for id in agreements {
-        work += work_of(view, *id)?.map_or(0, AgreementWork::late_reversal);
-    }
-    Ok(work <= COVERAGE_WORK_MAX)
-}
-
-/// What the operations on this agreement cost; `None` where there is none.
-///
-/// # Errors
-/// [`ViewError`] when storage fails.
-pub fn work_of(view: &dyn StateView, id: AgreementId) -> Result<Option<AgreementWork>, ViewError> {
-    state::record(view, &StateKey::AgreementWork(id))
 }

@@ -2,7 +2,11 @@
 
 pub mod operation;
 pub mod record;
+pub mod rotation;
 pub(super) mod rules;
+pub mod validators;
 
 pub use operation::*;
 pub use record::*;
+pub use rotation::*;
+pub use validators::*;

@@ -3,16 +3,16 @@
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::codec::{self, Domain};
+use crate::base::codec::{self, Domain};
+use crate::base::id::{ChainId, InstitutionId};
+use crate::base::time::Window;
+use crate::crypto::signature::{PublicKey, Signature};
 use crate::domain::membership::Role;
-use crate::id::{ChainId, InstitutionId};
-use crate::signature::{PublicKey, Signature};
-use crate::time::Window;
 
 /// Registers a key for the author's institution.
 ///
 /// Needs: a prime-order, canonically encoded key that the ledger does not know yet; proof of its possession; a window
-/// not longer than [`crate::limits::KEY_LIFETIME_MS_MAX`]. Validator keys come from genesis and from ballots only.
+/// not longer than [`crate::base::limits::KEY_LIFETIME_MS_MAX`]. Validator keys come from genesis and from ballots only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterKey {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::id::{ConsortiumId, InstitutionId};
-use crate::time::{LedgerTime, Window};
+use crate::base::id::{ConsortiumId, InstitutionId};
+use crate::base::time::{LedgerTime, Window};
 
 /// What an institution is.
 #[derive(
@@ -56,7 +56,7 @@ pub enum Tier {
 pub struct Institution {
     /// Its identifier.
     pub id: InstitutionId,
-    /// Its name for people, at most [`crate::limits::NAME_LENGTH_MAX`] bytes.
+    /// Its name for people, at most [`crate::base::limits::NAME_LENGTH_MAX`] bytes.
     pub name: String,
     /// What it is.
     pub kind: InstitutionKind,

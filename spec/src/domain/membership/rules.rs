@@ -2,17 +2,17 @@
 
 use super::operation::{RegisterKey, RevokeKey, RotateKey, possession_bytes};
 use super::record::{KeyRecord, Role};
+use crate::base::id::InstitutionId;
+use crate::base::limits;
+use crate::base::time::Window;
+use crate::crypto::signature::{self, PublicKey, Signature};
 use crate::domain::call::{Call, Step, require};
 use crate::domain::object::Object;
 use crate::domain::operate::{Named, Operate, OperationError};
-use crate::id::InstitutionId;
-use crate::limits;
-use crate::refusal::Refusal;
-use crate::signature::{self, PublicKey, Signature};
+use crate::domain::refusal::Refusal;
+use crate::domain::work::{NEW_KEY, ORDINARY};
 use crate::state::key::StateKey;
 use crate::state::{StateView, ViewError};
-use crate::time::Window;
-use crate::work::{NEW_KEY, ORDINARY};
 
 /// Rule O-1.
 impl Operate for RegisterKey {

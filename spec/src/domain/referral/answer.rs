@@ -5,18 +5,18 @@ use super::operation::{AcceptReferral, ConfirmRedirect, DeclineReferral, Redirec
 use super::record::{Referral, ReferralState};
 use super::request::direction_fits;
 use super::state::{Party, advance, find_in, member};
+use crate::base::id::InstitutionId;
+use crate::base::limits;
+use crate::base::time::Window;
 use crate::domain::access::record::Grant;
 use crate::domain::access::rules::open_grant;
 use crate::domain::call::{Call, Step, require};
 use crate::domain::object::Object;
 use crate::domain::operate::{Named, Operate, OperationError};
-use crate::id::InstitutionId;
-use crate::limits;
-use crate::refusal::Refusal;
+use crate::domain::refusal::Refusal;
+use crate::domain::work::ORDINARY;
 use crate::state::key::StateKey;
 use crate::state::{StateView, ViewError};
-use crate::time::Window;
-use crate::work::ORDINARY;
 
 /// Rule O-11.
 impl Operate for AcceptReferral {

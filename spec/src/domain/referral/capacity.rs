@@ -2,15 +2,15 @@
 
 use super::operation::PublishCapacity;
 use super::record::{Capacity, Referral};
+use crate::base::id::{InstitutionId, ServiceCode};
+use crate::base::limits;
 use crate::domain::call::{Call, Step, require};
 use crate::domain::object::Object;
 use crate::domain::operate::{Named, Operate, OperationError};
-use crate::id::{InstitutionId, ServiceCode};
-use crate::limits;
-use crate::refusal::Refusal;
+use crate::domain::refusal::Refusal;
+use crate::domain::work::ORDINARY;
 use crate::state::key::StateKey;
 use crate::state::{StateView, ViewError};
-use crate::work::ORDINARY;
 
 /// Rule O-8.
 impl Operate for PublishCapacity {

@@ -5,13 +5,13 @@ use super::operation::{
 };
 use super::record::ReferralState;
 use super::state::{Party, advance, find_in};
+use crate::base::id::InstitutionId;
 use crate::domain::call::{Call, Step, require};
 use crate::domain::object::Object;
 use crate::domain::operate::{Named, Operate, OperationError};
-use crate::id::InstitutionId;
-use crate::refusal::Refusal;
+use crate::domain::refusal::Refusal;
+use crate::domain::work::ORDINARY;
 use crate::state::{StateView, ViewError};
-use crate::work::ORDINARY;
 
 /// Rule O-15.
 impl Operate for HandOver {

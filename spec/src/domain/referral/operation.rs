@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
+use crate::base::id::{Commitment, InstitutionId, ReferralId, ServiceCode, SubjectTag};
 use crate::domain::access::operation::AccessScope;
-use crate::id::{Commitment, InstitutionId, ReferralId, ServiceCode, SubjectTag};
 
 /// Publishes how many cases of a service the author's institution can take at a time.
 ///
@@ -14,7 +14,7 @@ use crate::id::{Commitment, InstitutionId, ReferralId, ServiceCode, SubjectTag};
 pub struct PublishCapacity {
     /// The service.
     pub service: ServiceCode,
-    /// The slots, at most [`crate::limits::CAPACITY_SLOTS_MAX`].
+    /// The slots, at most [`crate::base::limits::CAPACITY_SLOTS_MAX`].
     pub slots: u32,
 }
 
@@ -113,7 +113,7 @@ pub struct DeclineReferral {
 /// Proposes another institution for the request. By the institution that was asked.
 ///
 /// Needs: state `requested`, before the deadline; a target that is neither the requester nor the author; at most
-/// [`crate::limits::REDIRECTS_MAX`] redirections. Nothing goes to the target before the requester confirms it, for the access
+/// [`crate::base::limits::REDIRECTS_MAX`] redirections. Nothing goes to the target before the requester confirms it, for the access
 /// that accepting gives is the requester's to give. The answer deadline starts anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]

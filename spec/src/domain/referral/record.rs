@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::operation::{Direction, OutcomeCode, ReferralReason, Urgency};
+use crate::base::id::{Commitment, GrantId, InstitutionId, ReferralId, ServiceCode, SubjectTag};
+use crate::base::time::LedgerTime;
 use crate::domain::access::operation::AccessScope;
 use crate::domain::party::HasParties;
-use crate::id::{Commitment, GrantId, InstitutionId, ReferralId, ServiceCode, SubjectTag};
-use crate::time::LedgerTime;
 
 /// Where a referral stands.
 #[derive(

@@ -3,17 +3,17 @@
 use super::operation::{CancelReferral, Direction, RequestReferral, ReturnDownward, Urgency};
 use super::record::{Referral, ReferralState};
 use super::state::{advance, deadline, find, member, save};
+use crate::base::id::{Commitment, InstitutionId, ReferralId, ServiceCode, SubjectTag};
 use crate::domain::access::operation::AccessScope;
 use crate::domain::access::rules::{is_useful, require_custodian};
 use crate::domain::call::{Call, Step, require};
 use crate::domain::membership::record::Tier;
 use crate::domain::object::Object;
 use crate::domain::operate::{Named, Operate, OperationError};
-use crate::id::{Commitment, InstitutionId, ReferralId, ServiceCode, SubjectTag};
-use crate::refusal::Refusal;
+use crate::domain::refusal::Refusal;
+use crate::domain::work::ORDINARY;
 use crate::state::key::StateKey;
 use crate::state::{StateView, ViewError};
-use crate::work::ORDINARY;
 
 /// Rule O-9.
 impl Operate for RequestReferral {

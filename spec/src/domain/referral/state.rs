@@ -3,13 +3,13 @@
 use super::capacity::release_slot;
 use super::operation::Urgency;
 use super::record::{Referral, ReferralState};
+use crate::base::id::{InstitutionId, ReferralId};
+use crate::base::time::LedgerTime;
 use crate::domain::access::rules::end_with_referral;
 use crate::domain::call::{Call, Step, require};
 use crate::domain::membership::record::Institution;
-use crate::id::{InstitutionId, ReferralId};
-use crate::refusal::Refusal;
+use crate::domain::refusal::Refusal;
 use crate::state::key::{StateKey, StreamId};
-use crate::time::LedgerTime;
 
 /// Moves a referral to its next state; a final one gives back what it held.
 pub(super) fn advance(

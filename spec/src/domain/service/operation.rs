@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::id::{Commitment, InstitutionId, ServiceCode, ServiceId};
-use crate::money::{AmountMinor, Currency};
+use crate::base::id::{Commitment, InstitutionId, ServiceCode, ServiceId};
+use crate::base::money::{AmountMinor, Currency};
 use crate::settlement::PartRole;
 
 /// A part of a service, and who played it.
@@ -19,9 +19,9 @@ pub struct PlayedPart {
 
 /// Records a delivered service. Creates a service.
 ///
-/// By a finance key of an institution that played a part. Needs: 1 to [`crate::limits::PARTS_PER_SERVICE_MAX`] parts,
+/// By a finance key of an institution that played a part. Needs: 1 to [`crate::base::limits::PARTS_PER_SERVICE_MAX`] parts,
 /// ascending by role, one of each; a registered payer; a gross amount from 0 to
-/// [`crate::limits::AMOUNT_MINOR_MAX`]; evidence that no other service carries (an event settles once). Every active agreement that covers it counts it in its open period.
+/// [`crate::base::limits::AMOUNT_MINOR_MAX`]; evidence that no other service carries (an event settles once). Every active agreement that covers it counts it in its open period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
 pub struct DeliverService {

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::operation::DeliverService;
+use crate::base::id::{AgreementId, InstitutionId, TransactionId};
+use crate::base::time::LedgerTime;
 use crate::domain::party::HasParties;
-use crate::id::{AgreementId, InstitutionId, TransactionId};
-use crate::time::LedgerTime;
 
 /// A delivered service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]

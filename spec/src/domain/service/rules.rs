@@ -2,20 +2,21 @@
 
 use super::operation::{DeliverService, ReverseService};
 use super::record::Service;
+use crate::base::id::{AgreementId, InstitutionId, ServiceId};
+use crate::base::limits;
 use crate::domain::agreement::record::{Agreement, AgreementState};
-use crate::domain::agreement::work::{AgreementWork, work_of};
-use crate::domain::call::{Call, Step, Stop, require};
+use crate::domain::agreement::rules::work_of;
+use crate::domain::agreement::work::AgreementWork;
+use crate::domain::call::{Call, Step, require};
 use crate::domain::object::Object;
 use crate::domain::operate::{Named, Operate, OperationError};
-use crate::id::{AgreementId, InstitutionId, ServiceId};
-use crate::limits;
-use crate::refusal::Refusal;
-use crate::settlement::period::{Accumulator, Direction, ServiceEvent, SettlementError};
+use crate::domain::refusal::Refusal;
+use crate::domain::work::{ORDINARY, STREAMS_PER_UNIT};
+use crate::settlement::period::{Accumulator, Direction, ServiceEvent};
 use crate::settlement::statement::SettledPeriod;
 use crate::settlement::terms::Terms;
 use crate::state::key::{StateKey, StreamId};
 use crate::state::{self, StateView, ViewError};
-use crate::work::{ORDINARY, STREAMS_PER_UNIT};
 
 /// Rule O-20.
 impl Operate for DeliverService {
@@ -135,7 +136,7 @@ fn count(call: &mut Call<'_, '_>, service: &DeliverService) -> Step<Vec<(Agreeme
         let period = agreement.open_period;
         let key = StateKey::Accumulator(id, period);
         let mut open: Accumulator = call.state.read(&key)?.unwrap_or_default();
-        open.record(&agreement.terms, &event, Direction::Delivered).map_err(refuse)?;
+        open.record(&agreement.terms, &event, Direction::Delivered)?;
         call.state.write(&key, &open);
         call.append_to(StreamId::Period { agreement: id, period });
         counted.push((id, period));
@@ -151,11 +152,11 @@ fn uncount(call: &mut Call<'_, '_>, id: AgreementId, period: u32, service: &Deli
     let open_key = StateKey::Accumulator(id, agreement.open_period);
     let mut open: Accumulator = call.state.read(&open_key)?.unwrap_or_default();
     if period == agreement.open_period {
-        open.record(terms, &event, Direction::Reversed).map_err(refuse)?;
+        open.record(terms, &event, Direction::Reversed)?;
     } else {
         let settled_key = StateKey::Settled(id, period);
         let mut settled: SettledPeriod = call.state.read(&settled_key)?.ok_or(Refusal::TermsNotEvaluable)?;
-        settled.record_late(&mut open, terms, &event, Direction::Reversed).map_err(refuse)?;
+        settled.record_late(&mut open, terms, &event, Direction::Reversed)?;
         call.state.write(&settled_key, &settled);
     }
     call.state.write(&open_key, &open);
@@ -167,20 +168,4 @@ fn uncount(call: &mut Call<'_, '_>, id: AgreementId, period: u32, service: &Deli
 fn matching_event(terms: &Terms, service: &DeliverService) -> Option<ServiceEvent> {
     let parts = service.parts.iter().map(|part| (part.role, &part.institution));
     terms.event(&service.service, service.currency, &service.payer, service.gross_minor, parts)
-}
-
-/// What the settlement's error is called on a receipt.
-pub(crate) fn refuse(error: SettlementError) -> Stop {
-    Stop::Refused(match error {
-        SettlementError::Amount(_) | SettlementError::TooManyAdjustedPeriods => Refusal::Overflow,
-        SettlementError::GrossOutOfRange { .. } => Refusal::AmountOutOfBounds,
-        SettlementError::ServiceNotCovered { .. }
-        | SettlementError::TooManyParts { .. }
-        | SettlementError::PartNotAgreed { .. }
-        | SettlementError::PartRepeated { .. }
-        | SettlementError::ReversedMoreThanDelivered { .. }
-        | SettlementError::MetricNotAgreed { .. }
-        | SettlementError::UnknownParty { .. }
-        | SettlementError::Evaluate(_) => Refusal::TermsNotEvaluable,
-    })
 }

@@ -1,13 +1,13 @@
 //! Forged certificates: signers twice, strangers, too few, of another round, block or chain, under another set.
 
-use yilian_spec::block::{
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{ChainId, Hash};
+use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
+use yilian_spec::ledger::block::{
     CertificateError, CommitCertificate, CommitSignature, Header, precommit_signing_bytes,
 };
-use yilian_spec::codec::{self, Domain};
-use yilian_spec::height::Height;
-use yilian_spec::id::{ChainId, Hash};
-use yilian_spec::signature::SecretKey;
-use yilian_spec::validators::{Validator, ValidatorSet};
 
 use super::draw::Draw;
 use super::{attempt_all, judge};

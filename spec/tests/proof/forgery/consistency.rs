@@ -1,6 +1,6 @@
 //! Forged consistency: between histories that parted, other sizes, other roots, other paths.
 
-use yilian_spec::merkle::log::{ConsistencyProof, LogProofError};
+use yilian_spec::crypto::merkle::log::{ConsistencyProof, LogProofError};
 
 use super::draw::Draw;
 use super::logs::{Logs, SIZE_MAX};

@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
-use yilian_spec::merkle::NodeHash;
+use yilian_spec::crypto::merkle::NodeHash;
 
 /// A stream of draws.
 pub struct Draw(ChaCha8Rng);

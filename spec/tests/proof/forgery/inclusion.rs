@@ -1,7 +1,7 @@
 //! Forged inclusion: other leaves, places, sizes and paths; inner nodes shown as leaves, and leaves as inner nodes.
 
-use yilian_spec::merkle::NodeHash;
-use yilian_spec::merkle::log::{InclusionProof, LogProofError, leaf_hash};
+use yilian_spec::crypto::merkle::NodeHash;
+use yilian_spec::crypto::merkle::log::{InclusionProof, LogProofError, leaf_hash};
 
 use super::draw::Draw;
 use super::logs::{Logs, SIZE_MAX, node_above};

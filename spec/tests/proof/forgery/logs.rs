@@ -1,7 +1,9 @@
 //! Two histories of one log that part after some entries, with every honest proof of both.
 
-use yilian_spec::merkle::NodeHash;
-use yilian_spec::merkle::log::{LogTree, leaf_hash, node_hash, prove_consistency, prove_inclusion, root};
+use yilian_spec::crypto::merkle::NodeHash;
+use yilian_spec::crypto::merkle::log::{
+    LogTree, leaf_hash, node_hash, prove_consistency, prove_inclusion, root,
+};
 
 /// Entries of each history: past a power of two.
 pub const SIZE_MAX: usize = 131;

@@ -1,8 +1,8 @@
 //! Forged receipts: parts of honest transaction proofs put together anew, other outcomes, places and blocks.
 
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::proof::{ProofError, TransactionProof};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
 
 use super::draw::Draw;
 use super::{attempt_all, judge};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use yilian_spec::merkle::NodeHash;
-use yilian_spec::merkle::state_tree::workload::{BucketStoreMut as _, MemoryStore};
-use yilian_spec::merkle::state_tree::{
+use yilian_spec::crypto::merkle::NodeHash;
+use yilian_spec::crypto::merkle::state_tree::workload::{BucketStoreMut as _, MemoryStore};
+use yilian_spec::crypto::merkle::state_tree::{
     EMPTY, KeyHash, StateLeaf, StateProof, StateProofError, StateTree, ValueHash, leaf_hash,
 };
 

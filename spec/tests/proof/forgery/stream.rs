@@ -1,6 +1,6 @@
 //! Forged completeness: entries left out, added, doubled or moved; made-up parts before; heads of other streams.
 
-use yilian_spec::merkle::log::Frontier;
+use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::proof::{CertifiedHeader, ProofError, StreamProof};
 use yilian_spec::state::key::StreamId;
 use yilian_spec::state::stream::Entry;

@@ -17,7 +17,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, noise, tcp, yamux};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::crypto::signature::SecretKey;
 
 use super::substream::{self, Host};
 

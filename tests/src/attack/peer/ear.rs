@@ -14,11 +14,11 @@ use yilian_node::consensus::context::LedgerContext;
 use yilian_node::consensus::proposal::Part;
 use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
 use yilian_node::network::Topic;
-use yilian_spec::block::{Block, Header};
-use yilian_spec::codec;
-use yilian_spec::height::Height;
-use yilian_spec::id::BlockId;
-use yilian_spec::signature::PublicKey;
+use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::ledger::block::{Block, Header};
 
 use super::substream::Host;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use bytes::Bytes;
 use yilian_node::network::Topic;
-use yilian_spec::signature::SecretKey;
+use yilian_spec::crypto::signature::SecretKey;
 
 use super::connection::Connection;
 use super::substream::{Host, Lane};

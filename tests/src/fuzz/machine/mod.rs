@@ -17,16 +17,16 @@ pub mod script;
 #[path = "../../../../spec/tests/support/world.rs"]
 pub mod world;
 
-use yilian_spec::block::Block;
-use yilian_spec::chain::{self, ExecutedBlock, Expectation, Made};
+use yilian_spec::base::id::{Hash, InstitutionId};
+use yilian_spec::base::{codec, limits};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::membership::Role;
-use yilian_spec::id::{Hash, InstitutionId};
-use yilian_spec::receipt::Outcome;
-use yilian_spec::received::ReceivedBlock;
-use yilian_spec::transaction::{CheckedTransaction, Transaction, TransactionBody};
-use yilian_spec::validation::{contextual, semantic, structural};
-use yilian_spec::{codec, limits};
+use yilian_spec::ledger::block::Block;
+use yilian_spec::ledger::chain::{self, ExecutedBlock, Expectation, Made};
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::received::ReceivedBlock;
+use yilian_spec::ledger::transaction::{CheckedTransaction, Transaction, TransactionBody};
+use yilian_spec::ledger::validation::{contextual, semantic, structural};
 
 use super::input::Input;
 use operations::Known;
@@ -122,7 +122,7 @@ impl Play {
     fn execute(
         &self,
         transactions: Vec<CheckedTransaction>,
-        time: yilian_spec::time::LedgerTime,
+        time: yilian_spec::base::time::LedgerTime,
     ) -> ExecutedBlock {
         let World { rows, tip, .. } = &self.world;
         let proposer = tip.turn();

@@ -2,7 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{
+    AgreementId, ChainId, Commitment, ConsortiumId, DisclosureId, GrantId, Hash, InstitutionId, ReferralId,
+    ServiceCode, ServiceId, SubjectTag,
+};
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::*;
 use yilian_spec::domain::agreement::*;
@@ -10,17 +17,10 @@ use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::*;
 use yilian_spec::domain::referral::*;
 use yilian_spec::domain::service::*;
-use yilian_spec::id::{
-    AgreementId, ChainId, Commitment, ConsortiumId, DisclosureId, GrantId, Hash, InstitutionId, ReferralId,
-    ServiceCode, ServiceId, SubjectTag,
-};
-use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::templates::{Frame, SplitShare, fixed_price, percentage_split};
 use yilian_spec::settlement::terms::{Rounding, Terms};
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::{LedgerTime, Window};
 
 use super::ACTORS;
 use super::world::{DAY_MS, secret};

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use yilian_spec::codec::{self, Canonical, Domain};
+use yilian_spec::base::codec::{self, Canonical, Domain};
+use yilian_spec::base::id::{AgreementId, InstitutionId, ServiceCode};
+use yilian_spec::base::limits::{NODE_KEYS_PER_INSTITUTION_MAX, PROOF_BYTES_MAX};
+use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::domain::agreement::{Agreement, ClosedPeriod, PeriodStatement};
 use yilian_spec::domain::membership::{KeyRecord, Role};
 use yilian_spec::domain::referral::{Capacity, Referral};
-use yilian_spec::id::{AgreementId, InstitutionId, ServiceCode};
-use yilian_spec::limits::{NODE_KEYS_PER_INSTITUTION_MAX, PROOF_BYTES_MAX};
-use yilian_spec::merkle::log::Frontier;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::overlay::Writes;
 use yilian_spec::state::stream::Entry;

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use yilian_spec::base::id::{Commitment, DisclosureId, GrantId, SubjectTag};
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{
     AccessScope, Category, Decision, DenialReason, GrantAccess, GrantRevocationReason, Purpose,
@@ -9,9 +12,6 @@ use yilian_spec::domain::access::{
 };
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::{RevocationReason, RevokeKey, RotateKey, possession_bytes};
-use yilian_spec::id::{Commitment, DisclosureId, GrantId, SubjectTag};
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::{LedgerTime, Window};
 
 use super::author::{Author, END};
 use super::{DAY_MS, START_MS, VALIDATORS, institution, secret};

@@ -1,9 +1,9 @@
 //! Signs transactions for the members and keeps them at their places in the run.
 
+use yilian_spec::base::id::{ChainId, SubjectTag};
+use yilian_spec::base::time::LedgerTime;
 use yilian_spec::domain::Operation;
-use yilian_spec::id::{ChainId, SubjectTag};
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 use super::{DAY_MS, START_MS, institution, secret};
 use crate::simulator::random::Random;

@@ -12,14 +12,15 @@ mod settlement;
 
 use std::collections::BTreeSet;
 
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::{ChainId, ConsortiumId, InstitutionId};
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::{PublicKey, SecretKey};
+use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
-use yilian_spec::genesis::{Genesis, GenesisInstitution, GenesisKey, Parameters};
-use yilian_spec::id::{ChainId, ConsortiumId, InstitutionId};
-use yilian_spec::signature::{PublicKey, SecretKey};
-use yilian_spec::time::{LedgerTime, Window};
-use yilian_spec::transaction::Transaction;
-use yilian_spec::validators::{Validator, ValidatorSet};
+use yilian_spec::domain::parameters::Parameters;
+use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
+use yilian_spec::ledger::transaction::Transaction;
 
 use self::author::Author;
 use super::plan::VALIDATORS;
@@ -119,7 +120,7 @@ pub fn transactions(chain_id: ChainId, count: usize, random: &mut Random) -> Vec
 #[cfg(test)]
 mod tests {
     use yilian_spec::domain::Operation;
-    use yilian_spec::validation::semantic;
+    use yilian_spec::ledger::validation::semantic;
 
     use super::*;
 

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use yilian_spec::base::id::{Commitment, GrantId, ReferralId, ServiceCode, SubjectTag};
+use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::referral::{
     AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
@@ -9,8 +11,6 @@ use yilian_spec::domain::referral::{
     ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::domain::service::{DeliverService, PlayedPart};
-use yilian_spec::id::{Commitment, GrantId, ReferralId, ServiceCode, SubjectTag};
-use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::settlement::PartRole;
 
 use super::access::{disclosure, scope};

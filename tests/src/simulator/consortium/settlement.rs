@@ -3,20 +3,20 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{AgreementId, Commitment, ConsortiumId, Hash, ServiceCode, ServiceId};
+use yilian_spec::base::limits::AMOUNT_MINOR_MAX;
+use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::{
     ClosePeriod, ProposeAgreement, Schedule, SignAgreement, TerminateAgreement,
 };
 use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
-use yilian_spec::id::{AgreementId, Commitment, ConsortiumId, Hash, ServiceCode, ServiceId};
-use yilian_spec::limits::AMOUNT_MINOR_MAX;
-use yilian_spec::money::{AmountMinor, Currency};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::templates::{Frame, SplitShare, fixed_price, percentage_split};
 use yilian_spec::settlement::terms::{Rounding, Terms};
-use yilian_spec::time::{LedgerTime, Window};
 
 use super::author::{Author, END};
 use super::{DAY_MS, INSURER, PROVIDERS, START_MS, consortium, institution};

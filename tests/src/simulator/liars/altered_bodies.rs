@@ -6,8 +6,8 @@ use arc_malachitebft_sync::Response;
 use yilian_node::consensus::codec::{LedgerCodec, decode_status, encode_status};
 use yilian_node::consensus::context::{EngineHeight, LedgerContext};
 use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
-use yilian_spec::block::Block;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::ledger::block::Block;
 
 use super::super::effects::encoded;
 use super::super::frame::Frame;

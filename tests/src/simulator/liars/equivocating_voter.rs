@@ -4,7 +4,7 @@
 use arc_malachitebft_app_channel::app::types::core as engine;
 use engine::NilOrVal;
 use yilian_node::consensus::context::{EngineHeight, Vote};
-use yilian_spec::id::BlockId;
+use yilian_spec::base::id::BlockId;
 
 use super::super::frame::Frame;
 use super::super::host::Host;

@@ -8,7 +8,7 @@ use engine::{NilOrVal, Round};
 use yilian_node::application::Application as _;
 use yilian_node::consensus::context::{Proposal, Value, Vote};
 use yilian_node::consensus::proposal::{Manifest, Part, ProposalPosition, SignedManifest, split};
-use yilian_spec::id::BlockId;
+use yilian_spec::base::id::BlockId;
 
 use super::super::effects::{encoded, now};
 use super::super::frame::Frame;

@@ -2,8 +2,8 @@
 //! of the prevotes in an earlier round, where there was none: only then may the header name somebody else.
 
 use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
-use yilian_spec::block::Block;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::ledger::block::Block;
 
 use super::super::consortium::validator_key;
 use super::super::frame::Frame;

@@ -10,8 +10,8 @@ use engine::{
     RoundSignature, SignedMessage, VoteType,
 };
 use yilian_node::consensus::context::{Address, EngineHeight, LedgerContext, Proposal, Value, Vote};
-use yilian_spec::id::BlockId;
-use yilian_spec::signature::Signature;
+use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::Signature;
 
 use super::super::consortium::validator_key;
 use super::super::effects::encoded;

@@ -1,13 +1,13 @@
 //! A proposer whose blocks break the rules of chapter 4 of the protocol, one after the other.
 
-use yilian_spec::block::Block;
-use yilian_spec::codec;
-use yilian_spec::id::{ChainId, Hash};
-use yilian_spec::limits::BLOCK_BYTES_MAX;
-use yilian_spec::merkle::log::{self, Frontier};
-use yilian_spec::signature::SecretKey;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::{Transaction, TransactionBody};
+use yilian_spec::base::codec;
+use yilian_spec::base::id::{ChainId, Hash};
+use yilian_spec::base::limits::BLOCK_BYTES_MAX;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::merkle::log::{self, Frontier};
+use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::ledger::block::Block;
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 use super::super::consortium::{self, validator_key};
 use super::super::frame::Frame;

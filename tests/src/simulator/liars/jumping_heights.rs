@@ -3,7 +3,7 @@
 use yilian_node::clock::Clock as _;
 use yilian_node::consensus::codec::{StatusMessage, encode_status, encode_work};
 use yilian_node::consensus::context::EngineHeight;
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 use super::super::frame::Frame;
 use super::super::host::Host;

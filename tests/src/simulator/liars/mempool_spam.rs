@@ -2,10 +2,10 @@
 //! expired or not yet made, and good ones again and again.
 
 use bytes::Bytes;
-use yilian_spec::codec;
-use yilian_spec::id::ChainId;
-use yilian_spec::time::LedgerTime;
-use yilian_spec::transaction::Transaction;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::ChainId;
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::ledger::transaction::Transaction;
 
 use super::super::consortium;
 use super::super::frame::Frame;

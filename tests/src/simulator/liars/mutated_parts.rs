@@ -2,7 +2,7 @@
 //! again, payloads that are not the block they name, and more blocks than anybody keeps.
 
 use yilian_node::consensus::proposal::ProposalPosition;
-use yilian_spec::id::BlockId;
+use yilian_spec::base::id::BlockId;
 
 use super::super::frame::Frame;
 use super::super::host::Host;

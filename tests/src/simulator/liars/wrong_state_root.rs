@@ -1,8 +1,8 @@
 //! A proposer whose blocks say another state root than executing them gives.
 
-use yilian_spec::block::Block;
-use yilian_spec::codec;
-use yilian_spec::limits::BLOCK_BYTES_MAX;
+use yilian_spec::base::codec;
+use yilian_spec::base::limits::BLOCK_BYTES_MAX;
+use yilian_spec::ledger::block::Block;
 
 use super::super::frame::Frame;
 use super::super::host::Host;

@@ -1,10 +1,10 @@
 //! A proposer whose blocks are as old as the last one, older, or from the future. What it builds is executed anew for the
 //! time it says, so that the time alone is wrong.
 
-use yilian_spec::block::Block;
-use yilian_spec::codec;
-use yilian_spec::limits::{BLOCK_BYTES_MAX, BLOCK_TIME_AHEAD_MS_MAX};
-use yilian_spec::time::LedgerTime;
+use yilian_spec::base::codec;
+use yilian_spec::base::limits::{BLOCK_BYTES_MAX, BLOCK_TIME_AHEAD_MS_MAX};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::ledger::block::Block;
 
 use super::super::frame::Frame;
 use super::super::host::Host;

@@ -1,7 +1,7 @@
 //! Capacity: of the slots that an institution has published, those are reserved that its open referrals hold (rules O-8,
 //! O-11 and O-18).
 
-use yilian_spec::codec;
+use yilian_spec::base::codec;
 use yilian_spec::domain::referral::Capacity;
 use yilian_spec::state::key::StateKey;
 

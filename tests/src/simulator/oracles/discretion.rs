@@ -1,10 +1,10 @@
 //! Discretion: what others have between them does not exist for a stranger. The refusal of an operation on it is the one that
 //! an unknown thing gets (rule O-28), said again as one question per operation.
 
+use yilian_spec::base::id::{AgreementId, InstitutionId, ReferralId};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::Decision;
-use yilian_spec::id::{AgreementId, InstitutionId, ReferralId};
-use yilian_spec::refusal::Refusal;
+use yilian_spec::domain::refusal::Refusal;
 
 use super::history::{Act, History};
 

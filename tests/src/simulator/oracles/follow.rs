@@ -1,6 +1,6 @@
 //! The oracles beside a run: which node's disk they look at, and when.
 
-use yilian_spec::height::Height;
+use yilian_spec::base::height::Height;
 
 use super::Oracles;
 use crate::simulator::checker::Violation;

@@ -33,13 +33,13 @@ use std::collections::BTreeMap;
 
 use yilian_node::application::reader::StoredBlock;
 use yilian_node::storage::disk::ReadBytes;
-use yilian_spec::genesis::Genesis;
-use yilian_spec::height::Height;
-use yilian_spec::id::{AgreementId, TransactionId};
-use yilian_spec::receipt::{Outcome, Receipt};
-use yilian_spec::refusal::Refusal;
+use yilian_spec::base::height::Height;
+use yilian_spec::base::id::{AgreementId, TransactionId};
+use yilian_spec::domain::refusal::Refusal;
+use yilian_spec::ledger::genesis::Genesis;
+use yilian_spec::ledger::receipt::{Outcome, Receipt};
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::stream::{Entry, EntryKind};
-use yilian_spec::transaction::Transaction;
 
 use self::history::{Act, History};
 use self::money::Money;

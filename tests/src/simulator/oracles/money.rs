@@ -8,11 +8,11 @@
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 
+use yilian_spec::base::id::{AgreementId, ServiceId};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::PeriodStatement;
 use yilian_spec::domain::service::DeliverService;
 use yilian_spec::domain::service::Service as ServiceRecord;
-use yilian_spec::id::{AgreementId, ServiceId};
 use yilian_spec::settlement::statement::{LineKind, Statement};
 use yilian_spec::state::key::StateKey;
 
@@ -105,7 +105,7 @@ impl Money {
             reversed_at: None,
         };
         self.expect_service(id, &service);
-        self.expect(&StateKey::Evidence(delivered.evidence), yilian_spec::codec::encode(&id));
+        self.expect(&StateKey::Evidence(delivered.evidence), yilian_spec::base::codec::encode(&id));
         Ok(())
     }
 
@@ -175,7 +175,7 @@ impl Money {
     fn expect_service(&mut self, id: ServiceId, service: &Service) {
         let Service { delivered, recorder, transaction_id, counted_in, reversed_at } = service.clone();
         let record = ServiceRecord { delivered, recorder, transaction_id, counted_in, reversed_at };
-        self.expect(&StateKey::Service(id), yilian_spec::codec::encode(&record));
+        self.expect(&StateKey::Service(id), yilian_spec::base::codec::encode(&record));
     }
 
     /// Compares the rows that changed since the last comparison, and all that belong to closed periods.

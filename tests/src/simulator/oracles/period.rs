@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{AgreementId, Hash, ServiceCode, ServiceId};
+use yilian_spec::base::money::AmountMinor;
+use yilian_spec::base::time::LedgerTime;
 use yilian_spec::domain::agreement::{ClosedPeriod, PeriodStatement};
-use yilian_spec::id::{AgreementId, Hash, ServiceCode, ServiceId};
-use yilian_spec::money::AmountMinor;
 use yilian_spec::settlement::PartyIndex;
 use yilian_spec::settlement::evaluate::{Figure, FigureValue};
 use yilian_spec::settlement::period::{MetricSum, PartPlayed, PartVolume, Tally, Volume};
 use yilian_spec::settlement::statement::{Line, LineKind, Share, Statement};
 use yilian_spec::settlement::terms::Terms;
 use yilian_spec::state::key::StreamId;
-use yilian_spec::time::LedgerTime;
 
 use super::streams::Streams;
 use super::terms::{Event, Simple};

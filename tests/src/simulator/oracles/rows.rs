@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use yilian_node::storage::disk::{Column, ReadBytes};
-use yilian_spec::codec::{self, Canonical};
-use yilian_spec::limits::PROOF_BYTES_MAX;
+use yilian_spec::base::codec::{self, Canonical};
+use yilian_spec::base::limits::PROOF_BYTES_MAX;
 use yilian_spec::state::key::StateKey;
 
 use super::Finding;

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::id::{GrantId, ReferralId};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::Decision;
 use yilian_spec::domain::service::DeliverService;
-use yilian_spec::id::{GrantId, ReferralId};
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::Entry;
 

@@ -1,7 +1,7 @@
 //! The terms that the simulated consortium signs, said again in plain integers: a split of the gross amount by whole
 //! weights, and a fixed price for each service.
 
-use yilian_spec::id::{FigureName, ServiceCode, ServiceId};
+use yilian_spec::base::id::{FigureName, ServiceCode, ServiceId};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::expression::{Measure, Step, StepIndex};
 use yilian_spec::settlement::rational::Ratio;

@@ -2,15 +2,15 @@
 
 use yilian_node::application::reader::StoredBlock;
 use yilian_node::storage::disk::Column;
-use yilian_spec::codec;
+use yilian_spec::base::codec;
+use yilian_spec::base::limits::PROOF_BYTES_MAX;
 use yilian_spec::domain::agreement::PeriodStatement;
+use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::domain::service::Service;
-use yilian_spec::limits::PROOF_BYTES_MAX;
-use yilian_spec::receipt::Outcome;
-use yilian_spec::refusal::Refusal;
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::settlement::statement::{Line, LineKind, Statement};
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::transaction::Transaction;
 
 use super::rows::{
     self, ACCUMULATOR, CAPACITY, CLOSED_PERIOD, EVIDENCE, SERVICE, SETTLED, STATEMENT, STREAM_ENTRY,
@@ -178,7 +178,7 @@ fn entries_left_out_and_entries_added_are_found() {
         assert_eq!(told(&maker).check_touched(&longer), Err(added.clone()));
         assert_eq!(oracles.check_all(&with_row(&maker.disk, &entry(length), Some(&again))), Err(added));
     }
-    let stream = StreamId::Subject(yilian_spec::id::SubjectTag([9; 32]));
+    let stream = StreamId::Subject(yilian_spec::base::id::SubjectTag([9; 32]));
     let head = StateKey::StreamHead(stream.clone()).bytes();
     let added = with_row(&maker.disk, &head, Some(&super::merkle::head(&[])));
     assert_eq!(oracles.check_all(&added), Err(Finding::HeadAdded { stream: stream.to_string() }));

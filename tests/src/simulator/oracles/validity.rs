@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::codec::{self, Domain};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{InstitutionId, ReferralId};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{AccessScope, Decision, GrantAccess, RecordDisclosure, RecordReceipt};
 use yilian_spec::domain::agreement::AgreementState;
@@ -14,10 +17,7 @@ use yilian_spec::domain::referral::{
     AcceptReferral, Direction, RedirectReferral, RequestReferral, ReturnDownward,
 };
 use yilian_spec::domain::service::DeliverService;
-use yilian_spec::id::{InstitutionId, ReferralId};
 use yilian_spec::settlement::terms::Terms;
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::LedgerTime;
 
 use super::history::{Act, Grant, History, Referral};
 

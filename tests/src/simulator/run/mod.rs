@@ -8,10 +8,10 @@ mod traffic;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use yilian_node::application::reader::StoredBlock;
-use yilian_spec::block::Header;
-use yilian_spec::genesis::Genesis;
-use yilian_spec::height::Height;
-use yilian_spec::transaction::Transaction;
+use yilian_spec::base::height::Height;
+use yilian_spec::ledger::block::Header;
+use yilian_spec::ledger::genesis::Genesis;
+use yilian_spec::ledger::transaction::Transaction;
 
 use super::checker::{Checker, Violation};
 use super::consortium::{self, validator_key};

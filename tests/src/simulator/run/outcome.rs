@@ -1,6 +1,6 @@
 //! What a run is asked for, and what it comes to.
 
-use yilian_spec::id::BlockId;
+use yilian_spec::base::id::BlockId;
 
 use super::super::checker::Violation;
 use super::super::disk::Backing;

@@ -1,7 +1,7 @@
 //! What a run does with what nodes and clients say: sent, lost, doubled, delayed, and replaced by lies.
 
 use yilian_node::mempool::Rejection;
-use yilian_spec::validation::contextual::ContextualError;
+use yilian_spec::ledger::validation::contextual::ContextualError;
 
 use super::super::checker::Violation;
 use super::super::frame::{Frame, Output};

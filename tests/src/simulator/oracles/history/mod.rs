@@ -6,23 +6,24 @@ mod take;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
+use yilian_spec::base::id::{
+    AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
+    SubjectTag, TransactionId,
+};
+use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{AccessScope, RecordDisclosure};
 use yilian_spec::domain::agreement::AgreementState;
 use yilian_spec::domain::agreement::ProposeAgreement;
 use yilian_spec::domain::membership::{Institution, Role};
+use yilian_spec::domain::parameters::Parameters;
 use yilian_spec::domain::referral::ReferralState;
 use yilian_spec::domain::referral::{Direction, Urgency};
 use yilian_spec::domain::service::DeliverService;
-use yilian_spec::genesis::{Genesis, Parameters};
-use yilian_spec::id::{
-    AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
-    SubjectTag, TransactionId,
-};
+use yilian_spec::ledger::genesis::Genesis;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::terms::{Party, Terms};
-use yilian_spec::signature::PublicKey;
-use yilian_spec::time::{LedgerTime, Window};
 
 use super::Finding;
 

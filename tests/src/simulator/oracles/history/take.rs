@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use yilian_spec::base::id::{AgreementId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceId};
+use yilian_spec::base::time::Window;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::AgreementState;
 use yilian_spec::domain::agreement::{ProposeAgreement, Schedule};
@@ -9,8 +11,6 @@ use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::referral::ReferralState;
 use yilian_spec::domain::referral::{Direction, RequestReferral, ReturnDownward};
 use yilian_spec::domain::service::DeliverService;
-use yilian_spec::id::{AgreementId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceId};
-use yilian_spec::time::Window;
 
 use super::{Act, Agreement, Disclosure, Grant, History, Key, Referral, Service};
 use crate::simulator::oracles::Finding;

@@ -1,0 +1,8 @@
+//! What everything uses: bounds, the canonical encoding, identifiers and small types.
+
+pub mod codec;
+pub mod height;
+pub mod id;
+pub mod limits;
+pub mod money;
+pub mod time;

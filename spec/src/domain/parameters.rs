@@ -1,0 +1,70 @@
+//! What the members may set, the same for all nodes.
+
+use serde::{Deserialize, Serialize};
+use wincode::{SchemaRead, SchemaWrite};
+
+use crate::base::limits;
+
+/// What the members may set, the same for all nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parameters {
+    /// Transactions in one block, at most [`limits::TRANSACTIONS_PER_BLOCK_MAX`].
+    pub block_transactions_max: u32,
+    /// Encoded size of one block in bytes, at most [`limits::BLOCK_BYTES_MAX`].
+    pub block_bytes_max: u32,
+    /// How long a recipient has to record the receipt of a disclosure.
+    pub receipt_deadline_ms: u64,
+    /// How long a referral may wait for an answer.
+    pub referral_answer_deadline_ms: u64,
+    /// How long an accepted referral may wait for the hand-over.
+    pub referral_handover_deadline_ms: u64,
+    /// How long a hand-over may wait for its acknowledgement.
+    pub referral_acknowledge_deadline_ms: u64,
+    /// How long a case may be in care before its outcome is reported.
+    pub referral_outcome_deadline_ms: u64,
+    /// How long either closure may take.
+    pub referral_closure_deadline_ms: u64,
+    /// How long the access that an accepted referral gives may last at most.
+    pub referral_access_ms: u64,
+}
+
+const HOUR_MS: u64 = 60 * 60 * 1_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            block_transactions_max: 5_000,
+            block_bytes_max: 2 << 20,
+            receipt_deadline_ms: DAY_MS,
+            referral_answer_deadline_ms: 3 * DAY_MS,
+            referral_handover_deadline_ms: 7 * DAY_MS,
+            referral_acknowledge_deadline_ms: DAY_MS,
+            referral_outcome_deadline_ms: 30 * DAY_MS,
+            referral_closure_deadline_ms: 14 * DAY_MS,
+            referral_access_ms: 90 * DAY_MS,
+        }
+    }
+}
+
+impl Parameters {
+    /// Whether all lie within the bounds of the protocol (rule G-10).
+    pub fn are_within_bounds(&self) -> bool {
+        let within = |value: u32, limit: usize| value > 0 && value as usize <= limit;
+        let deadlines = [
+            self.receipt_deadline_ms,
+            self.referral_answer_deadline_ms,
+            self.referral_handover_deadline_ms,
+            self.referral_acknowledge_deadline_ms,
+            self.referral_outcome_deadline_ms,
+            self.referral_closure_deadline_ms,
+            self.referral_access_ms,
+        ];
+        let bounded = deadlines.iter().all(|ms| (1..=limits::GRANT_LIFETIME_MS_MAX).contains(ms));
+        let blocks = within(self.block_transactions_max, limits::TRANSACTIONS_PER_BLOCK_MAX)
+            && within(self.block_bytes_max, limits::BLOCK_BYTES_MAX)
+            && self.block_bytes_max as usize > limits::TRANSACTION_BYTES_MAX + limits::HEADER_BYTES_MAX;
+        bounded && blocks
+    }
+}

@@ -1,0 +1,64 @@
+//! Contextual validity: whether a block at this place of the ledger may carry a transaction (rules C-1 to C-5).
+//!
+//! What passes here is recorded; whether the rules then apply or refuse it is the state machine's to say.
+
+use thiserror::Error;
+
+use crate::base::codec;
+use crate::base::limits;
+use crate::base::time::LedgerTime;
+use crate::domain::membership::KeyRecord;
+use crate::ledger::transaction::CheckedTransaction;
+use crate::state::key::StateKey;
+use crate::state::{StateView, ViewError};
+
+/// Why no block at this place may carry a transaction.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum ContextualError {
+    /// Rule C-1.
+    #[error("the transaction was created more than {} s ahead of ledger time: check the clock", limits::CREATION_AHEAD_MS_MAX / 1_000)]
+    FromTheFuture,
+    /// Rule C-2.
+    #[error("the transaction has expired: sign it anew")]
+    Expired,
+    /// Rule C-3.
+    #[error("the ledger holds the transaction already")]
+    Repeated,
+    /// Rule C-4.
+    #[error("the author's key is not registered on this ledger")]
+    UnknownAuthor,
+    /// Rule C-5.
+    #[error("the author's key was revoked: sign anew with a key that is in force")]
+    RevokedAuthor,
+    /// Storage failed.
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
+/// Checks a transaction for a block of `time` on top of `view`.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check(
+    transaction: &CheckedTransaction,
+    view: &dyn StateView,
+    time: LedgerTime,
+) -> Result<(), ContextualError> {
+    let body = transaction.body();
+    if body.created > time.plus_ms(limits::CREATION_AHEAD_MS_MAX) {
+        return Err(ContextualError::FromTheFuture);
+    }
+    if time >= body.expires {
+        return Err(ContextualError::Expired);
+    }
+    if view.contains_transaction(transaction.id())? {
+        return Err(ContextualError::Repeated);
+    }
+    let row = view.get(&StateKey::Key(body.author).bytes())?.ok_or(ContextualError::UnknownAuthor)?;
+    let key: KeyRecord =
+        codec::decode_own(&row).map_err(|error| ViewError(format!("the author's key: {error}")))?;
+    if key.revoked_at.is_some() {
+        return Err(ContextualError::RevokedAuthor);
+    }
+    Ok(())
+}
