@@ -1,17 +1,22 @@
-//! The table of operations in chapter 5 is that of the code.
+//! The tables of operations and refusals in chapter 5 are those of the code.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use yilian_spec::base::codec;
+use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::domain::{Operation, OperationKind};
 
 use crate::generate::{Arbitrary, Gen};
 
+fn chapter() -> String {
+    let chapter = Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol/05-operations.md");
+    std::fs::read_to_string(chapter).unwrap()
+}
+
 /// Of each row of the chapter's table: number, name, role and what it creates.
 fn written() -> Vec<[String; 4]> {
-    let chapter = Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol/05-operations.md");
-    let chapter = std::fs::read_to_string(chapter).unwrap();
+    let chapter = chapter();
     let table = chapter.split("| number | operation |").nth(1).unwrap().split("\n\n").next().unwrap();
     let row = |line: &str| {
         let cells: Vec<String> =
@@ -44,4 +49,29 @@ fn an_operation_is_encoded_by_its_number_and_written_by_its_name() {
         seen.insert(kind.number);
     }
     assert_eq!(seen.len(), OperationKind::ALL.len(), "each kind was drawn");
+}
+
+#[test]
+fn chapter_5_numbers_the_refusals_as_the_code_does() {
+    let chapter = chapter();
+    let table = chapter
+        .split("| number | refusal | number | refusal |\n")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    let mut written = Vec::new();
+    for line in table.lines().skip(1) {
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let ["", first, name, second, other, ""] = cells[..] else { panic!("{line}") };
+        let rows = [(first, name), (second, other)].into_iter().filter(|(number, _)| !number.is_empty());
+        written.extend(rows.map(|(number, name)| (number.parse::<u32>().unwrap(), name.to_owned())));
+    }
+    written.sort();
+    let of_code = |refusal: &Refusal| (refusal.number(), format!("{refusal:?}"));
+    assert_eq!(Refusal::ALL.iter().map(of_code).collect::<Vec<_>>(), written);
+    for refusal in Refusal::ALL {
+        assert_eq!(codec::encode(&refusal), refusal.number().to_le_bytes());
+    }
 }

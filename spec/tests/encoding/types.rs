@@ -166,16 +166,17 @@ choice! {
     EntryKind { Applied, Refused }
     Outcome { Applied, Refused { operation, reason } }
     Refusal {
-        KeyUnknown, KeyOfAnotherInstitution, WrongRole, KeyNotYetValid, KeyExpired, KeyRevoked,
-        TooMuchWork, KeyAlreadyRegistered, BadPossession, KeyNotRegistrable, ValidatorKeyNeedsBallot, BadWindow, NoSuchKey,
-        KeyAlreadyRevoked, LastAdministrator, NoSuchInstitution, SameInstitution, EmptyScope, NoSuchGrant,
-        NotTheCustodian, NotTheGrantor, OtherGrantee, OtherSubject, GrantNotYetValid, GrantExpired, GrantRevoked, GrantEnded,
-        CategoryNotGranted, SensitivityNotGranted, PurposeNotGranted, NoSuchDisclosure, OtherRecipient,
-        DisclosureDenied, AlreadyReceived, CommitmentMismatch, NoSuchReferral, NotThatParty, WrongReferralState,
-        Lapsed, OtherReceiver, DirectionMismatch, NoCapacity, CapacityInUse, TooManySlots, TooManyRedirects, AlreadyReturned,
-        AmountOutOfBounds, NoPartPlayed, EvidenceRepeated, NoSuchService, NotTheRecorder, AlreadyReversed, Overflow,
-        NoSuchAgreement, NotAParty, WrongAgreementState, AlreadySigned, TermsMismatch, NotInConsortium,
-        TooManyAgreements, NotTheOpenPeriod, PeriodNotOver, TermsNotEvaluable, TooManyNodeKeys,
+        KeyUnknown, KeyOfAnotherInstitution, WrongRole, KeyRevoked, KeyNotYetValid, KeyExpired, TooMuchWork,
+        KeyAlreadyRegistered, BadPossession, TooManyNodeKeys, KeyNotRegistrable, ValidatorKeyNeedsBallot,
+        BadWindow, NoSuchKey, KeyAlreadyRevoked, LastAdministrator, NoSuchInstitution, SameInstitution,
+        EmptyScope, NoSuchGrant, NotTheCustodian, NotTheGrantor, OtherGrantee, OtherSubject, GrantNotYetValid,
+        GrantExpired, GrantRevoked, GrantEnded, CategoryNotGranted, SensitivityNotGranted, PurposeNotGranted,
+        NoSuchDisclosure, OtherRecipient, DisclosureDenied, AlreadyReceived, CommitmentMismatch, NoSuchReferral,
+        NotThatParty, WrongReferralState, Lapsed, OtherReceiver, DirectionMismatch, NoCapacity, CapacityInUse,
+        TooManySlots, TooManyRedirects, AlreadyReturned, AmountOutOfBounds, NoPartPlayed, EvidenceRepeated,
+        NoSuchService, NotTheRecorder, AlreadyReversed, Overflow, NoSuchAgreement, NotAParty,
+        WrongAgreementState, AlreadySigned, TermsMismatch, NotInConsortium, TooManyAgreements, NotTheOpenPeriod,
+        PeriodNotOver, TermsNotEvaluable,
     }
     Operation {
         RegisterKey(operation), RotateKey(operation), RevokeKey(operation), GrantAccess(operation),

@@ -116,7 +116,7 @@ fn receipt() {
     let refused = Outcome::Refused { operation: 2, reason: Refusal::KeyUnknown };
     check("refused", &receipt(refused), "61*32 01000000 0200 00000000 62*32");
     let last = Outcome::Refused { operation: 255, reason: Refusal::TermsNotEvaluable };
-    check("the last reason", &receipt(last), "61*32 01000000 ff00 3e000000 62*32");
+    check("the last reason", &receipt(last), "61*32 01000000 ff00 3f000000 62*32");
 }
 
 #[test]
