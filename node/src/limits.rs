@@ -27,8 +27,6 @@ pub const AUDIT_BATCHES_AHEAD: usize = 2;
 
 /// Longest log of votes that is read: votes of hundreds of validators over thousands of rounds.
 pub const VOTE_LOG_BYTES_MAX: u64 = 1 << 30;
-/// No timer of a round of consensus runs longer, whatever was configured and however many rounds have passed.
-pub const ROUND_TIMER_MS_MAX: u64 = 30_000;
 
 /// A node waits for a proposal so many times as long as proposals took lately.
 pub const PATIENCE_FACTOR: u64 = 3;

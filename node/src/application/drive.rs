@@ -31,7 +31,7 @@ impl Application for Ledger {
                 })
                 .collect(),
             rotation: self.tip.rotation().into_iter().map(|validator| validator.key).collect(),
-            timeouts: self.options.timeouts,
+            timeouts: self.tip.parameters.consensus,
             target_time_ms: self.options.target_time_ms,
             had_work: self.had_work,
         })

@@ -27,13 +27,13 @@ use yilian_spec::state::ViewError;
 use yilian_spec::state::key::RowKind;
 use yilian_spec::state::overlay::Writes;
 
+use super::ApplicationError;
 use super::block_size::BlockSize;
 use super::executed::{Candidates, Executed};
 use super::publish::{CommittedBlock, Published, Publisher};
 use super::reader::LedgerReader;
 use super::state_root::{proven_changes, tree_error};
 use super::timings::{Outer, Stage, Timings};
-use super::{ApplicationError, ConsensusTimeouts};
 use crate::limits;
 use crate::mempool::Mempool;
 use crate::mempool::pool::BlockRoom;
@@ -47,8 +47,6 @@ use crate::storage::{StorageError, Store};
 pub struct LedgerOptions {
     /// The key in whose name this node proposes; `None` on a node that only follows.
     pub proposer: Option<PublicKey>,
-    /// How long consensus waits for the others.
-    pub timeouts: ConsensusTimeouts,
     /// Least time between two heights, in milliseconds.
     pub target_time_ms: Option<u64>,
 }

@@ -40,6 +40,7 @@ use std::ops::RangeInclusive;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{BlockId, InstitutionId};
 use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::domain::parameters::ConsensusTimeouts;
 use yilian_spec::ledger::block::CommitCertificate;
 
 use crate::storage::StorageError;
@@ -59,43 +60,8 @@ pub struct ValidatorInfo {
     pub voting_power: u64,
 }
 
-/// How long consensus waits for the others at a height, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConsensusTimeouts {
-    /// At most, for the proposal of round 0.
-    pub propose_ms: u64,
-    /// At least, however fast proposals were lately: see [`crate::consensus::patience`].
-    pub propose_min_ms: u64,
-    /// At most, for the remaining prevotes, once two thirds differ.
-    pub prevote_ms: u64,
-    /// At most, for the remaining precommits, once two thirds differ.
-    pub precommit_ms: u64,
-    /// Added to each of them per round. Small, because most rounds that fail do so for want of a proposer or of a vote that
-    /// another round brings, not of time; a long absence may leave many rounds behind.
-    pub delta_ms: u64,
-    /// After so long without progress a node repeats its last votes.
-    pub rebroadcast_ms: u64,
-    /// No timeout of any round exceeds this.
-    pub bound_ms: u64,
-}
-
-impl Default for ConsensusTimeouts {
-    /// For members in one country: a round trip below 100 ms, blocks that execute in well under a second.
-    fn default() -> Self {
-        Self {
-            propose_ms: 1_000,
-            propose_min_ms: 50,
-            prevote_ms: 300,
-            precommit_ms: 300,
-            delta_ms: 100,
-            rebroadcast_ms: 1_000,
-            bound_ms: 20_000,
-        }
-    }
-}
-
-/// With what the next height starts. Read anew for every height, so a change of the validators or the
-/// timeouts that block `h` makes applies at `h + 1`.
+/// Inputs for the next height. Read anew for every height, so a change of the validators or the timeouts that block `h`
+/// makes applies at `h + 1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartPoint {
     /// The height to decide next: one more than the last committed, 1 on an empty ledger.
@@ -106,7 +72,7 @@ pub struct StartPoint {
     /// the length, and after that `validators` by turns. Empty means all validators. Every node derives it
     /// from the state, see [`yilian_spec::domain::membership::rotation`].
     pub rotation: Vec<PublicKey>,
-    /// The waiting times.
+    /// How long to wait for the others, as the parameters of the ledger say.
     pub timeouts: ConsensusTimeouts,
     /// Least time between two heights, in milliseconds; `None` decides as fast as it goes.
     pub target_time_ms: Option<u64>,

@@ -56,7 +56,7 @@ where consortium.toml says:
   network = "county-medical-community"
   # The ledger's first moment; now, unless told.
   # time_ms = 1790000000000
-  # Block sizes and deadlines; see spec/protocol.
+  # Block sizes, deadlines and the timeouts of consensus; see spec/protocol.
   # [parameters]
 
   [[institution]]

@@ -350,7 +350,7 @@ impl engine::Context for LedgerContext {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::application::ConsensusTimeouts;
+    use yilian_spec::domain::parameters::ConsensusTimeouts;
 
     fn start(validators: u8, rotation: &[u8]) -> StartPoint {
         let key = |number: u8| PublicKey([number; 32]);

@@ -181,7 +181,8 @@ mod tests {
     use yilian_spec::crypto::signature::PublicKey;
 
     use super::*;
-    use crate::application::{ConsensusTimeouts, StartPoint, ValidatorInfo};
+    use crate::application::{StartPoint, ValidatorInfo};
+    use yilian_spec::domain::parameters::ConsensusTimeouts;
 
     fn institution(number: u8) -> InstitutionId {
         InstitutionId::new(&format!("member-{number}")).unwrap()

@@ -143,8 +143,9 @@ mod tests {
     use yilian_spec::crypto::signature::{SecretKey, Signature};
 
     use super::*;
-    use crate::application::{ConsensusTimeouts, StartPoint, ValidatorInfo};
+    use crate::application::{StartPoint, ValidatorInfo};
     use crate::consensus::context::{Address, EngineHeight, Value};
+    use yilian_spec::domain::parameters::ConsensusTimeouts;
 
     const BLOCK: BlockId = BlockId([7; 32]);
     const OTHER: BlockId = BlockId([8; 32]);

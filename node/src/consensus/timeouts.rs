@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use arc_malachitebft_app_channel::app::types::core as engine;
 use engine::{Timeout, TimeoutKind};
+use yilian_spec::base::limits::ROUND_TIMEOUT_MS_MAX;
+use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 use super::context::LedgerContext;
-use crate::application::ConsensusTimeouts;
-use crate::limits::ROUND_TIMER_MS_MAX;
 
 /// [`ConsensusTimeouts`] behind the engine's trait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl engine::Timeouts<LedgerContext> for EngineTimeouts {
             TimeoutKind::FinalizeHeight(duration) => return duration,
         };
         let growth = times.delta_ms.saturating_mul(round);
-        Duration::from_millis(base.saturating_add(growth).min(times.bound_ms).min(ROUND_TIMER_MS_MAX))
+        Duration::from_millis(base.saturating_add(growth).min(times.bound_ms).min(ROUND_TIMEOUT_MS_MAX))
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
         for timeout in timeouts {
             for round in [1, 2, 1_000, u32::MAX] {
                 let duration = EngineTimeouts(times).duration_for(timeout(Round::new(round)));
-                assert_eq!(duration.as_millis(), u128::from(ROUND_TIMER_MS_MAX));
+                assert_eq!(duration.as_millis(), u128::from(ROUND_TIMEOUT_MS_MAX));
             }
         }
     }

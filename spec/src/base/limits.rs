@@ -51,6 +51,8 @@ pub const KEY_LIFETIME_MS_MAX: u64 = 3 * 366 * 24 * 60 * 60 * 1_000;
 pub const GRANT_LIFETIME_MS_MAX: u64 = 10 * 366 * 24 * 60 * 60 * 1_000;
 /// Slots of capacity that may be published for one service.
 pub const CAPACITY_SLOTS_MAX: u32 = 1_000_000;
+/// No timeout of a round of consensus is longer, whatever the parameters say and however many rounds have passed.
+pub const ROUND_TIMEOUT_MS_MAX: u64 = 30_000;
 /// Times a referral may be redirected.
 pub const REDIRECTS_MAX: u8 = 8;
 /// Parts played in one delivered service.

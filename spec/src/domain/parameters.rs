@@ -27,6 +27,55 @@ pub struct Parameters {
     pub referral_closure_deadline_ms: u64,
     /// How long the access that an accepted referral gives may last at most.
     pub referral_access_ms: u64,
+    /// How long consensus waits.
+    pub consensus: ConsensusTimeouts,
+}
+
+/// How long consensus waits for the others at a height, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsensusTimeouts {
+    /// At most, for the proposal of round 0.
+    pub propose_ms: u64,
+    /// At least, however fast proposals were lately: a node that has seen only fast ones waits less than `propose_ms`.
+    pub propose_min_ms: u64,
+    /// At most, for the remaining prevotes, once two thirds differ.
+    pub prevote_ms: u64,
+    /// At most, for the remaining precommits, once two thirds differ.
+    pub precommit_ms: u64,
+    /// Added to each of them per round. Small, because most rounds that fail do so for want of a proposer or of a vote that
+    /// another round brings, not of time; a long absence may leave many rounds behind.
+    pub delta_ms: u64,
+    /// After so long without progress a node repeats its last votes.
+    pub rebroadcast_ms: u64,
+    /// No timeout of any round exceeds this.
+    pub bound_ms: u64,
+}
+
+impl Default for ConsensusTimeouts {
+    /// For members in one country: a round trip below 100 ms, blocks that execute in well under a second.
+    fn default() -> Self {
+        Self {
+            propose_ms: 1_000,
+            propose_min_ms: 50,
+            prevote_ms: 300,
+            precommit_ms: 300,
+            delta_ms: 100,
+            rebroadcast_ms: 1_000,
+            bound_ms: 20_000,
+        }
+    }
+}
+
+impl ConsensusTimeouts {
+    fn are_within_bounds(&self) -> bool {
+        let times =
+            [self.propose_ms, self.propose_min_ms, self.prevote_ms, self.precommit_ms, self.rebroadcast_ms];
+        times.iter().all(|ms| (1..=self.bound_ms).contains(ms))
+            && self.propose_min_ms <= self.propose_ms
+            && self.delta_ms <= self.bound_ms
+            && self.bound_ms <= limits::ROUND_TIMEOUT_MS_MAX
+    }
 }
 
 const HOUR_MS: u64 = 60 * 60 * 1_000;
@@ -44,6 +93,7 @@ impl Default for Parameters {
             referral_outcome_deadline_ms: 30 * DAY_MS,
             referral_closure_deadline_ms: 14 * DAY_MS,
             referral_access_ms: 90 * DAY_MS,
+            consensus: ConsensusTimeouts::default(),
         }
     }
 }
@@ -65,6 +115,6 @@ impl Parameters {
         let blocks = within(self.block_transactions_max, limits::TRANSACTIONS_PER_BLOCK_MAX)
             && within(self.block_bytes_max, limits::BLOCK_BYTES_MAX)
             && self.block_bytes_max as usize > limits::TRANSACTION_BYTES_MAX + limits::HEADER_BYTES_MAX;
-        bounded && blocks
+        bounded && blocks && self.consensus.are_within_bounds()
     }
 }

@@ -47,8 +47,9 @@ record! {
     Parameters {
         block_transactions_max, block_bytes_max, receipt_deadline_ms, referral_answer_deadline_ms,
         referral_handover_deadline_ms, referral_acknowledge_deadline_ms, referral_outcome_deadline_ms,
-        referral_closure_deadline_ms, referral_access_ms,
+        referral_closure_deadline_ms, referral_access_ms, consensus,
     }
+    ConsensusTimeouts { propose_ms, propose_min_ms, prevote_ms, precommit_ms, delta_ms, rebroadcast_ms, bound_ms }
     Genesis { network, time, parameters, institutions, validators }
     Header {
         version, chain_id, height, previous, time, proposer, transaction_count, transactions_root, receipts_root,

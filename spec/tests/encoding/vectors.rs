@@ -11,7 +11,7 @@ use yilian_spec::crypto::signature::{PublicKey, Signature};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
-use yilian_spec::domain::parameters::Parameters;
+use yilian_spec::domain::parameters::{ConsensusTimeouts, Parameters};
 use yilian_spec::domain::referral::AcceptReferral;
 use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::ledger::block::{CommitCertificate, CommitSignature, Header};
@@ -144,6 +144,15 @@ fn genesis() {
             referral_outcome_deadline_ms: 7,
             referral_closure_deadline_ms: 8,
             referral_access_ms: 9,
+            consensus: ConsensusTimeouts {
+                propose_ms: 10,
+                propose_min_ms: 11,
+                prevote_ms: 12,
+                precommit_ms: 13,
+                delta_ms: 14,
+                rebroadcast_ms: 15,
+                bound_ms: 16,
+            },
         },
         institutions: vec![GenesisInstitution {
             institution,
@@ -157,6 +166,8 @@ fn genesis() {
         "0300000000000000 'net' 1000000000000000
          01000000 02000000 0300000000000000 0400000000000000 0500000000000000 0600000000000000 0700000000000000
          0800000000000000 0900000000000000
+         0a00000000000000 0b00000000000000 0c00000000000000 0d00000000000000 0e00000000000000 0f00000000000000
+         1000000000000000
          0100000000000000
            0200000000000000 'ab' 0100000000000000 'A' 00000000 01 04000000
            0200000000000000 0200000000000000 'cd' 0200000000000000 'ef'

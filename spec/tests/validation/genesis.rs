@@ -158,6 +158,14 @@ fn rule_g10_parameters_are_within_their_limits() {
         refusal(|genesis| genesis.parameters.referral_outcome_deadline_ms = 0),
         refusal(|genesis| genesis.parameters.referral_closure_deadline_ms = 0),
         refusal(|genesis| genesis.parameters.referral_access_ms = limits::GRANT_LIFETIME_MS_MAX + 1),
+        refusal(|genesis| genesis.parameters.consensus.propose_ms = 20_001),
+        refusal(|genesis| genesis.parameters.consensus.propose_min_ms = 1_001),
+        refusal(|genesis| genesis.parameters.consensus.propose_min_ms = 0),
+        refusal(|genesis| genesis.parameters.consensus.prevote_ms = 0),
+        refusal(|genesis| genesis.parameters.consensus.precommit_ms = 20_001),
+        refusal(|genesis| genesis.parameters.consensus.rebroadcast_ms = 0),
+        refusal(|genesis| genesis.parameters.consensus.delta_ms = 20_001),
+        refusal(|genesis| genesis.parameters.consensus.bound_ms = limits::ROUND_TIMEOUT_MS_MAX + 1),
     ];
     assert!(parameters.iter().all(|error| *error == GenesisError::Parameters), "{parameters:?}");
 }

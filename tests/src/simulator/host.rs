@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use yilian_node::application::ledger::{Ledger, LedgerOptions};
 use yilian_node::application::reader::LedgerReader;
-use yilian_node::application::{ApplicationError, ConsensusTimeouts, StartPoint};
+use yilian_node::application::{ApplicationError, StartPoint};
 use yilian_node::clock::{Clock, ManualClock};
 use yilian_node::consensus::assembler::Assembler;
 use yilian_node::consensus::context::{Address, LedgerContext};
@@ -208,7 +208,6 @@ impl Host {
         let chain_id = store.chain_id();
         let options = LedgerOptions {
             proposer: identity.key.as_ref().map(SecretKey::public_key),
-            timeouts: ConsensusTimeouts::default(),
             target_time_ms: None,
         };
         let mut ledger = Ledger::open(Arc::new(store), options).map_err(stopped)?;

@@ -23,9 +23,8 @@ use super::heights::Heard;
 use super::pacing::{Pace, Pacer, Situation};
 use super::patience::Patience;
 use super::proposal::CompleteProposal;
-use crate::application::{
-    Application, ApplicationError, ConsensusTimeouts, Misbehaviour, MisbehaviourKind, StartPoint,
-};
+use crate::application::{Application, ApplicationError, Misbehaviour, MisbehaviourKind, StartPoint};
+use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 pub use proposals::OwnProposal;
 

@@ -11,10 +11,11 @@ use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::ledger::block::CommitCertificate;
 
 use crate::application::{
-    Application, ApplicationError, Arrival, BuiltBlock, Candidate, ConsensusTimeouts, DecidedBlock,
-    DecidedBlocks, StartPoint, UndecidedBlock, ValidatorInfo, Verdict,
+    Application, ApplicationError, Arrival, BuiltBlock, Candidate, DecidedBlock, DecidedBlocks, StartPoint,
+    UndecidedBlock, ValidatorInfo, Verdict,
 };
 use crate::storage::StorageError;
+use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 /// Most items of a block.
 pub const ITEMS_PER_BLOCK: usize = 1_000;
