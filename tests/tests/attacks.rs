@@ -86,17 +86,27 @@ async fn one_attack_for_long() -> Result<()> {
         names.split(',').map(Name::named).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
     let seconds: f64 = std::env::var("YILIAN_ATTACK_SECONDS").map_or(Ok(60.0), |text| text.parse())?;
     let turns = (seconds / TURN_SECONDS).ceil().max(1.0);
-    let mut arena = Arena::open().await?;
-    let mut faults = Vec::new();
+    let (mut arena, mut faults) = (None, Vec::new());
     for name in names {
         let report = if name.is_trusted_first() {
-            arena.meet_trusted(name, seconds).await?
+            // One consortium at a time.
+            drop(arena.take());
+            Arena::meet_trusted(name, seconds).await?
         } else {
-            arena.meet(name, turns as usize, seconds / turns).await?
+            let mut present = match arena.take() {
+                Some(arena) => arena,
+                None => Arena::open().await?,
+            };
+            let report = present.meet(name, turns as usize, seconds / turns).await?;
+            arena = Some(present);
+            report
         };
         println!("{}", report.lines());
         faults.extend(judged(&report));
     }
     ensure!(faults.is_empty(), "{} things do not hold:\n{}", faults.len(), faults.join("\n"));
-    arena.close().await
+    match arena {
+        Some(arena) => arena.close().await,
+        None => Ok(()),
+    }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use yilian_node::consortium::Options;
+use yilian_spec::base::height::Height;
 use yilian_spec::domain::membership::rotation::Attendance;
 use yilian_spec::state::key::StateKey;
 
@@ -34,10 +36,10 @@ const LEAD: Duration = Duration::from_millis(300);
 /// Work that does not count: the first after a change of who is there is slower than what follows.
 const WARM_UP_SECONDS: f64 = 1.0;
 const POLL: Duration = Duration::from_millis(50);
-/// A validator in an attacker's hands has made good when it has used so many turns.
+/// The others wait for a validator in an attacker's hands when it has used so many turns.
 const TURNS_TO_BE_TRUSTED: u64 = 3;
 /// So long may that take.
-const TRUSTED_WITHIN: Duration = Duration::from_secs(300);
+const TRUSTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A consortium that is attacked again and again.
 pub struct Arena {
@@ -238,6 +240,7 @@ impl Arena {
             honest::work(&mut self.scene, &members, WARM_UP_SECONDS).await?;
         }
         let before = Before::look(&self.scene.cluster, &members, (name, field)).await?;
+        field.mood.send_replace(Mood::Attacking);
         let duel = Duel::begin(attack, field.clone(), LEAD + Duration::from_secs_f64(seconds));
         tokio::time::sleep(LEAD).await;
         if let Some(laggard) = field.laggard {
@@ -258,38 +261,60 @@ impl Arena {
         Ok(attack)
     }
 
-    /// As [`Arena::meet`], once, for an attack that plays a validator: that one makes good first, so that the others wait for it
-    /// at its turns, and is honest in quiet too.
+    /// Quiet and attack in one new consortium, for an attack that plays a validator: it is there from the first block on and
+    /// honest in quiet, so that the others wait for it at its turns. One that has missed a turn could not make good: using
+    /// a turn is then written into the state, whose root only who has the ledger can compute.
     ///
     /// # Errors
-    /// As [`Arena::meet`], and when the others do not wait for it in the end.
-    pub async fn meet_trusted(&mut self, name: Name, seconds: f64) -> Result<Report> {
-        let field = self.field(name)?;
-        field.mood.send_replace(Mood::Honest);
-        self.fresh(name, &field).await?;
+    /// As [`Arena::meet`], and when it gets no turns.
+    pub async fn meet_trusted(name: Name, seconds: f64) -> Result<Report> {
+        let (mut arena, duel, field) = Self::open_with(name, seconds).await?;
         let members: Vec<usize> =
             VALIDATORS.into_iter().filter(|node| Some(*node) != name.absent()).take(3).collect();
-        if let Some(absent) = name.absent() {
-            self.scene.cluster.stop(absent)?;
-        }
-        let lasts = TRUSTED_WITHIN + Duration::from_secs_f64(4.0 * seconds) + PATIENCE;
-        let duel = Duel::begin(name.attack(), field.clone(), lasts);
         let began = Instant::now();
         while *field.turns_used.borrow() < TURNS_TO_BE_TRUSTED {
-            ensure!(began.elapsed() < TRUSTED_WITHIN, "nobody waits for {} again", field.institution);
-            honest::work(&mut self.scene, &members, WARM_UP_SECONDS).await?;
+            ensure!(began.elapsed() < TRUSTED_WITHIN, "nobody waits for {}", field.institution);
+            honest::work(&mut arena.scene, &members, WARM_UP_SECONDS).await?;
         }
         let mut report = Report::new(name);
-        report.quiet = honest::work(&mut self.scene, &members, seconds).await?;
-        let before = Before::look(&self.scene.cluster, &members, (name, &field)).await?;
+        report.quiet = honest::work(&mut arena.scene, &members, seconds).await?;
+        let before = Before::look(&arena.scene.cluster, &members, (name, &field)).await?;
         field.mood.send_replace(Mood::Attacking);
-        report.attacked = honest::work(&mut self.scene, &members, seconds).await?;
+        report.attacked = honest::work(&mut arena.scene, &members, seconds).await?;
         field.mood.send_replace(Mood::Over);
         report.tally = duel.end().await?.1;
-        report.recovery = self.recover(&members).await.unwrap_or(PATIENCE);
-        before.compare(&self.scene.cluster, &members, (name, &field), &mut report).await?;
+        report.recovery = arena.recover(&members).await.unwrap_or(PATIENCE);
+        before.compare(&arena.scene.cluster, &members, (name, &field), &mut report).await?;
         report.log_bytes_per_second = (report.log_bytes as f64 / seconds) as u64;
+        arena.close().await?;
         Ok(report)
+    }
+
+    /// A consortium in which an honest puppet stands for the attacker's validator from the start.
+    async fn open_with(name: Name, seconds: f64) -> Result<(Self, Duel, Field)> {
+        loop {
+            let mut cluster = Cluster::prepare(&Options::default()).await?;
+            let mut field = Field::new(&cluster, name.attacker(), None)?;
+            let first = Attendance::default().turn(&field.validators, Height::FIRST).key;
+            if first == field.validator_key.public_key() {
+                // It could not build on the genesis. Other keys have other turns.
+                continue;
+            }
+            field.mood.send_replace(Mood::Honest);
+            field.is_there_from_the_start = true;
+            let lasts = TRUSTED_WITHIN + Duration::from_secs_f64(4.0 * seconds) + 2 * PATIENCE;
+            let duel = Duel::begin(name.attack(), field.clone(), lasts);
+            let nodes: Vec<usize> = field.targets.keys().copied().collect();
+            cluster.start_nodes(&nodes).await?;
+            // The others, and the puppet: the first blocks must not be made without it.
+            for node in &nodes {
+                while cluster.health(*node).await?.peers < Some(nodes.len() as u64) {
+                    tokio::time::sleep(POLL).await;
+                }
+            }
+            let scene = Scene::over_nodes(cluster, &nodes, (1, 5)).await?;
+            return Ok((Self { scene }, duel, field));
+        }
     }
 
     async fn healthy_within(&self, node: usize, limit: Duration) -> bool {
@@ -435,10 +460,21 @@ impl Before {
 /// of the machine.
 struct Duel {
     running: JoinHandle<Result<(Box<dyn Attack>, Tally)>>,
+    over: OnceOver,
+}
+
+/// Tells the attacker that it is over, also when those who measure have failed: else nobody could leave before its time.
+struct OnceOver(watch::Sender<Mood>);
+
+impl Drop for OnceOver {
+    fn drop(&mut self) {
+        self.0.send_replace(Mood::Over);
+    }
 }
 
 impl Duel {
     fn begin(mut attack: Box<dyn Attack>, field: Field, lasts: Duration) -> Self {
+        let over = OnceOver(field.mood.clone());
         let running = tokio::task::spawn_blocking(move || {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -452,10 +488,12 @@ impl Duel {
             runtime.shutdown_timeout(Duration::from_secs(2));
             Ok((attack, tally))
         });
-        Self { running }
+        Self { running, over }
     }
 
     async fn end(self) -> Result<(Box<dyn Attack>, Tally)> {
-        self.running.await.context("the attacker broke")?
+        let ended = self.running.await.context("the attacker broke")?;
+        drop(self.over);
+        ended
     }
 }

@@ -18,7 +18,7 @@ use crate::cluster::{Cluster, VALIDATORS};
 /// What a validator in an attacker's hands does for the time being.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
-    /// What a validator should: so it makes good for the turns that it missed before.
+    /// What a validator should, so that the others wait for it.
     Honest,
     /// What the attack is about.
     Attacking,
@@ -47,7 +47,9 @@ pub struct Field {
     pub laggard: Option<usize>,
     /// What a validator in the attacker's hands does.
     pub mood: watch::Sender<Mood>,
-    /// How many turns it has used since it began: the others wait for it again then.
+    /// Whether it is there before the first block, and has no past to learn.
+    pub is_there_from_the_start: bool,
+    /// How many turns it has used since it began.
     pub turns_used: watch::Sender<u64>,
 }
 
@@ -74,6 +76,7 @@ impl Field {
             honest,
             laggard,
             mood: watch::Sender::new(Mood::Attacking),
+            is_there_from_the_start: false,
             turns_used: watch::Sender::new(0),
         })
     }

@@ -211,7 +211,7 @@ impl Name {
         }
     }
 
-    /// Whether it plays a validator that the others must wait for, so that it can make good first and be measured then.
+    /// Whether it plays a validator that the others must wait for, so that it is measured from a start in which it was honest.
     pub const fn is_trusted_first(self) -> bool {
         match self {
             Self::WithheldParts | Self::LateProposals | Self::Equivocation => true,

@@ -33,6 +33,9 @@ use crate::work;
 /// How long learning the past may take.
 const LEARNS_WITHIN: Duration = Duration::from_secs(30);
 
+/// The others decide a little later than this one hears that they will, and refuse what belongs to the height after.
+const OTHERS_BEGIN_WITHIN: Duration = Duration::from_millis(20);
+
 /// A validator in an attacker's hands.
 pub struct Puppet {
     /// What it has.
@@ -86,7 +89,11 @@ impl Puppet {
             ear,
         };
         for line in puppet.consensus.iter_mut().chain(&mut puppet.parts) {
-            line.ready().await;
+            let waits = || field.is_there_from_the_start && *field.mood.borrow() != Mood::Over;
+            while !line.ready().await && waits() {}
+        }
+        if field.is_there_from_the_start {
+            return Ok(puppet);
         }
         if let Some(door) = field.doors(&host).first() {
             puppet.learn(door).await?;
@@ -172,6 +179,7 @@ impl Puppet {
                 (Event::Over, _) | (_, Mood::Over) => return Ok(Event::Over),
                 (event, Mood::Attacking) => return Ok(event),
                 (Event::Turn(tip), Mood::Honest) => {
+                    tokio::time::sleep(OTHERS_BEGIN_WITHIN).await;
                     let everybody: Vec<usize> = (0..self.parts.len()).collect();
                     self.propose(tip, &everybody).await?;
                 }
@@ -217,6 +225,7 @@ impl Puppet {
         let time = work::now()?.max(last.time.plus_ms(1));
         let block = blocks::empty(&last, self.me(), time);
         let (id, parts) = blocks::parts(field.chain_id, &field.validator_key, &block, 0);
+        self.ear.proposed_header(block.header);
         let mut frames = vec![votes::proposal(field.chain_id, &field.validator_key, at, id)];
         frames.extend(self.both(at, id));
         for node in shown {

@@ -71,9 +71,17 @@ impl Scene {
     /// # Errors
     /// When keys or grants cannot be recorded.
     pub async fn over(cluster: Cluster, sizes: (usize, usize)) -> Result<Self> {
+        Self::over_nodes(cluster, &VALIDATORS, sizes).await
+    }
+
+    /// The scene in a cluster of which these nodes run, for their institutions alone.
+    ///
+    /// # Errors
+    /// As [`Scene::over`].
+    pub async fn over_nodes(cluster: Cluster, nodes: &[usize], sizes: (usize, usize)) -> Result<Self> {
         let mut sources = Vec::new();
-        for node in VALIDATORS {
-            sources.push(Source::make(&cluster, node, sizes).await?);
+        for node in nodes {
+            sources.push(Source::make(&cluster, *node, sizes).await?);
         }
         Ok(Self { cluster, sources, signed: 0, operations_signed: 0 })
     }

@@ -165,13 +165,25 @@ impl Ear {
         }
         // Blocks of several parts are not needed here.
         let Ok(Block { header, .. }) = codec::decode(&part.chunk, BLOCK_DECODE_BYTES_MAX) else { return };
+        self.proposed_header(header);
+    }
+
+    /// The header of a block that was proposed, also by whoever listens here: its own it does not hear.
+    pub fn proposed_header(&self, header: Header) {
         let mut heard = self.heard();
         while heard.headers.len() >= HEADERS_MAX {
             let oldest = heard.headers.iter().min_by_key(|(_, header)| header.height).map(|(id, _)| *id);
             let Some(oldest) = oldest else { break };
             heard.headers.remove(&oldest);
         }
-        heard.headers.insert(header.id(), header);
+        let block = (header.height, header.id());
+        heard.headers.insert(block.1, header);
+        // Its votes may have come first.
+        let decided = heard.decided_by(block, self.quorum);
+        drop(heard);
+        if let Some(header) = decided {
+            self.learn(header);
+        }
     }
 }
 
@@ -182,12 +194,18 @@ impl Heard {
         if !voters.contains(&voter) {
             voters.push(voter);
         }
-        if voters.len() < quorum || self.decided.contains_key(&block.0) {
+        self.decided_by(block, quorum)
+    }
+
+    /// The header of a block that enough have precommitted, once both are known.
+    fn decided_by(&mut self, block: (Height, BlockId), quorum: usize) -> Option<Header> {
+        let voters = self.commits.get(&block).map_or(0, Vec::len);
+        if voters < quorum || self.decided.contains_key(&block.0) {
             return None;
         }
-        let header = self.headers.get(&block.1).cloned();
+        let header = self.headers.get(&block.1).cloned()?;
         self.commits = self.commits.split_off(&(block.0, BlockId([0; 32])));
-        header
+        Some(header)
     }
 }
 
