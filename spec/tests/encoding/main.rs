@@ -8,6 +8,7 @@ mod digests;
 mod generate;
 mod names;
 mod operations;
+mod records;
 mod rows;
 mod strict;
 mod types;
