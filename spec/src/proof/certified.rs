@@ -31,11 +31,12 @@ impl CertifiedHeader {
         if header.version != PROTOCOL_VERSION {
             return Err(ProofError::Version { found: header.version });
         }
+        // Before anybody is said to have made two histories, they must have signed both.
+        self.certificate.verify(header, &checkpoint.validators)?;
         let pinned = checkpoint.block_id.filter(|_| header.height == checkpoint.height);
         if pinned.is_some_and(|block_id| block_id != header.id()) {
             return Err(ProofError::TwoHistories { height: header.height });
         }
-        self.certificate.verify(header, &checkpoint.validators)?;
         Ok(header)
     }
 }

@@ -123,15 +123,18 @@ fn p_5_the_certificate_must_be_the_validators() {
     let header = proof.block.header.clone();
     proof.block.certificate = certificate(&header, &["anping-hospital", "heping-hospital"]);
     let power = CertificateError::TooLittlePower { signed: 2, total: 4 };
-    assert_eq!(proof.verify(&checkpoint), Err(ProofError::Certificate(power)));
+    assert_eq!(proof.verify(&checkpoint), Err(ProofError::Certificate(power.clone())));
     let stranger = |id: &str| Validator {
         key: secret(id, Role::Node).public_key(),
         institution: institution(id),
         power: 1,
     };
     let validators = ValidatorSet::new(vec![stranger("anping-hospital"), stranger("renhe-hospital")]);
-    let other = Checkpoint { validators, ..checkpoint };
+    let other = Checkpoint { validators, ..checkpoint.clone() };
     assert_eq!(proof.verify(&other), Err(ProofError::Certificate(CertificateError::OtherValidators)));
+    // A file that nobody signed must not accuse the validators of two histories.
+    let pinned = Checkpoint { height: Height(1), block_id: Some(BlockId([1; 32])), ..checkpoint };
+    assert_eq!(proof.verify(&pinned), Err(ProofError::Certificate(power)));
 }
 
 #[test]
