@@ -295,7 +295,25 @@ impl Checker<'_> {
             Step::Place { party, .. } if party.position() >= terms.parties.len() => {
                 Err(ExpressionError::UnknownParty { step, parties: terms.parties.len() })
             }
-            _ => Ok(()),
+            Step::Constant { .. }
+            | Step::PerParty { .. }
+            | Step::Events { .. }
+            | Step::PartyEvents { .. }
+            | Step::Metric { .. }
+            | Step::PartyMetric { .. }
+            | Step::Add { .. }
+            | Step::Subtract { .. }
+            | Step::Multiply { .. }
+            | Step::Divide { .. }
+            | Step::Minimum { .. }
+            | Step::Maximum { .. }
+            | Step::Clamp { .. }
+            | Step::AtLeast { .. }
+            | Step::Tiers { .. }
+            | Step::Place { .. }
+            | Step::Sum { .. }
+            | Step::Round { .. }
+            | Step::Allot { .. } => Ok(()),
         }
     }
 

@@ -44,7 +44,23 @@ impl AgreementWork {
         let searched = terms.expression.steps.iter().map(|step| match step {
             Step::PartyEvents { .. } => parties * rows,
             Step::Events { .. } => services,
-            _ => 0,
+            Step::Constant { .. }
+            | Step::PerParty { .. }
+            | Step::Metric { .. }
+            | Step::PartyMetric { .. }
+            | Step::Add { .. }
+            | Step::Subtract { .. }
+            | Step::Multiply { .. }
+            | Step::Divide { .. }
+            | Step::Minimum { .. }
+            | Step::Maximum { .. }
+            | Step::Clamp { .. }
+            | Step::AtLeast { .. }
+            | Step::Tiers { .. }
+            | Step::Place { .. }
+            | Step::Sum { .. }
+            | Step::Round { .. }
+            | Step::Allot { .. } => 0,
         });
         let expression =
             check::work(terms) as u64 / EXPRESSION_PER_UNIT + searched.sum::<u64>() / SEARCHED_ROWS_PER_UNIT;
