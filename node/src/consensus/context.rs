@@ -349,8 +349,9 @@ impl engine::Context for LedgerContext {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use yilian_spec::domain::parameters::ConsensusTimeouts;
+
+    use super::*;
 
     fn start(validators: u8, rotation: &[u8]) -> StartPoint {
         let key = |number: u8| PublicKey([number; 32]);

@@ -179,10 +179,10 @@ mod tests {
     use std::sync::Arc;
 
     use yilian_spec::crypto::signature::PublicKey;
+    use yilian_spec::domain::parameters::ConsensusTimeouts;
 
     use super::*;
     use crate::application::{StartPoint, ValidatorInfo};
-    use yilian_spec::domain::parameters::ConsensusTimeouts;
 
     fn institution(number: u8) -> InstitutionId {
         InstitutionId::new(&format!("member-{number}")).unwrap()

@@ -141,11 +141,11 @@ mod tests {
     use arc_malachitebft_app_channel::app::types::core::CommitSignature;
     use yilian_spec::base::id::InstitutionId;
     use yilian_spec::crypto::signature::{SecretKey, Signature};
+    use yilian_spec::domain::parameters::ConsensusTimeouts;
 
     use super::*;
     use crate::application::{StartPoint, ValidatorInfo};
     use crate::consensus::context::{Address, EngineHeight, Value};
-    use yilian_spec::domain::parameters::ConsensusTimeouts;
 
     const BLOCK: BlockId = BlockId([7; 32]);
     const OTHER: BlockId = BlockId([8; 32]);

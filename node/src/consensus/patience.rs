@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use yilian_spec::base::height::Height;
 use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 use crate::application::ValidatorInfo;
 use crate::limits::{PATIENCE_FACTOR, PATIENCE_ROUNDS_MAX, PATIENCE_SAMPLES};
-use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 /// What was measured.
 #[derive(Debug, Default)]

@@ -15,6 +15,7 @@ use engine::Validator as _;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{BlockId, ChainId};
 use yilian_spec::crypto::signature::{PublicKey, SecretKey};
+use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 use super::assembler::Window;
 use super::certificate::spec_certificate;
@@ -24,7 +25,6 @@ use super::pacing::{Pace, Pacer, Situation};
 use super::patience::Patience;
 use super::proposal::CompleteProposal;
 use crate::application::{Application, ApplicationError, Misbehaviour, MisbehaviourKind, StartPoint};
-use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 pub use proposals::OwnProposal;
 

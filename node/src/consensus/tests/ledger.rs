@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::BlockId;
 use yilian_spec::crypto::signature::PublicKey;
+use yilian_spec::domain::parameters::ConsensusTimeouts;
 use yilian_spec::ledger::block::CommitCertificate;
 
 use crate::application::{
@@ -15,7 +16,6 @@ use crate::application::{
     UndecidedBlock, ValidatorInfo, Verdict,
 };
 use crate::storage::StorageError;
-use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 /// Most items of a block.
 pub const ITEMS_PER_BLOCK: usize = 1_000;

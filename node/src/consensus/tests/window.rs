@@ -5,11 +5,11 @@ use std::sync::Arc;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 use crate::application::{StartPoint, ValidatorInfo};
 use crate::consensus::assembler::Window;
 use crate::consensus::context::ValidatorSet;
-use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 /// The key of a number; those of 0 to 3 are validators'.
 pub fn key(number: u8) -> SecretKey {
