@@ -80,15 +80,18 @@ pub async fn stream(
 }
 
 fn page(view: &View<'_>, stream: &StreamId, request: PageRequest) -> Result<StreamAnswer, ApiError> {
+    let length = view.stream_length(stream)?;
     let first = match request.after {
         None => 0,
-        Some(bytes) => u64::from_be_bytes(bytes.try_into().map_err(|_| {
-            ApiError::Malformed(
-                "the cursor is not a next_cursor of this stream: start without one".to_owned(),
-            )
-        })?),
+        Some(bytes) => {
+            let first = bytes.try_into().ok().map(u64::from_be_bytes).filter(|first| *first <= length);
+            first.ok_or_else(|| {
+                ApiError::Malformed(
+                    "the cursor is not a next_cursor of this stream: start without one".to_owned(),
+                )
+            })?
+        }
     };
-    let length = view.stream_length(stream)?;
     let entries = view.entries(stream, first, request.limit)?;
     let mut items = Vec::with_capacity(entries.len());
     for (index, entry) in (first..).zip(entries) {

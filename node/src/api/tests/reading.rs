@@ -258,6 +258,11 @@ async fn pages_follow_each_other_without_gap_or_repeat() {
     assert_eq!(rest.json["items"][0]["index"], 5);
     assert_eq!(rest.json["items"][1]["operation_name"], "grant_access");
     assert!(rest.json["next_cursor"].is_null());
+    // The attack: the number after the last of all numbers ended the reader with a panic.
+    for beyond in [8, u64::MAX] {
+        let path = format!("/v1/streams/institution/{HOSPITAL}?cursor={beyond:016x}");
+        assert_eq!(world.ask(HOSPITAL_READS, &path).await.code(), "malformed");
+    }
     world.commit();
     world.commit();
     let blocks = world.ask(HOSPITAL_READS, "/v1/blocks?limit=2").await;
