@@ -4,41 +4,34 @@ use super::capacity::reserve_slot;
 use super::operation::{AcceptReferral, ConfirmRedirect, DeclineReferral, RedirectReferral};
 use super::record::{Referral, ReferralState};
 use super::request::direction_fits;
-use super::state::{Party, advance, find_in, member};
-use crate::base::id::InstitutionId;
+use super::state::member;
+use super::step::{Party, ReferralStep};
+use crate::base::id::ReferralId;
 use crate::base::limits;
 use crate::base::time::Window;
 use crate::domain::access::record::Grant;
 use crate::domain::access::rules::open_grant;
 use crate::domain::call::{Call, Step, require};
-use crate::domain::object::Object;
-use crate::domain::operate::{Named, Operate, OperationError};
+use crate::domain::operate::Named;
 use crate::domain::refusal::Refusal;
-use crate::domain::work::ORDINARY;
 use crate::state::key::StateKey;
-use crate::state::{StateView, ViewError};
 
 /// Rule O-11.
-impl Operate for AcceptReferral {
-    fn check(&self) -> Result<(), OperationError> {
-        Ok(())
-    }
+impl ReferralStep for AcceptReferral {
+    const BY: Party = Party::Receiver;
+    const FROM: &'static [ReferralState] = &[ReferralState::Requested];
+    const TO: ReferralState = ReferralState::Accepted;
 
-    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(ORDINARY)
+    fn referral(&self) -> ReferralId {
+        self.referral
     }
 
     fn names(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
 
-    fn refers_to(&self) -> Option<Object> {
-        Some(Object::Referral(self.referral))
-    }
-
-    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        let mut referral = find_in(call, self.referral, ReferralState::Requested, Party::Receiver)?;
-        require_in_time(call, &referral)?;
+    fn take(&self, call: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
+        require_in_time(call, referral)?;
         referral.holds_slot = reserve_slot(call, &referral.service)?;
         let grant = Grant {
             grantor: referral.requester.clone(),
@@ -54,56 +47,46 @@ impl Operate for AcceptReferral {
             ended: None,
         };
         referral.grant = Some(open_grant(call, &grant));
-        advance(call, self.referral, referral, ReferralState::Accepted)
+        Ok(())
     }
 }
 
 /// Rule O-12.
-impl Operate for DeclineReferral {
-    fn check(&self) -> Result<(), OperationError> {
-        Ok(())
-    }
+impl ReferralStep for DeclineReferral {
+    const BY: Party = Party::Receiver;
+    const FROM: &'static [ReferralState] = &[ReferralState::Requested];
+    const TO: ReferralState = ReferralState::Declined;
 
-    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(ORDINARY)
+    fn referral(&self) -> ReferralId {
+        self.referral
     }
 
     fn names(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
 
-    fn refers_to(&self) -> Option<Object> {
-        Some(Object::Referral(self.referral))
-    }
-
-    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        let mut referral = find_in(call, self.referral, ReferralState::Requested, Party::Receiver)?;
+    fn take(&self, _: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
         referral.ended_because = Some(self.reason);
-        advance(call, self.referral, referral, ReferralState::Declined)
+        Ok(())
     }
 }
 
 /// Rule O-13.
-impl Operate for RedirectReferral {
-    fn check(&self) -> Result<(), OperationError> {
-        Ok(())
-    }
+impl ReferralStep for RedirectReferral {
+    const BY: Party = Party::Receiver;
+    const FROM: &'static [ReferralState] = &[ReferralState::Requested];
+    const TO: ReferralState = ReferralState::Redirected;
 
-    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(ORDINARY)
+    fn referral(&self) -> ReferralId {
+        self.referral
     }
 
     fn names(&self) -> Vec<Named<'_>> {
         vec![Named::Proposed(&self.to)]
     }
 
-    fn refers_to(&self) -> Option<Object> {
-        Some(Object::Referral(self.referral))
-    }
-
-    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        let mut referral = find_in(call, self.referral, ReferralState::Requested, Party::Receiver)?;
-        require_in_time(call, &referral)?;
+    fn take(&self, call: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
+        require_in_time(call, referral)?;
         let elsewhere = self.to != *call.institution && self.to != referral.requester;
         require(elsewhere, Refusal::SameInstitution)?;
         require(referral.redirects < limits::REDIRECTS_MAX, Refusal::TooManyRedirects)?;
@@ -113,38 +96,33 @@ impl Operate for RedirectReferral {
         // Nothing of the case goes to that institution yet: the requester has not consented to it.
         referral.redirect_to = Some(self.to.clone());
         referral.redirects += 1;
-        advance(call, self.referral, referral, ReferralState::Redirected)
+        Ok(())
     }
 }
 
 /// Rule O-27.
-impl Operate for ConfirmRedirect {
-    fn check(&self) -> Result<(), OperationError> {
-        Ok(())
-    }
+impl ReferralStep for ConfirmRedirect {
+    const BY: Party = Party::Requester;
+    const FROM: &'static [ReferralState] = &[ReferralState::Redirected];
+    const TO: ReferralState = ReferralState::Requested;
 
-    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(ORDINARY)
+    fn referral(&self) -> ReferralId {
+        self.referral
     }
 
     fn names(&self) -> Vec<Named<'_>> {
         vec![Named::Party(&self.to)]
     }
 
-    fn refers_to(&self) -> Option<Object> {
-        Some(Object::Referral(self.referral))
-    }
-
-    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        let mut referral = find_in(call, self.referral, ReferralState::Redirected, Party::Requester)?;
-        require_in_time(call, &referral)?;
+    fn take(&self, call: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
+        require_in_time(call, referral)?;
         require(referral.redirect_to.as_ref() == Some(&self.to), Refusal::OtherReceiver)?;
         // Who passed it on has no more to do with it.
         call.state.delete(&StateKey::ReferralIndex(referral.receiver.clone(), self.referral));
         call.state.mark(&StateKey::ReferralIndex(self.to.clone(), self.referral));
         referral.receiver = self.to.clone();
         referral.redirect_to = None;
-        advance(call, self.referral, referral, ReferralState::Requested)
+        Ok(())
     }
 }
 

@@ -3,135 +3,106 @@
 use super::operation::{
     AcknowledgeHandover, CloseAdministratively, CloseClinically, HandOver, ReportOutcome,
 };
-use super::record::ReferralState;
-use super::state::{Party, advance, find_in};
-use crate::base::id::InstitutionId;
+use super::record::{Referral, ReferralState};
+use super::step::{Party, ReferralStep};
+use crate::base::id::ReferralId;
 use crate::domain::call::{Call, Step, require};
-use crate::domain::object::Object;
-use crate::domain::operate::{Named, Operate, OperationError};
+use crate::domain::operate::Named;
 use crate::domain::refusal::Refusal;
-use crate::domain::work::ORDINARY;
-use crate::state::{StateView, ViewError};
 
 /// Rule O-15.
-impl Operate for HandOver {
-    fn check(&self) -> Result<(), OperationError> {
-        Ok(())
-    }
+impl ReferralStep for HandOver {
+    const BY: Party = Party::Requester;
+    const FROM: &'static [ReferralState] = &[ReferralState::Accepted];
+    const TO: ReferralState = ReferralState::HandedOver;
 
-    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(ORDINARY)
+    fn referral(&self) -> ReferralId {
+        self.referral
     }
 
     fn names(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
 
-    fn refers_to(&self) -> Option<Object> {
-        Some(Object::Referral(self.referral))
-    }
-
-    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        let mut referral = find_in(call, self.referral, ReferralState::Accepted, Party::Requester)?;
+    fn take(&self, _: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
         referral.package = Some(self.package);
-        advance(call, self.referral, referral, ReferralState::HandedOver)
+        Ok(())
     }
 }
 
 /// Rule O-16.
-impl Operate for AcknowledgeHandover {
-    fn check(&self) -> Result<(), OperationError> {
-        Ok(())
-    }
+impl ReferralStep for AcknowledgeHandover {
+    const BY: Party = Party::Receiver;
+    const FROM: &'static [ReferralState] = &[ReferralState::HandedOver];
+    const TO: ReferralState = ReferralState::InCare;
 
-    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(ORDINARY)
+    fn referral(&self) -> ReferralId {
+        self.referral
     }
 
     fn names(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
 
-    fn refers_to(&self) -> Option<Object> {
-        Some(Object::Referral(self.referral))
-    }
-
-    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        let referral = find_in(call, self.referral, ReferralState::HandedOver, Party::Receiver)?;
-        require(referral.package == Some(self.package), Refusal::CommitmentMismatch)?;
-        advance(call, self.referral, referral, ReferralState::InCare)
+    fn take(&self, _: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
+        require(referral.package == Some(self.package), Refusal::CommitmentMismatch)
     }
 }
 
 /// Rule O-17.
-impl Operate for ReportOutcome {
-    fn check(&self) -> Result<(), OperationError> {
-        Ok(())
-    }
+impl ReferralStep for ReportOutcome {
+    const BY: Party = Party::Receiver;
+    const FROM: &'static [ReferralState] = &[ReferralState::InCare];
+    const TO: ReferralState = ReferralState::OutcomeReported;
 
-    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(ORDINARY)
+    fn referral(&self) -> ReferralId {
+        self.referral
     }
 
     fn names(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
 
-    fn refers_to(&self) -> Option<Object> {
-        Some(Object::Referral(self.referral))
-    }
-
-    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        let mut referral = find_in(call, self.referral, ReferralState::InCare, Party::Receiver)?;
+    fn take(&self, _: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
         referral.outcome = Some((self.outcome, self.report));
-        advance(call, self.referral, referral, ReferralState::OutcomeReported)
+        Ok(())
     }
 }
 
 /// Rule O-18.
-impl Operate for CloseClinically {
-    fn check(&self) -> Result<(), OperationError> {
-        Ok(())
-    }
+impl ReferralStep for CloseClinically {
+    const BY: Party = Party::Requester;
+    const FROM: &'static [ReferralState] = &[ReferralState::OutcomeReported];
+    const TO: ReferralState = ReferralState::ClosedClinically;
 
-    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(ORDINARY)
+    fn referral(&self) -> ReferralId {
+        self.referral
     }
 
     fn names(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
 
-    fn refers_to(&self) -> Option<Object> {
-        Some(Object::Referral(self.referral))
-    }
-
-    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        let referral = find_in(call, self.referral, ReferralState::OutcomeReported, Party::Requester)?;
-        advance(call, self.referral, referral, ReferralState::ClosedClinically)
+    fn take(&self, _: &mut Call<'_, '_>, _: &mut Referral) -> Step {
+        Ok(())
     }
 }
 
 /// Rule O-18.
-impl Operate for CloseAdministratively {
-    fn check(&self) -> Result<(), OperationError> {
-        Ok(())
-    }
+impl ReferralStep for CloseAdministratively {
+    const BY: Party = Party::Receiver;
+    const FROM: &'static [ReferralState] = &[ReferralState::ClosedClinically];
+    const TO: ReferralState = ReferralState::Closed;
 
-    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(ORDINARY)
+    fn referral(&self) -> ReferralId {
+        self.referral
     }
 
     fn names(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
 
-    fn refers_to(&self) -> Option<Object> {
-        Some(Object::Referral(self.referral))
-    }
-
-    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        let referral = find_in(call, self.referral, ReferralState::ClosedClinically, Party::Receiver)?;
-        advance(call, self.referral, referral, ReferralState::Closed)
+    fn take(&self, _: &mut Call<'_, '_>, _: &mut Referral) -> Step {
+        Ok(())
     }
 }

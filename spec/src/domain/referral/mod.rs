@@ -15,6 +15,7 @@ pub mod operation;
 pub mod record;
 mod request;
 mod state;
+mod step;
 
 pub use operation::*;
 pub use record::*;

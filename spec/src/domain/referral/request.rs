@@ -2,7 +2,8 @@
 
 use super::operation::{CancelReferral, Direction, RequestReferral, ReturnDownward, Urgency};
 use super::record::{Referral, ReferralState};
-use super::state::{advance, deadline, find, member, save};
+use super::state::{deadline, find, member, save};
+use super::step::{Party, ReferralStep};
 use crate::base::id::{Commitment, InstitutionId, ReferralId, ServiceCode, SubjectTag};
 use crate::domain::access::operation::AccessScope;
 use crate::domain::access::rules::{is_useful, require_custodian};
@@ -103,33 +104,23 @@ impl Operate for ReturnDownward {
 }
 
 /// Rule O-14.
-impl Operate for CancelReferral {
-    fn check(&self) -> Result<(), OperationError> {
-        Ok(())
-    }
+impl ReferralStep for CancelReferral {
+    const BY: Party = Party::Requester;
+    const FROM: &'static [ReferralState] =
+        &[ReferralState::Requested, ReferralState::Redirected, ReferralState::Accepted];
+    const TO: ReferralState = ReferralState::Cancelled;
 
-    fn work(&self, _: &InstitutionId, _: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(ORDINARY)
+    fn referral(&self) -> ReferralId {
+        self.referral
     }
 
     fn names(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
 
-    fn refers_to(&self) -> Option<Object> {
-        Some(Object::Referral(self.referral))
-    }
-
-    fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        let mut referral = find(call, self.referral)?;
-        require(referral.requester == *call.institution, Refusal::NotThatParty)?;
-        let early = matches!(
-            referral.state,
-            ReferralState::Requested | ReferralState::Redirected | ReferralState::Accepted
-        );
-        require(early, Refusal::WrongReferralState)?;
+    fn take(&self, _: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
         referral.ended_because = Some(self.reason);
-        advance(call, self.referral, referral, ReferralState::Cancelled)
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use super::record::{Referral, ReferralState};
 use crate::base::id::{InstitutionId, ReferralId};
 use crate::base::time::LedgerTime;
 use crate::domain::access::rules::end_with_referral;
-use crate::domain::call::{Call, Step, require};
+use crate::domain::call::{Call, Step};
 use crate::domain::membership::record::Institution;
 use crate::domain::refusal::Refusal;
 use crate::state::key::{StateKey, StreamId};
@@ -64,30 +64,6 @@ pub(super) fn deadline(call: &Call<'_, '_>, state: ReferralState, urgency: Urgen
 
 pub(super) fn find(call: &Call<'_, '_>, id: ReferralId) -> Step<Referral> {
     call.find(&StateKey::Referral(id), Refusal::NoSuchReferral)
-}
-
-/// Who of the two must take a step.
-#[derive(Clone, Copy)]
-pub(super) enum Party {
-    Requester,
-    Receiver,
-}
-
-/// A referral whose next step is the author's, who learns its state only then.
-pub(super) fn find_in(
-    call: &Call<'_, '_>,
-    id: ReferralId,
-    state: ReferralState,
-    party: Party,
-) -> Step<Referral> {
-    let referral = find(call, id)?;
-    let must_act = match party {
-        Party::Requester => &referral.requester,
-        Party::Receiver => &referral.receiver,
-    };
-    require(must_act == call.institution, Refusal::NotThatParty)?;
-    require(referral.state == state, Refusal::WrongReferralState)?;
-    Ok(referral)
 }
 
 pub(super) fn member(call: &Call<'_, '_>, id: &InstitutionId) -> Step<Institution> {
