@@ -42,7 +42,7 @@ pub struct Field {
     /// Where the honest nodes listen that run, and the one that comes back.
     pub targets: BTreeMap<usize, SocketAddr>,
     /// The validator's keys of those nodes, in the same order.
-    pub honest: Vec<PublicKey>,
+    pub target_keys: Vec<PublicKey>,
     /// The validator that comes back while the attack goes on, if one does.
     pub laggard: Option<usize>,
     /// What a validator in the attacker's hands does.
@@ -59,10 +59,10 @@ impl Field {
     /// # Errors
     /// When a configuration cannot be read.
     pub fn new(cluster: &Cluster, attacker: usize, laggard: Option<usize>) -> Result<Self> {
-        let (mut targets, mut honest) = (BTreeMap::new(), Vec::new());
+        let (mut targets, mut target_keys) = (BTreeMap::new(), Vec::new());
         for node in VALIDATORS.into_iter().filter(|node| *node != attacker) {
             targets.insert(node, Config::load(&cluster.member(node).home)?.network.listen);
-            honest.push(cluster.member(node).validator.public_key());
+            target_keys.push(cluster.member(node).validator.public_key());
         }
         let genesis = &cluster.files.genesis;
         let member = cluster.member(attacker);
@@ -73,7 +73,7 @@ impl Field {
             validator_key: member.validator.clone(),
             validators: genesis.validators.clone(),
             targets,
-            honest,
+            target_keys,
             laggard,
             mood: watch::Sender::new(Mood::Attacking),
             is_there_from_the_start: false,

@@ -164,7 +164,7 @@ impl Puppet {
         let mine = tip.next();
         let after = self.attendance.after((mine, &self.me()), validators, validators);
         let next = after.turn(validators, mine.next()).key;
-        self.field.honest.iter().position(|key| *key == next)
+        self.field.target_keys.iter().position(|key| *key == next)
     }
 
     /// Waits for the next thing to attack with. While it is to be honest, it does what there is to do itself.
