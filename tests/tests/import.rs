@@ -110,6 +110,15 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Copies the directory of an import, with no more than the first lines of its journal.
+fn first_lines(from: &Path, to: &Path, lines: usize) -> Result<()> {
+    copy_files(from, to)?;
+    let journal = std::fs::read_to_string(to.join("journal"))?;
+    ensure!(journal.lines().count() > lines, "there is something to forget");
+    let kept: Vec<&str> = journal.lines().take(lines).collect();
+    Ok(std::fs::write(to.join("journal"), kept.join("\n") + "\n")?)
+}
+
 /// What the insurer owes each institution, as the ledger's proven statements say.
 async fn owed(cluster: &Cluster) -> Result<BTreeMap<String, i64>> {
     use yilian_spec::base::id::AgreementId;
@@ -136,6 +145,28 @@ async fn owed(cluster: &Cluster) -> Result<BTreeMap<String, i64>> {
     }
     sums.retain(|_, sum| *sum != 0);
     Ok(sums)
+}
+
+/// Services that count under the agreements of the insurer, each once for its provider.
+async fn services(cluster: &Cluster) -> Result<u64> {
+    use yilian_spec::base::id::AgreementId;
+    use yilian_spec::crypto::merkle::log::Frontier;
+    use yilian_spec::domain::agreement::Agreement;
+    use yilian_spec::state::key::{StateKey, StreamId};
+    let client = cluster.desk(INSURER).await?.client;
+    let filter = [("institution", cluster.institution(INSURER).to_string())];
+    let mut of_provider: BTreeMap<String, u64> = BTreeMap::new();
+    for agreement in client.list::<Value>("/v1/agreements", &filter).await?.items {
+        let id: AgreementId = agreement["id"].as_str().context("an agreement has an id")?.parse()?;
+        let terms = client.record::<Agreement>(&StateKey::Agreement(id), "the agreement").await?.value.terms;
+        let head = StateKey::StreamHead(StreamId::Period { agreement: id, period: 0 });
+        let head = client.row::<Frontier>(&head, "head of a period's stream").await?.value;
+        let events = head.map_or(0, |head| head.length());
+        let parties: Vec<String> = terms.parties.iter().map(|party| party.institution.to_string()).collect();
+        let most = of_provider.entry(parties.join(" ")).or_default();
+        *most = events.max(*most);
+    }
+    Ok(of_provider.values().sum())
 }
 
 /// All strings of the input that could say something about a person: names, identifiers, dates, texts.
@@ -278,6 +309,20 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
     ensure!(transactions(&cluster).await? == recorded, "nothing was recorded");
     ensure!(!after.run(&all)?.contains("an older copy"), "it is complete again");
 
+    // One from before the first services: of the service that was replaced nothing is known, nor need be.
+    first_lines(&place.path().join("newest"), &place.path().join("oldest"), 10)?;
+    let oldest = |arguments: &[&'static str]| [&all[..5], &["oldest"], arguments].concat();
+    let said = before.fails(5, &oldest(&["--correct"]))?;
+    ensure!(
+        said.contains("neither its journal nor the input explains"),
+        "another input explains it not: {said}"
+    );
+    let completed = after.run(&oldest(&["--correct"]))?;
+    holds(&completed, "170.00")?;
+    ensure!(completed.contains("an older copy"), "{completed}");
+    ensure!(transactions(&cluster).await? == recorded, "nothing was recorded");
+    std::fs::remove_dir_all(place.path().join("oldest"))?;
+
     // Reversed by hand: the import finds it on the ledger and records what the input says now.
     let back = before.run_to(5, &all)?;
     let service = back.split("service ").nth(1).and_then(|rest| rest.split_whitespace().next());
@@ -325,5 +370,64 @@ async fn another_state_directory_is_refused_where_the_ledger_has_what_it_does_no
     let beside = importer.run(&[&with("other")[..], &["--beside-others"]].concat())?;
     ensure!(beside.contains("1 deliver_service"), "{beside}");
     ensure!(importer.run(&with("other"))?.contains("Recorded 0 operations"));
+    // The first directory is told, too, until somebody says that it is another source.
+    let said = importer.fails(5, &with("state"))?;
+    ensure!(said.contains("renhe-hospital delivered and anping-insurer pays (1, the first"), "{said}");
+    importer.run(&[&with("state")[..], &["--beside-others"]].concat())?;
+    ensure!(importer.run(&with("state"))?.contains("Recorded 0 operations"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_first_imports_at_once_one_at_most_records_all_and_the_other_says_so() -> Result<()> {
+    let Some(input) = input("synthea-r4-2019-dev") else { return Ok(()) };
+    let cluster = Cluster::start(&VALIDATORS).await?;
+    let consortium = cluster.files.consortium.to_str().context("a path of text")?.to_owned();
+    let place = tempfile::tempdir()?;
+    let directory = place.path().to_owned();
+    let importer = Importer { input: &input, directory: directory.clone() };
+    importer.run(&["--consortium", &consortium, "--propose-mapping", "mapping.toml"])?;
+    let arguments = |state: &str| {
+        let given = ["--consortium", &consortium, "--mapping", "mapping.toml", "--state", state];
+        given.map(str::to_owned).to_vec()
+    };
+    let start = |state: &str| {
+        let (input, directory, given) = (input.clone(), directory.clone(), arguments(state));
+        std::thread::spawn(move || {
+            let mut command = Command::new(program("yilian")?);
+            command.args(["import", "fhir"]).arg(input).args(given).current_dir(directory);
+            run_to_end(&mut command, IMPORT_LIMIT)
+        })
+    };
+    let (one, other) = (start("one"), start("other"));
+    let ended = [one, other].map(|running| running.join().expect("the thread ends"));
+    let mut stopped = 0;
+    for ended in ended {
+        let Ended { code, stderr, .. } = ended?;
+        println!("{code:?}: {stderr}");
+        if code == Some(0) {
+            continue;
+        }
+        stopped += 1;
+        let is_told = stderr.contains("--beside-others") && stderr.contains("--state directory");
+        ensure!(code == Some(5) && is_told, "it names what happened and the remedy: {stderr}");
+    }
+    ensure!(stopped > 0, "two imports of one input cannot both be right");
+    let planned =
+        importer.run(&["--consortium", &consortium, "--mapping", "mapping.toml", "--dry-run", "--json"])?;
+    let planned: Value = serde_json::from_str(&planned)?;
+    let planned = planned["operations"]["deliver_service"].as_u64().context("a plan has services")?;
+    let recorded = services(&cluster).await?;
+    println!("{recorded} services recorded of {planned}, {stopped} imports stopped");
+    ensure!(
+        recorded == if stopped == 2 { 0 } else { planned },
+        "{recorded} services were recorded of {planned}"
+    );
+    // Somebody lets one of the two directories go.
+    if stopped == 2 {
+        let given = arguments("one");
+        importer.run(&given.iter().map(String::as_str).collect::<Vec<_>>())?;
+        ensure!(services(&cluster).await? == planned, "the other one goes on");
+    }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use yilian_spec::base::codec::{self, Domain};
-use yilian_spec::base::id::{AgreementId, ConsortiumId, InstitutionId};
+use yilian_spec::base::id::{AgreementId, ConsortiumId, Hash, InstitutionId};
 use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::merkle::log::Frontier;
@@ -82,6 +82,14 @@ pub fn terms(pair: &Pair) -> Result<Terms, TermsError> {
 
 fn key(secret: &Secret, pair: &Pair) -> Key {
     secret.key("agreement", &[pair.provider.as_str(), pair.payer.as_str(), &pair.currency.to_string()])
+}
+
+/// The hash of the terms for a pair, which the payer signs.
+///
+/// # Errors
+/// As [`terms`].
+pub fn terms_hash(pair: &Pair) -> Result<Hash, TermsError> {
+    Ok(codec::hash(Domain::Terms, &terms(pair)?))
 }
 
 /// What proposes the agreement of a pair, and what signs it.

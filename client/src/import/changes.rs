@@ -134,8 +134,9 @@ pub fn on_ledger(contents: &Contents) -> BTreeMap<String, OnLedger> {
 /// How many services of a claim were recorded and reversed.
 pub fn reversals(contents: &Contents, secret: &Secret, claim: &str) -> u32 {
     let is_reversed = |number: &u32| {
-        let service = contents.object(&service_key(secret, claim, *number)).map(ServiceId);
-        service.is_some_and(|service| contents.is_reversed(service))
+        let key = service_key(secret, claim, *number);
+        let service = contents.object(&key).map(ServiceId);
+        service.is_some_and(|service| contents.is_reversed(service)) || contents.is_replaced(&key)
     };
     (0..).take_while(is_reversed).last().map_or(0, |last| last + 1)
 }
@@ -284,7 +285,8 @@ fn names(collected: &Collected, contents: &Contents, secret: &Secret) -> BTreeMa
     claims
         .flat_map(|id| {
             let keys = (0..).map(move |number| service_key(secret, id, number));
-            let known = keys.take_while(|key| contents.get(key).is_some());
+            let is_known = |key: &Key| contents.get(key).is_some() || contents.is_replaced(key);
+            let known = keys.take_while(is_known);
             known.map(move |key| (key, format!("Claim {id}")))
         })
         .collect()

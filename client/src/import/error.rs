@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
-use yilian_spec::base::id::{AgreementId, InstitutionId, TransactionId};
+use yilian_spec::base::id::{AgreementId, InstitutionId, ServiceId, TransactionId};
 use yilian_spec::settlement::terms::TermsError;
 
 use super::journal::JournalError;
@@ -96,6 +96,35 @@ pub enum ImportError {
         agreement: AgreementId,
         /// The provider.
         provider: InstitutionId,
+        /// The payer.
+        payer: InstitutionId,
+    },
+    /// Somebody recorded services between the same parties since the import last looked.
+    #[error(
+        "the ledger has services that {provider} delivered and {payer} pays ({count}, the first is {service}), recorded since this \
+         import last looked, which neither its journal nor the input explains. Where they come from this input (another import \
+         recorded them, or this one with a newer journal), they would be recorded twice: go on with the --state directory that \
+         knows them, or its newest copy. Where they come from another source: --beside-others"
+    )]
+    UnknownServices {
+        /// How many.
+        count: usize,
+        /// The first.
+        service: ServiceId,
+        /// The provider.
+        provider: InstitutionId,
+        /// The payer.
+        payer: InstitutionId,
+    },
+    /// Another import is recording for the same parties.
+    #[error(
+        "while this import was running, {payer} signed another agreement of the same terms, {agreement}: an import with another \
+         --state directory does the same. What this one recorded, its directory knows. Go on with one of the two directories; \
+         where they record different sources: --beside-others"
+    )]
+    OtherAgreement {
+        /// The other agreement.
+        agreement: AgreementId,
         /// The payer.
         payer: InstitutionId,
     },

@@ -13,11 +13,13 @@
 //! {"refused":{"transaction":"<transaction id>","operation":3,"reason":"evidence_repeated"}}
 //! {"void":"<transaction id>"}
 //! {"reversed":"<service id>"}
+//! {"replaced":"<key>"}
 //! {"known":{"key":"…","source":"…"}}
 //! {"seen":{"institution":"…","entries":120}}
 //! ```
 //!
-//! `reversed` notes a service that somebody else's command reversed; `known` that a change, or without a source a
+//! `reversed` notes a service that somebody else's command reversed; `replaced` one that was recorded, reversed and recorded
+//! anew without this copy's knowing when; `known` that a change, or without a source a
 //! withdrawal, was looked at, and that what is recorded stays; `seen` how much of an author's stream needs no look any more.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,6 +116,7 @@ enum Entry {
     },
     Void(TransactionId),
     Reversed(ServiceId),
+    Replaced(String),
     Seen {
         institution: InstitutionId,
         entries: u64,
@@ -205,6 +208,8 @@ pub struct Contents {
     /// Signed transactions of which nothing more is known, with the keys of their operations.
     open: BTreeMap<TransactionId, Signed>,
     reversed: BTreeSet<ServiceId>,
+    /// Services that are known by what replaced them alone.
+    replaced: BTreeSet<Key>,
     /// All transactions that were ever signed.
     transactions: BTreeSet<TransactionId>,
     /// The objects that operations created.
@@ -327,6 +332,14 @@ impl Journal {
     /// [`JournalError::Io`].
     pub fn note_reversed(&mut self, services: &[ServiceId]) -> Result<(), JournalError> {
         self.note(services.iter().map(|service| Entry::Reversed(*service)).collect())
+    }
+
+    /// Notes services that were recorded and replaced, of which nothing else is known.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn note_replaced(&mut self, keys: &[Key]) -> Result<(), JournalError> {
+        self.note(keys.iter().map(|key| Entry::Replaced(hex::encode(key.0))).collect())
     }
 
     /// Notes that the changes of some sources are known, and that what is recorded stays; without a digest, that the

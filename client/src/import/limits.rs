@@ -39,6 +39,8 @@ pub const BUSY_RETRIES_MAX: u32 = 60;
 pub const BUSY_PAUSE_MS: u64 = 1_000;
 /// How long past its expiry a transaction of an earlier run must be unknown until it counts as lost.
 pub const EXPIRY_MARGIN_MS: u64 = 60_000;
+/// How often a service of which the journal does not know may have been reversed and recorded anew, to be found all the same.
+pub const RECORDED_ANEW_MAX: u32 = 8;
 /// Changed services that are looked up on the ledger at a time.
 pub const LOOKUPS_IN_FLIGHT: usize = 16;
 /// Life of the grants that the import gives.

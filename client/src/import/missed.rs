@@ -1,22 +1,22 @@
 //! What the ledger has of this import and the journal does not know, as where the journal is an older copy of it.
 //!
 //! Commitments follow from the secret, so that what was recorded can be told by them. Behind the place in each author's stream
-//! up to which the journal has looked, the transactions that it does not know are read. One whose operations are all of
-//! the plan is put into the journal, as if it had never been missing there. One of which only some are is another matter:
-//! the input has changed since, and nobody can say what the rest was, so the import stops.
+//! up to which the journal has looked, the transactions that it does not know are read ([`super::watch`]). One whose operations
+//! are all of the plan is put into the journal, as if it had never been missing there. One of which only some are is another
+//! matter: the input has changed since, and nobody can say what the rest was, so the import stops.
+//!
+//! A service that was reversed and recorded anew has evidence of its own ([`super::plan`]), which depends on how often that was.
+//! So it is looked for under several numbers; the ones before, of which the input says nothing any more, are
+//! replaced by it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use futures::StreamExt as _;
-use yilian_spec::base::id::{Commitment, InstitutionId, ReferralId, TransactionId};
-use yilian_spec::crypto::merkle::log::Frontier;
+use yilian_spec::base::id::{Commitment, ReferralId};
 use yilian_spec::domain::Operation;
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::Transaction;
-use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::stream::EntryKind;
 
-use super::changes::Sources;
+use super::changes::{self, Sources};
 use super::document::{Digest, Key, Secret};
 use super::draft::{Draft, Item};
 use super::error::ImportError;
@@ -24,8 +24,6 @@ use super::journal::{Contents, Journal};
 use super::limits;
 use super::plan::{Plan, Planning};
 use super::run;
-use crate::client::Client;
-use crate::error::ClientError;
 
 /// Transactions on the ledger that the journal does not know, by the institutions that the import acts for.
 #[derive(Debug)]
@@ -39,28 +37,9 @@ impl Missed {
         Self { transactions }
     }
 
-    /// Reads what each author has recorded since the journal looked.
-    ///
-    /// # Errors
-    /// What asking the ledger gives.
-    pub async fn read(
-        clients: &BTreeMap<InstitutionId, Client>,
-        contents: &Contents,
-    ) -> Result<Self, ClientError> {
-        let mut transactions = Vec::new();
-        for (author, client) in clients {
-            let stream = StreamId::Institution(author.clone());
-            let (proof, _) = client.stream(&stream, contents.seen(author)).await?;
-            let applied = proof.entries.iter().filter(|entry| entry.kind == EntryKind::Applied);
-            let ids: BTreeSet<TransactionId> =
-                applied.map(|entry| entry.transaction_id).filter(|id| !contents.knows(id)).collect();
-            let asked: Vec<_> = ids.into_iter().map(|id| own(client, author, id)).collect();
-            let mut answers = futures::stream::iter(asked).buffer_unordered(limits::LOOKUPS_IN_FLIGHT);
-            while let Some(found) = answers.next().await {
-                transactions.extend(found?);
-            }
-        }
-        Ok(Self::of(transactions))
+    /// Those that were not adopted.
+    pub fn rest(&self) -> &[Transaction] {
+        &self.transactions
     }
 
     /// Puts into the journal what is of the plan; how many operations that were.
@@ -72,8 +51,11 @@ impl Missed {
         loop {
             // What is adopted tells more of the rest: steps by their referral, a service recorded anew by its reversal.
             let plan = run::plan(planning, Some(journal.contents()));
-            let known = Known::of(&plan, planning.secret, journal.contents());
-            let (mut signed, mut rest) = (Vec::new(), Vec::new());
+            let mut known = Known::of(&plan, planning.secret, journal.contents());
+            if self.transactions.iter().any(|one| known.lacks_service(one)) {
+                known.add_recorded_anew(planning);
+            }
+            let (mut signed, mut rest, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
             let mut parted = None;
             for transaction in std::mem::take(&mut self.transactions) {
                 let operations = &transaction.body.operations;
@@ -81,6 +63,7 @@ impl Missed {
                     operations.iter().filter_map(|operation| known.find(operation)).collect();
                 if found.len() == operations.len() {
                     count += found.len() as u64;
+                    replaced.extend(found.iter().flat_map(|one| known.replaced(&one.key)));
                     signed.push((transaction, found.iter().map(|one| (one.key, one.source)).collect()));
                     continue;
                 }
@@ -100,39 +83,11 @@ impl Missed {
             }
             let applied: Vec<_> =
                 signed.iter().map(|(transaction, _)| (transaction.id(), Some(Outcome::Applied))).collect();
+            journal.note_replaced(&replaced)?;
             journal.sign(signed)?;
             journal.finish(&applied)?;
         }
     }
-}
-
-/// A transaction, where the author's institution signed it. What others signed is theirs to know.
-async fn own(
-    client: &Client,
-    author: &InstitutionId,
-    id: TransactionId,
-) -> Result<Option<Transaction>, ClientError> {
-    match client.transaction_proof(id).await {
-        Ok((proof, _)) => Ok(Some(proof.transaction).filter(|found| found.body.institution == *author)),
-        Err(ClientError::Rejected { status: 403, .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// How long the authors' streams are, for the journal: what is in them now need not be looked at again.
-///
-/// # Errors
-/// What asking the ledger gives.
-pub async fn lengths(
-    clients: &BTreeMap<InstitutionId, Client>,
-) -> Result<Vec<(InstitutionId, u64)>, ClientError> {
-    let mut lengths = Vec::new();
-    for (author, client) in clients {
-        let head = StateKey::StreamHead(StreamId::Institution(author.clone()));
-        let head = client.row::<Frontier>(&head, "head of an institution's stream").await?.value;
-        lengths.push((author.clone(), head.map_or(0, |head| head.length())));
-    }
-    Ok(lengths)
 }
 
 /// What an operation can be told by.
@@ -160,6 +115,8 @@ struct Known<'a> {
     items: BTreeMap<(&'static str, Mark), (Key, Digest)>,
     /// The items that requested referrals.
     requests: BTreeMap<ReferralId, Key>,
+    /// By the key of a service recorded anew: the keys of those before it that the journal does not know.
+    before: BTreeMap<Key, Vec<Key>>,
     contents: &'a Contents,
     secret: &'a Secret,
 }
@@ -176,9 +133,43 @@ impl<'a> Known<'a> {
         Self {
             items: plan.items.iter().filter_map(item).collect(),
             requests: requests.filter_map(request).collect(),
+            before: BTreeMap::new(),
             contents,
             secret,
         }
+    }
+
+    /// Whether a transaction records a service that is none of these.
+    fn lacks_service(&self, transaction: &Transaction) -> bool {
+        let mut operations = transaction.body.operations.iter();
+        operations.any(|one| matches!(one, Operation::DeliverService(_)) && self.find(one).is_none())
+    }
+
+    /// Adds the services as they would be, had they been reversed and recorded anew without a word in the journal.
+    fn add_recorded_anew(&mut self, planning: &Planning<'_>) {
+        let (contents, secret) = (self.contents, self.secret);
+        let mut before: Vec<Vec<Key>> = Vec::new();
+        for times in 0..=limits::RECORDED_ANEW_MAX {
+            let plan = planning.plan(&|claim| changes::reversals(contents, secret, claim) + times);
+            let sources = Sources::new(secret, &plan.subjects);
+            let services = plan.items.iter().filter(|item| matches!(item.draft, Draft::Deliver { .. }));
+            // The plans differ in nothing but these items, which stand in the same order in each.
+            for (item, place) in services.zip(0..) {
+                if let Some(mark) = mark(&item.draft) {
+                    self.items.insert((item.draft.name(), mark), (item.key, sources.of(item)));
+                }
+                if before.len() == place {
+                    before.push(Vec::new());
+                }
+                self.before.insert(item.key, before[place].clone());
+                before[place].extend(Some(item.key).filter(|key| contents.get(key).is_none()));
+            }
+        }
+    }
+
+    /// The services that the one under a key replaced.
+    fn replaced(&self, key: &Key) -> Vec<Key> {
+        self.before.get(key).cloned().unwrap_or_default()
     }
 
     /// What an operation on the ledger is in the journal.

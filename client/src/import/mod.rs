@@ -45,7 +45,7 @@
 //! Running an import again adds nothing: the [`journal`] knows what is recorded, also after a crash in the middle. Without the
 //! journal of an earlier import nothing says what is recorded, so nothing is: not where the directory lost it ([`state`]),
 //! and not where the ledger has services of an import that another directory knows ([`agreement`]). Where the journal is an
-//! older copy, what it lacks is read from the ledger ([`missed`]).
+//! older copy, what it lacks is read from the ledger ([`missed`]). What others record beside it stops it ([`watch`]).
 //!
 //! What the rules would refuse is not submitted ([`submit`]) and is tried again by the next run; what depends on it is left out,
 //! everything else goes on.
@@ -79,6 +79,7 @@ mod state;
 pub mod submit;
 pub mod summary;
 mod trial;
+mod watch;
 
 use std::path::PathBuf;
 

@@ -14,12 +14,13 @@ use super::changes::{self, Changes, Sources};
 use super::draft::{Item, Wave};
 use super::error::ImportError;
 use super::journal::{Contents, Journal};
-use super::missed::{self, Missed};
+use super::missed::Missed;
 use super::plan::{self, Plan, Planning};
 use super::run;
 use super::state::State;
 use super::submit::{Submitter, Tally};
 use super::summary::Summary;
+use super::watch::{self, Watch};
 use super::{Options, limits};
 use crate::client::Client;
 use crate::consortium::Consortium;
@@ -70,31 +71,44 @@ impl Recording<'_> {
             seen: chain.height,
             operations_max: self.options.operations_per_transaction,
             in_flight_max: self.options.transactions_in_flight,
+            watch: None,
             progress: self.options.progress.clone(),
             tally: Tally::default(),
         };
         let institutions = institutions(&clients, self.consortium).await?;
         submitter.settle().await?;
-        self.complete_journal(&mut submitter).await?;
+        submitter.watch = self.complete_journal(&mut submitter).await?;
         let plan = self.correct(&mut submitter).await?;
         let summary = self.record(plan, &mut submitter, &institutions, &passphrase).await?;
         // What a part of the input does not ask for may be on the ledger all the same, so the next run looks again.
         if !self.options.is_partial {
-            submitter.journal.note_seen(&missed::lengths(&clients).await?)?;
+            let seen = match &submitter.watch {
+                Some(watch) => watch.read(),
+                None => watch::lengths(&clients).await?,
+            };
+            submitter.journal.note_seen(&seen)?;
         }
         Ok(summary)
     }
 
-    /// Puts into the journal what the ledger has of this import and an older copy of the journal does not.
-    async fn complete_journal(&self, submitter: &mut Submitter<'_>) -> Result<(), ImportError> {
-        let journal = &mut submitter.journal;
+    /// Puts into the journal what the ledger has of this import and an older copy of the journal does not. What is
+    /// neither of this import nor said to be of another one stops it, and is watched from then on.
+    async fn complete_journal(&self, submitter: &mut Submitter<'_>) -> Result<Option<Watch>, ImportError> {
+        let (clients, journal) = (submitter.clients, &mut submitter.journal);
         if journal.contents().is_empty() {
-            journal.note_seen(&missed::lengths(submitter.clients).await?)?;
-            return Ok(());
+            journal.note_seen(&watch::lengths(clients).await?)?;
         }
-        let mut missed = Missed::read(submitter.clients, journal.contents()).await?;
+        let mut watch = Watch::new(journal.contents(), clients.keys().cloned());
+        let mut missed = Missed::of(watch.look(clients, journal.contents()).await?);
         submitter.tally.found = missed.adopt(journal, self.planning)?;
-        Ok(())
+        if self.options.is_beside_others {
+            return Ok(None);
+        }
+        let pairs = agreement::pairs(&run::plan(self.planning, Some(journal.contents())));
+        let terms = pairs.iter().map(agreement::terms_hash).collect::<Result<_, _>>()?;
+        watch.set_own(pairs.into_iter().map(|pair| (pair.provider, pair.payer)).collect(), terms);
+        watch.refuse_services(missed.rest(), journal.contents())?;
+        Ok(Some(watch))
     }
 
     fn changes(&self, plan: &Plan, contents: &Contents) -> Changes {
@@ -140,7 +154,7 @@ impl Recording<'_> {
 
     async fn record(
         &self,
-        mut plan: Plan,
+        plan: Plan,
         submitter: &mut Submitter<'_>,
         institutions: &BTreeMap<InstitutionId, Institution>,
         passphrase: &SecretString,
@@ -153,9 +167,14 @@ impl Recording<'_> {
         submitter.tags = self.state.tags(&plan.subjects, passphrase)?;
         submitter.sources = Sources::new(secret, &plan.subjects);
         let found = self.changes(&plan, submitter.journal.contents());
-        plan.items.extend(agreements.items.iter().cloned());
-        options.progress.set_length(plan.items.len() as u64);
+        options.progress.set_length((agreements.items.len() + plan.items.len()) as u64);
         options.progress.set_position(0);
+        // Agreements first: of two imports at once, at least one sees those of the other, and has recorded nothing else.
+        for (wave, items) in waves(&agreements.items) {
+            options.progress.set_message(wave.name());
+            submitter.wave(items).await?;
+        }
+        submitter.look_around().await?;
         for (wave, items) in waves(&plan.items) {
             options.progress.set_message(wave.name());
             submitter.wave(items).await?;
@@ -165,6 +184,7 @@ impl Recording<'_> {
             agreements.close(submitter, secret).await?;
             summary.statements = agreements.totals(submitter).await?;
         }
+        submitter.look_around().await?;
         summary.changes = Some(found);
         summary.on_ledger = changes::on_ledger(submitter.journal.contents());
         summary.recorded = Some(std::mem::take(&mut submitter.tally));

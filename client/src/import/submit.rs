@@ -22,6 +22,7 @@ use super::error::ImportError;
 use super::journal::{Fate, Journal, Signed};
 use super::limits;
 use super::trial::{is_busy, trial};
+use super::watch::Watch;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::moment;
@@ -73,6 +74,8 @@ pub struct Submitter<'a> {
     pub operations_max: usize,
     /// Transactions that are on their way at a time.
     pub in_flight_max: usize,
+    /// What others record meanwhile; `None` where that comes from other sources.
+    pub watch: Option<Watch>,
     /// Moves by one for each operation.
     pub progress: ProgressBar,
     /// What became of the operations.
@@ -107,11 +110,18 @@ impl Submitter<'_> {
                 }
             }
         }
+        let has_services = groups.values().flatten().any(|item| item.draft.debt().is_some());
+        if has_services {
+            self.look_around().await?;
+        }
+        // Of two imports at once, each shows the other one transaction before it records more.
+        let mut in_flight = if has_services { groups.len() } else { self.in_flight_max };
         loop {
-            let flights = self.next_flights(&mut groups)?;
+            let flights = self.next_flights(&mut groups, in_flight.min(self.in_flight_max))?;
             if flights.is_empty() {
                 return Ok(());
             }
+            in_flight = self.in_flight_max;
             let flights = self.try_out(flights, &mut groups).await?;
             let source = |item: &&Item| (item.key, self.sources.of(item));
             let signed =
@@ -121,7 +131,22 @@ impl Submitter<'_> {
             let transactions = flights.iter().map(|flight| &flight.transaction);
             let results = futures::future::join_all(transactions.map(|one| carry(self.clients, one))).await;
             self.land(flights, results, &mut groups)?;
+            if has_services {
+                self.look_around().await?;
+            }
         }
+    }
+
+    /// Stops where others record what the import records.
+    ///
+    /// # Errors
+    /// What the watch refuses, or asking the ledger gives.
+    pub async fn look_around(&mut self) -> Result<(), ImportError> {
+        let Some(watch) = &mut self.watch else { return Ok(()) };
+        let contents = self.journal.contents();
+        let found = watch.look(self.clients, contents).await?;
+        watch.refuse_services(&found, contents)?;
+        watch.refuse_agreements(&found)
     }
 
     /// Keeps the transactions that the rules would not refuse. Of the others, all but the refused operation are queued
@@ -159,12 +184,16 @@ impl Submitter<'_> {
     }
 
     /// Signs the next transactions, one from each author in turn, so that no node gets all of them.
-    fn next_flights<'i>(&mut self, groups: &mut Groups<'i>) -> Result<Vec<Flight<'i>>, ImportError> {
+    fn next_flights<'i>(
+        &mut self,
+        groups: &mut Groups<'i>,
+        in_flight: usize,
+    ) -> Result<Vec<Flight<'i>>, ImportError> {
         let mut flights = Vec::new();
-        while flights.len() < self.in_flight_max {
+        while flights.len() < in_flight {
             let mut is_done = true;
             for ((author, _), items) in groups.iter_mut() {
-                if flights.len() == self.in_flight_max {
+                if flights.len() == in_flight {
                     is_done = items.is_empty() && is_done;
                     continue;
                 }

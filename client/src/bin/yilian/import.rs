@@ -82,7 +82,7 @@ pub struct Fhir {
     /// Import although files were refused, without them.
     #[arg(long)]
     without_refused: bool,
-    /// Record beside what another --state directory has recorded between the same parties: it comes from another source.
+    /// Record beside what other imports or commands recorded between the same parties: it comes from another source.
     #[arg(long)]
     beside_others: bool,
     /// Close the periods at the end, and add their statements up.

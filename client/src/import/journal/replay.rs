@@ -77,6 +77,7 @@ impl Contents {
             Entry::Void(id) => self.close(id, None)?,
             Entry::Seen { institution, entries } => _ = self.seen.insert(institution, entries),
             Entry::Reversed(service) => _ = self.reversed.insert(service),
+            Entry::Replaced(key) => _ = self.replaced.insert(Key(read_hex(&key)?)),
             Entry::Known { key, source } => {
                 let source = source.as_deref().map(read_hex).transpose()?;
                 let settled = self.settled.get_mut(&Key(read_hex(&key)?));
@@ -172,6 +173,11 @@ impl Contents {
             }
             What::Grant { .. } | What::Stays { .. } | What::Own => false,
         })
+    }
+
+    /// Whether a service is known by what replaced it alone.
+    pub fn is_replaced(&self, key: &Key) -> bool {
+        self.replaced.contains(key)
     }
 
     /// Whether a service was reversed.

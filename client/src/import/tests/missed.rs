@@ -6,13 +6,14 @@ use super::directory;
 use super::small::{INPUT, MAPPING};
 use crate::import::collect::{Collected, Reach};
 use crate::import::document::{Key, Secret};
-use crate::import::draft::{Item, Resolver, Wave};
+use crate::import::draft::{Draft, Item, Resolver, Wave};
 use crate::import::journal::{Fate, Journal};
 use crate::import::mapping::Mapping;
 use crate::import::missed::Missed;
 use crate::import::plan::{Gross, Plan, Planning};
-use crate::import::{ImportError, changes};
-use yilian_spec::base::id::{ChainId, InstitutionId, SubjectTag};
+use crate::import::watch::Watch;
+use crate::import::{ImportError, agreement, changes, run};
+use yilian_spec::base::id::{ChainId, InstitutionId, ServiceId, SubjectTag};
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::membership::Role;
@@ -85,7 +86,7 @@ fn journal(directory: &tempfile::TempDir) -> Journal {
 fn by_hand(plan: &Plan) -> Transaction {
     let secret = Secret::new([2; 32]);
     let mut item = plan.items[0].clone();
-    if let crate::import::draft::Draft::Grant { consent, .. } = &mut item.draft {
+    if let Draft::Grant { consent, .. } = &mut item.draft {
         *consent = secret.commit("consent", &[], b"by hand");
     }
     let tags = vec![SubjectTag([9; 32]); plan.subjects.len()];
@@ -151,5 +152,126 @@ fn a_transaction_of_which_the_input_asks_for_a_part_stops_the_import() {
         let place = tempfile::tempdir().unwrap();
         let error = Missed::of(transactions).adopt(&mut journal(&place), planning).unwrap_err();
         assert!(matches!(error, ImportError::JournalBehind { .. }), "{error}");
+    });
+}
+
+/// What a claim's service is in a plan.
+fn service<'p>(plan: &'p Plan, claim: &str) -> &'p Item {
+    let source = format!("Claim {claim}");
+    let mut services = plan.items.iter().filter(|item| matches!(item.draft, Draft::Deliver { .. }));
+    services.find(|item| *item.source == source).unwrap()
+}
+
+fn alone(nonce: u8, item: &Item) -> Transaction {
+    let resolver = Resolver { tags: &[], object: &|_| None, now: LedgerTime(1) };
+    sign(nonce, &item.author, &[item], &resolver)
+}
+
+/// The reversal of the service that a transaction recorded.
+fn reversal(nonce: u8, of: &Transaction) -> Transaction {
+    let service = ServiceId(of.object_id(0).unwrap());
+    let reason = yilian_spec::domain::service::ReversalReason::Mistake;
+    let item = Item {
+        key: Key([0; 32]),
+        source: "".into(),
+        wave: Wave::Correct,
+        author: of.body.institution.clone(),
+        draft: Draft::Reverse { service, reason },
+        after: None,
+    };
+    alone(nonce, &item)
+}
+
+/// A watch over the services of a plan.
+fn watch(plan: &Plan, journal: &Journal) -> Watch {
+    let mut watch = Watch::new(journal.contents(), std::iter::empty());
+    let pairs = agreement::pairs(plan);
+    let terms = pairs.iter().map(|pair| agreement::terms_hash(pair).unwrap()).collect();
+    watch.set_own(pairs.into_iter().map(|pair| (pair.provider, pair.payer)).collect(), terms);
+    watch
+}
+
+#[test]
+fn a_service_recorded_anew_is_found_where_the_journal_knows_of_none_before_it() {
+    let first = with_planning(INPUT, |planning| alone(1, service(&planning.plan(&|_| 0), "c1")));
+    let first_reversal = reversal(2, &first);
+    let dearer = INPUT.replace("10.005", "17");
+    with_planning(&dearer, |planning| {
+        let anew = |times: u32, nonce| alone(nonce, service(&planning.plan(&|_| times), "c1"));
+        let (second, third) = (anew(1, 3), anew(2, 5));
+        let second_reversal = reversal(4, &second);
+        let replaced = [first.clone(), first_reversal.clone()];
+        let lives: [(&[Transaction], u64); 3] = [
+            (std::slice::from_ref(&second), 1),
+            (std::slice::from_ref(&third), 1),
+            (&[second.clone(), second_reversal, third.clone()], 3),
+        ];
+        for (found, count) in lives {
+            let place = tempfile::tempdir().unwrap();
+            let mut journal = journal(&place);
+            let mut missed = Missed::of(replaced.iter().chain(found).cloned().collect());
+            assert_eq!(missed.adopt(&mut journal, planning).unwrap(), count);
+            assert_eq!(missed.rest().len(), 2, "nobody knows the first any more");
+            drop(journal);
+            let journal = self::journal(&place);
+            let contents = journal.contents();
+            let plan = run::plan(planning, Some(contents));
+            let key = service(&plan, "c1").key;
+            assert!(matches!(journal.fate(&key), Some(Fate::Applied { .. })), "it is recorded: {count}");
+            assert_eq!(changes::on_ledger(contents)["USD"].gross_minor, 1_700);
+            let (collected, secret) = (planning.collected, planning.secret);
+            assert!(changes::Changes::find(&plan, collected, contents, secret, false).is_empty());
+            watch(&plan, &journal).refuse_services(missed.rest(), contents).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_service_that_nothing_explains_stops_the_import_unless_it_is_reversed_or_of_others() {
+    let first = with_planning(INPUT, |planning| alone(1, service(&planning.plan(&|_| 0), "c1")));
+    let dearer = INPUT.replace("10.005", "17");
+    with_planning(&dearer, |planning| {
+        let place = tempfile::tempdir().unwrap();
+        let mut journal = journal(&place);
+        let mut missed = Missed::of(vec![first.clone()]);
+        assert_eq!(missed.adopt(&mut journal, planning).unwrap(), 0);
+        let plan = planning.plan(&|_| 0);
+        let watch = watch(&plan, &journal);
+        let refuse = |transactions: &[Transaction]| watch.refuse_services(transactions, journal.contents());
+        match refuse(missed.rest()).unwrap_err() {
+            ImportError::UnknownServices { count: 1, service, provider, .. } => {
+                assert_eq!(
+                    (service.0, provider),
+                    (first.object_id(0).unwrap(), first.body.institution.clone())
+                );
+            }
+            other => panic!("{other}"),
+        }
+        refuse(&[first.clone(), reversal(2, &first)]).unwrap();
+        // A service of other parties is nothing to this import.
+        let mut elsewhere = service(&plan, "c1").clone();
+        elsewhere.author = InstitutionId::new("elsewhere").unwrap();
+        refuse(&[alone(3, &elsewhere)]).unwrap();
+    });
+}
+
+#[test]
+fn another_agreement_of_the_same_terms_stops_the_import() {
+    with_planning(INPUT, |planning| {
+        let place = tempfile::tempdir().unwrap();
+        let plan = planning.plan(&|_| 0);
+        let watch = watch(&plan, &journal(&place));
+        let pair = agreement::pairs(&plan).into_iter().next().unwrap();
+        let sign_with = |terms_hash| {
+            let agreement = Key([5; 32]);
+            let draft = Draft::Sign { agreement, terms_hash };
+            let item = Item { author: pair.payer.clone(), draft, ..service(&plan, "c1").clone() };
+            let object = |key: &Key| Some(key.0);
+            let resolver = Resolver { tags: &[], object: &object, now: LedgerTime(1) };
+            sign(1, &item.author, &[&item], &resolver)
+        };
+        let error = watch.refuse_agreements(&[sign_with(agreement::terms_hash(&pair).unwrap())]).unwrap_err();
+        assert!(error.to_string().contains(&"05".repeat(32)), "{error}");
+        watch.refuse_agreements(&[sign_with(yilian_spec::base::id::Hash([1; 32]))]).unwrap();
     });
 }

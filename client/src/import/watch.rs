@@ -1,0 +1,159 @@
+//! What others record beside an import, for the institutions that it acts for: another import from another directory, or
+//! a person with a command.
+//!
+//! Nobody but who made a commitment can say what it stands for. So a service that neither the journal nor the input explains
+//! may well be one of this input, recorded already: the import stops, unless somebody says that it is not. It looks before
+//! it begins, once its agreements are signed, before it records services, after each lot of them, and at the end, so that of two
+//! imports at once at least one sees the other before much is recorded twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt as _;
+use yilian_spec::base::id::{Hash, InstitutionId, ServiceId, TransactionId};
+use yilian_spec::crypto::merkle::log::Frontier;
+use yilian_spec::domain::Operation;
+use yilian_spec::ledger::transaction::Transaction;
+use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::state::stream::EntryKind;
+
+use super::error::ImportError;
+use super::journal::Contents;
+use super::limits;
+use crate::client::Client;
+use crate::error::ClientError;
+
+type Clients = BTreeMap<InstitutionId, Client>;
+/// Provider and payer.
+type Parties = (InstitutionId, InstitutionId);
+
+/// How far the authors' streams are read, and what nobody else should record.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// By author: entries of its stream that were looked at.
+    read: BTreeMap<InstitutionId, u64>,
+    /// Whose services the import records.
+    parties: BTreeSet<Parties>,
+    /// The hashes of the terms that it signs.
+    terms: BTreeSet<Hash>,
+}
+
+impl Watch {
+    /// Goes on where the journal has looked to.
+    pub fn new(contents: &Contents, authors: impl Iterator<Item = InstitutionId>) -> Self {
+        let read = authors.map(|author| (author.clone(), contents.seen(&author))).collect();
+        Self { read, ..Self::default() }
+    }
+
+    /// What the import records itself: whose services, under which terms.
+    pub fn set_own(&mut self, parties: BTreeSet<Parties>, terms: BTreeSet<Hash>) {
+        (self.parties, self.terms) = (parties, terms);
+    }
+
+    /// Entries of each author's stream that were looked at.
+    pub fn read(&self) -> Vec<(InstitutionId, u64)> {
+        self.read.iter().map(|(author, entries)| (author.clone(), *entries)).collect()
+    }
+
+    /// The transactions of the authors that the journal does not know, since the last look.
+    ///
+    /// # Errors
+    /// What asking the ledger gives.
+    pub async fn look(
+        &mut self,
+        clients: &Clients,
+        contents: &Contents,
+    ) -> Result<Vec<Transaction>, ClientError> {
+        let mut transactions = Vec::new();
+        for (author, read) in &mut self.read {
+            let Some(client) = clients.get(author) else { continue };
+            let (proof, _) = client.stream(&StreamId::Institution(author.clone()), *read).await?;
+            *read += proof.entries.len() as u64;
+            let applied = proof.entries.iter().filter(|entry| entry.kind == EntryKind::Applied);
+            let ids: BTreeSet<TransactionId> =
+                applied.map(|entry| entry.transaction_id).filter(|id| !contents.knows(id)).collect();
+            let asked: Vec<_> = ids.into_iter().map(|id| own(client, author, id)).collect();
+            let mut answers = futures::stream::iter(asked).buffer_unordered(limits::LOOKUPS_IN_FLIGHT);
+            while let Some(found) = answers.next().await {
+                transactions.extend(found?);
+            }
+        }
+        Ok(transactions)
+    }
+
+    /// Refuses services like those of the import among transactions that it did not sign.
+    ///
+    /// # Errors
+    /// [`ImportError::UnknownServices`].
+    pub fn refuse_services(
+        &self,
+        transactions: &[Transaction],
+        contents: &Contents,
+    ) -> Result<(), ImportError> {
+        let mut reversed = BTreeSet::new();
+        let mut services: Vec<(Parties, ServiceId)> = Vec::new();
+        for transaction in transactions {
+            for (operation, index) in transaction.body.operations.iter().zip(0..) {
+                if let Operation::ReverseService(reverse) = operation {
+                    reversed.insert(reverse.service);
+                }
+                if let (Operation::DeliverService(service), Some(id)) =
+                    (operation, transaction.object_id(index))
+                {
+                    let parties = (transaction.body.institution.clone(), service.payer.clone());
+                    services.push((parties, ServiceId(id)));
+                }
+            }
+        }
+        services.retain(|(parties, id)| {
+            self.parties.contains(parties) && !reversed.contains(id) && !contents.is_reversed(*id)
+        });
+        let count = services.len();
+        let Some(((provider, payer), service)) = services.into_iter().next() else { return Ok(()) };
+        Err(ImportError::UnknownServices { count, service, provider, payer })
+    }
+
+    /// Refuses agreements of the same terms among transactions that the import did not sign.
+    ///
+    /// # Errors
+    /// [`ImportError::OtherAgreement`].
+    pub fn refuse_agreements(&self, transactions: &[Transaction]) -> Result<(), ImportError> {
+        for transaction in transactions {
+            for operation in &transaction.body.operations {
+                if let Operation::SignAgreement(sign) = operation
+                    && self.terms.contains(&sign.terms_hash)
+                {
+                    let (payer, agreement) = (transaction.body.institution.clone(), sign.agreement);
+                    return Err(ImportError::OtherAgreement { agreement, payer });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A transaction, where the author's institution signed it. What others signed is theirs to know.
+async fn own(
+    client: &Client,
+    author: &InstitutionId,
+    id: TransactionId,
+) -> Result<Option<Transaction>, ClientError> {
+    match client.transaction_proof(id).await {
+        Ok((proof, _)) => Ok(Some(proof.transaction).filter(|found| found.body.institution == *author)),
+        Err(ClientError::Rejected { status: 403, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// How long the authors' streams are.
+///
+/// # Errors
+/// What asking the ledger gives.
+pub async fn lengths(clients: &Clients) -> Result<Vec<(InstitutionId, u64)>, ClientError> {
+    let mut lengths = Vec::new();
+    for (author, client) in clients {
+        let head = StateKey::StreamHead(StreamId::Institution(author.clone()));
+        let head = client.row::<Frontier>(&head, "head of an institution's stream").await?.value;
+        lengths.push((author.clone(), head.map_or(0, |head| head.length())));
+    }
+    Ok(lengths)
+}
