@@ -32,8 +32,10 @@ pub struct Chain {
     pub time: LedgerTime,
     /// The validators of the next block.
     pub validators: ValidatorSet,
-    /// The version of the protocol.
+    /// The version of the protocol of the next block.
     pub protocol_version: u16,
+    /// The last version of the protocol that the node knows.
+    pub protocol_version_known: u16,
     /// The parameters of the next block.
     pub parameters: Parameters,
 }

@@ -65,7 +65,7 @@ fn genesis() -> Genesis {
     Genesis {
         network: "bench".to_owned(),
         time: LedgerTime(START_MS - 1_000),
-        parameters: Parameters::default(),
+        parameters: Parameters { quota_work_per_s: 1_000_000, ..Parameters::default() },
         institutions,
         validators: ValidatorSet::new((0..MEMBERS.len()).map(validator).collect()),
     }
@@ -114,8 +114,7 @@ fn fill(directory: &Path, transactions: u64, per_block: u64) -> Result<()> {
         Ledger::open(store, LedgerOptions { proposer: Some(proposer), ..LedgerOptions::default() })?;
     let clock = Arc::new(ManualClock::at(START_MS));
     let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
-    let bounds = PoolBounds { institution_work_per_second: 1_000_000, ..PoolBounds::default() };
-    let (mempool, _) = Mempool::new(ledger.reader(), shared, ledger.timings(), bounds);
+    let (mempool, _) = Mempool::new(ledger.reader(), shared, ledger.timings(), PoolBounds::default());
     ledger.set_mempool(mempool.clone());
     let mut made = 0;
     while made < transactions {

@@ -252,7 +252,7 @@ mod tests {
     fn a_turn_that_was_missed_since_the_last_look_is_told_once() {
         let tip = yilian_spec::ledger::chain::Tip::genesis(&genesis(), Hash::default());
         let miss = |before: &Attendance, height| {
-            before.after((Height(height), &PublicKey([9; 32])), &tip.validators, &tip.validators)
+            before.after((Height(height), &PublicKey::Ed25519([9; 32])), &tip.validators, &tip.validators)
         };
         let none = Attendance::default();
         let (once, twice) = (miss(&none, 1), miss(&miss(&none, 1), 2));

@@ -84,8 +84,6 @@ pub struct MempoolConfig {
     pub institution_transactions_max: usize,
     /// Their encoded size in MiB.
     pub institution_size_mib_max: usize,
-    /// The quota of one institution in units of work, which it exceeds only while no other member within its quota is at work.
-    pub institution_work_per_second: u64,
     /// Threads that verify signatures.
     pub verify_threads: usize,
 }
@@ -97,7 +95,6 @@ impl Default for MempoolConfig {
             size_mib_max: 64,
             institution_transactions_max: 20_000,
             institution_size_mib_max: 24,
-            institution_work_per_second: 100,
             verify_threads: 1,
         }
     }
@@ -378,7 +375,6 @@ impl Config {
                 1_000_000,
             ),
             ("mempool.institution_size_mib_max", mempool.institution_size_mib_max as u64, 1, 4_096),
-            ("mempool.institution_work_per_second", mempool.institution_work_per_second, 1, 1_000_000),
             ("mempool.verify_threads", mempool.verify_threads as u64, 1, 64),
             ("storage.cache_mib", storage.cache_mib as u64, 8, 65_536),
             ("storage.write_buffer_mib", storage.write_buffer_mib as u64, 8, 4_096),

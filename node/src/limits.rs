@@ -54,8 +54,6 @@ pub const POOL_BYTES_MAX: usize = 64 << 20;
 pub const POOL_INSTITUTION_TRANSACTIONS_MAX: usize = 20_000;
 /// Their encoded size in bytes.
 pub const POOL_INSTITUTION_BYTES_MAX: usize = 24 << 20;
-/// Units of work per second of one institution, the quota that it exceeds only where no other member is kept waiting.
-pub const QUOTA_WORK_PER_SECOND: u64 = 100;
 /// Seconds of its quota that an institution saves up while it is idle.
 pub const QUOTA_CREDIT_SECONDS: i64 = 2;
 /// A block has at most one part in so many of a second's quota of an institution that is beyond its quota, and at least one

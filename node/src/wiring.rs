@@ -371,7 +371,6 @@ fn open_ledger(home: &Home, store: Arc<Store>, proposer: Option<PublicKey>) -> R
         bytes: config.mempool.size_mib_max << 20,
         institution_transactions: config.mempool.institution_transactions_max,
         institution_bytes: config.mempool.institution_size_mib_max << 20,
-        institution_work_per_second: config.mempool.institution_work_per_second,
     };
     let (mempool, batches) = Mempool::new(reader.clone(), Arc::clone(&clock), ledger.timings(), bounds);
     ledger.set_mempool(mempool.clone());

@@ -13,6 +13,7 @@ use world::{COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope};
 use yilian_spec::base::codec;
 use yilian_spec::base::id::{Commitment, GrantId, SubjectTag};
 use yilian_spec::base::time::Window;
+use yilian_spec::base::version::ProtocolVersion;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity};
 use yilian_spec::domain::membership::Role;
@@ -39,6 +40,7 @@ fn main() {
         let context = BlockContext {
             chain_id: world.tip.chain_id,
             height: world.tip.height.next(),
+            version: ProtocolVersion::LATEST,
             time: world.tip.next_time_min(),
         };
         let began = Instant::now();

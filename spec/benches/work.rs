@@ -17,6 +17,7 @@ use world::{COUNTY, DAY_MS, TEACHING, World, commitment, institution, scope};
 use yilian_spec::base::id::{ServiceId, SubjectTag};
 use yilian_spec::base::limits::{PARTIES_MAX, SERVICES_PER_TERMS_MAX};
 use yilian_spec::base::time::Window;
+use yilian_spec::base::version::ProtocolVersion;
 use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::GrantAccess;
@@ -53,6 +54,7 @@ fn measure(name: &str, world: &mut World, author: &str, operations: Vec<Operatio
     let context = BlockContext {
         chain_id: world.tip.chain_id,
         height: world.tip.height.next(),
+        version: ProtocolVersion::LATEST,
         time: world.tip.next_time_min(),
     };
     let mut fastest = Duration::MAX;

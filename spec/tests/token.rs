@@ -32,7 +32,7 @@ fn check(token: &str) -> Result<VerifiedToken, TokenError> {
 fn signed(header: &str, payload: &str) -> String {
     let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
     let signature = key().sign(input.as_bytes());
-    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.0))
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.ed25519_bytes()))
 }
 
 fn header() -> String {
@@ -66,10 +66,13 @@ fn a_token_made_by_hand_is_the_same_bytes() {
 fn the_signature_is_that_of_rfc_8037() {
     let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").unwrap();
     let key = SecretKey::from_seed(&seed.try_into().unwrap());
-    assert_eq!(URL_SAFE_NO_PAD.encode(key.public_key().0), "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+    assert_eq!(
+        URL_SAFE_NO_PAD.encode(key.public_key().ed25519_bytes()),
+        "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+    );
     let input = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
     let expected = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
-    assert_eq!(URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()).0), expected);
+    assert_eq!(URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()).ed25519_bytes()), expected);
 }
 
 #[test]

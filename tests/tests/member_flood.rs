@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use yilian_node::limits::QUOTA_WAITING_SECONDS_MAX;
+use yilian_spec::domain::parameters::Parameters;
 use yilian_tests::bench::cost::memory_peak_bytes;
 use yilian_tests::bench::flood::{FLOODED, FLOODER, MEMBERS, TIMES_QUOTA, wait_until_nothing_waits};
 use yilian_tests::bench::scene::{LIFETIME_MS, Scene};
@@ -24,7 +25,8 @@ const FLOOD_LIFETIME_MS: u64 = 15_000;
 const MEMORY_BYTES_MAX: u64 = 192 << 20;
 
 async fn scene() -> Result<Scene> {
-    Scene::open_with((2, 5), |config| config.mempool.institution_work_per_second = QUOTA as u64).await
+    let parameters = Parameters { quota_work_per_s: QUOTA as u64, ..Parameters::default() };
+    Scene::open_with((2, 5), parameters).await
 }
 
 /// The others' work; nothing of it may be refused.

@@ -206,6 +206,7 @@ impl<'a> Known<'a> {
             | Operation::RedirectReferral(_)
             | Operation::ConfirmRedirect(_)
             | Operation::CancelReferral(_)
+            | Operation::AmendOutcome(_)
             | Operation::ReturnDownward(_)
             | Operation::TerminateAgreement(_) => return None,
         };

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
+use yilian_spec::base::version::ProtocolVersion;
 use yilian_spec::domain::parameters::Parameters;
-use yilian_spec::ledger::block::PROTOCOL_VERSION;
 use yilian_spec::proof::Checkpoint;
 
 use super::Api;
@@ -27,8 +27,10 @@ pub struct ChainAnswer {
     pub time: u64,
     /// The validators of the next block.
     pub validators: Vec<ValidatorAnswer>,
-    /// The version of the protocol that the node executes.
+    /// The version of the protocol of the next block.
     pub protocol_version: u16,
+    /// The last version of the protocol that this node knows: below the other it has to be updated.
+    pub protocol_version_known: u16,
     /// The parameters of the next block.
     #[schema(value_type = Object)]
     pub parameters: Parameters,
@@ -63,7 +65,8 @@ pub async fn chain(State(api): State<Api>) -> Json<ChainAnswer> {
         block_id: tip.block_id.to_string(),
         time: tip.time.0,
         validators: validators.collect(),
-        protocol_version: PROTOCOL_VERSION,
+        protocol_version: tip.parameters.versions.number_at(tip.height.next()),
+        protocol_version_known: ProtocolVersion::LATEST.number(),
         parameters: tip.parameters.clone(),
     })
 }

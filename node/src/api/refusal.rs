@@ -104,6 +104,7 @@ fn rejection(rejection: Rejection) -> ApiError {
             let code = if matches!(error, PoolError::OverQuota { .. }) { "over_quota" } else { "pool_full" };
             ApiError::Busy { code, message: error.to_string(), retry_after_s: 1 }
         }
+        Rejection::Version(unknown) => ApiError::Internal(unknown.to_string()),
         Rejection::Storage(error) => ApiError::Internal(error.to_string()),
     }
 }
@@ -157,6 +158,7 @@ pub fn contextual(error: &ContextualError) -> ApiError {
         ContextualError::Repeated => "repeated",
         ContextualError::UnknownAuthor => "unknown_author",
         ContextualError::RevokedAuthor => "revoked_author",
+        ContextualError::NotYet { .. } => "not_yet",
         ContextualError::View(error) => return ApiError::Internal(error.to_string()),
     };
     ApiError::Transaction { code, message: error.to_string() }

@@ -19,7 +19,7 @@ use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::merkle::state_tree::{StateTree, TreeUpdate};
 use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::ledger::block::CommitCertificate;
-use yilian_spec::ledger::chain::{self, BlockError, ExecutedBlock, Expectation, Made, Tip};
+use yilian_spec::ledger::chain::{self, BlockError, ExecutedBlock, ExecutionError, Expectation, Made, Tip};
 use yilian_spec::ledger::received::ReceivedBlock;
 use yilian_spec::ledger::transaction::CheckedTransaction;
 use yilian_spec::ledger::validation::contextual;
@@ -129,8 +129,13 @@ impl Ledger {
         let made = Made { time, proposer };
         // What was expected when they came may be less than what they cost now.
         let work_max = self.block_size.work(round);
-        let block = chain::execute(&self.tip, &tables, made, transactions, work_max, root_of)
-            .map_err(|error| unreadable("executing a new block", error))?;
+        let block =
+            chain::execute(&self.tip, &tables, made, transactions, work_max, root_of).map_err(|error| {
+                match error {
+                    ExecutionError::Version(unknown) => ApplicationError::Version(unknown),
+                    ExecutionError::View(error) => unreadable("executing a new block", error),
+                }
+            })?;
         outer.finish();
         let bytes = assemble_block(&block.header, block.transactions.iter().map(CheckedTransaction::encoded));
         let executed = keep(block, update);
@@ -151,11 +156,12 @@ impl Ledger {
             work: self.block_size.work(round),
         };
         let taken = mempool.take(room, time);
+        let version = self.tip.next_version().map_err(ApplicationError::Version)?;
         let tables = self.store.tables();
         let mut fit = Vec::with_capacity(taken.len());
         let mut unfit = Vec::new();
         for transaction in taken {
-            match contextual::check(&transaction, &tables, time) {
+            match contextual::check(&transaction, &tables, version, time) {
                 Ok(()) => fit.push(transaction),
                 Err(contextual::ContextualError::View(error)) => {
                     return Err(unreadable("choosing transactions", error));
@@ -208,6 +214,7 @@ impl Ledger {
                 Ok(Ok(block_id))
             }
             Err(BlockError::View(error)) => Err(unreadable("checking a block", error)),
+            Err(BlockError::UnknownVersion(unknown)) => Err(ApplicationError::Version(unknown)),
             Err(rule) => Ok(Err(Invalid { block_id: Some(block_id), reason: rule.to_string() })),
         }
     }

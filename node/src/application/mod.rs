@@ -39,6 +39,7 @@ use std::ops::RangeInclusive;
 
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{BlockId, InstitutionId};
+use yilian_spec::base::version::UnknownVersion;
 use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::parameters::ConsensusTimeouts;
 use yilian_spec::ledger::block::CommitCertificate;
@@ -227,6 +228,9 @@ pub enum ApplicationError {
         /// The rule.
         reason: String,
     },
+    /// The program is too old for the next block.
+    #[error(transparent)]
+    Version(UnknownVersion),
     /// Nothing can be built or started.
     #[error("the ledger cannot go on: {reason}")]
     Broken {

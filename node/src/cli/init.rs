@@ -100,7 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let network = home.network_key()?.secret;
     let peer = NodeIdentity::from_ed25519_seed(*network.seed())?.peer_id();
     let network = network.public_key();
-    debug_assert_eq!(peer_id_of_ed25519(&network.0).ok(), Some(peer), "one key, one peer id");
+    debug_assert_eq!(peer_id_of_ed25519(network.ed25519_bytes()).ok(), Some(peer), "one key, one peer id");
     if arguments.json {
         let report = serde_json::json!({
             "home": path, "made": made, "network_key": network, "peer_id": peer.to_string(),

@@ -206,7 +206,7 @@ impl Rotation<'_> {
             Answer::Failed { reason } => bail!("{reason}"),
             other => bail!("the node answered {other:?}"),
         }
-        let peer_id = peer_id_of_ed25519(&next.0)?.to_string();
+        let peer_id = peer_id_of_ed25519(next.ed25519_bytes())?.to_string();
         let began = Instant::now();
         let peers_before = peers(&before);
         loop {

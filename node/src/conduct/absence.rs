@@ -50,7 +50,7 @@ mod tests {
         let alone = |validator: &Validator| ValidatorSet::new(vec![validator.clone()]);
         let absent = alone(&validators.validators()[1]);
         for missed in 0..times {
-            let at = (Height(2 + missed), &PublicKey([9; 32]));
+            let at = (Height(2 + missed), &PublicKey::Ed25519([9; 32]));
             tip.attendance = tip.attendance.after(at, &absent, &validators);
         }
         tip.height = Height(height);

@@ -354,7 +354,7 @@ mod tests {
     use super::*;
 
     fn start(validators: u8, rotation: &[u8]) -> StartPoint {
-        let key = |number: u8| PublicKey([number; 32]);
+        let key = |number: u8| PublicKey::Ed25519([number; 32]);
         StartPoint {
             height: Height(1),
             validators: (1..=validators)
@@ -372,7 +372,9 @@ mod tests {
     }
 
     fn proposers(set: &ValidatorSet, height: u64, rounds: u32) -> Vec<u8> {
-        (0..rounds).map(|round| set.proposer(EngineHeight(height), round).address.0.0[0]).collect()
+        (0..rounds)
+            .map(|round| set.proposer(EngineHeight(height), round).address.0.ed25519_bytes()[0])
+            .collect()
     }
 
     #[test]

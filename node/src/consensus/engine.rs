@@ -315,7 +315,7 @@ async fn start_engine(
             ConsensusContext::new_validator(address, verifier, Box::new(LedgerSigner { chain_id, key, own }))
         }
         // The zero key has small order and can never be registered, so no validator has this address.
-        None => ConsensusContext::new_full_node(Address(PublicKey([0; 32])), verifier),
+        None => ConsensusContext::new_full_node(Address(PublicKey::Ed25519([0; 32])), verifier),
     };
     EngineBuilder::new(LedgerContext, EngineSettings::new(name))
         .with_default_wal(WalContext::new(vote_log, LedgerCodec))

@@ -190,7 +190,7 @@ mod tests {
 
     fn validators(powers: &[u64]) -> Arc<ValidatorSet> {
         let validator = |(number, voting_power): (u8, &u64)| ValidatorInfo {
-            public_key: PublicKey([number; 32]),
+            public_key: PublicKey::Ed25519([number; 32]),
             institution: institution(number),
             voting_power: *voting_power,
         };

@@ -203,7 +203,7 @@ mod tests {
             value_id: BLOCK,
             commit_signatures: signers
                 .iter()
-                .map(|signer| CommitSignature::new(Address(key(*signer)), Signature([0; 64])))
+                .map(|signer| CommitSignature::new(Address(key(*signer)), Signature::Ed25519([0; 64])))
                 .collect(),
         }
     }

@@ -113,7 +113,7 @@ mod tests {
     };
 
     fn key(number: u8) -> PublicKey {
-        PublicKey([number; 32])
+        PublicKey::Ed25519([number; 32])
     }
 
     fn validators(powers: &[u64]) -> Vec<ValidatorInfo> {

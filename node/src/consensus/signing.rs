@@ -21,6 +21,7 @@ use arc_malachitebft_signing::{Error, Signer, VerificationResult, Verifier};
 use async_trait::async_trait;
 use engine::{NilOrVal, SignedMessage, ValidatorProof, VoteExtensionScope, VoteType};
 use sha2::{Digest, Sha256};
+use yilian_spec::base::codec::{self, DecodeError};
 use yilian_spec::base::id::{BlockId, ChainId};
 use yilian_spec::crypto::signature::{PublicKey, SecretKey, Signature, signing_bytes, verify};
 use yilian_spec::ledger::block::precommit_signing_bytes;
@@ -33,36 +34,26 @@ use crate::limits::VERIFIED_SIGNATURES_MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerScheme;
 
-/// Bytes of the wrong length where a key or a signature should stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{given} bytes where {wanted} are needed")]
-pub struct LengthError {
-    given: usize,
-    wanted: usize,
-}
-
 impl engine::SigningScheme for LedgerScheme {
-    type DecodingError = LengthError;
+    type DecodingError = DecodeError;
     type Signature = Signature;
     type PublicKey = PublicKey;
     type PrivateKey = SecretKey;
 
-    fn decode_signature(bytes: &[u8]) -> Result<Signature, LengthError> {
-        let error = LengthError { given: bytes.len(), wanted: 64 };
-        bytes.try_into().map(Signature).map_err(|_| error)
+    fn decode_signature(bytes: &[u8]) -> Result<Signature, DecodeError> {
+        codec::decode(bytes, Signature::ENCODED_BYTES)
     }
 
     fn encode_signature(signature: &Signature) -> Vec<u8> {
-        signature.0.to_vec()
+        codec::encode(signature)
     }
 
-    fn decode_public_key(bytes: &[u8]) -> Result<PublicKey, LengthError> {
-        let error = LengthError { given: bytes.len(), wanted: 32 };
-        bytes.try_into().map(PublicKey).map_err(|_| error)
+    fn decode_public_key(bytes: &[u8]) -> Result<PublicKey, DecodeError> {
+        codec::decode(bytes, PublicKey::ENCODED_BYTES)
     }
 
     fn encode_public_key(public_key: &PublicKey) -> Vec<u8> {
-        public_key.0.to_vec()
+        codec::encode(public_key)
     }
 }
 
@@ -116,8 +107,9 @@ struct Verified {
 impl VerifiedSignatures {
     /// Whether `key` signed `message`.
     pub fn check(&self, key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
-        // Key and signature have a fixed length, so nothing else hashes alike.
-        let parts = Sha256::new().chain_update(key.0).chain_update(signature.0).chain_update(message);
+        // The encoding of a key or signature says how long it is, so nothing else hashes alike.
+        let parts = [codec::encode(key), codec::encode(signature)].concat();
+        let parts = Sha256::new().chain_update(parts).chain_update(message);
         let name: [u8; 32] = parts.finalize().into();
         if self.verified().names.contains(&name) {
             return true;

@@ -192,7 +192,7 @@ mod tests {
             expires: LedgerTime(NOW_MS.checked_add_signed(days * DAY_MS as i64).unwrap()),
             institution: InstitutionId::new(institution).unwrap(),
             role: *role,
-            key: PublicKey([u8::try_from(number).unwrap(); 32]),
+            key: PublicKey::Ed25519([u8::try_from(number).unwrap(); 32]),
         };
         let mut keys: Vec<WatchedKey> = keys.iter().enumerate().map(key).collect();
         keys.sort();

@@ -100,7 +100,8 @@ impl Roll {
             self.take(key, row)?;
         }
         // Which of the others matter is known only now.
-        let is_named = block.key_rows.iter().any(|(key, _)| key.get(1..) == Some(&self.own_key.0[..]));
+        let own_row = StateKey::Key(self.own_key).bytes();
+        let is_named = block.key_rows.iter().any(|(key, _)| *key == own_row);
         Ok(if self.own.is_none() && is_named { Step::Missed } else { Step::Changed })
     }
 
@@ -129,7 +130,7 @@ impl Roll {
     /// When a node's key is no point of the curve; registration refuses such keys.
     pub fn members(&self, validators: &ValidatorSet) -> Result<Members, StorageError> {
         let peer = |key: &PublicKey| {
-            peer_id_of_ed25519(&key.0)
+            peer_id_of_ed25519(key.ed25519_bytes())
                 .map_err(|error| StorageError::contradiction(format!("a node's key: {error}")))
         };
         let nodes = self.keys.iter().filter(|(_, record)| record.role == Role::Node);
@@ -234,7 +235,7 @@ mod tests {
         let own_key = secret(0, Role::Node).public_key();
         let mut roll = Roll::read(&reader, own_key).unwrap();
         let (administrator, new) = (secret(1, Role::Administrator), SecretKey::from_seed(&[0xab; 32]));
-        let peer = peer_id_of_ed25519(&new.public_key().0).unwrap();
+        let peer = peer_id_of_ed25519(new.public_key().ed25519_bytes()).unwrap();
         let bytes = possession_bytes(genesis().chain_id(), &member(1), Role::Node, new.public_key());
         let window = Window { starts: LedgerTime(GENESIS_MS), expires: LedgerTime(GENESIS_MS + 10_000) };
         let register =

@@ -93,11 +93,13 @@ impl Mempool {
         let mut counts: BTreeMap<Offence, u64> = BTreeMap::new();
         for verdict in verdicts {
             let offence = match verdict {
-                Ok(_) | Err(Rejection::Pool(_) | Rejection::Storage(_)) => continue,
+                Ok(_) | Err(Rejection::Pool(_) | Rejection::Version(_) | Rejection::Storage(_)) => continue,
                 Err(Rejection::Semantic(_)) => Offence::InvalidTransaction,
                 Err(Rejection::Contextual(error)) => match error {
                     ContextualError::UnknownAuthor | ContextualError::RevokedAuthor => Offence::UnknownAuthor,
                     ContextualError::FromTheFuture => Offence::ExpiredTransaction,
+                    // The sender may be a block ahead.
+                    ContextualError::NotYet { .. } => continue,
                     // Counted by its own bound below.
                     ContextualError::Expired => continue,
                     ContextualError::Repeated | ContextualError::View(_) => continue,
@@ -202,8 +204,10 @@ impl Mempool {
         let tables = reader.tables();
         let now_ms = self.shared.clock.now_ms();
         // While nothing happens ledger time stands still; the next block will carry the clock's.
-        let time = LedgerTime(now_ms).max(reader.tip().tip.next_time_min());
-        contextual::check(transaction, &tables, time).map_err(rejection)?;
+        let tip = &reader.tip().tip;
+        let time = LedgerTime(now_ms).max(tip.next_time_min());
+        let version = tip.next_version().map_err(Rejection::Version)?;
+        contextual::check(transaction, &tables, version, time).map_err(rejection)?;
         let owner = self.owner(transaction.body().author, owners)?;
         let owner = owner.ok_or(Rejection::Contextual(ContextualError::UnknownAuthor))?.clone();
         let id = transaction.id();

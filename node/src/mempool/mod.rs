@@ -32,6 +32,7 @@ use yilian_spec::base::codec;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{InstitutionId, TransactionId};
 use yilian_spec::base::time::LedgerTime;
+use yilian_spec::base::version::UnknownVersion;
 use yilian_spec::ledger::transaction::{CheckedTransaction, Transaction};
 use yilian_spec::ledger::validation::contextual::ContextualError;
 use yilian_spec::ledger::validation::semantic::SemanticError;
@@ -80,6 +81,9 @@ pub enum Rejection {
     /// There is no room.
     #[error(transparent)]
     Pool(PoolError),
+    /// The node is too old for the next block.
+    #[error(transparent)]
+    Version(UnknownVersion),
     /// The ledger cannot be read.
     #[error(transparent)]
     Storage(#[from] ViewError),
@@ -223,11 +227,12 @@ impl Mempool {
         bounds: PoolBounds,
     ) -> (Self, mpsc::Receiver<Bytes>) {
         let (outgoing, batches) = mpsc::channel(limits::GOSSIP_QUEUE_MAX);
+        let quota_work_per_s = reader.tip().tip.parameters.quota_work_per_s;
         let shared = Shared {
             reader,
             clock,
             timings,
-            pool: Mutex::new(Pool::new(bounds)),
+            pool: Mutex::new(Pool::new(bounds, quota_work_per_s)),
             waiters: Mutex::default(),
             peers: Mutex::default(),
             conduct: OnceLock::new(),
@@ -393,7 +398,9 @@ impl Mempool {
     pub fn committed(&self, block: &CommittedBlock) {
         let (height, time) = (block.header.height, block.header.time);
         let shares = self.shares(block);
+        let quota_work_per_s = self.shared.reader.tip().tip.parameters.quota_work_per_s;
         let mut pool = self.pool();
+        pool.set_quota(quota_work_per_s);
         for (institution, work) in shares {
             pool.charge(&institution, work, time);
         }

@@ -25,8 +25,6 @@ pub struct PoolBounds {
     pub institution_transactions: usize,
     /// Their encoded size in bytes.
     pub institution_bytes: usize,
-    /// Units of work per second of one institution, its quota.
-    pub institution_work_per_second: u64,
 }
 
 impl Default for PoolBounds {
@@ -36,7 +34,6 @@ impl Default for PoolBounds {
             bytes: limits::POOL_BYTES_MAX,
             institution_transactions: limits::POOL_INSTITUTION_TRANSACTIONS_MAX,
             institution_bytes: limits::POOL_INSTITUTION_BYTES_MAX,
-            institution_work_per_second: limits::QUOTA_WORK_PER_SECOND,
         }
     }
 }
@@ -146,11 +143,11 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool.
-    pub fn new(bounds: PoolBounds) -> Self {
+    /// An empty pool; every institution has a quota of so many units of work per second.
+    pub fn new(bounds: PoolBounds, quota_work_per_s: u64) -> Self {
         Self {
             bounds,
-            quotas: Quotas::new(bounds.institution_work_per_second),
+            quotas: Quotas::new(quota_work_per_s),
             entries: BTreeMap::new(),
             queues: BTreeMap::new(),
             expiries: BTreeSet::new(),
@@ -159,6 +156,11 @@ impl Pool {
             arrivals: 0,
             last_served: None,
         }
+    }
+
+    /// The members agreed on another quota, or on the same.
+    pub fn set_quota(&mut self, work_per_s: u64) {
+        self.quotas.set(work_per_s);
     }
 
     /// Transactions in the pool.
@@ -182,7 +184,7 @@ impl Pool {
     /// The bound it would break.
     pub fn admits(&self, owner: &InstitutionId, now: LedgerTime) -> Result<(), PoolError> {
         self.check_bounds(owner, 0)?;
-        let quota = self.bounds.institution_work_per_second;
+        let quota = self.quotas.work_per_s();
         let waiting = self.queues.get(owner).map_or(0, |queue| queue.work);
         let has_enough = waiting >= quota.saturating_mul(limits::QUOTA_WAITING_SECONDS_MAX);
         if has_enough && self.somebody_is_at_work(now) {

@@ -1,6 +1,6 @@
 //! Quotas: what each institution has had in blocks lately, and who has to wait for the others.
 //!
-//! Every institution has a quota of work per second. When it is idle it saves up some seconds of it; what it has in
+//! Every institution has a quota of work per second, a parameter of the ledger. When it is idle it saves up some seconds of it; what it has in
 //! blocks uses that up and makes debts, time brings it back. It is within its quota while it has more credit than
 //! work waiting. While one that is within is at work, those beyond have a small part of each block for their credit, and
 //! wait when it is used up: so a flood gets its quota and no more, and blocks stay short for the others. Where all who work are
@@ -34,14 +34,25 @@ struct Account {
 /// The accounts of all who have had something in a block lately.
 #[derive(Debug)]
 pub(super) struct Quotas {
+    work_per_s: u64,
     second: Credit,
     accounts: BTreeMap<InstitutionId, Account>,
 }
 
 impl Quotas {
     /// Everybody has so many units of work per second.
-    pub fn new(work_per_second: u64) -> Self {
-        Self { second: cost(work_per_second), accounts: BTreeMap::new() }
+    pub fn new(work_per_s: u64) -> Self {
+        Self { work_per_s, second: cost(work_per_s), accounts: BTreeMap::new() }
+    }
+
+    /// Everybody has so many from now on, and the credit that it has.
+    pub fn set(&mut self, work_per_s: u64) {
+        (self.work_per_s, self.second) = (work_per_s, cost(work_per_s));
+    }
+
+    /// Units of work per second.
+    pub fn work_per_s(&self) -> u64 {
+        self.work_per_s
     }
 
     fn full(&self) -> Credit {

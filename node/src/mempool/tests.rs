@@ -12,7 +12,7 @@ use yilian_spec::base::codec;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::base::time::LedgerTime;
-use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::crypto::signature::{SecretKey, Signature};
 use yilian_spec::domain::membership::Role;
 use yilian_spec::ledger::transaction::{CheckedTransaction, Transaction};
 use yilian_spec::ledger::validation::contextual::ContextualError;
@@ -29,6 +29,12 @@ use crate::test_world::{
 };
 
 const NOW: LedgerTime = LedgerTime(GENESIS_MS);
+
+/// Spoils a signature.
+fn flip(signature: &mut Signature, place: usize) {
+    let Signature::Ed25519(bytes) = signature;
+    bytes[place] ^= 1;
+}
 
 fn checked(transaction: Transaction) -> CheckedTransaction {
     semantic::check(transaction, genesis().chain_id()).unwrap()
@@ -54,7 +60,7 @@ fn each_kind_of_bad_transaction_is_refused_by_its_name() {
     let node = TestNode::open(dir.path(), 0);
     let refuse = |transaction| node.mempool.submit_now(vec![transaction]).remove(0).unwrap_err();
     let mut forged = transaction(1, 1);
-    forged.signature.0[0] ^= 1;
+    flip(&mut forged.signature, 0);
     assert!(matches!(refuse(forged), Rejection::Semantic(SemanticError::BadSignature)));
     let gateway = secret(1, Role::ReferralGateway);
     let mut elsewhere = transaction(1, 1).body;
@@ -72,7 +78,7 @@ fn each_kind_of_bad_transaction_is_refused_by_its_name() {
     assert!(matches!(future, Rejection::Contextual(ContextualError::FromTheFuture)));
     // One bad transaction among good ones leaves the others alone.
     let mut forged = transaction(2, 2);
-    forged.signature.0[0] ^= 1;
+    flip(&mut forged.signature, 0);
     let verdicts = node.mempool.submit_now(vec![transaction(1, 3), forged, transaction(3, 4)]);
     assert!(verdicts[0].is_ok() && verdicts[1].is_err() && verdicts[2].is_ok());
 }
@@ -249,7 +255,7 @@ fn a_peer_that_sends_forgeries_or_garbage_is_muted_and_nothing_enters() {
     let forged: Vec<Transaction> = (0..limits::GOSSIP_INVALID_MAX)
         .map(|number| {
             let mut transaction = transaction(1, number);
-            transaction.signature.0[1] ^= 1;
+            flip(&mut transaction.signature, 1);
             transaction
         })
         .collect();
@@ -286,20 +292,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-const BOUNDS: PoolBounds = PoolBounds {
-    transactions: 20,
-    bytes: 5_000,
-    institution_transactions: 8,
-    institution_bytes: 2_200,
-    institution_work_per_second: 100,
-};
+const BOUNDS: PoolBounds =
+    PoolBounds { transactions: 20, bytes: 5_000, institution_transactions: 8, institution_bytes: 2_200 };
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn the_pool_keeps_its_bounds_and_forgets_nothing(steps in prop::collection::vec(step(), 1..80)) {
-        let mut pool = Pool::new(BOUNDS);
+        let mut pool = Pool::new(BOUNDS, 100);
         let mut model: BTreeMap<(u8, u32), CheckedTransaction> = BTreeMap::new();
         let make = |member: u8, number: u32| {
             checked(transaction_at(member, number, GENESIS_MS + u64::from(number)))
@@ -371,7 +372,7 @@ fn check_taken(
 
 #[test]
 fn the_next_block_begins_behind_whom_the_last_one_served_last() {
-    let mut pool = Pool::new(PoolBounds::default());
+    let mut pool = Pool::new(PoolBounds::default(), 100);
     for number in 0..3 {
         pool.insert(checked(transaction(number, 1)), member(number), 1, None).unwrap();
         pool.insert(checked(transaction(number, 2)), member(number), 1, None).unwrap();
@@ -397,8 +398,7 @@ fn block_of(pool: &mut Pool, ms: u64) -> Vec<InstitutionId> {
 
 #[test]
 fn beyond_its_quota_a_member_waits_for_those_within_and_alone_for_nobody() {
-    let bounds = PoolBounds { institution_work_per_second: 10, ..PoolBounds::default() };
-    let mut pool = Pool::new(bounds);
+    let mut pool = Pool::new(PoolBounds::default(), 10);
     for number in 0..200 {
         pool.insert(checked(transaction(1, number)), member(1), 1, None).unwrap();
     }
@@ -433,7 +433,7 @@ fn who_has_no_place_left_is_refused_before_the_signature_is_verified() {
     let node = TestNode::open_bounded(dir.path(), 0, bounds);
     node.submit((0..10).map(|number| transaction(1, number)));
     let mut forged = transaction(1, 11);
-    forged.signature.0[0] ^= 1;
+    flip(&mut forged.signature, 0);
     let verdict = node.mempool.submit_now(vec![forged.clone()]).remove(0);
     assert!(matches!(verdict, Err(Rejection::Pool(PoolError::InstitutionFull { .. }))), "{verdict:?}");
     let known = node.mempool.submit_now(vec![transaction(1, 3)]).remove(0);

@@ -102,7 +102,7 @@ impl AddressBook {
 
     fn hold(&mut self, record: AddressRecord, is_new: bool) {
         // Its signature verifies, so its key is one.
-        let Ok(peer) = peer_id_of_ed25519(&record.key().0) else { return };
+        let Ok(peer) = peer_id_of_ed25519(record.key().ed25519_bytes()) else { return };
         let key = record.key();
         let passed_on_ms = self.held.get(&key).and_then(|held| held.passed_on_ms);
         if self.held.len() < ADDRESS_RECORDS_MAX || self.held.contains_key(&key) {
@@ -128,7 +128,7 @@ impl AddressBook {
             return Ok(Taken::Nothing);
         }
         let is_own = key == self.identity.public_key();
-        let Ok(peer) = peer_id_of_ed25519(&key.0) else { return Ok(Taken::Nothing) };
+        let Ok(peer) = peer_id_of_ed25519(key.ed25519_bytes()) else { return Ok(Taken::Nothing) };
         if !is_own && members.institution(&peer).is_none() {
             return Ok(Taken::Nothing);
         }

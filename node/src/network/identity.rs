@@ -29,13 +29,13 @@ impl NodeIdentity {
     /// The key by which the ledger names the node.
     pub fn public_key(&self) -> PublicKey {
         let key = self.keypair.public().try_into_ed25519().expect("made from an Ed25519 key");
-        PublicKey(key.to_bytes())
+        PublicKey::Ed25519(key.to_bytes())
     }
 
     /// Signs a message of this project: one that begins with its domain.
     pub(super) fn sign(&self, message: &[u8]) -> Signature {
         let signature = self.keypair.sign(message).expect("signing with Ed25519 does not fail");
-        Signature(signature.try_into().expect("an Ed25519 signature has 64 bytes"))
+        Signature::Ed25519(signature.try_into().expect("an Ed25519 signature has 64 bytes"))
     }
 
     /// The key pair as libp2p wants it.

@@ -14,11 +14,15 @@ pub const GENESIS_KEYS_PER_INSTITUTION_MAX: usize = 64;
 pub const NODE_KEYS_PER_INSTITUTION_MAX: usize = 4;
 /// Validators of a ledger.
 pub const VALIDATORS_MAX: usize = 64;
+/// Versions of the protocol that one ledger's schedule lists.
+pub const VERSIONS_MAX: usize = 64;
 /// Longest genesis in bytes.
 pub const GENESIS_BYTES_MAX: usize = 1 << 20;
 
 /// Operations in one transaction.
 pub const OPERATIONS_PER_TRANSACTION_MAX: usize = 256;
+/// Most units of work per second that the members may agree on as the quota of each institution.
+pub const QUOTA_WORK_PER_S_MAX: u64 = 1_000_000;
 /// Longest encoded transaction in bytes.
 pub const TRANSACTION_BYTES_MAX: usize = 128 << 10;
 /// Longest time between a transaction's creation and its expiry.

@@ -3,7 +3,7 @@
 //! RFC 8032 leaves open whether the verification equation is multiplied by the cofactor and which point
 //! encodings are accepted, so two correct verifiers may disagree about a crafted signature, and one verifier's
 //! batch may disagree with its own single check. Nodes that disagree fork. The rule here, written out in
-//! `spec/protocol/02-signatures.md` (rules K-1 to K-12), closes every one of those choices.
+//! `spec/protocol/02-signatures.md` (rules K-1 to K-13), closes every one of those choices.
 //!
 //! - [`PublicKey`], [`Signature`]: plain bytes with an encoding, an order and a text form; any bytes may occur.
 //! - [`SecretKey`]: signs, and is wiped when dropped.
@@ -36,22 +36,53 @@ const GROUP_ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-/// An Ed25519 public key as it is encoded: 32 bytes, which need not be a point of the curve.
+/// A public key by its algorithm (rule K-13), so that another algorithm can come without another format.
 ///
-/// Text form: 64 lower-case hexadecimal digits.
+/// Encoding: the algorithm's number in one byte, then the key as the algorithm encodes it. Text form: the same in lower-case
+/// hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, SchemaRead, SchemaWrite)]
-#[repr(transparent)]
-pub struct PublicKey(pub [u8; 32]);
+#[wincode(tag_encoding = "u8")]
+pub enum PublicKey {
+    /// 32 bytes, which need not be a point of the curve.
+    #[wincode(tag = 1)]
+    Ed25519([u8; 32]),
+}
 
-/// An Ed25519 signature as it is encoded: 32 bytes of the point R, then 32 bytes of the scalar S.
+/// A signature by its algorithm, which is that of the key (rule K-13).
 ///
-/// Text form: 128 lower-case hexadecimal digits.
+/// Encoding and text form as those of a key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, SchemaRead, SchemaWrite)]
-#[repr(transparent)]
-pub struct Signature(pub [u8; 64]);
+#[wincode(tag_encoding = "u8")]
+pub enum Signature {
+    /// 32 bytes of the point R, then 32 bytes of the scalar S.
+    #[wincode(tag = 1)]
+    Ed25519([u8; 64]),
+}
 
-text::hex_text!(PublicKey, 32);
-text::hex_text!(Signature, 64);
+impl PublicKey {
+    /// Bytes of an encoded key.
+    pub const ENCODED_BYTES: usize = 1 + 32;
+
+    /// The key as Ed25519 encodes it, for what knows no other algorithm: tokens, the transport.
+    pub fn ed25519_bytes(&self) -> &[u8; 32] {
+        let Self::Ed25519(bytes) = self;
+        bytes
+    }
+}
+
+impl Signature {
+    /// Bytes of an encoded signature.
+    pub const ENCODED_BYTES: usize = 1 + 64;
+
+    /// The signature as Ed25519 encodes it.
+    pub fn ed25519_bytes(&self) -> &[u8; 64] {
+        let Self::Ed25519(bytes) = self;
+        bytes
+    }
+}
+
+text::hex_text!(PublicKey);
+text::hex_text!(Signature);
 
 /// Why a signature is refused; one variant for each rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,13 +128,14 @@ impl PublicKey {
     /// # Errors
     /// The first of the four rules that fails.
     pub fn check_registrable(&self) -> Result<(), KeyError> {
-        if !y_below_field_prime(&self.0) {
+        let Self::Ed25519(bytes) = self;
+        if !y_below_field_prime(bytes) {
             return Err(KeyError::NonCanonical);
         }
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0).map_err(|_| KeyError::NotOnCurve)?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotOnCurve)?;
         let point = key.to_edwards();
         // Encodes again with the sign bit of x, so that "minus zero" shows.
-        if point.compress().to_bytes() != self.0 {
+        if point.compress().to_bytes() != *bytes {
             return Err(KeyError::NonCanonical);
         }
         if point.is_small_order() {
@@ -136,13 +168,13 @@ impl SecretKey {
 
     /// The public half.
     pub fn public_key(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key().to_bytes())
+        PublicKey::Ed25519(self.0.verifying_key().to_bytes())
     }
 
     /// Signs a message as RFC 8032 does, deterministically. The message is the output of [`signing_bytes`]
     /// or an API token's signing input, never bytes that somebody else chose.
     pub fn sign(&self, message: &[u8]) -> Signature {
-        Signature(self.0.sign(message).to_bytes())
+        Signature::Ed25519(self.0.sign(message).to_bytes())
     }
 }
 
@@ -157,15 +189,16 @@ impl std::fmt::Debug for SecretKey {
 /// # Errors
 /// The first of the rules that fails.
 pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> Result<(), SignatureError> {
+    let (PublicKey::Ed25519(key), Signature::Ed25519(signature)) = (key, signature);
     let verifying =
-        ed25519_zebra::VerificationKey::try_from(key.0).map_err(|_| SignatureError::KeyNotOnCurve)?;
-    let encoded = ed25519_zebra::Signature::from_bytes(&signature.0);
+        ed25519_zebra::VerificationKey::try_from(*key).map_err(|_| SignatureError::KeyNotOnCurve)?;
+    let encoded = ed25519_zebra::Signature::from_bytes(signature);
     verifying.verify(&encoded, message).map_err(|_| refusal(signature))
 }
 
 /// Names the rule by which a signature under a decodable key failed. Off the common path.
-fn refusal(signature: &Signature) -> SignatureError {
-    let (commitment, scalar) = signature.0.split_at(32);
+fn refusal(signature: &[u8; 64]) -> SignatureError {
+    let (commitment, scalar) = signature.split_at(32);
     let on_curve = ed25519_zebra::VerificationKey::try_from(commitment).is_ok();
     if !on_curve {
         SignatureError::CommitmentNotOnCurve

@@ -217,7 +217,7 @@ pub fn sign(claims: &Claims, key: &SecretKey) -> Result<String, TokenError> {
     let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
     let signature = key.sign(token.as_bytes());
     token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature.0, &mut token);
+    URL_SAFE_NO_PAD.encode_string(signature.ed25519_bytes(), &mut token);
     check_size(&token)?;
     Ok(token)
 }
@@ -238,7 +238,7 @@ pub fn parse_and_verify(token: &str, now_s: u64, audience: &Audience) -> Result<
         <[u8; 64]>::try_from(signature).map_err(|wrong| TokenError::SignatureSize { bytes: wrong.len() })?;
     // What was signed is the text before the second dot, as received.
     let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
-    verify(&key, signed, &Signature(signature))?;
+    verify(&key, signed, &Signature::Ed25519(signature))?;
     let claims: Claims =
         serde_json::from_slice(&claims).map_err(|error| TokenError::Claims { reason: error.to_string() })?;
     check_form(&claims)?;

@@ -8,6 +8,7 @@ use crate::base::codec::Canonical;
 use crate::base::height::Height;
 use crate::base::id::{ChainId, InstitutionId, TransactionId};
 use crate::base::time::LedgerTime;
+use crate::base::version::ProtocolVersion;
 use crate::domain::parameters::Parameters;
 use crate::domain::refusal::Refusal;
 use crate::settlement::period::SettlementError;
@@ -22,6 +23,8 @@ pub struct BlockContext {
     pub chain_id: ChainId,
     /// The block's height.
     pub height: Height,
+    /// The version of the rules (rule V-1).
+    pub version: ProtocolVersion,
     /// The block's time; the only time there is.
     pub time: LedgerTime,
 }

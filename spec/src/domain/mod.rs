@@ -26,6 +26,7 @@ use self::membership::Role;
 use self::object::{Object, ObjectKind};
 use self::operate::{Named, Operate, OperationError};
 use crate::base::id::InstitutionId;
+use crate::base::version::ProtocolVersion;
 use crate::state::{StateView, ViewError};
 
 /// What is fixed of all operations of a kind: a row of the table.
@@ -33,6 +34,8 @@ use crate::state::{StateView, ViewError};
 pub struct OperationKind {
     /// The number that encodes it.
     pub number: u32,
+    /// The version of the protocol in which it came (rule C-6).
+    pub since: ProtocolVersion,
     /// Its name in JSON, metrics and on the command line.
     pub name: &'static str,
     /// The role that the author's key must have (rule A-3).
@@ -41,10 +44,10 @@ pub struct OperationKind {
     pub creates: Option<ObjectKind>,
 }
 
-/// Writes the operations from their table: the number that encodes each, its type, the role of the key that may ask for
-/// it (rule A-3), its name in JSON, metrics and on the command line, and the kind of object that it creates, if any.
+/// Writes the operations from their table: the number that encodes each, the version in which it came (rule C-6), its type,
+/// the role of the key that may ask for it (rule A-3), its name in JSON, metrics and on the command line, and the kind of object that it creates, if any.
 macro_rules! operations {
-    ($($number:tt $operation:ident($record:path) by $role:ident, $name:literal $(, creates $object:ident)?;)*) => {
+    ($($number:tt $since:ident $operation:ident($record:path) by $role:ident, $name:literal $(, creates $object:ident)?;)*) => {
         /// One operation of a transaction.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
         pub enum Operation {
@@ -58,14 +61,14 @@ macro_rules! operations {
 
         impl OperationKind {
             /// All kinds, as the table lists them.
-            pub const ALL: &[Self] = &[$(operations!(@kind $number $role $name $($object)?),)*];
+            pub const ALL: &[Self] = &[$(operations!(@kind $number $since $role $name $($object)?),)*];
         }
 
         impl Operation {
             /// Its row of the table.
             pub const fn kind(&self) -> OperationKind {
                 match self {
-                    $(Self::$operation(_) => operations!(@kind $number $role $name $($object)?),)*
+                    $(Self::$operation(_) => operations!(@kind $number $since $role $name $($object)?),)*
                 }
             }
 
@@ -76,9 +79,10 @@ macro_rules! operations {
             }
         }
     };
-    (@kind $number:tt $role:ident $name:literal $($object:ident)?) => {
+    (@kind $number:tt $since:ident $role:ident $name:literal $($object:ident)?) => {
         OperationKind {
             number: $number,
+            since: ProtocolVersion::$since,
             name: $name,
             role: Role::$role,
             creates: operations!(@creates $($object)?),
@@ -89,32 +93,33 @@ macro_rules! operations {
 }
 
 operations! {
-    0 RegisterKey(membership::RegisterKey) by Administrator, "register_key";
-    1 RotateKey(membership::RotateKey) by Administrator, "rotate_key";
-    2 RevokeKey(membership::RevokeKey) by Administrator, "revoke_key";
-    3 GrantAccess(access::GrantAccess) by AccessGateway, "grant_access", creates Grant;
-    4 RevokeGrant(access::RevokeGrant) by AccessGateway, "revoke_grant";
-    5 RecordDisclosure(access::RecordDisclosure) by AccessGateway, "record_disclosure", creates Disclosure;
-    6 RecordReceipt(access::RecordReceipt) by AccessGateway, "record_receipt";
-    7 PublishCapacity(referral::PublishCapacity) by ReferralGateway, "publish_capacity";
-    8 RequestReferral(referral::RequestReferral) by ReferralGateway, "request_referral", creates Referral;
-    9 AcceptReferral(referral::AcceptReferral) by ReferralGateway, "accept_referral", creates Grant;
-    10 DeclineReferral(referral::DeclineReferral) by ReferralGateway, "decline_referral";
-    11 RedirectReferral(referral::RedirectReferral) by ReferralGateway, "redirect_referral";
-    12 CancelReferral(referral::CancelReferral) by ReferralGateway, "cancel_referral";
-    13 HandOver(referral::HandOver) by ReferralGateway, "hand_over";
-    14 AcknowledgeHandover(referral::AcknowledgeHandover) by ReferralGateway, "acknowledge_handover";
-    15 ReportOutcome(referral::ReportOutcome) by ReferralGateway, "report_outcome";
-    16 CloseClinically(referral::CloseClinically) by ReferralGateway, "close_clinically";
-    17 CloseAdministratively(referral::CloseAdministratively) by ReferralGateway, "close_administratively";
-    18 ReturnDownward(referral::ReturnDownward) by ReferralGateway, "return_downward", creates Referral;
-    19 DeliverService(service::DeliverService) by Finance, "deliver_service", creates Service;
-    20 ReverseService(service::ReverseService) by Finance, "reverse_service";
-    21 ProposeAgreement(agreement::ProposeAgreement) by Finance, "propose_agreement", creates Agreement;
-    22 SignAgreement(agreement::SignAgreement) by Finance, "sign_agreement";
-    23 TerminateAgreement(agreement::TerminateAgreement) by Finance, "terminate_agreement";
-    24 ClosePeriod(agreement::ClosePeriod) by Finance, "close_period";
-    25 ConfirmRedirect(referral::ConfirmRedirect) by ReferralGateway, "confirm_redirect";
+    0 V1 RegisterKey(membership::RegisterKey) by Administrator, "register_key";
+    1 V1 RotateKey(membership::RotateKey) by Administrator, "rotate_key";
+    2 V1 RevokeKey(membership::RevokeKey) by Administrator, "revoke_key";
+    3 V1 GrantAccess(access::GrantAccess) by AccessGateway, "grant_access", creates Grant;
+    4 V1 RevokeGrant(access::RevokeGrant) by AccessGateway, "revoke_grant";
+    5 V1 RecordDisclosure(access::RecordDisclosure) by AccessGateway, "record_disclosure", creates Disclosure;
+    6 V1 RecordReceipt(access::RecordReceipt) by AccessGateway, "record_receipt";
+    7 V1 PublishCapacity(referral::PublishCapacity) by ReferralGateway, "publish_capacity";
+    8 V1 RequestReferral(referral::RequestReferral) by ReferralGateway, "request_referral", creates Referral;
+    9 V1 AcceptReferral(referral::AcceptReferral) by ReferralGateway, "accept_referral", creates Grant;
+    10 V1 DeclineReferral(referral::DeclineReferral) by ReferralGateway, "decline_referral";
+    11 V1 RedirectReferral(referral::RedirectReferral) by ReferralGateway, "redirect_referral";
+    12 V1 CancelReferral(referral::CancelReferral) by ReferralGateway, "cancel_referral";
+    13 V1 HandOver(referral::HandOver) by ReferralGateway, "hand_over";
+    14 V1 AcknowledgeHandover(referral::AcknowledgeHandover) by ReferralGateway, "acknowledge_handover";
+    15 V1 ReportOutcome(referral::ReportOutcome) by ReferralGateway, "report_outcome";
+    16 V1 CloseClinically(referral::CloseClinically) by ReferralGateway, "close_clinically";
+    17 V1 CloseAdministratively(referral::CloseAdministratively) by ReferralGateway, "close_administratively";
+    18 V1 ReturnDownward(referral::ReturnDownward) by ReferralGateway, "return_downward", creates Referral;
+    19 V1 DeliverService(service::DeliverService) by Finance, "deliver_service", creates Service;
+    20 V1 ReverseService(service::ReverseService) by Finance, "reverse_service";
+    21 V1 ProposeAgreement(agreement::ProposeAgreement) by Finance, "propose_agreement", creates Agreement;
+    22 V1 SignAgreement(agreement::SignAgreement) by Finance, "sign_agreement";
+    23 V1 TerminateAgreement(agreement::TerminateAgreement) by Finance, "terminate_agreement";
+    24 V1 ClosePeriod(agreement::ClosePeriod) by Finance, "close_period";
+    25 V1 ConfirmRedirect(referral::ConfirmRedirect) by ReferralGateway, "confirm_redirect";
+    26 V2 AmendOutcome(referral::AmendOutcome) by ReferralGateway, "amend_outcome";
 }
 
 impl Operation {

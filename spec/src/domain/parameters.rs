@@ -4,15 +4,23 @@ use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::limits;
+use crate::base::version::VersionSchedule;
 
 /// What the members may set, the same for all nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
+    /// Which version of the protocol holds from which block on.
+    pub versions: VersionSchedule,
     /// Transactions in one block, at most [`limits::TRANSACTIONS_PER_BLOCK_MAX`].
     pub block_transactions_max: u32,
     /// Encoded size of one block in bytes, at most [`limits::BLOCK_BYTES_MAX`].
     pub block_bytes_max: u32,
+    /// Units of work of one block, at least [`limits::TRANSACTION_WORK_MAX`] and at most [`limits::BLOCK_WORK_MAX`].
+    pub block_work_max: u64,
+    /// Units of work per second that each institution may have in blocks while others wait: its quota. At most
+    /// [`limits::QUOTA_WORK_PER_S_MAX`].
+    pub quota_work_per_s: u64,
     /// How long a recipient has to record the receipt of a disclosure.
     pub receipt_deadline_ms: u64,
     /// How long a referral may wait for an answer.
@@ -84,8 +92,11 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 impl Default for Parameters {
     fn default() -> Self {
         Self {
+            versions: VersionSchedule::default(),
             block_transactions_max: 5_000,
             block_bytes_max: 2 << 20,
+            block_work_max: limits::BLOCK_WORK_MAX,
+            quota_work_per_s: 100,
             receipt_deadline_ms: DAY_MS,
             referral_answer_deadline_ms: 3 * DAY_MS,
             referral_handover_deadline_ms: 7 * DAY_MS,
@@ -115,6 +126,8 @@ impl Parameters {
         let blocks = within(self.block_transactions_max, limits::TRANSACTIONS_PER_BLOCK_MAX)
             && within(self.block_bytes_max, limits::BLOCK_BYTES_MAX)
             && self.block_bytes_max as usize > limits::TRANSACTION_BYTES_MAX + limits::HEADER_BYTES_MAX;
-        bounded && blocks && self.consensus.are_within_bounds()
+        let work = (limits::TRANSACTION_WORK_MAX..=limits::BLOCK_WORK_MAX).contains(&self.block_work_max)
+            && (1..=limits::QUOTA_WORK_PER_S_MAX).contains(&self.quota_work_per_s);
+        self.versions.is_well_formed() && bounded && blocks && work && self.consensus.are_within_bounds()
     }
 }

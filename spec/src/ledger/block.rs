@@ -12,14 +12,11 @@ use crate::crypto::signature::{self, PublicKey, Signature};
 use crate::domain::membership::validators::ValidatorSet;
 use crate::ledger::transaction::Transaction;
 
-/// The version of the protocol that this code executes.
-pub const PROTOCOL_VERSION: u16 = 1;
-
 /// What the validators agree on. Its hash is the block's id; no vote is part of it (rule B-1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// [`PROTOCOL_VERSION`] of the rules that produced it.
+    /// The version of the rules that produced it (rule V-1).
     pub version: u16,
     /// The ledger.
     pub chain_id: ChainId,

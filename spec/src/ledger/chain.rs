@@ -11,13 +11,14 @@ use crate::base::height::Height;
 use crate::base::id::{BlockId, ChainId, Hash, TransactionId};
 use crate::base::limits;
 use crate::base::time::LedgerTime;
+use crate::base::version::{ProtocolVersion, UnknownVersion};
 use crate::crypto::merkle::log::{self, CompleteNode, Frontier};
 use crate::crypto::signature::PublicKey;
 use crate::domain::membership::rotation::Attendance;
 use crate::domain::membership::validators::{Validator, ValidatorSet};
 use crate::domain::membership::{KeyRecord, Role};
 use crate::domain::parameters::Parameters;
-use crate::ledger::block::{Header, PROTOCOL_VERSION};
+use crate::ledger::block::Header;
 use crate::ledger::genesis::Genesis;
 use crate::ledger::machine::{self, BlockContext, Execution};
 use crate::ledger::receipt::Receipt;
@@ -105,8 +106,18 @@ impl Tip {
         self.time.plus_ms(1)
     }
 
-    fn context(&self, time: LedgerTime) -> BlockContext {
-        BlockContext { chain_id: self.chain_id, height: self.height.next(), time }
+    /// The version of the rules of the next block (rule V-1).
+    ///
+    /// # Errors
+    /// [`UnknownVersion`] where this program is too old for it.
+    pub fn next_version(&self) -> Result<ProtocolVersion, UnknownVersion> {
+        self.parameters.versions.at(self.height.next())
+    }
+
+    /// What the execution of the next block depends on beside state and transactions.
+    pub(crate) fn context(&self, time: LedgerTime) -> Result<BlockContext, UnknownVersion> {
+        let version = self.next_version()?;
+        Ok(BlockContext { chain_id: self.chain_id, height: self.height.next(), version, time })
     }
 }
 
@@ -151,12 +162,23 @@ pub struct ExecutedBlock {
     pub tip: Tip,
 }
 
+/// Why a block cannot be executed. Nothing is said about the block.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum ExecutionError {
+    /// The program is too old.
+    #[error(transparent)]
+    Version(#[from] UnknownVersion),
+    /// Storage failed.
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
 /// Executes `transactions` as the next block on `tip` and makes its header (rule B-9): all of them, or the first that
 /// together cost at most `work_max`. Whether the transactions may stand there is the caller's to have checked. `root_of`
 /// gives the state's root after the writes.
 ///
 /// # Errors
-/// [`ViewError`] when storage fails.
+/// [`ExecutionError`].
 pub fn execute(
     tip: &Tip,
     view: &dyn StateView,
@@ -164,16 +186,19 @@ pub fn execute(
     mut transactions: Vec<CheckedTransaction>,
     work_max: u64,
     root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
-) -> Result<ExecutedBlock, ViewError> {
-    let execution = machine::execute(view, &tip.context(made.time), &transactions, work_max)?;
+) -> Result<ExecutedBlock, ExecutionError> {
+    let context = tip.context(made.time)?;
+    let execution = machine::execute(view, &context, &transactions, work_max)?;
     transactions.truncate(execution.receipts.len());
     let leaves: Vec<[u8; 32]> = transactions.iter().map(|entry| log::leaf_hash(entry.encoded())).collect();
     let transactions_root = Hash(root(&leaves)?);
-    finish(tip, made, Executed { transactions, transactions_root, execution }, root_of)
+    let executed = Executed { version: context.version, transactions, transactions_root, execution };
+    Ok(finish(tip, made, executed, root_of)?)
 }
 
 /// Transactions that were executed.
 struct Executed {
+    version: ProtocolVersion,
     transactions: Vec<CheckedTransaction>,
     transactions_root: Hash,
     execution: Execution,
@@ -187,7 +212,7 @@ fn finish(
     root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
 ) -> Result<ExecutedBlock, ViewError> {
     let Made { time, proposer } = made;
-    let Executed { transactions, transactions_root, execution } = executed;
+    let Executed { version, transactions, transactions_root, execution } = executed;
     let Execution { receipts, work, mut writes } = execution;
     let receipt_leaves: Vec<[u8; 32]> =
         receipts.iter().map(|receipt| log::leaf_hash(&codec::encode(receipt))).collect();
@@ -204,7 +229,7 @@ fn finish(
     }
     let state_root = root_of(&writes)?;
     let header = Header {
-        version: PROTOCOL_VERSION,
+        version: version.number(),
         chain_id: tip.chain_id,
         height: tip.height.next(),
         previous: tip.block_id,
@@ -252,6 +277,9 @@ fn root(leaves: &[[u8; 32]]) -> Result<[u8; 32], ViewError> {
 /// Why a block is not the next one.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum BlockError {
+    /// Rule V-1: nothing is said about the block.
+    #[error(transparent)]
+    UnknownVersion(#[from] UnknownVersion),
     /// Rule B-10.
     #[error("the header names another chain, height, parent, or protocol version than the tip asks for")]
     NotTheNext,
@@ -292,14 +320,16 @@ pub enum BlockError {
     },
     /// Rule B-16.
     #[error(
-        "the first {executed} transactions cost {work} units of work, and the next one more than is left of the {} of one block",
-        limits::BLOCK_WORK_MAX
+        "the first {executed} transactions cost {work} units of work, and the next one more than is left of the {work_max} \
+         of one block"
     )]
     TooMuchWork {
         /// Transactions that were executed.
         executed: usize,
         /// What they cost.
         work: u64,
+        /// What the parameters allow.
+        work_max: u64,
     },
     /// Rule B-15.
     #[error("executing the block gives another {field} than its header says")]
@@ -333,23 +363,32 @@ pub fn validate(
     root_of: impl FnOnce(&Writes) -> Result<Hash, ViewError>,
 ) -> Result<ExecutedBlock, BlockError> {
     let CheckedBlock { header, transactions_root, transactions } = block;
-    check_header(tip, &header, expectation)?;
-    let transactions = check_transactions(tip, view, header.time, transactions)?;
+    let context = tip.context(header.time)?;
+    let version = context.version;
+    check_header(tip, version, &header, expectation)?;
+    let transactions = check_transactions(tip, view, &context, transactions)?;
     let made = Made { time: header.time, proposer: header.proposer };
-    let execution = machine::execute(view, &tip.context(made.time), &transactions, limits::BLOCK_WORK_MAX)?;
+    let work_max = tip.parameters.block_work_max;
+    let execution = machine::execute(view, &context, &transactions, work_max)?;
     let executed = execution.receipts.len();
     if executed < transactions.len() {
-        return Err(BlockError::TooMuchWork { executed, work: execution.work.iter().sum() });
+        return Err(BlockError::TooMuchWork { executed, work: execution.work.iter().sum(), work_max });
     }
-    let executed = finish(tip, made, Executed { transactions, transactions_root, execution }, root_of)?;
+    let executed = Executed { version, transactions, transactions_root, execution };
+    let executed = finish(tip, made, executed, root_of)?;
     match first_difference(&header, &executed.header) {
         None => Ok(executed),
         Some(field) => Err(BlockError::HeaderMismatch { field }),
     }
 }
 
-fn check_header(tip: &Tip, header: &Header, expectation: Expectation) -> Result<(), BlockError> {
-    let next = header.version == PROTOCOL_VERSION
+fn check_header(
+    tip: &Tip,
+    version: ProtocolVersion,
+    header: &Header,
+    expectation: Expectation,
+) -> Result<(), BlockError> {
+    let next = header.version == version.number()
         && header.chain_id == tip.chain_id
         && header.height == tip.height.next()
         && header.previous == tip.block_id;
@@ -372,7 +411,7 @@ fn check_header(tip: &Tip, header: &Header, expectation: Expectation) -> Result<
 fn check_transactions(
     tip: &Tip,
     view: &dyn StateView,
-    time: LedgerTime,
+    context: &BlockContext,
     transactions: Vec<Result<CheckedTransaction, SemanticError>>,
 ) -> Result<Vec<CheckedTransaction>, BlockError> {
     let count = transactions.len();
@@ -380,12 +419,14 @@ fn check_transactions(
     let mut seen = BTreeSet::new();
     for (index, entry) in transactions.into_iter().enumerate() {
         let transaction = entry.map_err(|reason| BlockError::Semantic { index, reason })?;
-        contextual::check(&transaction, view, time).map_err(|reason| match reason {
-            // A disk that cannot be read says nothing about the block: without this, a node with a damaged row would
-            // vote against a good one.
-            ContextualError::View(error) => BlockError::View(error),
-            reason => BlockError::Contextual { index, reason },
-        })?;
+        contextual::check(&transaction, view, context.version, context.time).map_err(
+            |reason| match reason {
+                // A disk that cannot be read says nothing about the block: without this, a node with a damaged row would
+                // vote against a good one.
+                ContextualError::View(error) => BlockError::View(error),
+                reason => BlockError::Contextual { index, reason },
+            },
+        )?;
         if !seen.insert(transaction.id()) {
             return Err(BlockError::Contextual { index, reason: ContextualError::Repeated });
         }

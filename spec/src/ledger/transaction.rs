@@ -77,7 +77,7 @@ impl Transaction {
 
 /// The id of the transaction with this canonical encoding; `None` for bytes that are too short for one.
 pub(crate) fn id_of_encoded(encoded: &[u8]) -> Option<TransactionId> {
-    let body = encoded.get(..encoded.len().checked_sub(SIGNATURE_BYTES)?)?;
+    let body = encoded.get(..encoded.len().checked_sub(Signature::ENCODED_BYTES)?)?;
     Some(TransactionId(codec::hash_bytes(Domain::Transaction, body).0))
 }
 
@@ -96,9 +96,6 @@ struct Content {
     bytes: SignedBytes,
 }
 
-/// Bytes of an encoded signature.
-const SIGNATURE_BYTES: usize = size_of::<Signature>();
-
 /// One buffer for all that is hashed, signed and stored of a transaction: the domain, the body's encoding, and the
 /// signature. All but the end is what the author signs (rule E-6); all but the beginning is the canonical encoding.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,13 +107,13 @@ impl SignedBytes {
     /// Encodes a transaction.
     pub fn of(transaction: &Transaction) -> Self {
         let mut bytes = transaction.body.signing_bytes();
-        bytes.extend_from_slice(&transaction.signature.0);
+        bytes.extend(codec::encode(&transaction.signature));
         Self(bytes)
     }
 
     /// What the author signs.
     pub fn signed(&self) -> &[u8] {
-        &self.0[..self.0.len() - SIGNATURE_BYTES]
+        &self.0[..self.0.len() - Signature::ENCODED_BYTES]
     }
 
     /// The canonical encoding of the transaction.

@@ -6,9 +6,10 @@
 use thiserror::Error;
 
 use crate::base::time::LedgerTime;
+use crate::base::version::UnknownVersion;
 use crate::crypto::signature::Signature;
 use crate::ledger::chain::Tip;
-use crate::ledger::machine::{self, BlockContext};
+use crate::ledger::machine;
 use crate::ledger::receipt::Outcome;
 use crate::ledger::transaction::{CheckedTransaction, SignedBytes, Transaction, TransactionBody};
 use crate::ledger::validation::contextual::{self, ContextualError};
@@ -25,6 +26,9 @@ pub enum TrialError {
     /// Not now.
     #[error(transparent)]
     Contextual(#[from] ContextualError),
+    /// The program is too old for the next block.
+    #[error(transparent)]
+    Version(#[from] UnknownVersion),
 }
 
 /// What the rules say to `body` in a block on `tip`, whose state is `view`, at `now` or as soon after as a block can be.
@@ -41,15 +45,15 @@ pub fn trial(
     if found != expected {
         return Err(SemanticError::WrongChain { found, expected }.into());
     }
-    let unsigned = Transaction { body, signature: Signature([0; 64]) };
+    let unsigned = Transaction { body, signature: Signature::Ed25519([0; 64]) };
     let bytes = SignedBytes::of(&unsigned);
     structural::check(&unsigned, bytes.encoded().len()).map_err(SemanticError::from)?;
     // It never leaves this function: what has no signature must not pass for a checked transaction.
     let checked = CheckedTransaction::new(unsigned, bytes);
     let time = now.max(tip.next_time_min());
-    contextual::check(&checked, view, time)?;
-    let context = BlockContext { chain_id: tip.chain_id, height: tip.height.next(), time };
-    let execution = machine::execute(view, &context, &[checked], crate::base::limits::BLOCK_WORK_MAX)
+    let context = tip.context(time)?;
+    contextual::check(&checked, view, context.version, time)?;
+    let execution = machine::execute(view, &context, &[checked], tip.parameters.block_work_max)
         .map_err(ContextualError::from)?;
     let none = || ContextualError::View(ViewError("a transaction without a receipt".into()));
     Ok(execution.receipts.first().ok_or_else(none)?.outcome)

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Checkpoint, ProofError};
-use crate::ledger::block::{CommitCertificate, Header, PROTOCOL_VERSION};
+use crate::base::version::ProtocolVersion;
+use crate::ledger::block::{CommitCertificate, Header};
 
 /// A header and the certificate that makes it final.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +29,7 @@ impl CertifiedHeader {
         if header.chain_id != checkpoint.chain_id {
             return Err(ProofError::OtherChain { found: header.chain_id, trusted: checkpoint.chain_id });
         }
-        if header.version != PROTOCOL_VERSION {
-            return Err(ProofError::Version { found: header.version });
-        }
+        ProtocolVersion::try_from(header.version)?;
         // Before anybody is said to have made two histories, they must have signed both.
         self.certificate.verify(header, &checkpoint.validators)?;
         let pinned = checkpoint.block_id.filter(|_| header.height == checkpoint.height);

@@ -6,9 +6,10 @@ use crate::base::codec::DecodeError;
 use crate::base::height::Height;
 use crate::base::id::{ChainId, TransactionId};
 use crate::base::limits;
+use crate::base::version::UnknownVersion;
 use crate::crypto::merkle::log::{FrontierError, LogProofError};
 use crate::crypto::merkle::state_tree::StateProofError;
-use crate::ledger::block::{CertificateError, PROTOCOL_VERSION};
+use crate::ledger::block::CertificateError;
 use crate::ledger::validation::semantic::SemanticError;
 
 /// Why a proof proves nothing.
@@ -41,13 +42,8 @@ pub enum ProofError {
         trusted: ChainId,
     },
     /// Rule P-3.
-    #[error(
-        "the header was made under version {found} of the protocol, this program knows {PROTOCOL_VERSION}: update it"
-    )]
-    Version {
-        /// The header's version.
-        found: u16,
-    },
+    #[error(transparent)]
+    Version(#[from] UnknownVersion),
     /// Rule P-4.
     #[error(
         "block {height} is not the one of the checkpoint: two histories exist; keep both files as evidence"

@@ -235,7 +235,7 @@ mod tests {
         let period = "00011170";
         vec![
             (StateKey::Institution(renhe.clone()), format!("01{hex_renhe}")),
-            (StateKey::Key(PublicKey([2; 32])), format!("02{}", id(2))),
+            (StateKey::Key(PublicKey::Ed25519([2; 32])), format!("0201{}", id(2))),
             (StateKey::Validators, "03".into()),
             (StateKey::Parameters, "04".into()),
             (StateKey::Attendance, "05".into()),
@@ -275,7 +275,7 @@ mod tests {
                 StateKey::OpenDisclosureIndex(renhe.clone(), DisclosureId([7; 32])),
                 format!("93{hex_renhe}{}", id(7)),
             ),
-            (StateKey::KeyIndex(renhe, PublicKey([2; 32])), format!("94{hex_renhe}{}", id(2))),
+            (StateKey::KeyIndex(renhe, PublicKey::Ed25519([2; 32])), format!("94{hex_renhe}01{}", id(2))),
         ]
     }
 

@@ -1,9 +1,10 @@
-//! The parts of a row's key (rule R-2): hashes and public keys as 32 bytes, a slug as its text and a zero byte, numbers
-//! big endian.
+//! The parts of a row's key (rule R-2): hashes as 32 bytes, public keys as they are encoded, a slug as its text and a zero
+//! byte, numbers big endian.
 //!
 //! Slugs contain no zero byte, so no part is the beginning of another, a key can be read back, and rows that belong
 //! together lie together in a database that sorts by bytes.
 
+use crate::base::codec;
 use crate::base::id::{
     AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
     SubjectTag,
@@ -53,7 +54,19 @@ plain_parts! {
     ServiceId "service record"
     AgreementId "agreement"
     Commitment "commitment"
-    PublicKey "public key"
+}
+
+impl KeyPart for PublicKey {
+    const NAME: &'static str = "public key";
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(codec::encode(self));
+    }
+
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let encoded = take_array::<{ Self::ENCODED_BYTES }>(bytes)?;
+        codec::decode(&encoded, encoded.len()).ok()
+    }
 }
 
 macro_rules! slug_parts {

@@ -33,7 +33,7 @@ fn refusal(change: impl FnOnce(&mut Block)) -> BlockError {
 #[test]
 fn rule_b10_the_header_continues_the_tip() {
     let errors = [
-        refusal(|block| block.header.version = 2),
+        refusal(|block| block.header.version = 1),
         refusal(|block| block.header.chain_id = ChainId([9; 32])),
         refusal(|block| block.header.height = Height(2)),
         refusal(|block| block.header.previous = BlockId([9; 32])),
@@ -103,7 +103,7 @@ fn rule_b13_a_block_is_within_the_parameters() {
 
 #[test]
 fn rule_b14_every_transaction_is_valid_and_in_its_place() {
-    let forged = refusal(|block| block.transactions[2].signature = Signature([0; 64]));
+    let forged = refusal(|block| block.transactions[2].signature = Signature::Ed25519([0; 64]));
     assert_eq!(forged, BlockError::Semantic { index: 2, reason: SemanticError::BadSignature });
     let twice = refusal(|block| {
         let again = block.transactions[0].clone();
@@ -180,7 +180,7 @@ fn a_transaction_checked_before_counts_only_if_it_is_the_same_in_every_byte() {
     assert_eq!((cached.receipts, cached.writes), (uncached.receipts, uncached.writes));
     // The same id under another signature: the cache knows the id, and must not vouch for it.
     let mut forged = block;
-    forged.transactions[1].signature = Signature([7; 64]);
+    forged.transactions[1].signature = Signature::Ed25519([7; 64]);
     assert_eq!(forged.transactions[1].id(), executed.transactions[1].id());
     let error = validate_received(&world, received(&forged), CATCHING_UP).unwrap_err();
     assert_eq!(error, BlockError::Semantic { index: 1, reason: SemanticError::BadSignature });
@@ -204,7 +204,7 @@ fn an_altered_body_is_told_from_a_block_that_breaks_the_rules() {
         block
     };
     assert!(
-        !named(&altered(|block| block.transactions[1].signature = Signature([7; 64]))),
+        !named(&altered(|block| block.transactions[1].signature = Signature::Ed25519([7; 64]))),
         "another signature"
     );
     assert!(!named(&altered(|block| block.transactions.swap(0, 1))), "another order");

@@ -9,6 +9,7 @@ mod execution;
 mod heavy;
 mod rotation;
 mod support;
+mod versions;
 mod work;
 #[allow(dead_code, reason = "shared with other tests")]
 #[path = "../support/world.rs"]

@@ -19,7 +19,7 @@ use crate::support::{CATCHING_UP, build, travelling, validate};
 use crate::world::{COUNTY, TEACHING, World, secret};
 
 fn key(number: u8) -> PublicKey {
-    PublicKey([number; 32])
+    PublicKey::Ed25519([number; 32])
 }
 
 fn member(number: u8) -> InstitutionId {
@@ -37,11 +37,15 @@ fn set(powers: &[u64]) -> ValidatorSet {
 }
 
 fn rotation(attendance: &Attendance, validators: &ValidatorSet, height: u64) -> Vec<u8> {
-    attendance.rotation(validators, Height(height)).into_iter().map(|validator| validator.key.0[0]).collect()
+    attendance
+        .rotation(validators, Height(height))
+        .into_iter()
+        .map(|validator| validator.key.ed25519_bytes()[0])
+        .collect()
 }
 
 fn turn(attendance: &Attendance, validators: &ValidatorSet, height: u64) -> u8 {
-    attendance.turn(validators, Height(height)).key.0[0]
+    attendance.turn(validators, Height(height)).key.ed25519_bytes()[0]
 }
 
 fn after(attendance: &Attendance, validators: &ValidatorSet, height: u64, proposer: u8) -> Attendance {

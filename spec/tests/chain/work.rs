@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use yilian_spec::base::id::{AgreementId, ServiceId, TransactionId};
 use yilian_spec::base::limits::{BLOCK_WORK_MAX, COVERAGE_WORK_MAX, PARTIES_MAX, TRANSACTION_WORK_MAX};
+use yilian_spec::base::version::ProtocolVersion;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::work::AgreementWork;
 use yilian_spec::domain::membership::Role;
@@ -43,6 +44,7 @@ fn execute(world: &World, list: &[CheckedTransaction], work_max: u64) -> machine
     let context = BlockContext {
         chain_id: world.tip.chain_id,
         height: world.tip.height.next(),
+        version: ProtocolVersion::LATEST,
         time: world.tip.next_time_min(),
     };
     machine::execute(&world.rows, &context, list, work_max).unwrap()
@@ -89,14 +91,14 @@ fn rule_b16_a_proposer_that_puts_too_much_work_into_its_block_is_refused_before_
     let work: u64 = honest.work.iter().sum();
     assert!(work <= BLOCK_WORK_MAX);
     let found = validate(&world, travelling(&lie), CATCHING_UP);
-    assert_eq!(found.unwrap_err(), BlockError::TooMuchWork { executed: fit, work });
+    assert_eq!(found.unwrap_err(), BlockError::TooMuchWork { executed: fit, work, work_max: BLOCK_WORK_MAX });
     // One transaction more than fits is too much, too.
     let block = Block {
         header: lie.header.clone(),
         transactions: list[..=fit].iter().map(|one| one.transaction().clone()).collect(),
     };
     let found = validate(&world, block, CATCHING_UP);
-    assert_eq!(found.unwrap_err(), BlockError::TooMuchWork { executed: fit, work });
+    assert_eq!(found.unwrap_err(), BlockError::TooMuchWork { executed: fit, work, work_max: BLOCK_WORK_MAX });
 }
 
 /// A state that counts how often it is asked for an agreement, which every closing that is executed does.
@@ -129,6 +131,7 @@ fn rule_b16_nothing_is_executed_behind_what_is_too_much() {
     let context = BlockContext {
         chain_id: world.tip.chain_id,
         height: world.tip.height.next(),
+        version: ProtocolVersion::LATEST,
         time: world.tip.next_time_min(),
     };
     let stopped = machine::execute(&counting, &context, &list, 10).unwrap();

@@ -12,7 +12,7 @@ use yilian_spec::ledger::transaction::TransactionBody;
 fn example() -> TransactionBody {
     TransactionBody {
         chain_id: ChainId([0x11; 32]),
-        author: PublicKey([0x22; 32]),
+        author: PublicKey::Ed25519([0x22; 32]),
         institution: InstitutionId::new("renhe-hospital").unwrap(),
         created: LedgerTime(1_790_000_000_000),
         expires: LedgerTime(1_790_000_600_000),
@@ -24,12 +24,12 @@ fn example() -> TransactionBody {
 #[test]
 fn the_ids_of_the_written_example() {
     let body = example();
-    assert_eq!(codec::encode(&body).len(), 162);
+    assert_eq!(codec::encode(&body).len(), 163);
     let id = body.id();
-    assert_eq!(id.to_string(), "3a15634ec19be7af0c67860b050a4bb73c2e9df9b729c3e516508a0c07c01f31");
+    assert_eq!(id.to_string(), "702b838b9e0b90658fc27917ad85ae2961dac0c4a9451c26ed208d2b934f1da6");
     let objects = [0, 1].map(|index| hex::encode(body.operations[0].object_id(id, index)));
-    assert_eq!(objects[0], "8d7f06c0838bb102b14dc54ad397b8957fc45c00ed5f61b5b8b966cac53fb021");
-    assert_eq!(objects[1], "5db4d4641b4d154129b66572f88ca9ec1483f6b62f3762e2cb7ab291cf788a73");
+    assert_eq!(objects[0], "edc3e6fae590fdead894787ec59883bd7511e5ba4ca021fed947e42c949a6926");
+    assert_eq!(objects[1], "7b13ee3fc4a1d55bbf16192a42bb80f07603804c52c76fce00be63fa967308e8");
     let commitment = commit(&[0x55; 32], b"report").to_string();
     assert_eq!(commitment, "63043d394c065313bc5377ad1ee5af4417d1eccecd2758bee56006bdfd9c0720");
 }

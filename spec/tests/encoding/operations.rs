@@ -14,15 +14,15 @@ fn chapter() -> String {
     std::fs::read_to_string(chapter).unwrap()
 }
 
-/// Of each row of the chapter's table: number, name, role and what it creates.
-fn written() -> Vec<[String; 4]> {
+/// Of each row of the chapter's table: number, name, version since which it exists, role and what it creates.
+fn written() -> Vec<[String; 5]> {
     let chapter = chapter();
     let table = chapter.split("| number | operation |").nth(1).unwrap().split("\n\n").next().unwrap();
     let row = |line: &str| {
         let cells: Vec<String> =
             line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
-        let [_, number, name, _, role, creates, _] = &cells[..] else { panic!("{line}") };
-        [number, name, role, creates].map(Clone::clone)
+        let [_, number, name, since, _, role, creates, _] = &cells[..] else { panic!("{line}") };
+        [number, name, since, role, creates].map(Clone::clone)
     };
     table.lines().skip(2).map(row).collect()
 }
@@ -32,7 +32,8 @@ fn chapter_5_lists_the_operations_of_the_code() {
     let of_code = |kind: &OperationKind| {
         let role = serde_json::to_value(kind.role).unwrap();
         let creates = kind.creates.map(|kind| kind.name()).unwrap_or_default();
-        [kind.number.to_string(), kind.name.to_owned(), role.as_str().unwrap().to_owned(), creates.to_owned()]
+        let (number, since) = (kind.number.to_string(), kind.since.to_string());
+        [number, kind.name.to_owned(), since, role.as_str().unwrap().to_owned(), creates.to_owned()]
     };
     assert_eq!(OperationKind::ALL.iter().map(of_code).collect::<Vec<_>>(), written());
 }

@@ -138,6 +138,17 @@ fn tag(attributes: &[Attribute]) -> Option<u32> {
     Some(number.trim().parse().unwrap())
 }
 
+/// Whether the number of a choice takes one byte instead of four.
+fn has_byte_tag(attributes: &[Attribute]) -> bool {
+    let is_byte = |attribute: &Attribute| match &attribute.meta {
+        Meta::List(list) => {
+            list.path.is_ident("wincode") && list.tokens.to_string() == "tag_encoding = \"u8\""
+        }
+        _ => false,
+    };
+    attributes.iter().any(is_byte)
+}
+
 fn section(item: &Item, folder: &str) -> Option<Section> {
     let mut names = BTreeSet::new();
     let (name, attributes, table) = match item {
@@ -156,7 +167,8 @@ fn section(item: &Item, folder: &str) -> Option<Section> {
             (&record.ident, &record.attrs, table)
         }
         Item::Enum(choice) if is_encoded(&choice.attrs) => {
-            let mut table = String::from("| number | choice | fields | |\n|---|---|---|---|\n");
+            let number = if has_byte_tag(&choice.attrs) { "number (u8)" } else { "number" };
+            let mut table = format!("| {number} | choice | fields | |\n|---|---|---|---|\n");
             for (position, variant) in (0..).zip(&choice.variants) {
                 let number = tag(&variant.attrs).unwrap_or(position);
                 let fields = fields_inline(&variant.fields, &mut names);

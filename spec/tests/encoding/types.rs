@@ -1,6 +1,8 @@
 //! How each type of the protocol is drawn: its fields and variants, in the words of the crate.
 
+use yilian_spec::base::codec;
 use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::base::version::{VersionSchedule, VersionStart};
 use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::crypto::signature::{PublicKey, Signature};
 use yilian_spec::domain::Operation;
@@ -34,7 +36,7 @@ use crate::{choice, record, wrap};
 type PriceTier = yilian_spec::settlement::expression::Tier;
 use yilian_spec::base::height::Height;
 
-wrap!(PublicKey Signature Height LedgerTime PartyIndex StepIndex);
+wrap!(Height LedgerTime PartyIndex StepIndex);
 
 record! {
     Window { starts, expires }
@@ -44,8 +46,9 @@ record! {
     Absence { institution, until, missed, used }
     GenesisKey { key, role, window }
     GenesisInstitution { institution, keys }
+    VersionStart { height, version }
     Parameters {
-        block_transactions_max, block_bytes_max, receipt_deadline_ms, referral_answer_deadline_ms,
+        versions, block_transactions_max, block_bytes_max, block_work_max, quota_work_per_s, receipt_deadline_ms, referral_answer_deadline_ms,
         referral_handover_deadline_ms, referral_acknowledge_deadline_ms, referral_outcome_deadline_ms,
         referral_closure_deadline_ms, referral_access_ms, consensus,
     }
@@ -79,6 +82,7 @@ record! {
     HandOver { referral, package }
     AcknowledgeHandover { referral, package }
     ReportOutcome { referral, outcome, report }
+    AmendOutcome { referral, outcome, report }
     CloseClinically { referral }
     CloseAdministratively { referral }
     ReturnDownward { returns, service, urgency, reason, access }
@@ -121,6 +125,8 @@ record! {
 }
 
 choice! {
+    PublicKey { Ed25519(bytes) }
+    Signature { Ed25519(bytes) }
     InstitutionKind {
         Hospital, PrimaryCare, ImagingCentre, Laboratory, Insurer, PharmaceuticalCompany, Platform, Regulator,
     }
@@ -184,7 +190,7 @@ choice! {
         RevokeGrant(operation), RecordDisclosure(operation), RecordReceipt(operation), PublishCapacity(operation),
         RequestReferral(operation), AcceptReferral(operation), DeclineReferral(operation),
         RedirectReferral(operation), CancelReferral(operation), HandOver(operation), AcknowledgeHandover(operation),
-        ReportOutcome(operation), CloseClinically(operation), CloseAdministratively(operation),
+        ReportOutcome(operation), AmendOutcome(operation), CloseClinically(operation), CloseAdministratively(operation),
         ReturnDownward(operation), DeliverService(operation), ReverseService(operation),
         ProposeAgreement(operation), SignAgreement(operation), TerminateAgreement(operation), ClosePeriod(operation),
         ConfirmRedirect(operation),
@@ -202,5 +208,13 @@ impl Arbitrary for Frontier {
         let length = draw.below(1 << 20);
         let peaks = (0..length.count_ones()).map(|_| Arbitrary::arbitrary(draw)).collect();
         Self::from_parts(length, peaks).expect("one peak for each one-bit of the length")
+    }
+}
+
+/// Its field is private; what has the same field has the same encoding.
+impl Arbitrary for VersionSchedule {
+    fn arbitrary(draw: &mut Gen) -> Self {
+        let starts = Vec::<VersionStart>::arbitrary(draw);
+        codec::decode(&codec::encode(&starts), usize::MAX).expect("a list of versions")
     }
 }

@@ -7,6 +7,7 @@ use yilian_spec::base::codec::{self, Canonical, Domain};
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{BlockId, ChainId, ConsortiumId, Hash, InstitutionId, ReferralId, TransactionId};
 use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::base::version::{ProtocolVersion, VersionSchedule};
 use yilian_spec::crypto::signature::{PublicKey, Signature};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
@@ -43,19 +44,19 @@ pub fn check<T: Canonical + PartialEq + std::fmt::Debug>(name: &str, value: &T, 
 fn transaction() {
     let body = TransactionBody {
         chain_id: ChainId([0x11; 32]),
-        author: PublicKey([0x22; 32]),
+        author: PublicKey::Ed25519([0x22; 32]),
         institution: InstitutionId::new("renhe-hospital").unwrap(),
         created: LedgerTime(1_790_000_000_000),
         expires: LedgerTime(1_790_000_600_000),
         nonce: [0x33; 16],
         operations: vec![Operation::AcceptReferral(AcceptReferral { referral: ReferralId([0x44; 32]) })],
     };
-    let transaction = Transaction { body, signature: Signature([0x55; 64]) };
+    let transaction = Transaction { body, signature: Signature::Ed25519([0x55; 64]) };
     check(
         "transaction",
         &transaction,
-        "11*32 22*32 0e00000000000000 'renhe-hospital' 006c50c4a0010000 c09359c4a0010000 33*16
-         0100000000000000 09000000 44*32 55*64",
+        "11*32 01 22*32 0e00000000000000 'renhe-hospital' 006c50c4a0010000 c09359c4a0010000 33*16
+         0100000000000000 09000000 44*32 01 55*64",
     );
     let signed = bytes("15 'yilian/transaction/v1'");
     assert!(transaction.body.signing_bytes().starts_with(&signed));
@@ -69,7 +70,7 @@ fn header() {
         height: Height(2),
         previous: BlockId([0x12; 32]),
         time: LedgerTime(0x0102_0304_0506_0708),
-        proposer: PublicKey([0x13; 32]),
+        proposer: PublicKey::Ed25519([0x13; 32]),
         transaction_count: 3,
         transactions_root: Hash([0x14; 32]),
         receipts_root: Hash([0x15; 32]),
@@ -82,22 +83,24 @@ fn header() {
     check(
         "header",
         &header,
-        "0100 11*32 0200000000000000 12*32 0807060504030201 13*32 03000000 14*32 15*32 0400000000000000 16*32
+        "0100 11*32 0200000000000000 12*32 0807060504030201 01 13*32 03000000 14*32 15*32 0400000000000000 16*32
          17*32 18*32 19*32",
     );
 }
 
 #[test]
 fn certificate() {
-    let signature =
-        |byte| CommitSignature { validator: PublicKey([byte; 32]), signature: Signature([byte + 1; 64]) };
+    let signature = |byte| CommitSignature {
+        validator: PublicKey::Ed25519([byte; 32]),
+        signature: Signature::Ed25519([byte + 1; 64]),
+    };
     let certificate = CommitCertificate {
         height: Height(9),
         round: 1,
         block_id: BlockId([0x21; 32]),
         signatures: vec![signature(0x31), signature(0x41)],
     };
-    let text = "0900000000000000 01000000 21*32 0200000000000000 31*32 32*64 41*32 42*64";
+    let text = "0900000000000000 01000000 21*32 0200000000000000 01 31*32 01 32*64 01 41*32 01 42*64";
     check("certificate", &certificate, text);
     let precommit = yilian_spec::ledger::block::precommit_signing_bytes(
         ChainId([0x11; 32]),
@@ -121,7 +124,7 @@ fn receipt() {
 
 #[test]
 fn genesis() {
-    let key = PublicKey([0x71; 32]);
+    let key = PublicKey::Ed25519([0x71; 32]);
     let window = Window { starts: LedgerTime(1), expires: LedgerTime(2) };
     let id = InstitutionId::new("ab").unwrap();
     let institution = Institution {
@@ -135,8 +138,14 @@ fn genesis() {
         network: "net".into(),
         time: LedgerTime(0x10),
         parameters: Parameters {
+            versions: VersionSchedule::new([
+                (Height(1), ProtocolVersion::V1),
+                (Height(17), ProtocolVersion::V2),
+            ]),
             block_transactions_max: 1,
             block_bytes_max: 2,
+            block_work_max: 18,
+            quota_work_per_s: 19,
             receipt_deadline_ms: 3,
             referral_answer_deadline_ms: 4,
             referral_handover_deadline_ms: 5,
@@ -164,15 +173,16 @@ fn genesis() {
         "genesis",
         &genesis,
         "0300000000000000 'net' 1000000000000000
-         01000000 02000000 0300000000000000 0400000000000000 0500000000000000 0600000000000000 0700000000000000
+         0200000000000000 0100000000000000 0100 1100000000000000 0200
+         01000000 02000000 1200000000000000 1300000000000000 0300000000000000 0400000000000000 0500000000000000 0600000000000000 0700000000000000
          0800000000000000 0900000000000000
          0a00000000000000 0b00000000000000 0c00000000000000 0d00000000000000 0e00000000000000 0f00000000000000
          1000000000000000
          0100000000000000
            0200000000000000 'ab' 0100000000000000 'A' 00000000 01 04000000
            0200000000000000 0200000000000000 'cd' 0200000000000000 'ef'
-           0100000000000000 71*32 05000000 0100000000000000 0200000000000000
-         0100000000000000 71*32 0200000000000000 'ab' 0500000000000000",
+           0100000000000000 01 71*32 05000000 0100000000000000 0200000000000000
+         0100000000000000 01 71*32 0200000000000000 'ab' 0500000000000000",
     );
 }
 

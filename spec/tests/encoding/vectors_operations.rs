@@ -41,22 +41,22 @@ fn scope() -> AccessScope {
 
 #[test]
 fn keys() {
-    let (key, new_key) = (PublicKey([1; 32]), PublicKey([2; 32]));
-    let possession = Signature([3; 64]);
+    let (key, new_key) = (PublicKey::Ed25519([1; 32]), PublicKey::Ed25519([2; 32]));
+    let possession = Signature::Ed25519([3; 64]);
     let register = RegisterKey { key, role: Role::Auditor, window: WINDOW, possession };
     check(
         "register_key",
         &Operation::RegisterKey(register),
-        "00000000 01*32 06000000 0100000000000000 0200000000000000 03*64",
+        "00000000 01 01*32 06000000 0100000000000000 0200000000000000 01 03*64",
     );
     let rotate = RotateKey { old_key: key, new_key, window: WINDOW, possession };
     check(
         "rotate_key",
         &Operation::RotateKey(rotate),
-        "01000000 01*32 02*32 0100000000000000 0200000000000000 03*64",
+        "01000000 01 01*32 01 02*32 0100000000000000 0200000000000000 01 03*64",
     );
     let revoke = RevokeKey { key, reason: RevocationReason::Retired };
-    check("revoke_key", &Operation::RevokeKey(revoke), "02000000 01*32 02000000");
+    check("revoke_key", &Operation::RevokeKey(revoke), "02000000 01 01*32 02000000");
 }
 
 #[test]
@@ -167,6 +167,14 @@ fn referral_steps() {
                 report: package,
             }),
             "0f000000 44*32 04000000 06*32",
+        ),
+        (
+            Operation::AmendOutcome(AmendOutcome {
+                referral: REFERRAL,
+                outcome: OutcomeCode::NotTreated,
+                report: package,
+            }),
+            "1a000000 44*32 04000000 06*32",
         ),
         (Operation::CloseClinically(CloseClinically { referral: REFERRAL }), "10000000 44*32"),
         (Operation::CloseAdministratively(CloseAdministratively { referral: REFERRAL }), "11000000 44*32"),

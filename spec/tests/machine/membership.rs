@@ -54,9 +54,9 @@ fn a_new_key_must_be_possessed_registrable_and_of_a_role_that_members_give() {
     let mut world = World::new();
     let new = SecretKey::from_seed(&[2; 32]);
     let good = register(&world, &new, Role::Finance);
-    let small_order = PublicKey([0; 32]);
+    let small_order = PublicKey::Ed25519([0; 32]);
     let bad = [
-        (RegisterKey { possession: Signature([0; 64]), ..good.clone() }, Refusal::BadPossession),
+        (RegisterKey { possession: Signature::Ed25519([0; 64]), ..good.clone() }, Refusal::BadPossession),
         (RegisterKey { role: Role::Auditor, ..good.clone() }, Refusal::BadPossession),
         (RegisterKey { role: Role::Validator, ..good.clone() }, Refusal::ValidatorKeyNeedsBallot),
         (RegisterKey { key: small_order, ..good.clone() }, Refusal::KeyNotRegistrable),

@@ -5,9 +5,9 @@ use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::Grant;
 use yilian_spec::domain::access::{Category, Decision, Purpose, RecordDisclosure, Sensitivity};
 use yilian_spec::domain::referral::{
-    AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral,
-    ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
+    AcceptReferral, AcknowledgeHandover, AmendOutcome, CancelReferral, CloseAdministratively,
+    CloseClinically, ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity,
+    RedirectReferral, ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::domain::referral::{Capacity, Referral, ReferralState};
 use yilian_spec::domain::refusal::Refusal;
@@ -143,6 +143,37 @@ fn a_referral_goes_up_is_treated_and_comes_back_down() {
     world.refuse_one(TEACHING, disclosed(2), Refusal::OtherSubject);
     // request, accept, hand over, acknowledge, report, return, both closures
     assert_eq!(world.stream(StreamId::Referral(up)).len(), 8);
+}
+
+#[test]
+fn an_outcome_is_amended_until_the_referral_is_closed_and_read_again() {
+    let mut world = World::new();
+    let id = requested(&mut world);
+    let amend = |report: u8| {
+        let outcome = OutcomeCode::Completed;
+        Operation::AmendOutcome(AmendOutcome { referral: id, outcome, report: commitment(report) })
+    };
+    world.apply_one(TEACHING, accept(id));
+    world.apply_one(TOWNSHIP, hand_over(id));
+    world.apply_one(TEACHING, acknowledge(id, 2));
+    world.refuse_one(TEACHING, amend(7), Refusal::WrongReferralState);
+    world.apply_one(TEACHING, report(id));
+    world.refuse_one(TOWNSHIP, amend(7), Refusal::NotThatParty);
+    world.refuse_one(COUNTY, amend(7), Refusal::NoSuchReferral);
+    world.apply_one(TEACHING, amend(7));
+    assert_eq!(read(&world, id).outcome, Some((OutcomeCode::Completed, commitment(7))));
+    world.apply_one(TOWNSHIP, close_clinically(id));
+    world.apply_one(TEACHING, amend(8));
+    let amended = read(&world, id);
+    assert_eq!(amended.state, ReferralState::OutcomeReported, "the requester has not read this one");
+    assert_eq!(amended.outcome, Some((OutcomeCode::Completed, commitment(8))));
+    assert!(amended.due.is_some());
+    world.refuse_one(TEACHING, close_administratively(id), Refusal::WrongReferralState);
+    world.apply_one(TOWNSHIP, close_clinically(id));
+    world.apply_one(TEACHING, close_administratively(id));
+    world.refuse_one(TEACHING, amend(9), Refusal::WrongReferralState);
+    // request, accept, hand over, acknowledge, report, two amendments, two clinical closures, the last one
+    assert_eq!(world.stream(StreamId::Referral(id)).len(), 10);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use yilian_spec::base::codec;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{BlockId, ChainId, GrantId, SubjectTag};
 use yilian_spec::base::limits::PROOF_BYTES_MAX;
+use yilian_spec::base::version::UnknownVersion;
 use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::crypto::merkle::state_tree::StateProofError;
 use yilian_spec::domain::access::Grant;
@@ -111,8 +112,8 @@ fn p_2_to_p_4_the_checkpoint_decides_which_ledger() {
     let refusal = Err(ProofError::TwoHistories { height: Height(1) });
     assert_eq!(proof.verify(&pinned(1, BlockId([1; 32]))), refusal);
     let mut newer = proof.clone();
-    newer.block.header.version = 2;
-    assert_eq!(newer.verify(&good), Err(ProofError::Version { found: 2 }));
+    newer.block.header.version = 3;
+    assert_eq!(newer.verify(&good), Err(ProofError::Version(UnknownVersion { found: 3 })));
 }
 
 #[test]

@@ -54,15 +54,20 @@ fn with_torsion(key_torsion: u8, commitment_torsion: u8, message: &[u8]) -> Sign
     let mut signature = [0; 64];
     signature[..32].copy_from_slice(&commitment);
     signature[32..].copy_from_slice(&scalar_bytes(&response));
-    (PublicKey(key), message.to_vec(), Signature(signature))
+    (PublicKey::Ed25519(key), message.to_vec(), Signature::Ed25519(signature))
+}
+
+fn bytes_mut(signature: &mut Signature) -> &mut [u8; 64] {
+    let Signature::Ed25519(bytes) = signature;
+    bytes
 }
 
 /// Adds to S, modulo the order.
 fn shifted(signature: &Signature, by: &BigUint) -> Signature {
-    let mut bytes = signature.0;
+    let mut bytes = *signature.ed25519_bytes();
     let s = (BigUint::from_bytes_le(&bytes[32..]) + by) % curve::order();
     bytes[32..].copy_from_slice(&scalar_bytes(&s));
-    Signature(bytes)
+    Signature::Ed25519(bytes)
 }
 
 #[test]
@@ -71,7 +76,7 @@ fn k6_torsion_that_splits_a_verifier_without_cofactor_changes_nothing_here() {
     let crafted: Vec<Signed> =
         (0..8).flat_map(|a| (0..8).map(move |r| with_torsion(a, r, &[a, r]))).collect();
     for (key, message, signature) in &crafted {
-        assert!(curve::zip215_accepts(&key.0, message, &signature.0));
+        assert!(curve::zip215_accepts(key.ed25519_bytes(), message, signature.ed25519_bytes()));
     }
     let items = items(&crafted);
     assert_eq!(refused_singly(&items), Vec::<usize>::new());
@@ -107,16 +112,16 @@ fn each_rule_has_its_error() {
     let mut off_curve = [0; 32];
     off_curve[0] = 2;
     assert!(Point::decode(&off_curve).is_none());
-    assert_eq!(verify(&PublicKey(off_curve), &message, &good), Err(SignatureError::KeyNotOnCurve));
+    assert_eq!(verify(&PublicKey::Ed25519(off_curve), &message, &good), Err(SignatureError::KeyNotOnCurve));
     let mut bad = good;
-    bad.0[..32].copy_from_slice(&off_curve);
+    bytes_mut(&mut bad)[..32].copy_from_slice(&off_curve);
     assert_eq!(verify(&key, &message, &bad), Err(SignatureError::CommitmentNotOnCurve));
     let mut malleable = good;
-    let s = BigUint::from_bytes_le(&good.0[32..]) + curve::order();
-    malleable.0[32..].copy_from_slice(&scalar_bytes(&s));
+    let s = BigUint::from_bytes_le(&good.ed25519_bytes()[32..]) + curve::order();
+    bytes_mut(&mut malleable)[32..].copy_from_slice(&scalar_bytes(&s));
     assert_eq!(verify(&key, &message, &malleable), Err(SignatureError::ScalarOutOfRange));
     let mut order = good;
-    order.0[32..].copy_from_slice(&scalar_bytes(&curve::order()));
+    bytes_mut(&mut order)[32..].copy_from_slice(&scalar_bytes(&curve::order()));
     assert_eq!(verify(&key, &message, &order), Err(SignatureError::ScalarOutOfRange));
     assert_eq!(verify_batch(&[]), Ok(()));
 }
@@ -126,10 +131,10 @@ fn k6_many_bad_items_of_every_kind_are_all_found() {
     let mut signed: Vec<Signed> = (0..200u8).map(|number| signed(number % 7, &[number])).collect();
     for position in (0..200).step_by(3) {
         match position % 4 {
-            0 => signed[position].0 = PublicKey([2; 32]),
+            0 => signed[position].0 = PublicKey::Ed25519([2; 32]),
             1 => signed[position].1.push(0),
-            2 => signed[position].2.0[63] |= 0xf0,
-            _ => signed[position].2.0[0] ^= 1,
+            2 => bytes_mut(&mut signed[position].2)[63] |= 0xf0,
+            _ => bytes_mut(&mut signed[position].2)[0] ^= 1,
         }
     }
     let items = items(&signed);
@@ -149,12 +154,13 @@ proptest! {
             seeds.iter().map(|(number, message)| signed(*number, &message.to_le_bytes())).collect();
         for (index, byte, mask) in corruptions.iter().filter(|_| !seeds.is_empty()) {
             let (key, _, signature) = &mut signed[index.index(seeds.len())];
-            if *byte < 32 { key.0[*byte] ^= mask } else { signature.0[*byte - 32] ^= mask }
+            let PublicKey::Ed25519(key) = key;
+            if *byte < 32 { key[*byte] ^= mask } else { bytes_mut(signature)[*byte - 32] ^= mask }
         }
         let items = items(&signed);
         prop_assert_eq!(refused_in_batch(&items), refused_singly(&items));
         for (key, message, signature) in items.iter().take(3) {
-            let written = curve::zip215_accepts(&key.0, message, &signature.0);
+            let written = curve::zip215_accepts(key.ed25519_bytes(), message, signature.ed25519_bytes());
             prop_assert_eq!(verify(key, message, signature).is_ok(), written);
         }
     }

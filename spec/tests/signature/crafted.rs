@@ -91,7 +91,7 @@ impl Workshop {
         let s = (&commitment.scalar + k * &key.scalar + error) % curve::order();
         let signature = signature(&commitment.encoded, &s);
         let is_valid = error % curve::order() == BigUint::ZERO;
-        Crafted { key: PublicKey(key.encoded), message, signature, is_valid }
+        Crafted { key: PublicKey::Ed25519(key.encoded), message, signature, is_valid }
     }
 
     fn any(&mut self, error: &BigUint) -> Crafted {
@@ -131,9 +131,9 @@ impl Workshop {
             // S at or above the order: the same scalar, another encoding.
             2 => {
                 let mut crafted = self.any(&BigUint::ZERO);
-                let s = BigUint::from_bytes_le(&crafted.signature.0[32..]) + curve::order();
-                crafted.signature =
-                    signature(crafted.signature.0[..32].try_into().expect("half of 64 bytes"), &s);
+                let s = BigUint::from_bytes_le(&crafted.signature.ed25519_bytes()[32..]) + curve::order();
+                let commitment = crafted.signature.ed25519_bytes().first_chunk().expect("half of 64 bytes");
+                crafted.signature = signature(commitment, &s);
                 crafted.is_valid = false;
                 batch.push(crafted);
             }
@@ -143,9 +143,10 @@ impl Workshop {
                 let place = self.below(self.off_curve.len());
                 let bytes = self.off_curve[place];
                 if self.below(2) == 0 {
-                    crafted.key = PublicKey(bytes);
+                    crafted.key = PublicKey::Ed25519(bytes);
                 } else {
-                    crafted.signature.0[..32].copy_from_slice(&bytes);
+                    let Signature::Ed25519(signature) = &mut crafted.signature;
+                    signature[..32].copy_from_slice(&bytes);
                 }
                 crafted.is_valid = false;
                 batch.push(crafted);
@@ -176,7 +177,7 @@ fn signature(commitment: &[u8; 32], s: &BigUint) -> Signature {
     bytes[..32].copy_from_slice(commitment);
     let s = s.to_bytes_le();
     bytes[32..32 + s.len()].copy_from_slice(&s);
-    Signature(bytes)
+    Signature::Ed25519(bytes)
 }
 
 /// What batched verification says, checked against single verification and the recipe, item by item.
@@ -218,7 +219,11 @@ fn k6_k7_nothing_crafted_splits_single_batched_and_written_rule() {
         assert_agreement(right);
         if tried / PLAIN_EVERY != (tried + batch.len()) / PLAIN_EVERY {
             let item = &batch[workshop.below(batch.len())];
-            let written = curve::zip215_accepts(&item.key.0, &item.message, &item.signature.0);
+            let written = curve::zip215_accepts(
+                item.key.ed25519_bytes(),
+                &item.message,
+                item.signature.ed25519_bytes(),
+            );
             assert_eq!(written, item.is_valid, "the recipe is wrong about {} {}", item.key, item.signature);
             plain += 1;
         }

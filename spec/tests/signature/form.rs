@@ -65,22 +65,22 @@ fn k8_to_k11_each_has_its_error() {
     let mut off_curve = [0; 32];
     off_curve[0] = 2;
     assert!(Point::decode(&off_curve).is_none());
-    assert_eq!(PublicKey(off_curve).check_registrable(), Err(KeyError::NotOnCurve));
+    assert_eq!(PublicKey::Ed25519(off_curve).check_registrable(), Err(KeyError::NotOnCurve));
     // y = p + 1 decodes as y = 1; so does "minus zero" beside y = 1.
     let mut above_prime = [0xff; 32];
     (above_prime[0], above_prime[31]) = (0xee, 0x7f);
     assert!(Point::decode(&above_prime).is_some());
-    assert_eq!(PublicKey(above_prime).check_registrable(), Err(KeyError::NonCanonical));
+    assert_eq!(PublicKey::Ed25519(above_prime).check_registrable(), Err(KeyError::NonCanonical));
     let mut minus_zero = [0; 32];
     (minus_zero[0], minus_zero[31]) = (1, 0x80);
-    assert_eq!(PublicKey(minus_zero).check_registrable(), Err(KeyError::NonCanonical));
-    assert_eq!(PublicKey(Point::identity().encode()).check_registrable(), Err(KeyError::SmallOrder));
+    assert_eq!(PublicKey::Ed25519(minus_zero).check_registrable(), Err(KeyError::NonCanonical));
+    assert_eq!(PublicKey::Ed25519(Point::identity().encode()).check_registrable(), Err(KeyError::SmallOrder));
     let order_two = hex::decode("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f").unwrap();
     let order_two: [u8; 32] = order_two.try_into().unwrap();
-    assert_eq!(PublicKey(order_two).check_registrable(), Err(KeyError::SmallOrder));
-    let mixed = Point::decode(&good.0).unwrap().add(&Point::decode(&order_two).unwrap());
+    assert_eq!(PublicKey::Ed25519(order_two).check_registrable(), Err(KeyError::SmallOrder));
+    let mixed = Point::decode(good.ed25519_bytes()).unwrap().add(&Point::decode(&order_two).unwrap());
     assert!(!mixed.multiply(&curve::order()).equals(&Point::identity()));
-    assert_eq!(PublicKey(mixed.encode()).check_registrable(), Err(KeyError::MixedOrder));
+    assert_eq!(PublicKey::Ed25519(mixed.encode()).check_registrable(), Err(KeyError::MixedOrder));
 }
 
 #[test]
@@ -89,7 +89,11 @@ fn k8_the_bound_is_the_field_prime_exactly() {
     for low in 0xedu8..=0xff {
         let mut encoded = [0xff; 32];
         (encoded[0], encoded[31]) = (low, 0x7f);
-        assert_eq!(PublicKey(encoded).check_registrable(), Err(KeyError::NonCanonical), "low byte {low:#x}");
+        assert_eq!(
+            PublicKey::Ed25519(encoded).check_registrable(),
+            Err(KeyError::NonCanonical),
+            "low byte {low:#x}"
+        );
     }
 }
 
@@ -102,8 +106,10 @@ fn k12_text_is_lower_case_hexadecimal_of_exact_length() {
         text.to_uppercase().parse::<PublicKey>(),
         Err(HexError::Digit { position: first_letter(&text) })
     );
-    assert_eq!(text[..62].parse::<PublicKey>(), Err(HexError::Length { expected: 64, found: 62 }));
-    assert_eq!("é".repeat(32).parse::<PublicKey>(), Err(HexError::Digit { position: 0 }));
+    assert_eq!(text[..64].parse::<PublicKey>(), Err(HexError::Length { expected: 66, found: 64 }));
+    let other_algorithm = format!("02{}", &text[2..]);
+    assert_eq!(other_algorithm.parse::<PublicKey>(), Err(HexError::Algorithm { found: "02".to_owned() }));
+    assert_eq!("é".repeat(33).parse::<PublicKey>(), Err(HexError::Digit { position: 0 }));
     assert_eq!(serde_json::to_string(&key).unwrap(), format!("\"{text}\""));
     assert_eq!(serde_json::from_str::<PublicKey>(&format!("\"{text}\"")).unwrap(), key);
     for wrong in ["7", "null", "\"\"", "[1,2]"] {
@@ -117,14 +123,24 @@ fn first_letter(text: &str) -> usize {
 }
 
 #[test]
-fn the_encoding_is_the_bytes_themselves() {
+fn k13_the_encoding_is_the_number_of_the_algorithm_and_the_bytes() {
     let secret = SecretKey::from_seed(&[1; 32]);
     let (key, signature) = (secret.public_key(), secret.sign(b"message"));
-    assert_eq!(wincode::serialize(&key).unwrap(), key.0);
-    assert_eq!(wincode::serialize(&signature).unwrap(), signature.0);
-    assert_eq!(wincode::deserialize::<PublicKey>(&key.0).unwrap(), key);
-    assert_eq!(wincode::deserialize::<Signature>(&signature.0).unwrap(), signature);
-    assert!(wincode::deserialize::<Signature>(&signature.0[..63]).is_err());
+    let encoded_key = [&[1][..], key.ed25519_bytes()].concat();
+    let encoded_signature = [&[1][..], signature.ed25519_bytes()].concat();
+    assert_eq!(encoded_key.len(), PublicKey::ENCODED_BYTES);
+    assert_eq!(encoded_signature.len(), Signature::ENCODED_BYTES);
+    assert_eq!(wincode::serialize(&key).unwrap(), encoded_key);
+    assert_eq!(wincode::serialize(&signature).unwrap(), encoded_signature);
+    assert_eq!(wincode::deserialize::<PublicKey>(&encoded_key).unwrap(), key);
+    assert_eq!(wincode::deserialize::<Signature>(&encoded_signature).unwrap(), signature);
+    assert!(wincode::deserialize::<Signature>(&encoded_signature[..64]).is_err());
+    for other in [0, 2, 255] {
+        assert!(
+            wincode::deserialize::<PublicKey>(&[&[other][..], &encoded_key[1..]].concat()).is_err(),
+            "{other}"
+        );
+    }
 }
 
 #[test]
@@ -145,7 +161,7 @@ fn a_public_key_is_the_one_of_rfc_8032() {
     half[0] &= 0xf8;
     half[31] = half[31] & 0x7f | 0x40;
     let expected = Point::base().multiply(&BigUint::from_bytes_le(&half[..32])).encode();
-    assert_eq!(SecretKey::from_seed(&[5; 32]).public_key(), PublicKey(expected));
+    assert_eq!(SecretKey::from_seed(&[5; 32]).public_key(), PublicKey::Ed25519(expected));
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn rule_b7_every_signature_verifies_also_one_too_many() {
     let good = certificate(&header, 0, &[1, 2, 3, 4]);
     for position in 0..4 {
         let mut forged = good.clone();
-        forged.signatures[position].signature = Signature([0; 64]);
+        forged.signatures[position].signature = Signature::Ed25519([0; 64]);
         let validator = forged.signatures[position].validator;
         assert_eq!(forged.verify(&header, &validators), Err(CertificateError::BadSignature(validator)));
     }

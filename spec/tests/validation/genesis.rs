@@ -6,6 +6,7 @@ use yilian_spec::base::codec::{self, Canonical};
 use yilian_spec::base::id::{ConsortiumId, InstitutionId};
 use yilian_spec::base::limits;
 use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::base::version::VersionSchedule;
 use yilian_spec::crypto::signature::{KeyError, PublicKey, SecretKey};
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
@@ -88,7 +89,7 @@ fn rule_g4_an_institution_has_at_most_64_keys() {
 
 #[test]
 fn rules_g5_to_g7_keys_are_sound_different_and_end() {
-    let weak = PublicKey([0; 32]);
+    let weak = PublicKey::Ed25519([0; 32]);
     let error = refusal(|genesis| genesis.institutions[0].keys[1].key = weak);
     assert_eq!(error, GenesisError::Key { key: weak, reason: KeyError::SmallOrder });
     let key = genesis().institutions[0].keys[1].key;
@@ -151,6 +152,11 @@ fn rule_g10_parameters_are_within_their_limits() {
         refusal(|genesis| genesis.parameters.block_transactions_max = 10_001),
         refusal(|genesis| genesis.parameters.block_bytes_max = (4 << 20) + 1),
         refusal(|genesis| genesis.parameters.block_bytes_max = (128 << 10) + (1 << 10)),
+        refusal(|genesis| genesis.parameters.block_work_max = limits::TRANSACTION_WORK_MAX - 1),
+        refusal(|genesis| genesis.parameters.block_work_max = limits::BLOCK_WORK_MAX + 1),
+        refusal(|genesis| genesis.parameters.quota_work_per_s = 0),
+        refusal(|genesis| genesis.parameters.quota_work_per_s = limits::QUOTA_WORK_PER_S_MAX + 1),
+        refusal(|genesis| genesis.parameters.versions = VersionSchedule::new([])),
         refusal(|genesis| genesis.parameters.receipt_deadline_ms = 0),
         refusal(|genesis| genesis.parameters.referral_answer_deadline_ms = 0),
         refusal(|genesis| genesis.parameters.referral_handover_deadline_ms = 0),

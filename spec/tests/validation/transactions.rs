@@ -132,7 +132,7 @@ fn rule_s4_a_transaction_has_at_most_128_kib() {
     let mut long = proposal();
     long.terms.parties = vec![long.terms.parties[0].clone(); limits::PARTIES_MAX];
     let body = body(vec![Operation::ProposeAgreement(long); 256]);
-    let length = codec::encode(&body).len() + 64;
+    let length = codec::encode(&body).len() + 65;
     assert!(length > limits::TRANSACTION_BYTES_MAX, "{length}");
     assert_eq!(structural(body), StructuralError::TooLong { length });
     let short = self::body(vec![accept()]).sign(&author());
@@ -288,7 +288,7 @@ fn rule_s11_the_author_signed_exactly_this() {
     let stranger = SecretKey::from_seed(&[2; 32]);
     let mut later = signed.clone();
     later.body.expires = LedgerTime(2_001);
-    let unsigned = Transaction { signature: Signature([0; 64]), ..signed.clone() };
+    let unsigned = Transaction { signature: Signature::Ed25519([0; 64]), ..signed.clone() };
     let bad = [body(vec![accept()]).sign(&stranger), later, unsigned];
     for transaction in bad.clone() {
         assert_eq!(semantic::check(transaction, CHAIN), Err(SemanticError::BadSignature));

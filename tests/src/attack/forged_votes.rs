@@ -45,7 +45,7 @@ impl Forger {
         let voter = validators[self.random.random_range(0..validators.len())].key;
         let kind = if self.random.random::<bool>() { VoteType::Prevote } else { VoteType::Precommit };
         let block = BlockId(self.random.random());
-        votes::under(votes::vote((kind, height, 0), Some(block), voter), Signature(signature))
+        votes::under(votes::vote((kind, height, 0), Some(block), voter), Signature::Ed25519(signature))
     }
 
     async fn forge(mut self, door: Door, until: Instant) -> (u64, u64) {

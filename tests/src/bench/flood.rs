@@ -8,8 +8,9 @@
 //! machine of its own.
 
 use anyhow::{Context, Result, ensure};
-use yilian_node::config::Config;
 use yilian_node::limits::{QUOTA_WAITING_SECONDS_MAX, SUBMISSION_TRANSACTIONS_MAX};
+
+use yilian_spec::domain::parameters::Parameters;
 
 use super::cost::{self, memory_peak_bytes};
 use super::flood_report::{FloodReport, Turn};
@@ -61,8 +62,8 @@ const ROUND: [Kind; 4] = [Kind::Calm, Kind::AtQuota, Kind::Valid, Kind::Worthles
 pub async fn run(plan: &FloodPlan) -> Result<FloodReport> {
     let machine = Machine::look()?;
     step("a consortium of four validators: keys, gateways, grants");
-    let mut scene = Scene::open_with((plan.gateways, plan.grants), |_| ()).await?;
-    let quota = quota(&scene.cluster)?;
+    let mut scene = Scene::open_with((plan.gateways, plan.grants), Parameters::default()).await?;
+    let quota = quota(&scene.cluster);
     step("the members alone, to warm up");
     turn(&mut scene, plan, Kind::Calm, quota as f64).await?;
     let memory_before = memory_peak_bytes(&scene.cluster, &VALIDATORS)?;
@@ -80,9 +81,9 @@ pub async fn run(plan: &FloodPlan) -> Result<FloodReport> {
     FloodReport::new(plan, machine, quota, turns, memory).context("every kind of turn was measured")
 }
 
-/// The flooder's quota in units of work per second, as its node is configured.
-fn quota(cluster: &Cluster) -> Result<u64> {
-    Ok(Config::load(&cluster.member(FLOODER).home)?.mempool.institution_work_per_second)
+/// The flooder's quota in units of work per second, as the genesis says.
+fn quota(cluster: &Cluster) -> u64 {
+    cluster.files.genesis.parameters.quota_work_per_s
 }
 
 /// The members' work, with or without the flood beside it; ends when no transaction waits any more.

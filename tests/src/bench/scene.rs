@@ -2,7 +2,6 @@
 //! grants to disclose under.
 
 use anyhow::{Context, Result};
-use yilian_node::config::Config;
 use yilian_node::consortium::Options;
 use yilian_spec::base::codec;
 use yilian_spec::base::id::{Commitment, GrantId, InstitutionId, SubjectTag};
@@ -13,6 +12,7 @@ use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{Category, Decision, Purpose, RecordDisclosure, Sensitivity};
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::{RegisterKey, possession_bytes};
+use yilian_spec::domain::parameters::Parameters;
 use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 use super::plan::Plan;
@@ -20,6 +20,7 @@ use super::progress;
 use super::signed::Signed;
 use crate::caller::{self, Caller};
 use crate::cluster::{Cluster, VALIDATORS};
+use crate::simulator::liars::forge::spoil;
 use crate::work;
 
 /// How long after its signing a transaction may become final; a run is over long before.
@@ -49,19 +50,16 @@ impl Scene {
     /// # Errors
     /// When that fails.
     pub async fn open(plan: &Plan) -> Result<Self> {
-        Self::open_with((plan.gateways, plan.grants), |_| ()).await
+        Self::open_with((plan.gateways, plan.grants), Parameters::default()).await
     }
 
-    /// [`Scene::open`] with so many gateways and grants for each institution, and with nodes that are configured so.
+    /// [`Scene::open`] with so many gateways and grants for each institution, and with these parameters of the ledger.
     ///
     /// # Errors
     /// As [`Scene::open`].
-    pub async fn open_with(sizes: (usize, usize), configure: impl Fn(&mut Config)) -> Result<Self> {
-        let options = Options { log_level: "warn".to_owned(), ..Options::default() };
+    pub async fn open_with(sizes: (usize, usize), parameters: Parameters) -> Result<Self> {
+        let options = Options { log_level: "warn".to_owned(), parameters, ..Options::default() };
         let mut cluster = Cluster::prepare(&options).await?;
-        for node in VALIDATORS {
-            cluster.configure(node, &configure)?;
-        }
         cluster.start_nodes(&VALIDATORS).await?;
         Self::over(cluster, sizes).await
     }
@@ -125,7 +123,7 @@ impl Scene {
         let mut signed = Signed::new(1);
         for _ in 0..count {
             let mut transaction = self.transaction(institution, 1, lifetime_ms)?;
-            transaction.signature.0[0] ^= 1;
+            spoil(&mut transaction.signature, 0);
             signed.push(transaction.id(), &codec::encode(&transaction));
         }
         Ok(signed)

@@ -327,6 +327,6 @@ impl Host {
 
     /// The key under which the core knows this node; no validator's for an observer.
     pub fn address(&self) -> Address {
-        Address(self.identity.key.as_ref().map_or(PublicKey([0; 32]), SecretKey::public_key))
+        Address(self.identity.key.as_ref().map_or(PublicKey::Ed25519([0; 32]), SecretKey::public_key))
     }
 }

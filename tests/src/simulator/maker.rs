@@ -54,9 +54,11 @@ impl Maker {
         let checked = semantic::check_many(transactions.to_vec(), self.tip.chain_id);
         let made = Made { time: LedgerTime(START_MS + after_ms), proposer: validator_key(0).public_key() };
         let state = &self.state;
-        // A proposer leaves out what a revoked key signed (C-5).
+        let version = self.tip.next_version().unwrap();
+        // A proposer leaves out what a revoked key signed (C-5), and what does not exist yet (C-6).
         let may_stand = |one: &CheckedTransaction| {
-            !matches!(contextual::check(one, state, made.time), Err(ContextualError::RevokedAuthor))
+            let checked = contextual::check(one, state, version, made.time);
+            !matches!(checked, Err(ContextualError::RevokedAuthor | ContextualError::NotYet { .. }))
         };
         let checked: Vec<CheckedTransaction> =
             checked.into_iter().map(Result::unwrap).filter(may_stand).collect();

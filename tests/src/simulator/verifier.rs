@@ -27,7 +27,10 @@ pub struct OnceVerifier(pub LedgerVerifier);
 /// Whether a key has signed these bytes.
 pub fn is_signed(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
     // Key and signature have a fixed length, so nothing else hashes alike.
-    let parts = Sha256::new().chain_update(key.0).chain_update(signature.0).chain_update(message);
+    let parts = Sha256::new()
+        .chain_update(key.ed25519_bytes())
+        .chain_update(signature.ed25519_bytes())
+        .chain_update(message);
     let place: [u8; 32] = parts.finalize().into();
     ANSWERS.with_borrow_mut(|answers| {
         if answers.len() == ANSWERS_MAX {

@@ -119,7 +119,13 @@ async fn status(context: &Context) -> Outcome {
         ("height", chain.height.to_string()),
         ("block", chain.block_id.to_string()),
         ("time", moment::show(chain.time)),
-        ("protocol", format!("version {}", chain.protocol_version)),
+        (
+            "protocol",
+            format!(
+                "version {} (the node knows up to {})",
+                chain.protocol_version, chain.protocol_version_known
+            ),
+        ),
     ]);
     let row = |validator: &yilian_spec::domain::membership::validators::Validator| {
         vec![validator.institution.to_string(), validator.power.to_string(), validator.key.to_string()]

@@ -8,9 +8,9 @@ use yilian_spec::base::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::referral::Referral;
 use yilian_spec::domain::referral::{
-    AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, RedirectReferral, ReferralReason,
-    ReportOutcome, RequestReferral, ReturnDownward, Urgency,
+    AcceptReferral, AcknowledgeHandover, AmendOutcome, CancelReferral, CloseAdministratively,
+    CloseClinically, ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, RedirectReferral,
+    ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::state::key::StateKey;
 
@@ -83,6 +83,17 @@ pub enum ReferralCommand {
         after_help = "Example:\n  yilian referral report \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --outcome continuing-care --document report.pdf"
     )]
     Report {
+        /// What: completed, continuing-care, advice-given, no-show or not-treated.
+        #[arg(long, value_parser = parse::coded::<OutcomeCode>())]
+        outcome: OutcomeCode,
+        #[command(flatten)]
+        with: WithDocument,
+    },
+    /// Correct the outcome before the referral is closed; the requester reads it again. By the receiver.
+    #[command(
+        after_help = "Example:\n  yilian referral amend \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --outcome completed --document report-2.pdf"
+    )]
+    Amend {
         /// What: completed, continuing-care, advice-given, no-show or not-treated.
         #[arg(long, value_parser = parse::coded::<OutcomeCode>())]
         outcome: OutcomeCode,
@@ -237,6 +248,10 @@ impl ReferralCommand {
             Self::Report { outcome, with: WithDocument { referral, document } } => {
                 let report = document.commitment()?;
                 Operation::ReportOutcome(ReportOutcome { referral, outcome, report })
+            }
+            Self::Amend { outcome, with: WithDocument { referral, document } } => {
+                let report = document.commitment()?;
+                Operation::AmendOutcome(AmendOutcome { referral, outcome, report })
             }
             Self::CloseClinically(Which { referral }) => {
                 Operation::CloseClinically(CloseClinically { referral })

@@ -8,6 +8,7 @@ use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{AgreementId, ConsortiumId, InstitutionId, SubjectTag, TransactionId};
 use yilian_spec::base::limits::BLOCK_WORK_MAX;
 use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::base::version::ProtocolVersion;
 use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::agreement::PeriodStatement;
 use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
@@ -155,7 +156,12 @@ impl Ledger {
         let objects: Vec<[u8; 32]> =
             (0..items.len() as u16).filter_map(|index| transaction.object_id(index)).collect();
         let checked = semantic::check(transaction, genesis.chain_id()).unwrap();
-        let context = BlockContext { chain_id: genesis.chain_id(), height: Height(self.height), time };
+        let context = BlockContext {
+            chain_id: genesis.chain_id(),
+            height: Height(self.height),
+            version: ProtocolVersion::LATEST,
+            time,
+        };
         let executed =
             machine::execute(&*self, &context, std::slice::from_ref(&checked), BLOCK_WORK_MAX).unwrap();
         let first = items[0].draft.name();

@@ -86,7 +86,7 @@ async fn each_rule_that_a_transaction_breaks_has_its_name() {
     let now = world.now();
     let cases = [
         (signed(TransactionBody { chain_id: ChainId([1; 32]), ..body() }), "wrong_chain"),
-        (Transaction { signature: Signature([7; 64]), ..good.clone() }, "bad_signature"),
+        (Transaction { signature: Signature::Ed25519([7; 64]), ..good.clone() }, "bad_signature"),
         (signed(TransactionBody { created: LedgerTime(5), expires: LedgerTime(10), ..body() }), "expired"),
         (
             signed(TransactionBody {

@@ -12,11 +12,11 @@ use crate::consensus::context::{Address, Proposal, Value, Vote};
 
 fn vote(kind: VoteType, value: NilOrVal<BlockId>) -> engine::SignedVote<LedgerContext> {
     let vote = Vote { kind, height: EngineHeight(7), round: Round::new(2), value, voter: address(1) };
-    SignedMessage::new(vote, Signature([9; 64]))
+    SignedMessage::new(vote, Signature::Ed25519([9; 64]))
 }
 
 fn address(number: u8) -> Address {
-    Address(PublicKey([number; 32]))
+    Address(PublicKey::Ed25519([number; 32]))
 }
 
 fn block(number: u8) -> BlockId {
@@ -34,7 +34,7 @@ fn proposals() -> Vec<engine::SignedProposal<LedgerContext>> {
         let (height, round, value) = (EngineHeight(u64::MAX), Round::new(u32::MAX), Value(block(3)));
         SignedMessage::new(
             Proposal { height, round, value, pol_round, proposer: address(2) },
-            Signature([8; 64]),
+            Signature::Ed25519([8; 64]),
         )
     };
     vec![proposal(Round::Nil), proposal(Round::new(0))]
@@ -72,9 +72,10 @@ fn consensus_and_liveness_messages_round_trip_and_are_frozen() {
         height: EngineHeight(3),
         round: Round::new(1),
         value_id: block(6),
-        polka_signatures: vec![engine::PolkaSignature::new(address(1), Signature([1; 64]))],
+        polka_signatures: vec![engine::PolkaSignature::new(address(1), Signature::Ed25519([1; 64]))],
     };
-    let signature = |kind, value| engine::RoundSignature::new(kind, value, address(5), Signature([2; 64]));
+    let signature =
+        |kind, value| engine::RoundSignature::new(kind, value, address(5), Signature::Ed25519([2; 64]));
     let round = |cert_type| engine::RoundCertificate::<LedgerContext> {
         height: EngineHeight(3),
         round: Round::new(1),
@@ -125,7 +126,10 @@ fn sync_messages_round_trip_and_their_length_is_known() {
         height: Height(9),
         round: 1,
         block_id: block(2),
-        signatures: vec![CommitSignature { validator: PublicKey([4; 32]), signature: Signature([7; 64]) }],
+        signatures: vec![CommitSignature {
+            validator: PublicKey::Ed25519([4; 32]),
+            signature: Signature::Ed25519([7; 64]),
+        }],
     };
     let value =
         || sync::RawDecidedValue::new(Bytes::from_static(b"block"), extended_certificate(&certificate));
@@ -150,8 +154,10 @@ fn lengths_in_a_sync_response_are_bounded_before_anything_is_kept() {
 
 #[test]
 fn a_sync_response_with_an_unsorted_certificate_is_refused() {
-    let signed =
-        |number| CommitSignature { validator: PublicKey([number; 32]), signature: Signature([7; 64]) };
+    let signed = |number| CommitSignature {
+        validator: PublicKey::Ed25519([number; 32]),
+        signature: Signature::Ed25519([7; 64]),
+    };
     for signers in [[4, 3], [4, 4]] {
         let signatures = signers.map(signed).to_vec();
         let certificate =

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use arc_malachitebft_app_channel::app::types::core::{PolkaSignature, RoundCertificateType, SignedMessage};
 use bytes::Bytes;
 use yilian_spec::base::id::Hash;
-use yilian_spec::crypto::signature::verify;
+use yilian_spec::crypto::signature::{Signature, verify};
 
 use super::*;
 use crate::consensus::context::{Proposal, Value};
@@ -15,6 +15,12 @@ const CHAIN: ChainId = ChainId([3; 32]);
 const BLOCK: BlockId = BlockId([7; 32]);
 
 /// An intake at height 8, with the count of the signatures that it verified.
+/// Spoils a signature.
+fn flip(signature: &mut Signature, place: usize) {
+    let Signature::Ed25519(bytes) = signature;
+    bytes[place] ^= 1;
+}
+
 fn intake() -> (Intake, Arc<Mutex<usize>>) {
     let verified = Arc::new(Mutex::new(0));
     let count = Arc::clone(&verified);
@@ -39,7 +45,7 @@ fn for_block(number: u8) -> NilOrVal<BlockId> {
 }
 
 fn forged(mut vote: SignedVote<LedgerContext>) -> SignedVote<LedgerContext> {
-    vote.signature.0[3] ^= 1;
+    flip(&mut vote.signature, 3);
     vote
 }
 
@@ -156,7 +162,7 @@ fn a_proposal_passes_from_the_proposer_whose_turn_it_is() {
     assert_eq!(intake.proposal(&institution(3), &proposal(3, 8, 3)), Err(Refusal::Idle), "a far round");
     assert_eq!(*verified.lock().unwrap(), 0);
     let mut forged = proposal(0, 8, 0);
-    forged.signature.0[3] ^= 1;
+    flip(&mut forged.signature, 3);
     assert_eq!(intake.proposal(&institution(0), &forged), offence(Offence::ForgedProposal));
     assert_eq!(intake.proposal(&institution(0), &proposal(0, 8, 0)), Ok(Taken::Alone));
     assert_eq!(intake.proposal(&institution(0), &proposal(0, 8, 0)), Err(Refusal::Idle), "known");

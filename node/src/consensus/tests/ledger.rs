@@ -170,7 +170,7 @@ impl Application for TestLedger {
         let disk = self.disk.lock();
         let (tip, previous) = Self::tip(&disk);
         assert_eq!(height, tip.next());
-        let proposer = self.key.expect("only validators build").0;
+        let proposer = *self.key.expect("only validators build").ed25519_bytes();
         let mut items: Vec<Vec<u8>> = Vec::new();
         let mut bytes = 0;
         for item in &disk.queue {
@@ -193,7 +193,7 @@ impl Application for TestLedger {
         };
         let block_id = id_of(candidate.bytes);
         let fresh = matches!(candidate.arrival, Arrival::Proposed { .. }) && candidate.valid_round.is_none();
-        let wrong_proposer = fresh && fields.proposer != candidate.proposer.0;
+        let wrong_proposer = fresh && fields.proposer != *candidate.proposer.ed25519_bytes();
         if fields.height != candidate.height.0 || fields.previous != previous || wrong_proposer {
             let reason = "wrong height, parent or proposer".to_owned();
             return Ok(Verdict::Invalid { block_id: Some(block_id), reason });

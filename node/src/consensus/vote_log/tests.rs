@@ -16,9 +16,9 @@ const ENTRIES: usize = 4;
 
 fn vote(height: Height, round: u32) -> Input<LedgerContext> {
     let value = NilOrVal::Val(BlockId([round as u8; 32]));
-    let (kind, voter) = (VoteType::Prevote, Address(PublicKey([1; 32])));
+    let (kind, voter) = (VoteType::Prevote, Address(PublicKey::Ed25519([1; 32])));
     let vote = Vote { kind, height: EngineHeight(height.0), round: Round::new(round), value, voter };
-    Input::Vote(SignedMessage::new(vote, Signature([9; 64])))
+    Input::Vote(SignedMessage::new(vote, Signature::Ed25519([9; 64])))
 }
 
 /// A log of [`HEIGHT`] with [`ENTRIES`] entries, written by the engine's own code.

@@ -55,9 +55,9 @@ fn search(items: &[BatchItem<'_>], offset: usize, known_bad: bool, bad: &mut Vec
 /// probability 2^-128 (rule K-7).
 fn equation_holds(items: &[BatchItem<'_>]) -> bool {
     let mut batch = ed25519_zebra::batch::Verifier::new();
-    for (key, message, signature) in items {
-        let encoded = ed25519_zebra::Signature::from_bytes(&signature.0);
-        batch.queue((ed25519_zebra::VerificationKeyBytes::from(key.0), encoded, message));
+    for (PublicKey::Ed25519(key), message, Signature::Ed25519(signature)) in items {
+        let encoded = ed25519_zebra::Signature::from_bytes(signature);
+        batch.queue((ed25519_zebra::VerificationKeyBytes::from(*key), encoded, message));
     }
     batch.verify(ChaCha20Rng::from_seed(coefficient_seed(items))).is_ok()
 }
@@ -73,9 +73,9 @@ fn coefficient_seed(items: &[BatchItem<'_>]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(COEFFICIENT_DOMAIN);
     hash.update((items.len() as u64).to_le_bytes());
-    for (key, message, signature) in items {
-        hash.update(key.0);
-        hash.update(signature.0);
+    for (PublicKey::Ed25519(key), message, Signature::Ed25519(signature)) in items {
+        hash.update(key);
+        hash.update(signature);
         hash.update((message.len() as u64).to_le_bytes());
         hash.update(message);
     }

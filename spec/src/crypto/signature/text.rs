@@ -19,6 +19,12 @@ pub enum HexError {
         /// Byte position of the first such character, from 0.
         position: usize,
     },
+    /// Rule K-13.
+    #[error("the first two digits say algorithm {found}, this program knows 01 (Ed25519): update it")]
+    Algorithm {
+        /// The first two digits.
+        found: String,
+    },
 }
 
 /// Reads exactly `N` bytes of lower-case hexadecimal.
@@ -34,12 +40,12 @@ pub(super) fn read<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
     Ok(bytes)
 }
 
-/// Gives a newtype over `[u8; N]` its `Display`, `Debug`, `FromStr` and serde forms.
+/// Gives a key or signature its `Display`, `Debug`, `FromStr` and serde forms: its encoding in hexadecimal digits.
 macro_rules! hex_text {
-    ($name:ident, $size:literal) => {
+    ($name:ident) => {
         impl std::fmt::Display for $name {
             fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str(&hex::encode(self.0))
+                formatter.write_str(&hex::encode($crate::base::codec::encode(self)))
             }
         }
 
@@ -53,7 +59,10 @@ macro_rules! hex_text {
             type Err = $crate::crypto::signature::HexError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                $crate::crypto::signature::text::read::<$size>(text).map(Self)
+                use $crate::crypto::signature::HexError;
+                let bytes = $crate::crypto::signature::text::read::<{ $name::ENCODED_BYTES }>(text)?;
+                let decoded = $crate::base::codec::decode(&bytes, bytes.len());
+                decoded.map_err(|_| HexError::Algorithm { found: text[..2].to_owned() })
             }
         }
 
@@ -70,7 +79,7 @@ macro_rules! hex_text {
                     type Value = $name;
 
                     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        write!(formatter, "{} lower-case hexadecimal digits", 2 * $size)
+                        write!(formatter, "{} lower-case hexadecimal digits", 2 * $name::ENCODED_BYTES)
                     }
 
                     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {

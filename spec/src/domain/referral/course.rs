@@ -1,7 +1,7 @@
-//! The course of an accepted referral, from the hand-over to its closure (rules O-15 to O-18).
+//! The course of an accepted referral, from the hand-over to its closure (rules O-15 to O-18, O-29).
 
 use super::operation::{
-    AcknowledgeHandover, CloseAdministratively, CloseClinically, HandOver, ReportOutcome,
+    AcknowledgeHandover, AmendOutcome, CloseAdministratively, CloseClinically, HandOver, ReportOutcome,
 };
 use super::record::{Referral, ReferralState};
 use super::step::{Party, ReferralStep};
@@ -53,6 +53,26 @@ impl ReferralStep for AcknowledgeHandover {
 impl ReferralStep for ReportOutcome {
     const BY: Party = Party::Receiver;
     const FROM: &'static [ReferralState] = &[ReferralState::InCare];
+    const TO: ReferralState = ReferralState::OutcomeReported;
+
+    fn referral(&self) -> ReferralId {
+        self.referral
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        Vec::new()
+    }
+
+    fn take(&self, _: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
+        referral.outcome = Some((self.outcome, self.report));
+        Ok(())
+    }
+}
+
+/// Rule O-29.
+impl ReferralStep for AmendOutcome {
+    const BY: Party = Party::Receiver;
+    const FROM: &'static [ReferralState] = &[ReferralState::OutcomeReported, ReferralState::ClosedClinically];
     const TO: ReferralState = ReferralState::OutcomeReported;
 
     fn referral(&self) -> ReferralId {

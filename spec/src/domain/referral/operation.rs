@@ -196,6 +196,19 @@ pub struct ReportOutcome {
     pub report: Commitment,
 }
 
+/// Corrects what came of the case, before the referral is closed; the requester has to read it again. By the receiver. Needs:
+/// state `outcome_reported` or `closed_clinically`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct AmendOutcome {
+    /// The referral.
+    pub referral: ReferralId,
+    /// What came of it after all.
+    pub outcome: OutcomeCode,
+    /// Commitment to the amended report.
+    pub report: Commitment,
+}
+
 /// The requester has read the outcome and closes the case clinically. Needs: state `outcome_reported`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]

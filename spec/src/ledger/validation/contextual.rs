@@ -1,4 +1,4 @@
-//! Contextual validity: whether a block at this place of the ledger may carry a transaction (rules C-1 to C-5).
+//! Contextual validity: whether a block at this place of the ledger may carry a transaction (rules C-1 to C-6).
 //!
 //! What passes here is recorded; whether the rules then apply or refuse it is the state machine's to say.
 
@@ -7,7 +7,9 @@ use thiserror::Error;
 use crate::base::codec;
 use crate::base::limits;
 use crate::base::time::LedgerTime;
+use crate::base::version::ProtocolVersion;
 use crate::domain::membership::KeyRecord;
+use crate::domain::{Operation, OperationKind};
 use crate::ledger::transaction::CheckedTransaction;
 use crate::state::key::StateKey;
 use crate::state::{StateView, ViewError};
@@ -30,18 +32,33 @@ pub enum ContextualError {
     /// Rule C-5.
     #[error("the author's key was revoked: sign anew with a key that is in force")]
     RevokedAuthor,
+    /// Rule C-6.
+    #[error(
+        "operation {operation}, {name}, exists from version {since} of the protocol on; the next block is of version {version}"
+    )]
+    NotYet {
+        /// The operation, counted from 0.
+        operation: usize,
+        /// Its name.
+        name: &'static str,
+        /// The version in which it came.
+        since: ProtocolVersion,
+        /// The block's version.
+        version: ProtocolVersion,
+    },
     /// Storage failed.
     #[error(transparent)]
     View(#[from] ViewError),
 }
 
-/// Checks a transaction for a block of `time` on top of `view`.
+/// Checks a transaction for a block of `version` and `time` on top of `view`.
 ///
 /// # Errors
 /// The first rule that is broken.
 pub fn check(
     transaction: &CheckedTransaction,
     view: &dyn StateView,
+    version: ProtocolVersion,
     time: LedgerTime,
 ) -> Result<(), ContextualError> {
     let body = transaction.body();
@@ -60,5 +77,11 @@ pub fn check(
     if key.revoked_at.is_some() {
         return Err(ContextualError::RevokedAuthor);
     }
-    Ok(())
+    let later = |(_, kind): &(usize, OperationKind)| kind.since > version;
+    match body.operations.iter().map(Operation::kind).enumerate().find(later) {
+        Some((operation, OperationKind { name, since, .. })) => {
+            Err(ContextualError::NotYet { operation, name, since, version })
+        }
+        None => Ok(()),
+    }
 }

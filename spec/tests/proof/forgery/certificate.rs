@@ -3,7 +3,7 @@
 use yilian_spec::base::codec::{self, Domain};
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{ChainId, Hash};
-use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::crypto::signature::{SecretKey, Signature};
 use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::ledger::block::{
     CertificateError, CommitCertificate, CommitSignature, Header, precommit_signing_bytes,
@@ -135,7 +135,10 @@ fn bend(claim: &mut Claim, fixtures: &[Fixture], draw: &mut Draw) {
             (signatures[at].signature, signatures[other].signature) =
                 (signatures[other].signature, signatures[at].signature);
         }
-        _ if !signatures.is_empty() => signatures[at].signature.0[draw.below(64)] ^= 1 << draw.below(8),
+        _ if !signatures.is_empty() => {
+            let Signature::Ed25519(bytes) = &mut signatures[at].signature;
+            bytes[draw.below(64)] ^= 1 << draw.below(8);
+        }
         _ => {}
     }
 }

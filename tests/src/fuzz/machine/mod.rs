@@ -95,6 +95,7 @@ impl Play {
         let count = 1 + usize::from(input.one_in(4)) + usize::from(input.one_in(16));
         let transactions: Vec<Transaction> = (0..count).map(|_| self.transaction(input)).collect();
         let time = self.world.time().plus_ms(1 + u64::from(input.byte()));
+        let version = self.world.tip.next_version().expect("the genesis lists versions that exist");
         let mut checked: Vec<CheckedTransaction> = Vec::new();
         for transaction in transactions {
             let encoded = codec::encode(&transaction);
@@ -103,7 +104,7 @@ impl Play {
                 Ok(passed) => {
                     assert!(structural::decode(&encoded).is_ok_and(|again| again == transaction));
                     let is_new = checked.iter().all(|other| other.id() != passed.id());
-                    if is_new && contextual::check(&passed, &self.world.rows, time).is_ok() {
+                    if is_new && contextual::check(&passed, &self.world.rows, version, time).is_ok() {
                         checked.push(passed);
                     }
                 }

@@ -30,7 +30,7 @@ const SERVICES: [&str; 3] = ["teleconsultation", "image-reading", "cardiology"];
 const PARTS: [PartRole; 3] = [PartRole::Primary, PartRole::Expert, PartRole::Reader];
 
 /// The kinds of operations, counted as a choice counts them; the twenty-seventh is one decoded from the input.
-const KINDS: usize = 27;
+const KINDS: usize = 28;
 
 /// What earlier operations made, whether they were applied or not.
 #[derive(Default)]
@@ -190,7 +190,7 @@ impl Known {
         match kind {
             0..3 => self.membership(kind, input, actor, time, chain_id),
             3..7 => self.access(kind, input, actor, time),
-            7..19 => self.referrals(kind, input, actor),
+            7..19 | 26 => self.referrals(kind, input, actor),
             19 | 20 => self.services(kind, input, actor),
             21..25 => self.agreements(kind, input, actor, time),
             25 => Operation::ConfirmRedirect(ConfirmRedirect {
@@ -305,6 +305,11 @@ impl Known {
             15 => Operation::ReportOutcome(ReportOutcome {
                 referral: self.referral(input),
                 outcome: OutcomeCode::Completed,
+                report: commitment(input),
+            }),
+            26 => Operation::AmendOutcome(AmendOutcome {
+                referral: self.referral(input),
+                outcome: OutcomeCode::NotTreated,
                 report: commitment(input),
             }),
             16 => Operation::CloseClinically(CloseClinically { referral: self.referral(input) }),

@@ -13,8 +13,10 @@ mod settlement;
 use std::collections::BTreeSet;
 
 use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{ChainId, ConsortiumId, InstitutionId};
 use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::base::version::{ProtocolVersion, VersionSchedule};
 use yilian_spec::crypto::signature::{PublicKey, SecretKey};
 use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
@@ -99,7 +101,15 @@ pub fn genesis() -> Genesis {
     Genesis {
         network: "simulated consortium".to_owned(),
         time: LedgerTime(START_MS - 60_000),
-        parameters: Parameters { block_transactions_max: 6, ..Parameters::default() },
+        parameters: Parameters {
+            // Every run goes from one version of the protocol to the next.
+            versions: VersionSchedule::new([
+                (Height(1), ProtocolVersion::V1),
+                (Height(4), ProtocolVersion::V2),
+            ]),
+            block_transactions_max: 6,
+            ..Parameters::default()
+        },
         institutions: (0..VALIDATORS).map(entry).collect(),
         validators: ValidatorSet::new((0..VALIDATORS).map(validator).collect()),
     }
@@ -148,6 +158,6 @@ mod tests {
             }
         }
         // All but the registration of keys: nobody could submit with a key that is not there yet.
-        assert_eq!(kinds.len(), 25, "{kinds:?}");
+        assert_eq!(kinds.len(), 26, "{kinds:?}");
     }
 }

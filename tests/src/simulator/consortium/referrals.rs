@@ -6,9 +6,9 @@ use yilian_spec::base::id::{Commitment, GrantId, ReferralId, ServiceCode, Subjec
 use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::referral::{
-    AcceptReferral, AcknowledgeHandover, CancelReferral, CloseAdministratively, CloseClinically,
-    ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity, RedirectReferral,
-    ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
+    AcceptReferral, AcknowledgeHandover, AmendOutcome, CancelReferral, CloseAdministratively,
+    CloseClinically, ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity,
+    RedirectReferral, ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::domain::service::{DeliverService, PlayedPart};
 use yilian_spec::settlement::PartRole;
@@ -148,6 +148,12 @@ fn treat(author: &mut Author<'_>, case: &mut Case) {
         author.sign(place, receiver, vec![treatment]);
     }
     case.next(author, requester, vec![Operation::CloseClinically(CloseClinically { referral })]);
+    if author.random.chance(200) {
+        let report = Commitment(author.random.bytes());
+        let amend = AmendOutcome { referral, outcome: OutcomeCode::Completed, report };
+        case.next(author, receiver, vec![Operation::AmendOutcome(amend)]);
+        case.next(author, requester, vec![Operation::CloseClinically(CloseClinically { referral })]);
+    }
     let mut operations = vec![Operation::CloseAdministratively(CloseAdministratively { referral })];
     if author.random.chance(500) {
         operations.push(Operation::ReturnDownward(ReturnDownward {

@@ -9,6 +9,7 @@ use yilian_node::application::Application as _;
 use yilian_node::consensus::context::{Proposal, Value, Vote};
 use yilian_node::consensus::proposal::{Manifest, Part, ProposalPosition, SignedManifest, split};
 use yilian_spec::base::id::BlockId;
+use yilian_spec::crypto::signature::Signature;
 
 use super::super::effects::{encoded, now};
 use super::super::frame::Frame;
@@ -149,4 +150,10 @@ impl Other {
             own.height.ledger() == self.manifest.height && own.value == NilOrVal::Val(self.manifest.block_id);
         of_it.then_some(Vote { value: NilOrVal::Val(self.block_id), ..own })
     }
+}
+
+/// Spoils a signature at one of its 64 bytes.
+pub fn spoil(signature: &mut Signature, place: usize) {
+    let Signature::Ed25519(bytes) = signature;
+    bytes[place] ^= 1;
 }

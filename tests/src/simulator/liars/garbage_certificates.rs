@@ -34,7 +34,7 @@ impl GarbageCertificates {
         let mut bytes = [0; 64];
         bytes[..32].copy_from_slice(&self.random.bytes());
         bytes[32..].copy_from_slice(&self.random.bytes());
-        Signature(bytes)
+        Signature::Ed25519(bytes)
     }
 
     fn address(&mut self) -> Address {

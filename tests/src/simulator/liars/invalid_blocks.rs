@@ -15,6 +15,7 @@ use super::super::host::Host;
 use super::super::random::Random;
 use super::Liar;
 use super::forge::Substitution;
+use crate::simulator::liars::forge::spoil;
 
 /// Breaks a block in one way.
 type Breach = fn(&mut Block, &mut Random, ChainId);
@@ -78,7 +79,7 @@ const BREACHES: &[Breach] = &[
     |block, random, _| block.header.log_root = Hash(random.bytes()),
     |block, random, _| block.header.validators_hash = Hash(random.bytes()),
     |block, random, _| block.header.next_validators_hash = Hash(random.bytes()),
-    |block, random, chain_id| push(block, random, chain_id, |one| one.signature.0[3] ^= 1),
+    |block, random, chain_id| push(block, random, chain_id, |one| spoil(&mut one.signature, 3)),
     |block, random, chain_id| push(block, random, chain_id, |one| one.body.chain_id = ChainId([1; 32])),
     |block, random, chain_id| push(block, random, chain_id, |one| one.body.operations.clear()),
     |block, random, chain_id| {

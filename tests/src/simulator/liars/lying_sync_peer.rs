@@ -12,6 +12,7 @@ use super::super::frame::Frame;
 use super::super::host::Host;
 use super::super::random::Random;
 use super::Liar;
+use crate::simulator::liars::forge::spoil;
 
 /// How far above the true one the heights that it claims are.
 const CLAIMED_HEIGHTS: u64 = 1_000;
@@ -45,7 +46,7 @@ impl LyingSyncPeer {
                 let signatures = &mut value.certificate.commit_signatures;
                 let of = self.random.position(signatures.len().max(1));
                 if let Some(signature) = signatures.get_mut(of) {
-                    signature.signature.0[self.random.position(64)] ^= 1;
+                    spoil(&mut signature.signature, self.random.position(64));
                 }
             }
             3 => value.certificate.commit_signatures.truncate(2),

@@ -12,6 +12,7 @@ use super::super::frame::Frame;
 use super::super::host::Host;
 use super::super::random::Random;
 use super::Liar;
+use crate::simulator::liars::forge::spoil;
 
 /// Transactions of a batch.
 const BATCH: usize = 12;
@@ -27,7 +28,7 @@ impl MempoolSpam {
 
     fn forge(&mut self, mut transaction: Transaction) -> Transaction {
         match self.random.below(4) {
-            0 => transaction.signature.0[self.random.position(64)] ^= 1,
+            0 => spoil(&mut transaction.signature, self.random.position(64)),
             1 => transaction.body.chain_id = ChainId(self.random.bytes()),
             2 => transaction.body.expires = LedgerTime(1),
             _ => transaction.body.operations.clear(),

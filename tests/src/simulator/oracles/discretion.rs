@@ -64,6 +64,7 @@ pub fn told_to_a_stranger(history: &History, act: &Act<'_>) -> Option<Refusal> {
         Operation::HandOver(hand_over) => referral(hand_over.referral),
         Operation::AcknowledgeHandover(acknowledge) => referral(acknowledge.referral),
         Operation::ReportOutcome(report) => referral(report.referral),
+        Operation::AmendOutcome(amend) => referral(amend.referral),
         Operation::CloseClinically(close) => referral(close.referral),
         Operation::CloseAdministratively(close) => referral(close.referral),
         Operation::ReturnDownward(back) => referral(back.returns),

@@ -71,6 +71,7 @@ impl Money {
             | Operation::HandOver(_)
             | Operation::AcknowledgeHandover(_)
             | Operation::ReportOutcome(_)
+            | Operation::AmendOutcome(_)
             | Operation::CloseClinically(_)
             | Operation::CloseAdministratively(_)
             | Operation::ReturnDownward(_)

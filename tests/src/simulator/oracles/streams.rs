@@ -207,6 +207,7 @@ pub fn of_applied(history: &History, act: &Act<'_>) -> Result<BTreeSet<StreamId>
         Operation::HandOver(hand_over) => streams.extend(moved(hand_over.referral)?),
         Operation::AcknowledgeHandover(acknowledge) => streams.extend(moved(acknowledge.referral)?),
         Operation::ReportOutcome(report) => streams.extend(moved(report.referral)?),
+        Operation::AmendOutcome(amend) => streams.extend(moved(amend.referral)?),
         Operation::CloseClinically(close) => streams.extend(moved(close.referral)?),
         Operation::DeclineReferral(decline) => streams.extend(of_ended(history, decline.referral)?),
         Operation::CancelReferral(cancel) => streams.extend(of_ended(history, cancel.referral)?),

@@ -74,6 +74,7 @@ fn role(operation: &Operation) -> Role {
         | Operation::HandOver(_)
         | Operation::AcknowledgeHandover(_)
         | Operation::ReportOutcome(_)
+        | Operation::AmendOutcome(_)
         | Operation::CloseClinically(_)
         | Operation::CloseAdministratively(_)
         | Operation::ReturnDownward(_) => Role::ReferralGateway,
@@ -156,6 +157,9 @@ pub fn objection(history: &History, act: &Act<'_>) -> Objection {
         }
         Operation::ReportOutcome(report) => {
             step_objection(history, act, report.referral, RECEIVER, &[InCare])
+        }
+        Operation::AmendOutcome(amend) => {
+            step_objection(history, act, amend.referral, RECEIVER, &[OutcomeReported, ClosedClinically])
         }
         Operation::CloseClinically(close) => {
             step_objection(history, act, close.referral, REQUESTER, &[OutcomeReported])

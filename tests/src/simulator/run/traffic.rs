@@ -125,6 +125,8 @@ impl Run {
         match refusal {
             // A node that comes upon damage says so to the client, and to its operator.
             Some(Rejection::Contextual(ContextualError::RevokedAuthor)) if committed => Ok(()),
+            // The node's ledger is not at that version yet; the client comes again.
+            Some(Rejection::Contextual(ContextualError::NotYet { .. })) => Ok(()),
             Some(reason) if self.is_honest(index) && !self.nodes[index].disk.is_damaged() => {
                 Err(Violation::Refused { node: index, reason: reason.to_string() })
             }

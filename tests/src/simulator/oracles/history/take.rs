@@ -89,6 +89,9 @@ impl History {
             Operation::ReportOutcome(report) => {
                 self.referral_mut(report.referral)?.state = ReferralState::OutcomeReported;
             }
+            Operation::AmendOutcome(amend) => {
+                self.referral_mut(amend.referral)?.state = ReferralState::OutcomeReported;
+            }
             Operation::CloseClinically(close) => {
                 self.referral_mut(close.referral)?.state = ReferralState::ClosedClinically;
             }
