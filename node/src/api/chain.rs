@@ -15,7 +15,7 @@ use super::Api;
 pub struct ChainAnswer {
     /// The ledger: the hash of its genesis, 64 hexadecimal digits.
     pub chain_id: String,
-    /// This node's public key, 64 hexadecimal digits: whom a token for this node must be for.
+    /// This node's public key, 66 hexadecimal digits: whom a token for this node must be for.
     pub node: String,
     /// The ledger's name for people.
     pub network: String,
@@ -39,7 +39,7 @@ pub struct ChainAnswer {
 /// A validator.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ValidatorAnswer {
-    /// Its public key, 64 hexadecimal digits.
+    /// Its public key, 66 hexadecimal digits.
     pub key: String,
     /// The institution that runs it.
     pub institution: String,

@@ -80,7 +80,7 @@ pub async fn keys_of(
 /// One key.
 #[utoipa::path(
     get, path = "/v1/keys/{key}", tag = "members",
-    params(("key" = String, Path, description = "64 hexadecimal digits")),
+    params(("key" = String, Path, description = "66 hexadecimal digits")),
     responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
 )]
 pub async fn key(

@@ -156,7 +156,7 @@ pub async fn agreement(State(api): State<Api>, caller: Caller, PathOf(id): PathO
 
 /// A key, or its absence.
 #[utoipa::path(
-    get, path = "/v1/keys/{key}/proof", tag = "proofs", params(("key" = String, Path, description = "64 hexadecimal digits")),
+    get, path = "/v1/keys/{key}/proof", tag = "proofs", params(("key" = String, Path, description = "66 hexadecimal digits")),
     responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
 )]
 pub async fn key(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<PublicKey>) -> Answer {

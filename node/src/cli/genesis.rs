@@ -75,7 +75,7 @@ where consortium.toml says:
   # What `yilian key generate` prints: administrator, access_gateway,
   # referral_gateway, finance, auditor.
   [[institution.key]]
-  key = "<64 hexadecimal digits>"
+  key = "<66 hexadecimal digits>"
   role = "validator"
   # Unless told, from 564 to 730, so that keys expire one after another.
   # valid_days = 730"#;
@@ -228,7 +228,7 @@ mod tests {
         let help = make.unwrap().render_long_help().to_string();
         let (_, example) = help.split_once("says:\n").unwrap();
         assert!(example.lines().all(|line| line.len() <= 76), "{example}");
-        let text = example.replace("<64 hexadecimal digits>", &key.to_string());
+        let text = example.replace("<66 hexadecimal digits>", &key.to_string());
         let described: Description = toml::from_str(&text).unwrap();
         let genesis = build(described, 1_790_000_000_000);
         genesis.check().unwrap();

@@ -41,8 +41,8 @@ pub struct Claims {
     /// The institution that the caller speaks for, as the ledger names it.
     #[serde(rename = "iss")]
     pub issuer: String,
-    /// Whom the token is for: the text of an [`Audience`], chain id and node key in 64 lower-case hexadecimal digits
-    /// each, joined by a slash.
+    /// Whom the token is for: the text of an [`Audience`], the texts of chain id and node key,
+    /// joined by a slash.
     #[serde(rename = "aud")]
     pub audience: String,
     /// When the token was made, in seconds since 1970-01-01 UTC.
@@ -142,7 +142,7 @@ pub enum TokenError {
     #[error("the token's type must be {TYPE} (rule J-3)")]
     Type,
     /// Rule J-3.
-    #[error("the token's key id must be the public key in 64 lower-case hexadecimal digits (rule J-3)")]
+    #[error("the token's key id must be the public key in 66 lower-case hexadecimal digits (rule J-3)")]
     KeyId,
     /// Rule J-4.
     #[error("the token's signature has {bytes} bytes instead of 64 (rule J-4)")]

@@ -46,7 +46,7 @@ pub enum KeyCommand {
     },
     /// Show a key file, or a key on the ledger.
     #[command(
-        after_help = "Examples:\n  yilian key show gateway.key\n  yilian key show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Examples:\n  yilian key show gateway.key\n  yilian key show \\\n    010a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     Show {
         /// The file, or the public key in hexadecimal.
@@ -54,7 +54,7 @@ pub enum KeyCommand {
     },
     /// Print the bytes, in hexadecimal, that a key in a device signs (Ed25519) before it can be registered.
     #[command(
-        after_help = "Example:\n  yilian key challenge \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --role node"
+        after_help = "Example:\n  yilian key challenge \\\n    010a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --role node"
     )]
     Challenge {
         /// The device's public key.
@@ -76,7 +76,7 @@ pub enum KeyCommand {
     },
     /// Replace a key by that of a file, in the same role; the old one is revoked. By an administrator.
     #[command(
-        after_help = "Example:\n  yilian key rotate next.key --old \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --expires +365d"
+        after_help = "Example:\n  yilian key rotate next.key --old \\\n    010a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --expires +365d"
     )]
     Rotate {
         /// The key to replace.
@@ -87,7 +87,7 @@ pub enum KeyCommand {
     },
     /// Revoke a key of one's institution at once. By an administrator.
     #[command(
-        after_help = "Example:\n  yilian key revoke \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason lost"
+        after_help = "Example:\n  yilian key revoke \\\n    010a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --reason lost"
     )]
     Revoke {
         /// The key.
