@@ -32,7 +32,8 @@ pub mod exit {
     pub const VERIFICATION: u8 = 4;
     /// A local file, passphrase or the configuration.
     pub const LOCAL: u8 = 5;
-    /// The ledger knows nothing under that name; that it does not is proven where answers are verified.
+    /// The ledger knows nothing under that name, which is proven where answers are verified; or nothing that concerns the
+    /// caller.
     pub const UNKNOWN: u8 = 6;
 }
 
@@ -64,6 +65,15 @@ pub enum ClientError {
     /// The ledger has no such thing.
     #[error("the ledger has no {what}; if the name is right, it may be that of something else")]
     NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// There is no such thing, or it is there for others alone: a node does not tell which.
+    #[error(
+        "there is no {what}, or it does not concern your institution: check the identifier, and for which institution you \
+         ask (--as); who it concerns, or a regulator, can say more"
+    )]
+    NoneOfYours {
         /// What was asked for.
         what: String,
     },
@@ -250,9 +260,11 @@ impl ClientError {
     /// The exit code that a script sees.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused { .. } | Self::Rejected { .. } | Self::NotFound { .. } | Self::ListTooLong => {
-                exit::REFUSED
-            }
+            Self::Refused { .. }
+            | Self::Rejected { .. }
+            | Self::NotFound { .. }
+            | Self::NoneOfYours { .. }
+            | Self::ListTooLong => exit::REFUSED,
             Self::Unreachable { .. }
             | Self::NotFinal { .. }
             | Self::Answer { .. }
@@ -282,7 +294,7 @@ impl ClientError {
         match self {
             Self::Refused { .. } => "refused",
             Self::Rejected { .. } => "rejected",
-            Self::NotFound { .. } => "not_found",
+            Self::NotFound { .. } | Self::NoneOfYours { .. } => "not_found",
             Self::Unreachable { .. } => "unreachable",
             Self::NotFinal { .. } => "not_final",
             Self::Answer { .. } => "unreadable_answer",

@@ -28,7 +28,7 @@ pub mod exit {
     pub const VERIFICATION: i32 = 4;
     /// A local file or a passphrase.
     pub const LOCAL: i32 = 5;
-    /// The ledger knows no such stream.
+    /// The ledger knows no such stream, or it does not concern the caller.
     pub const UNKNOWN: i32 = 6;
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use serde_json::json;
 use yilian_client::client::{Client, Settings, Signers};
+use yilian_client::error::ClientError;
 use yilian_node::clock::SystemClock;
 use yilian_node::conduct::Conduct;
 use yilian_node::members::Members;
@@ -29,7 +30,7 @@ use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 use yilian_spec::proof::Checkpoint;
 use yilian_spec::state::key::StateKey;
 use yilian_tests::caller::{self, Answer, Caller};
-use yilian_tests::cluster::{COUNTY, Cluster, TEACHING, TOWNSHIP, VALIDATORS};
+use yilian_tests::cluster::{COUNTY, Cluster, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::work;
 
 const BYTES: &str = "application/octet-stream";
@@ -274,6 +275,7 @@ async fn what_a_key_may_not_do_is_recorded_as_refused_and_changes_nothing() -> R
 
     let finance = member.secrets[&Role::Finance].clone();
     let county_gateway = scene.cluster.member(COUNTY).secrets[&Role::AccessGateway].clone();
+    let regulator = scene.cluster.client(REGULATOR, &[TOWNSHIP]).await?;
     let cases = [
         (Refusal::WrongRole, finance),
         (Refusal::KeyExpired, brief.clone()),
@@ -287,8 +289,10 @@ async fn what_a_key_may_not_do_is_recorded_as_refused_and_changes_nothing() -> R
         let refused = matches!(recorded.outcome, Outcome::Refused { reason, .. } if reason == expected);
         ensure!(refused, "expected {expected:?}, got {:?}", recorded.outcome);
         let key = StateKey::Grant(GrantId(recorded.object(0)));
-        let row = desk.client.row::<Grant>(&key, "grant").await?;
-        ensure!(row.verified && row.value.is_none(), "a refused grant is proven absent");
+        let row = regulator.row::<Grant>(&key, "grant").await?;
+        ensure!(row.verified && row.value.is_none(), "a refused grant is proven absent to who may read all");
+        let hidden = desk.client.row::<Grant>(&key, "grant").await;
+        ensure!(matches!(hidden, Err(ClientError::NoneOfYours { .. })), "{hidden:?}");
     }
     // What a revoked key signs is not even recorded, whoever carries it.
     let body = TransactionBody { author: revoked.public_key(), ..scene.body()? };

@@ -40,46 +40,53 @@ pub struct List<T> {
 }
 
 impl Client {
-    /// A proof from `path`, verified where there is a checkpoint.
+    /// The proof that a request is answered with, verified where there is a checkpoint; `absent` where there is none.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] when there is no such thing, [`ClientError::Verification`], or what asking gives.
-    pub(super) async fn proof(&self, path: &str, what: String) -> Result<(ProofDocument, bool), ClientError> {
-        self.proof_of(Request::get(path), what).await
-    }
-
-    async fn proof_of(
+    /// `absent`, [`ClientError::Verification`], or what asking gives.
+    pub(super) async fn proof(
         &self,
         request: Request<'_>,
-        what: String,
+        absent: ClientError,
     ) -> Result<(ProofDocument, bool), ClientError> {
         let mut pauses = 0;
         loop {
-            let answer = self.send(request.clone()).await?;
-            if answer.status == reqwest::StatusCode::NOT_FOUND {
-                return Err(ClientError::NotFound { what });
-            }
-            let document = ProofDocument::from_json(&answer.bytes()?)?;
-            match self.verify(&document) {
-                Ok(verified) => return Ok((document, verified)),
+            match self.proof_once(request.clone()).await {
+                Ok(Some(proof)) => return Ok(proof),
+                Ok(None) => return Err(absent),
                 Err(error) if self.asks_again(&error, &mut pauses).await => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// The proof of a row of the state, or of its absence.
+    async fn proof_once(&self, request: Request<'_>) -> Result<Option<(ProofDocument, bool)>, ClientError> {
+        let answer = self.send(request).await?;
+        if answer.status == reqwest::StatusCode::NOT_FOUND {
+            // Nothing proves it, but what a node that is behind does not know may exist.
+            if self.checkpoint.is_some() {
+                self.block_once("latest").await?;
+            }
+            return Ok(None);
+        }
+        let document = ProofDocument::from_json(&answer.bytes()?)?;
+        let verified = self.verify(&document)?;
+        Ok(Some((document, verified)))
+    }
+
+    /// The proof of a row of the state, or of its absence. That an object is absent is proven to regulators alone.
     ///
     /// # Errors
-    /// [`ClientError::OtherProof`] when it proves another row, [`ClientError::Verification`], or what asking gives.
+    /// [`ClientError::NoneOfYours`], [`ClientError::OtherProof`] when it proves another row,
+    /// [`ClientError::Verification`], or what asking gives.
     pub async fn row_proof(&self, key: &StateKey) -> Result<(ProofDocument, bool), ClientError> {
         let bytes = key.bytes();
-        let what = || format!("row {}", hex::encode(&bytes));
-        let (document, verified) =
-            self.proof(&format!("/v1/state/{}/proof", hex::encode(&bytes)), what()).await?;
+        let path = format!("/v1/state/{}/proof", hex::encode(&bytes));
+        let absent = ClientError::NoneOfYours { what: key.to_string() };
+        let (document, verified) = self.proof(Request::get(&path), absent).await?;
         match &document.proof {
             Proof::State(proof) if proof.row.key == bytes => Ok((document, verified)),
-            _ => Err(ClientError::OtherProof { what: what() }),
+            _ => Err(ClientError::OtherProof { what: format!("row {}", hex::encode(&bytes)) }),
         }
     }
 
@@ -155,11 +162,11 @@ impl Client {
         }
     }
 
-    /// A record that the node alone vouches for, as JSON.
-    async fn plain<T: DeserializeOwned>(&self, path: &str, what: String) -> Result<T, ClientError> {
+    /// A record that the node alone vouches for, as JSON; `absent` where it has none.
+    async fn plain<T: DeserializeOwned>(&self, path: &str, absent: ClientError) -> Result<T, ClientError> {
         let answer = self.send(Request::get(path)).await?;
         if answer.status == reqwest::StatusCode::NOT_FOUND {
-            return Err(ClientError::NotFound { what });
+            return Err(absent);
         }
         answer.json()
     }
@@ -167,24 +174,26 @@ impl Client {
     /// A delivered service. Not proven: the stream of its institution is.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`], or what asking gives.
+    /// [`ClientError::NoneOfYours`], or what asking gives.
     pub async fn service<T: DeserializeOwned>(&self, id: ServiceId) -> Result<T, ClientError> {
-        self.plain(&format!("/v1/services/{id}"), format!("service {id}")).await
+        let absent = ClientError::NoneOfYours { what: format!("service {id}") };
+        self.plain(&format!("/v1/services/{id}"), absent).await
     }
 
     /// A disclosure. Not proven: the stream of its subject is.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`], or what asking gives.
+    /// [`ClientError::NoneOfYours`], or what asking gives.
     pub async fn disclosure<T: DeserializeOwned>(&self, id: DisclosureId) -> Result<T, ClientError> {
-        self.plain(&format!("/v1/disclosures/{id}"), format!("disclosure {id}")).await
+        let absent = ClientError::NoneOfYours { what: format!("disclosure {id}") };
+        self.plain(&format!("/v1/disclosures/{id}"), absent).await
     }
 
     /// The statement of a closed period with its proof.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] while the period is open, [`ClientError::OtherProof`], [`ClientError::Verification`],
-    /// or what asking gives.
+    /// [`ClientError::NoneOfYours`] also while the period is open, [`ClientError::OtherProof`],
+    /// [`ClientError::Verification`], or what asking gives.
     pub async fn statement(
         &self,
         agreement: AgreementId,
@@ -192,7 +201,8 @@ impl Client {
     ) -> Result<(StatementProof, bool), ClientError> {
         let what = || format!("statement of period {period} of agreement {agreement}");
         let path = format!("/v1/agreements/{agreement}/periods/{period}/statement/proof");
-        let (document, verified) = self.proof(&path, what()).await?;
+        let absent = ClientError::NoneOfYours { what: format!("{}, or its period is still open", what()) };
+        let (document, verified) = self.proof(Request::get(&path), absent).await?;
         match document.proof {
             Proof::Statement(proof)
                 if proof.statement.agreement == agreement && proof.statement.period == period =>
@@ -207,8 +217,8 @@ impl Client {
     /// page, and the proof put together here from the entries and the proven head.
     ///
     /// # Errors
-    /// [`ClientError::OtherProof`] when it is another stream or does not begin there, [`ClientError::Verification`],
-    /// or what asking gives.
+    /// [`ClientError::NoneOfYours`], [`ClientError::OtherProof`] when it is another stream or does not begin there,
+    /// [`ClientError::Verification`], or what asking gives.
     pub async fn stream(&self, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), ClientError> {
         match self.short_stream(stream, from).await {
             Err(ClientError::Rejected { status: 400, .. }) => self.long_stream(stream, from).await,
@@ -219,7 +229,8 @@ impl Client {
     async fn short_stream(&self, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), ClientError> {
         let what = || format!("stream {stream} from entry {from}");
         let path = format!("/v1/streams/{stream}/proof");
-        let (document, verified) = self.proof_of(Request::get(&path).with("from", from), what()).await?;
+        let absent = ClientError::NoneOfYours { what: format!("stream {stream}") };
+        let (document, verified) = self.proof(Request::get(&path).with("from", from), absent).await?;
         match document.proof {
             Proof::Stream(proof) if proof.stream == *stream && proof.before.length() == from => {
                 Ok((*proof, verified))
@@ -267,8 +278,8 @@ impl Client {
     }
 
     async fn block_once(&self, height: &str) -> Result<(Block, bool), ClientError> {
-        let block: Block =
-            self.plain(&format!("/v1/blocks/{height}"), format!("block of height {height}")).await?;
+        let absent = ClientError::NotFound { what: format!("block of height {height}") };
+        let block: Block = self.plain(&format!("/v1/blocks/{height}"), absent).await?;
         let header = &block.certified.header;
         self.require_chain(header.chain_id)?;
         let asked: Option<u64> = height.parse().ok();

@@ -216,7 +216,9 @@ impl Client {
         id: TransactionId,
     ) -> Result<(TransactionProof, bool), ClientError> {
         let what = || format!("transaction {id}");
-        let (document, verified) = self.proof(&format!("/v1/transactions/{id}/proof"), what()).await?;
+        let path = format!("/v1/transactions/{id}/proof");
+        let absent = ClientError::NotFound { what: what() };
+        let (document, verified) = self.proof(Request::get(&path), absent).await?;
         match document.proof {
             Proof::Transaction(proof) if proof.transaction.id() == id => Ok((*proof, verified)),
             _ => Err(ClientError::OtherProof { what: what() }),

@@ -221,6 +221,30 @@ fn a_transaction_that_is_not_readable_leaves_a_named_gap_in_a_stream() {
     }
 }
 
+/// A node says the same of what does not exist and of what exists for others.
+#[test]
+fn what_a_node_shows_to_others_only_is_told_as_perhaps_not_there() {
+    let setting = Setting::new();
+    let grant = setting.grant();
+    setting.node.lose(&grant);
+    let said = setting.run(&["grant", "show", &grant]).exits(1).err;
+    for part in [&format!("no grant {grant}, or it does not concern your institution"), "a regulator"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let stream = format!("grant/{grant}");
+    for command in [&["stream", "show", &stream][..], &["stream", "save", &stream, "stream.json"]] {
+        let said = setting.run(command).exits(6).err;
+        assert!(said.contains("or it does not concern your institution"), "{said}");
+    }
+    let told = setting.run(&["stream", "show", &stream, "--json"]).exits(6).json();
+    assert_eq!(told["error"]["code"], "not_found");
+    let help = setting.run(&["--help"]).exits(0).out;
+    assert!(
+        help.contains("6  the ledger knows no such stream, or it does not concern your institution"),
+        "{help}"
+    );
+}
+
 #[test]
 fn a_token_serves_another_program_at_the_first_node_alone_and_says_until_when() {
     let setting = Setting::new();

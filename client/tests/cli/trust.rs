@@ -68,6 +68,21 @@ fn a_node_that_serves_the_proof_from_before_a_revocation_is_found_out() {
     assert_eq!(ended(&shown), "revoked");
 }
 
+/// Nothing proves that something is not there, so the node's last block must show that it would know.
+#[test]
+fn a_node_that_is_behind_is_not_believed_that_something_does_not_exist() {
+    let setting = Setting::new();
+    let (later, grant) = (later_node(), setting.grant());
+    setting.node.lose(&grant);
+    setting.run(&["grant", "show", &grant]).exits(1);
+    setting.run(&["block", "show", "latest", "--node", &later.url]).exits(0);
+    let run = setting.run(&["grant", "show", &grant]).exits(4);
+    assert!(run.err.contains("block 4") && run.err.contains("block 5"), "{}", run.err);
+    setting.run(&["grant", "show", &grant, "--max-lag", "1"]).exits(1);
+    let both = ["--node", &setting.node.url, "--node", &later.url];
+    setting.json(&[&["grant", "show", &grant][..], &both].concat());
+}
+
 #[test]
 fn nodes_are_compared_and_an_answer_behind_any_of_them_is_refused() {
     let setting = Setting::new();

@@ -99,7 +99,7 @@ pub async fn grants(
 /// One grant.
 #[utoipa::path(
     get, path = "/v1/grants/{id}", tag = "access", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
 )]
 pub async fn grant(
     State(api): State<Api>,
@@ -107,8 +107,7 @@ pub async fn grant(
     PathOf(id): PathOf<GrantId>,
 ) -> Result<Json<Entry<Grant>>, ApiError> {
     api.read(move |view| {
-        let record: Grant = view.require(&StateKey::Grant(id), "grant")?;
-        rights::require_party(&caller, "the grant", &record)?;
+        let record: Grant = rights::object(view, &caller, &StateKey::Grant(id), "grant")?;
         Ok(Json(Entry::single(id, record, view.height().0)))
     })
     .await
@@ -165,7 +164,7 @@ pub async fn disclosures(
 /// One disclosure.
 #[utoipa::path(
     get, path = "/v1/disclosures/{id}", tag = "access", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
 )]
 pub async fn disclosure(
     State(api): State<Api>,
@@ -174,8 +173,7 @@ pub async fn disclosure(
 ) -> Result<Json<Entry<Disclosure>>, ApiError> {
     let now = LedgerTime(api.clock.now_ms());
     api.read(move |view| {
-        let record: Disclosure = view.require(&StateKey::Disclosure(id), "disclosure")?;
-        rights::require_party(&caller, "the disclosure", &record)?;
+        let record: Disclosure = rights::object(view, &caller, &StateKey::Disclosure(id), "disclosure")?;
         let overdue = is_overdue(&record, now);
         Ok(Json(Entry::single(id, record, view.height().0).with_overdue(overdue)))
     })

@@ -67,7 +67,7 @@ pub struct StatementAnswer {
 /// One delivered service.
 #[utoipa::path(
     get, path = "/v1/services/{id}", tag = "settlement", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
 )]
 pub async fn service(
     State(api): State<Api>,
@@ -75,8 +75,7 @@ pub async fn service(
     PathOf(id): PathOf<ServiceId>,
 ) -> Result<Json<Entry<Service>>, ApiError> {
     api.read(move |view| {
-        let record: Service = view.require(&StateKey::Service(id), "service")?;
-        rights::require_party(&caller, "the service", &record)?;
+        let record: Service = rights::object(view, &caller, &StateKey::Service(id), "service")?;
         Ok(Json(Entry::single(id, record, view.height().0)))
     })
     .await
@@ -116,15 +115,13 @@ pub(super) fn read_agreement(
     caller: &Caller,
     id: AgreementId,
 ) -> Result<Agreement, ApiError> {
-    let record: Agreement = view.require(&StateKey::Agreement(id), "agreement")?;
-    rights::require_party(caller, "the agreement", &record)?;
-    Ok(record)
+    rights::object(view, caller, &StateKey::Agreement(id), "agreement")
 }
 
 /// One agreement.
 #[utoipa::path(
     get, path = "/v1/agreements/{id}", tag = "settlement", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
 )]
 pub async fn agreement(
     State(api): State<Api>,
@@ -142,7 +139,7 @@ pub async fn agreement(
 #[utoipa::path(
     get, path = "/v1/agreements/{id}/periods/{period}", tag = "settlement",
     params(("id" = String, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
-    responses((status = 200, body = PeriodAnswer), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = PeriodAnswer), (status = 404, body = ErrorBody))
 )]
 pub async fn period(
     State(api): State<Api>,
@@ -175,7 +172,7 @@ pub async fn period(
 #[utoipa::path(
     get, path = "/v1/agreements/{id}/periods/{period}/statement", tag = "settlement",
     params(("id" = String, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
-    responses((status = 200, body = StatementAnswer), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = StatementAnswer), (status = 404, body = ErrorBody))
 )]
 pub async fn statement(
     State(api): State<Api>,

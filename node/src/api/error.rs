@@ -73,9 +73,18 @@ pub enum ApiError {
     /// Auditors submit nothing.
     #[error("an auditor's key reads and submits nothing: use a key of the role that the operation needs")]
     RoleCannotSubmit,
-    /// It concerns other institutions.
+    /// It concerns other institutions, and that it exists is no secret.
     #[error("{what} does not concern the caller's institution: ask one that it concerns, or a regulator")]
     NotYours {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// There is none, or it is there for others alone: which of the two is not told.
+    #[error(
+        "there is no such {what}, or it does not concern the caller's institution: check the id, or ask an institution \
+         that it concerns, or a regulator"
+    )]
+    NoneOfYours {
         /// What was asked for.
         what: &'static str,
     },
@@ -165,7 +174,7 @@ impl ApiError {
             | Self::NotYours { .. }
             | Self::PartlyYours
             | Self::RegulatorsOnly { .. } => StatusCode::FORBIDDEN,
-            Self::NotFound { .. } | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::NotFound { .. } | Self::NoneOfYours { .. } | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Transaction { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -198,7 +207,7 @@ impl ApiError {
             Self::NotYours { .. } => "not_yours",
             Self::PartlyYours => "partly_yours",
             Self::RegulatorsOnly { .. } => "regulators_only",
-            Self::NotFound { .. } => "not_found",
+            Self::NotFound { .. } | Self::NoneOfYours { .. } => "not_found",
             Self::NoSuchPath => "no_such_path",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Transaction { code, .. } | Self::Busy { code, .. } | Self::Unavailable { code, .. } => code,

@@ -49,13 +49,9 @@ pub async fn transaction(
     .await
 }
 
-/// Refuses unless the row under these key bytes may be read by the caller.
+/// Refuses unless the row under these key bytes may be read by the caller, or that there is none.
 fn require_row(view: &View<'_>, caller: &Caller, key: &[u8]) -> Result<(), ApiError> {
-    const WHAT: &str = "the row";
-    let agreement = |id: AgreementId| match view.row::<Agreement>(&StateKey::Agreement(id))? {
-        Some(agreement) => rights::require_party(caller, WHAT, &agreement),
-        None => Ok(()),
-    };
+    const WHAT: &str = "row";
     let Some(parsed) = StateKey::parse(key) else {
         return Err(ApiError::Malformed("these bytes are no key of a row".to_owned()));
     };
@@ -67,16 +63,12 @@ fn require_row(view: &View<'_>, caller: &Caller, key: &[u8]) -> Result<(), ApiEr
         | StateKey::Parameters
         | StateKey::Attendance
         | StateKey::Capacity(..) => Ok(()),
-        StateKey::Grant(id) => match view.row::<Grant>(&StateKey::Grant(id))? {
-            Some(grant) => rights::require_party(caller, WHAT, &grant),
-            None => Ok(()),
-        },
-        StateKey::Referral(id) => match view.row::<Referral>(&StateKey::Referral(id))? {
-            Some(referral) => rights::require_party(caller, WHAT, &referral),
-            None => Ok(()),
-        },
-        StateKey::Agreement(id) | StateKey::ClosedPeriod(id, _) => agreement(id),
-        StateKey::StreamHead(stream) => rights::require_stream(view, caller, &stream),
+        StateKey::Grant(_) => rights::require_party::<Grant>(view, caller, &parsed, WHAT),
+        StateKey::Referral(_) => rights::require_party::<Referral>(view, caller, &parsed, WHAT),
+        StateKey::Agreement(id) | StateKey::ClosedPeriod(id, _) => {
+            rights::require_party::<Agreement>(view, caller, &StateKey::Agreement(id), WHAT)
+        }
+        StateKey::StreamHead(ref stream) => rights::require_stream(view, caller, stream),
         StateKey::StreamEntry(..)
         | StateKey::Disclosure(_)
         | StateKey::Service(_)
@@ -113,10 +105,10 @@ async fn state_proof_of(api: Api, caller: Caller, key: StateKey) -> Answer {
     .await
 }
 
-/// A row of the state, or its absence.
+/// A row of the state, or its absence, where the caller may know of it.
 #[utoipa::path(
     get, path = "/v1/state/{key}/proof", tag = "proofs", params(("key" = String, Path, description = "the row's key, hexadecimal")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Object, description = "a proof document"), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 pub async fn state(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<String>) -> Answer {
     let key = hex::decode(&key).map_err(|_| ApiError::Malformed("the key must be hexadecimal".to_owned()))?;
@@ -127,28 +119,28 @@ pub async fn state(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<S
     .await
 }
 
-/// A grant, or its absence.
+/// A grant, or, for a regulator, its absence.
 #[utoipa::path(
     get, path = "/v1/grants/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Object, description = "a proof document"), (status = 404, body = ErrorBody))
 )]
 pub async fn grant(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<GrantId>) -> Answer {
     state_proof_of(api, caller, StateKey::Grant(id)).await
 }
 
-/// A referral, or its absence.
+/// A referral, or, for a regulator, its absence.
 #[utoipa::path(
     get, path = "/v1/referrals/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Object, description = "a proof document"), (status = 404, body = ErrorBody))
 )]
 pub async fn referral(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<ReferralId>) -> Answer {
     state_proof_of(api, caller, StateKey::Referral(id)).await
 }
 
-/// An agreement, or its absence.
+/// An agreement, or, for a regulator, its absence.
 #[utoipa::path(
     get, path = "/v1/agreements/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Object, description = "a proof document"), (status = 404, body = ErrorBody))
 )]
 pub async fn agreement(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<AgreementId>) -> Answer {
     state_proof_of(api, caller, StateKey::Agreement(id)).await
@@ -157,7 +149,7 @@ pub async fn agreement(State(api): State<Api>, caller: Caller, PathOf(id): PathO
 /// A key, or its absence.
 #[utoipa::path(
     get, path = "/v1/keys/{key}/proof", tag = "proofs", params(("key" = String, Path, description = "66 hexadecimal digits")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Object, description = "a proof document"))
 )]
 pub async fn key(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<PublicKey>) -> Answer {
     state_proof_of(api, caller, StateKey::Key(key)).await
@@ -166,7 +158,7 @@ pub async fn key(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<Pub
 /// An institution, or its absence.
 #[utoipa::path(
     get, path = "/v1/institutions/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "slug")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Object, description = "a proof document"))
 )]
 pub async fn institution(
     State(api): State<Api>,
@@ -180,7 +172,7 @@ pub async fn institution(
 #[utoipa::path(
     get, path = "/v1/agreements/{id}/periods/{period}/proof", tag = "proofs",
     params(("id" = String, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Object, description = "a proof document"), (status = 404, body = ErrorBody))
 )]
 pub async fn period(
     State(api): State<Api>,
@@ -194,7 +186,7 @@ pub async fn period(
 #[utoipa::path(
     get, path = "/v1/agreements/{id}/periods/{period}/statement/proof", tag = "proofs",
     params(("id" = String, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = Object, description = "a proof document"), (status = 404, body = ErrorBody))
 )]
 pub async fn statement(
     State(api): State<Api>,
@@ -223,7 +215,7 @@ pub struct FromQuery {
     pub from: u64,
 }
 
-/// A stream with its entries, proven complete from the first one asked for; an unknown stream is an empty one.
+/// A stream with its entries, proven complete from the first one asked for; for a regulator an unknown stream is an empty one.
 #[utoipa::path(
     get, path = "/v1/streams/{kind}/{id}/proof", tag = "proofs",
     params(
@@ -231,7 +223,7 @@ pub struct FromQuery {
         ("id" = String, Path, description = "the object's id; of a period `<agreement>.<number>`"),
         FromQuery
     ),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Object, description = "a proof document"), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 pub async fn stream(
     State(api): State<Api>,

@@ -78,7 +78,7 @@ pub async fn referrals(
 /// One referral.
 #[utoipa::path(
     get, path = "/v1/referrals/{id}", tag = "referrals", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
 )]
 pub async fn referral(
     State(api): State<Api>,
@@ -87,8 +87,7 @@ pub async fn referral(
 ) -> Result<Json<Entry<Referral>>, ApiError> {
     let now = LedgerTime(api.clock.now_ms());
     api.read(move |view| {
-        let record: Referral = view.require(&StateKey::Referral(id), "referral")?;
-        rights::require_party(&caller, "the referral", &record)?;
+        let record: Referral = rights::object(view, &caller, &StateKey::Referral(id), "referral")?;
         let overdue = is_overdue(&record, now);
         Ok(Json(Entry::single(id, record, view.height().0).with_overdue(overdue)))
     })

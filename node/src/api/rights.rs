@@ -2,10 +2,11 @@
 //!
 //! An operation concerns its author's institution and, when it took effect, those whom [`yilian_spec::domain::concern`]
 //! says. A stream concerns the parties of its object, and a subject's stream who keeps the tag. Members, keys, parameters,
-//! capacity, headers and checkpoints are for every caller.
+//! capacity, headers and checkpoints are for every caller. To a stranger an object that exists is as one that does not:
+//! an id can be computed by some who may not know what became of it.
 
+use yilian_spec::base::codec::Canonical;
 use yilian_spec::base::id::InstitutionId;
-use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::domain::access::Grant;
 use yilian_spec::domain::agreement::Agreement;
 use yilian_spec::domain::party::HasParties;
@@ -18,13 +19,34 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::ledger::View;
 
-/// Refuses unless the caller's institution is a party of `object`, or the caller is a regulator.
+/// The object under a key, which is there for its parties and for regulators.
 ///
 /// # Errors
-/// [`ApiError::NotYours`].
-pub fn require_party(caller: &Caller, what: &'static str, object: &impl HasParties) -> Result<(), ApiError> {
-    let concerns = caller.is_regulator || object.has_party(&caller.institution);
-    if concerns { Ok(()) } else { Err(ApiError::NotYours { what }) }
+/// [`ApiError::NoneOfYours`], for a regulator [`ApiError::NotFound`], or when storage fails.
+pub fn object<T: Canonical + HasParties>(
+    view: &View<'_>,
+    caller: &Caller,
+    key: &StateKey,
+    what: &'static str,
+) -> Result<T, ApiError> {
+    if caller.is_regulator {
+        return view.require(key, what);
+    }
+    let found: Option<T> = view.row(key)?;
+    found.filter(|object| object.has_party(&caller.institution)).ok_or(ApiError::NoneOfYours { what })
+}
+
+/// Refuses unless the caller is a party of the object under a key, or a regulator: that one may also learn that there is none.
+///
+/// # Errors
+/// [`ApiError::NoneOfYours`], or when storage fails.
+pub fn require_party<T: Canonical + HasParties>(
+    view: &View<'_>,
+    caller: &Caller,
+    key: &StateKey,
+    what: &'static str,
+) -> Result<(), ApiError> {
+    if caller.is_regulator { Ok(()) } else { object::<T>(view, caller, key, what).map(drop) }
 }
 
 /// Refuses unless the caller is of this institution, or a regulator.
@@ -76,34 +98,18 @@ pub fn concerning(
 /// given something has the stream of that grant or referral.
 ///
 /// # Errors
-/// [`ApiError::NotYours`], or when the state cannot be read.
+/// [`ApiError::NoneOfYours`], of an institution's stream [`ApiError::NotYours`], or when the state cannot be read.
 pub fn require_stream(view: &View<'_>, caller: &Caller, stream: &StreamId) -> Result<(), ApiError> {
-    const WHAT: &str = "the stream";
-    if caller.is_regulator {
-        return Ok(());
-    }
+    const WHAT: &str = "stream";
     match stream {
-        StreamId::Institution(institution) => require_institution(caller, WHAT, institution),
-        StreamId::Grant(id) => match view.row::<Grant>(&StateKey::Grant(*id))? {
-            Some(grant) => require_party(caller, WHAT, &grant),
-            None => Ok(()),
-        },
-        StreamId::Referral(id) => match view.row::<Referral>(&StateKey::Referral(*id))? {
-            Some(referral) => require_party(caller, WHAT, &referral),
-            None => Ok(()),
-        },
+        // Who is a member is known to all.
+        StreamId::Institution(institution) => require_institution(caller, "the stream", institution),
+        StreamId::Grant(id) => require_party::<Grant>(view, caller, &StateKey::Grant(*id), WHAT),
+        StreamId::Referral(id) => require_party::<Referral>(view, caller, &StateKey::Referral(*id), WHAT),
         StreamId::Period { agreement, .. } => {
-            match view.row::<Agreement>(&StateKey::Agreement(*agreement))? {
-                Some(agreement) => require_party(caller, WHAT, &agreement),
-                None => Ok(()),
-            }
+            require_party::<Agreement>(view, caller, &StateKey::Agreement(*agreement), WHAT)
         }
-        StreamId::Subject(tag) if tag.is_kept_by(&caller.institution) => Ok(()),
-        StreamId::Subject(_) => match view.row::<Frontier>(&StateKey::StreamHead(stream.clone()))? {
-            Some(_) => Err(ApiError::NotYours {
-                what: "the stream of this subject, which another institution keeps,",
-            }),
-            None => Ok(()),
-        },
+        StreamId::Subject(tag) if caller.is_regulator || tag.is_kept_by(&caller.institution) => Ok(()),
+        StreamId::Subject(_) => Err(ApiError::NoneOfYours { what: WHAT }),
     }
 }

@@ -62,7 +62,7 @@ pub fn stream_of(kind: &str, id: &str) -> Result<StreamId, ApiError> {
         ("id" = String, Path, description = "the object's id; of a period `<agreement>.<number>`"),
         PageQuery
     ),
-    responses((status = 200, body = StreamAnswer), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+    responses((status = 200, body = StreamAnswer), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 pub async fn stream(
     State(api): State<Api>,

@@ -24,6 +24,8 @@ pub enum Failure {
     Local(String),
     /// A proof.
     Verification(String),
+    /// A stream that the ledger does not know, or that is others'.
+    Unknown(String),
 }
 
 impl Failure {
@@ -34,6 +36,7 @@ impl Failure {
             Self::Usage(_) => exit::USAGE,
             Self::Local(_) => exit::LOCAL,
             Self::Verification(_) => exit::VERIFICATION,
+            Self::Unknown(_) => exit::UNKNOWN,
         }
     }
 
@@ -43,13 +46,16 @@ impl Failure {
             Self::Usage(_) => "usage",
             Self::Local(_) => "local",
             Self::Verification(_) => "verification_failed",
+            Self::Unknown(_) => "not_found",
         }
     }
 
     fn message(&self) -> String {
         match self {
             Self::Client(error) => error.to_string(),
-            Self::Usage(text) | Self::Local(text) | Self::Verification(text) => text.clone(),
+            Self::Usage(text) | Self::Local(text) | Self::Verification(text) | Self::Unknown(text) => {
+                text.clone()
+            }
         }
     }
 

@@ -27,7 +27,7 @@ pub enum StreamCommand {
     /// Show all entries of a stream, and that none was left out.
     ///
     /// A stream that the ledger does not know, as after a mistyped tag, ends with exit code 6: that it has no entries
-    /// says nothing about anybody.
+    /// says nothing about anybody. So does one that is there for others: a node tells nobody else whether there is one.
     #[command(
         after_help = "Examples:\n  yilian stream show institution/renhe-hospital --resolve\n  yilian stream show institution/renhe-hospital --from 10 --json"
     )]
@@ -104,7 +104,7 @@ impl StreamCommand {
         let client = context.client(None).await?;
         match self {
             Self::Show(show) => {
-                let (proof, verified) = client.stream(&show.stream, show.from).await?;
+                let (proof, verified) = fetch(&client, &show.stream, show.from).await?;
                 let mut resolved = Vec::new();
                 if show.resolve {
                     for entry in &proof.entries {
@@ -115,7 +115,7 @@ impl StreamCommand {
                 Ok(exit_code(&proof))
             }
             Self::Save { stream, file, from } => {
-                let (proof, verified) = client.stream(&stream, from).await?;
+                let (proof, verified) = fetch(&client, &stream, from).await?;
                 let code = exit_code(&proof);
                 if code == exit::UNKNOWN {
                     output::warn(&unknown(&proof.stream));
@@ -125,6 +125,13 @@ impl StreamCommand {
             }
         }
     }
+}
+
+async fn fetch(client: &Client, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), Failure> {
+    client.stream(stream, from).await.map_err(|error| match error {
+        ClientError::NoneOfYours { .. } => Failure::Unknown(error.to_string()),
+        other => other.into(),
+    })
 }
 
 /// A stream comes to be with its first entry: one without any is known to nobody.

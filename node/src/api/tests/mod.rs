@@ -7,4 +7,5 @@ mod events;
 mod http2;
 mod listening;
 mod reading;
+mod strangers;
 mod world;

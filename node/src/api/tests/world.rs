@@ -41,6 +41,8 @@ pub const HOSPITAL: &str = "county-hospital";
 pub const CLINIC: &str = "township-clinic";
 pub const INSURER: &str = "provincial-insurer";
 pub const REGULATOR: &str = "health-commission";
+/// All of them are in it.
+pub const CONSORTIUM: &str = "north-county";
 
 const NOW_MS: u64 = 1_790_000_000_000;
 const DAY_MS: u64 = 86_400_000;
@@ -72,7 +74,7 @@ fn genesis() -> Genesis {
             name: id.to_owned(),
             kind,
             tier,
-            consortia: BTreeSet::new(),
+            consortia: BTreeSet::from([CONSORTIUM.parse().unwrap()]),
         },
         keys: Role::ALL.map(|role| GenesisKey { key: secret(id, role).public_key(), role, window }).to_vec(),
     });
