@@ -18,7 +18,8 @@ pub(crate) trait Operate {
     /// The first rule that is broken.
     fn check(&self) -> Result<(), OperationError>;
 
-    /// What it costs on this state when this institution asks for it (rule X-5).
+    /// What it costs on this state when this institution asks for it (rule X-5). What is others' costs what is not there
+    /// costs (rule O-28): the work is told by receipts and quotas.
     ///
     /// # Errors
     /// [`ViewError`] when storage fails.

@@ -1,12 +1,13 @@
 //! Rules and B-16: work is known before it is done, and no transaction or block costs more than its bound.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
-use yilian_spec::base::id::{AgreementId, ServiceId, TransactionId};
+use yilian_spec::base::id::{AgreementId, Hash, ServiceId, TransactionId};
 use yilian_spec::base::limits::{BLOCK_WORK_MAX, COVERAGE_WORK_MAX, PARTIES_MAX, TRANSACTION_WORK_MAX};
 use yilian_spec::base::version::ProtocolVersion;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::work::AgreementWork;
+use yilian_spec::domain::agreement::{ClosePeriod, SignAgreement, TerminateAgreement};
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::domain::service::{ReversalReason, ReverseService};
@@ -101,15 +102,21 @@ fn rule_b16_a_proposer_that_puts_too_much_work_into_its_block_is_refused_before_
     assert_eq!(found.unwrap_err(), BlockError::TooMuchWork { executed: fit, work, work_max: BLOCK_WORK_MAX });
 }
 
-/// A state that counts how often it is asked for an agreement, which every closing that is executed does.
-struct Counting<'a> {
+/// A state that notes which rows it is asked for.
+struct Noting<'a> {
     rows: &'a dyn StateView,
-    asked: Cell<usize>,
+    asked: RefCell<Vec<Vec<u8>>>,
 }
 
-impl StateView for Counting<'_> {
+impl<'a> Noting<'a> {
+    fn of(rows: &'a dyn StateView) -> Self {
+        Self { rows, asked: RefCell::default() }
+    }
+}
+
+impl StateView for Noting<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        self.asked.set(self.asked.get() + 1);
+        self.asked.borrow_mut().push(key.to_vec());
         self.rows.get(key)
     }
 
@@ -127,17 +134,83 @@ fn rule_b16_nothing_is_executed_behind_what_is_too_much() {
         let nowhere = AgreementId([number; 32]);
         list.push(signed(&mut world, &member(1), closings(nowhere, 0, 100)));
     }
-    let counting = Counting { rows: &world.rows, asked: Cell::new(0) };
+    let noting = Noting::of(&world.rows);
     let context = BlockContext {
         chain_id: world.tip.chain_id,
         height: world.tip.height.next(),
         version: ProtocolVersion::LATEST,
         time: world.tip.next_time_min(),
     };
-    let stopped = machine::execute(&counting, &context, &list, 10).unwrap();
+    let stopped = machine::execute(&noting, &context, &list, 10).unwrap();
     assert_eq!((stopped.receipts.len(), stopped.work.len()), (0, 0));
     assert!(stopped.writes.is_empty());
-    assert!(counting.asked.get() < 8, "{} rows were read", counting.asked.get());
+    let asked = noting.asked.borrow().len();
+    assert!(asked < 8, "{asked} rows were read");
+}
+
+/// What can be asked of an agreement that is there already.
+fn about(agreement: AgreementId) -> [Operation; 3] {
+    [
+        Operation::ClosePeriod(ClosePeriod { agreement, period: 0 }),
+        Operation::SignAgreement(SignAgreement { agreement, terms_hash: Hash([1; 32]) }),
+        Operation::TerminateAgreement(TerminateAgreement { agreement }),
+    ]
+}
+
+/// The attack: behind own work that leaves little of what a transaction may cost, an operation on a heavy agreement of others was
+/// too much work, and one on no agreement named nothing that exists.
+#[test]
+fn rule_x5_what_others_have_costs_a_stranger_what_nothing_costs() {
+    let (mut world, theirs) = attacked();
+    let mut own = terms(Weight::Tiers, 4, 1, Rounding::PerPeriod);
+    for (number, party) in own.parties.iter_mut().enumerate() {
+        party.institution = institution(&member(10 + number));
+    }
+    let stranger = own.parties[0].institution.clone();
+    let mine = agree(&mut world, &own);
+    let player = institution(&member(1));
+    let deliver = delivery(&player, own.services.first().unwrap().clone(), 1);
+    let service = ServiceId(world.apply_one(player.as_str(), deliver));
+    let nowhere = AgreementId([9; 32]);
+    for (existing, absent) in about(theirs).iter().zip(&about(nowhere)) {
+        assert_eq!(existing.work(&stranger, &world.rows), Ok(1), "{}", existing.name());
+        assert_eq!(absent.work(&stranger, &world.rows), Ok(1));
+    }
+    let reverse =
+        |service| Operation::ReverseService(ReverseService { service, reason: ReversalReason::Mistake });
+    assert!(reverse(service).work(&player, &world.rows).unwrap() > 1, "a party pays for what is done");
+    assert_eq!(reverse(service).work(&stranger, &world.rows), Ok(1));
+
+    let close = u64::from(AgreementWork::of(&own).close);
+    let fits = u16::try_from(TRANSACTION_WORK_MAX / close).unwrap();
+    let left = TRANSACTION_WORK_MAX % close;
+    assert!(left < close && left > 1, "what is left is too little for another closing");
+    for agreement in [theirs, nowhere] {
+        let mut operations = closings(mine, 0, fits.into());
+        operations.extend(closings(agreement, 0, 1));
+        let (_, outcome) = world.submit(stranger.as_str(), operations);
+        assert_eq!(outcome, Outcome::Refused { operation: fits, reason: Refusal::NoSuchAgreement });
+    }
+}
+
+/// Terms may be long, and a stranger pays for a unit.
+#[test]
+fn rule_x5_an_agreement_is_not_read_for_a_stranger() {
+    let (mut world, theirs) = attacked();
+    let list: Vec<CheckedTransaction> =
+        about(theirs).into_iter().map(|operation| signed(&mut world, &member(10), vec![operation])).collect();
+    let noting = Noting::of(&world.rows);
+    let context = BlockContext {
+        chain_id: world.tip.chain_id,
+        height: world.tip.height.next(),
+        time: world.tip.next_time_min(),
+    };
+    let executed = machine::execute(&noting, &context, &list, BLOCK_WORK_MAX).unwrap();
+    assert_eq!(executed.work, [1, 1, 1]);
+    let asked = noting.asked.borrow();
+    for key in [StateKey::Agreement(theirs), StateKey::AgreementWork(theirs)] {
+        assert!(!asked.contains(&key.bytes()), "{key} was read");
+    }
 }
 
 #[test]

@@ -81,8 +81,8 @@ impl Operate for SignAgreement {
         Ok(())
     }
 
-    fn work(&self, _: &InstitutionId, view: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(work_of(view, self.agreement)?.map_or(ORDINARY, |work| u64::from(work.change)))
+    fn work(&self, author: &InstitutionId, view: &dyn StateView) -> Result<u64, ViewError> {
+        Ok(work_for(view, author, self.agreement)?.map_or(ORDINARY, |work| u64::from(work.change)))
     }
 
     fn names(&self) -> Vec<Named<'_>> {
@@ -116,8 +116,8 @@ impl Operate for TerminateAgreement {
         Ok(())
     }
 
-    fn work(&self, _: &InstitutionId, view: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(work_of(view, self.agreement)?.map_or(ORDINARY, |work| u64::from(work.change)))
+    fn work(&self, author: &InstitutionId, view: &dyn StateView) -> Result<u64, ViewError> {
+        Ok(work_for(view, author, self.agreement)?.map_or(ORDINARY, |work| u64::from(work.change)))
     }
 
     fn names(&self) -> Vec<Named<'_>> {
@@ -146,8 +146,8 @@ impl Operate for ClosePeriod {
         Ok(())
     }
 
-    fn work(&self, _: &InstitutionId, view: &dyn StateView) -> Result<u64, ViewError> {
-        Ok(work_of(view, self.agreement)?.map_or(ORDINARY, |work| u64::from(work.close)))
+    fn work(&self, author: &InstitutionId, view: &dyn StateView) -> Result<u64, ViewError> {
+        Ok(work_for(view, author, self.agreement)?.map_or(ORDINARY, |work| u64::from(work.close)))
     }
 
     fn names(&self) -> Vec<Named<'_>> {
@@ -242,8 +242,23 @@ fn save(call: &mut Call<'_, '_>, id: AgreementId, agreement: &Agreement) {
     }
 }
 
+/// The index is asked first: terms may be long, and a stranger pays for one unit.
 fn find(call: &Call<'_, '_>, id: AgreementId) -> Step<Agreement> {
+    require(is_party(&*call.state, call.institution, id)?, Refusal::NoSuchAgreement)?;
     call.find(&StateKey::Agreement(id), Refusal::NoSuchAgreement)
+}
+
+fn is_party(view: &dyn StateView, institution: &InstitutionId, id: AgreementId) -> Result<bool, ViewError> {
+    Ok(view.get(&StateKey::AgreementIndex(institution.clone(), id).bytes())?.is_some())
+}
+
+/// What the operations on this agreement cost its parties; `None` for others, to whom it is as one that is not there.
+fn work_for(
+    view: &dyn StateView,
+    author: &InstitutionId,
+    id: AgreementId,
+) -> Result<Option<AgreementWork>, ViewError> {
+    if is_party(view, author, id)? { work_of(view, id) } else { Ok(None) }
 }
 
 /// Whether agreements that count one payer's service leave a reversal of it possible (rule O-23).

@@ -10,6 +10,7 @@ use crate::domain::agreement::work::AgreementWork;
 use crate::domain::call::{Call, Step, require};
 use crate::domain::object::Object;
 use crate::domain::operate::{Named, Operate, OperationError};
+use crate::domain::party::HasParties;
 use crate::domain::refusal::Refusal;
 use crate::domain::work::{ORDINARY, STREAMS_PER_UNIT};
 use crate::settlement::period::{Accumulator, Direction, ServiceEvent};
@@ -77,8 +78,9 @@ impl Operate for ReverseService {
         Ok(())
     }
 
-    fn work(&self, _: &InstitutionId, view: &dyn StateView) -> Result<u64, ViewError> {
-        let Some(service) = state::record::<Service>(view, &StateKey::Service(self.service))? else {
+    fn work(&self, author: &InstitutionId, view: &dyn StateView) -> Result<u64, ViewError> {
+        let found: Option<Service> = state::record(view, &StateKey::Service(self.service))?;
+        let Some(service) = found.filter(|service| service.has_party(author)) else {
             return Ok(ORDINARY);
         };
         let mut work = ORDINARY + service.delivered.parts.len() as u64 / STREAMS_PER_UNIT;
