@@ -1,20 +1,19 @@
 //! Who holds a port that is taken: the process that listens there, from what Linux shows under `/proc`. Other users' processes
-//! do not show to everybody; then there is nothing to say.
+//! do not show to everybody; then there is nothing to say. Its arguments are not shown: they may hold secrets, and would get into
+//! this node's log.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-/// Bytes of a process's command line that are shown.
-const COMMAND_BYTES_MAX: usize = 120;
 /// State of a socket that listens, as `/proc/net/tcp` writes it.
 const LISTENS: &str = "0A";
 
-/// What to say about an address that is taken: `held by process 71 (yilian-node run --home node)`, with a comma before; empty
-/// when it cannot be told.
+/// What to say about an address that is taken: `which process 71 (yilian-node) holds`, with a comma before; empty when it cannot
+/// be told.
 pub fn of(address: SocketAddr) -> String {
     let found = holder(address);
-    found.map(|(number, command)| format!(", which process {number} ({command}) holds")).unwrap_or_default()
+    found.map(|(number, name)| format!(", which process {number} ({name}) holds")).unwrap_or_default()
 }
 
 fn holder(address: SocketAddr) -> Option<(u32, String)> {
@@ -31,9 +30,14 @@ fn holder(address: SocketAddr) -> Option<(u32, String)> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let mut numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let number = if names.is_empty() { None } else { numbers.find(holds) }?;
-    let bytes = fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
-    let words = String::from_utf8_lossy(&bytes).replace('\0', " ");
-    Some((number, words.trim().chars().take(COMMAND_BYTES_MAX).collect()))
+    Some((number, shown(&fs::read(format!("/proc/{number}/comm")).unwrap_or_default())))
+}
+
+/// A process's name as `/proc` has it, with a line break behind it. A process gives itself its name, so whatever would move a
+/// terminal's cursor or begin a line of the log is escaped.
+fn shown(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name.strip_suffix(b"\n").unwrap_or(name));
+    name.escape_debug().to_string()
 }
 
 /// The inode of the socket in a line of `/proc/net/tcp` or `tcp6`, if it listens where `address` cannot be taken beside it.
@@ -79,6 +83,23 @@ mod tests {
             drop(listener);
             assert_eq!(of(address), "");
         }
+    }
+
+    #[test]
+    fn a_process_is_named_on_one_line_and_without_its_arguments() {
+        for (name, expected) in [
+            (&b"yilian-node\n"[..], "yilian-node"),
+            (b"python3\nERROR fake\n", r"python3\nERROR fake"),
+            (b"\x1b[2Jx\x07\xff\n", "\\u{1b}[2Jx\\u{7}\u{fffd}"),
+            ("\u{202e}gnp".as_bytes(), r"\u{202e}gnp"),
+            (b"", ""),
+        ] {
+            assert_eq!(shown(name), expected);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let said = of(listener.local_addr().unwrap());
+        let own = fs::read("/proc/self/comm").unwrap();
+        assert_eq!(said, format!(", which process {} ({}) holds", std::process::id(), shown(&own)));
     }
 
     #[test]
