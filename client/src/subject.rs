@@ -49,6 +49,15 @@ pub enum SubjectError {
     /// The file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// There is no table. Not made unasked: tags drawn anew for the same patients would part their records in two.
+    #[error(
+        "there is no subject table {}: `yilian subject create` makes the profile's; if there was one, put back its file or \
+         its backup, since a new one has other tags for the same patients", path.display()
+    )]
+    Absent {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// The lock file cannot be opened or locked.
     #[error("cannot lock {}: {source}", path.display())]
     Lock {
@@ -157,7 +166,7 @@ impl SubjectTable {
     /// would part their records in two.
     ///
     /// # Errors
-    /// [`FileError::Absent`], [`SubjectError::Busy`], [`SubjectError::Seal`] (wrong passphrase, damaged or
+    /// [`SubjectError::Absent`], [`SubjectError::Busy`], [`SubjectError::Seal`] (wrong passphrase, damaged or
     /// truncated file), [`SubjectError::Line`] when the content is not a table.
     pub fn open(
         path: &Path,
@@ -167,7 +176,7 @@ impl SubjectTable {
     ) -> Result<Self, SubjectError> {
         let path = resolved(path)?;
         if !path.exists() {
-            return Err(FileError::Absent { path }.into());
+            return Err(SubjectError::Absent { path });
         }
         let lock = lock(&path, wait)?;
         let sealed = durable::read(&path, FILE_BYTES_MAX)?;

@@ -150,7 +150,7 @@ fn a_table_is_neither_overwritten_nor_made_by_opening() {
     assert!(matches!(again, Err(SubjectError::File(FileError::Exists { .. }))));
     assert_eq!(open(&path).find(&tag), Some("1"));
     let absent = directory.path().join("absent");
-    assert!(matches!(try_open(&absent, PATIENT), Err(SubjectError::File(FileError::Absent { .. }))));
+    assert!(matches!(try_open(&absent, PATIENT), Err(SubjectError::Absent { .. })));
     assert!(!absent.exists() && !absent.with_extension("lock").exists());
 }
 
