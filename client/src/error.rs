@@ -163,9 +163,10 @@ pub enum ClientError {
     },
     /// The answer is proven against a block that is older than the caller allows.
     #[error(
-        "the answer is proven as of block {height} ({}), {} s before this machine's clock ({}), more than --max-age {} s: \
+        "the answer is proven as of block {height} ({}), {} before this machine's clock ({}), more than --max-age {}: \
          {}the node is behind, the ledger stands still, or one of the clocks is wrong",
-        moment::show(*time), now.0.saturating_sub(time.0) / 1_000, moment::show(*now), bound_ms / 1_000,
+        moment::show(*time), moment::show_length(now.0.saturating_sub(time.0)), moment::show(*now),
+        moment::show_length(*bound_ms),
         quiet(now.0.saturating_sub(time.0))
     )]
     TooOld {
@@ -335,6 +336,13 @@ mod tests {
         let quiet = of_age(20_000);
         assert!(quiet.contains("heartbeat (30 s, unless they set up to 3600 s)"), "{quiet}");
         assert!(quiet.contains("--max-age above that; else the node is behind"), "{quiet}");
+        assert!(
+            quiet.contains("20 s before this machine's clock") && quiet.contains("more than --max-age 5 s:"),
+            "{quiet}"
+        );
+        let (time, bound_ms) = (now.minus_ms(20), 1);
+        let short = ClientError::TooOld { height: Height(4), time, now, bound_ms }.to_string();
+        assert!(short.contains(", 20 ms before") && short.contains("more than --max-age 1 ms:"), "{short}");
         assert!(!of_age(limits::HEARTBEAT_MS_MAX + 1).contains("heartbeat"));
     }
 }

@@ -75,6 +75,14 @@ pub fn show_ago(age_ms: u64) -> String {
     }
 }
 
+/// A length of time for people: in seconds, or, where it is short and they would not tell all of it, in milliseconds.
+pub fn show_length(length_ms: u64) -> String {
+    if length_ms < 10_000 && !length_ms.is_multiple_of(1_000) {
+        return format!("{length_ms} ms");
+    }
+    format!("{} s", length_ms / 1_000)
+}
+
 /// The moment in UTC to the second, for people.
 pub fn show(moment: LedgerTime) -> String {
     let nanoseconds = i128::from(moment.0) * 1_000_000;
@@ -97,6 +105,15 @@ mod tests {
             assert_eq!(show_ago(age_ms), expected);
         }
         assert_eq!(show_ago(3 * 86_400_000), "3 d ago");
+    }
+
+    #[test]
+    fn lengths_are_told_in_seconds_or_where_these_are_too_coarse_in_milliseconds() {
+        let cases =
+            [(0, "0 s"), (1, "1 ms"), (999, "999 ms"), (1_000, "1 s"), (1_500, "1500 ms"), (61_700, "61 s")];
+        for (length_ms, expected) in cases {
+            assert_eq!(show_length(length_ms), expected);
+        }
     }
 
     #[test]
