@@ -124,9 +124,20 @@ pub fn inspect_at(
             report.height
         ));
     }
-    if let Some((abstention, cause)) =
-        voting::recorded(home).map_err(|error| HomeError::Ledger(error.to_string()))?
+    let recorded = voting::recorded(home).map_err(|error| HomeError::Ledger(error.to_string()))?;
+    if let (Ok(Some(report)), None) = (&ledger, recorded)
+        // A node that runs has gone on since, so the log is read again: it is never behind the ledger that was read before it.
+        && let Ok(VoteLog::Intact { height, .. }) = vote_log::read(&path)
+        && voting::is_older(height, report.height)
     {
+        notes.push(format!(
+            "the log of votes is at height {height}, the ledger ends at {}: the log was replaced by an older one; the node \
+             will not vote up to block {}",
+            report.height,
+            report.height.next()
+        ));
+    }
+    if let Some((abstention, cause)) = recorded {
         notes.push(format!("{cause}: the node follows without voting {abstention}"));
     }
     Ok(Inspection { ledger, findings, votes, files, notes })

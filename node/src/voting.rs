@@ -7,8 +7,9 @@
 //!
 //! | log of votes | ledger | it abstains |
 //! |---|---|---|
-//! | whole, at most one height ahead of the ledger | any | not at all |
+//! | whole, at the ledger's last height or the one after it | any | not at all |
 //! | whole, further ahead | shorter than it was | up to the log's height |
+//! | whole, further behind: an older copy | whole | up to the height after the ledger's last |
 //! | none, the key has never voted | any | not at all |
 //! | none | any | up to [`MARGIN`] heights after what a quorum of peers has decided |
 //! | damaged, set aside by a repair | whole | up to the height after the ledger's last |
@@ -99,6 +100,8 @@ pub enum Cause {
     LedgerRestored,
     /// The ledger ends before what the log of votes tells.
     LedgerShorter,
+    /// The log of votes ends before the ledger.
+    LogOlder,
     /// The file that says what is abstained from is damaged.
     NoteDamaged,
 }
@@ -111,6 +114,7 @@ impl fmt::Display for Cause {
             Self::LedgerSetAside => "this validator's ledger was damaged and set aside",
             Self::LedgerRestored => "this validator's ledger was restored from a backup",
             Self::LedgerShorter => "this validator's ledger is older than its votes",
+            Self::LogOlder => "this validator's log of votes is older than its ledger",
             Self::NoteDamaged => "the file that says where this validator must not vote is damaged",
         })
     }
@@ -165,6 +169,11 @@ pub fn at_start(home: &Home, tip: Height) -> Result<Option<Abstention>, VotingEr
             cause = Cause::LedgerShorter;
             Some(Abstention::UpTo { height }.and(recorded))
         }
+        // Where something is recorded, the ledger may have been replaced by a newer one.
+        VoteLog::Intact { height, .. } if recorded.is_none() && is_older(height, tip) => {
+            cause = Cause::LogOlder;
+            Some(Abstention::UpTo { height: tip.next() })
+        }
         VoteLog::Intact { height, votes, .. } => {
             if votes.is_some_and(|votes| votes < height) {
                 // The engine was moving on to `height` and had not thrown the last height's votes away yet.
@@ -180,6 +189,12 @@ pub fn at_start(home: &Home, tip: Height) -> Result<Option<Abstention>, VotingEr
         Some(abstention) => record(home, abstention, cause).map(|()| Some(abstention)),
         None => remove(&file(home)).map(|()| None),
     }
+}
+
+/// Whether a log of votes at this height was put in the place of a later one. The engine makes the log's height durable before it
+/// does anything at that height, and no block comes into the ledger by another way.
+pub fn is_older(log: Height, tip: Height) -> bool {
+    log < tip
 }
 
 /// Refuses a damaged log of votes also where nobody votes: the engine would not start with it.

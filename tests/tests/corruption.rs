@@ -161,6 +161,25 @@ async fn a_damaged_node_is_repaired_from_its_peers_and_votes_again() -> Result<(
     let home = cluster.member(INSURER).home.clone();
     let ledger = cluster.ledger_directory(INSURER)?;
 
+    // An older copy of the log of votes: it is told, and the votes that are missing are not contradicted.
+    let votes = home.join("data/votes.wal");
+    cluster.stop(INSURER)?;
+    let older = std::fs::read(&votes)?;
+    cluster.start_nodes(&[INSURER]).await?;
+    load.wait_for_more(30).await?;
+    cluster.stop(INSURER)?;
+    std::fs::write(&votes, older)?;
+    let check = node(&cluster, "check", &home)?;
+    ensure!(check.stdout.contains("the log was replaced by an older one"), "{check:?}");
+    cluster.start_nodes(&[INSURER]).await?;
+    let said = cluster.log(INSURER);
+    ensure!(
+        said.contains("log of votes is older than its ledger: it follows without voting up to"),
+        "{said}"
+    );
+    load.wait_for_more(10).await?;
+    ensure!(!home.join("data/abstention.json").exists(), "it votes again");
+
     // By hand: it refuses, is repaired, and rebuilds.
     cluster.stop(INSURER)?;
     let log = file_of(&ledger, ".log")?;

@@ -22,11 +22,32 @@ fn up_to(height: u64) -> Option<Abstention> {
 
 #[test]
 fn a_whole_log_that_fits_the_ledger_lets_it_vote() {
-    for height in [Height(0), TIP, TIP.next()] {
+    for height in [TIP, TIP.next()] {
         let (_directory, home) = home(Some(height));
         assert_eq!(at_start(&home, TIP).unwrap(), None);
         assert!(!file(&home).exists());
     }
+}
+
+/// The attack: an older copy of the log was accepted, and with it the votes since were forgotten.
+#[test]
+fn a_log_behind_the_ledger_is_an_older_one() {
+    for height in [0, 1, TIP.0 - 1] {
+        let (_directory, home) = home(Some(Height(height)));
+        assert_eq!(at_start(&home, TIP).unwrap(), up_to(11), "{height}");
+        let cause = recorded(&home).unwrap().map(|(_, cause)| cause);
+        assert_eq!(cause, Some(Cause::LogOlder));
+        // The engine empties it for the height that it starts at; what was forgotten stays forgotten.
+        std::fs::write(home.vote_log(), vote_log::empty(TIP.next())).unwrap();
+        assert_eq!(at_start(&home, TIP).unwrap(), up_to(11));
+        assert_eq!(at_start(&home, TIP.next()).unwrap(), None);
+    }
+    // Of a new ledger, and of one that was replaced by a newer one.
+    let (_directory, new) = home(Some(Height(0)));
+    assert_eq!(at_start(&new, Height(0)).unwrap(), None);
+    let (_directory, restored) = home(Some(Height(7)));
+    ledger_goes(&restored, Cause::LedgerRestored).unwrap();
+    assert_eq!(at_start(&restored, TIP).unwrap(), None);
 }
 
 #[test]
