@@ -203,6 +203,7 @@ fn rule_x5_an_agreement_is_not_read_for_a_stranger() {
     let context = BlockContext {
         chain_id: world.tip.chain_id,
         height: world.tip.height.next(),
+        version: ProtocolVersion::LATEST,
         time: world.tip.next_time_min(),
     };
     let executed = machine::execute(&noting, &context, &list, BLOCK_WORK_MAX).unwrap();
