@@ -292,7 +292,8 @@ fn chain(ledger: &Ledger, node: PublicKey) -> Value {
     let tip = ledger.tip();
     json!({
         "chain_id": tip.chain_id, "node": node, "network": "proofs", "height": tip.height, "block_id": tip.block_id,
-        "time": tip.time, "validators": tip.validators, "protocol_version": 1, "parameters": tip.parameters,
+        "time": tip.time, "validators": tip.validators, "protocol_version": 2, "protocol_version_known": 2,
+        "parameters": tip.parameters,
     })
 }
 

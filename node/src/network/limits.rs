@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use yilian_spec::crypto::signature::{PublicKey, Signature};
+
 /// Bytes of block payload that one part carries.
 pub const PART_CHUNK_BYTES: usize = 256 * 1024;
 /// Largest frame on the consensus lane: a certificate of some hundred signatures fits many times.
@@ -67,7 +69,11 @@ pub const NAME_BYTES_MAX: usize = 253;
 /// Longest part of it between two dots.
 pub const NAME_LABEL_BYTES_MAX: usize = 63;
 /// Longest record of a node's addresses: key, sequence number, addresses (each with kind, name and port), signature.
-pub const ADDRESS_RECORD_BYTES_MAX: usize = 32 + 8 + 8 + ADDRESSES_MAX * (4 + 8 + NAME_BYTES_MAX + 2) + 64;
+pub const ADDRESS_RECORD_BYTES_MAX: usize = PublicKey::ENCODED_BYTES
+    + 8
+    + 8
+    + ADDRESSES_MAX * (4 + 8 + NAME_BYTES_MAX + 2)
+    + Signature::ENCODED_BYTES;
 /// Records in one frame: about a millisecond to verify.
 pub const ADDRESS_FRAME_RECORDS_MAX: usize = 16;
 /// Largest frame of them.

@@ -13,7 +13,7 @@ use yilian_spec::domain::OperationKind;
 const OPENING: &str = "# 10. Records
 
 What is encoded, field by field: written from the sources of `spec` by `spec/tests/encoding/records.rs`, which also compares it with
-them. A record is the encodings of its fields, one after the other, without anything between. A choice is its number (u32), and
+them. A record is the encodings of its fields, one after the other, without anything between. A choice is its number (u32, or u8 where its table says so), and
 then the fields of what was chosen. How numbers, lists, sets, maps, options and texts are encoded stands in chapter 1. What a field
 means is said here in short, and in the chapters in full; what it may hold is said there alone.
 

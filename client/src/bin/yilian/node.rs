@@ -31,7 +31,7 @@ pub enum NodeCommand {
     /// A command signs its requests for the key that an address named first, so that another node cannot use them. Where
     /// an address names another key, commands stop until this is said.
     #[command(
-        after_help = "Example:\n  yilian node trust http://127.0.0.1:8600 --node-key \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+        after_help = "Example:\n  yilian node trust http://127.0.0.1:8600 --node-key \\\n    010a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
     Trust {
         /// The node's address, as in the profile.

@@ -103,7 +103,7 @@ fn right_ledgers_pass_and_much_happens_on_them() {
         happened.add(&oracles.happened());
     }
     println!("{happened:#?}");
-    assert_eq!(happened.applied.len(), 25, "every operation takes effect somewhere");
+    assert_eq!(happened.applied.len(), 26, "every operation takes effect somewhere");
     assert!(happened.statements_with_amounts > 100 && happened.late_reversals > 20);
 }
 
