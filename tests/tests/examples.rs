@@ -12,7 +12,7 @@ use yilian_node::consortium::CONSORTIUM;
 use yilian_tests::cluster::{COUNTY, Cluster, INSURER, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::command_line::{Shell, exit};
 
-/// Placeholders of identifiers in the examples.
+/// Placeholders of identifiers in the examples; that of a key has the number of its algorithm before it.
 const ID: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9";
 const GRANT_OR_TAG: &str = "5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee";
 
@@ -189,7 +189,7 @@ impl Stage {
         let group = example.split_whitespace().nth(1).unwrap_or_default();
         let id = self.ids.get(group).map_or(ID, String::as_str);
         let other = if group == "subject" { &self.tag } else { &self.grant };
-        let mut line = example.replace(ID, id).replace(GRANT_OR_TAG, other);
+        let mut line = example.replace(&format!("01{ID}"), id).replace(ID, id).replace(GRANT_OR_TAG, other);
         for (placeholder, name) in &self.names {
             line = line.replace(placeholder, name);
         }

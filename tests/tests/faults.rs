@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -141,6 +142,16 @@ fn fill(disk: &Path, leave_bytes: usize) -> Result<PathBuf> {
     Ok(ballast)
 }
 
+/// Takes what the node gives back by removing files of its own, until it is over.
+fn keep_full(ballast: &Path, is_over: &AtomicBool) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::options().append(true).open(ballast).expect("the ballast is there");
+    while !is_over.load(Ordering::Relaxed) {
+        while file.write_all(&[1; 4096]).is_ok() {}
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_up_stops_one_node_with_a_word_and_no_other() -> Result<()> {
     let mut cluster = Cluster::prepare(&Options::default()).await?;
@@ -165,7 +176,13 @@ async fn a_disk_that_fills_up_stops_one_node_with_a_word_and_no_other() -> Resul
     // Nothing is left: it ends.
     std::fs::remove_file(&ballast)?;
     let ballast = fill(&data, 0)?;
-    let ended = cluster.wait_for_end(INSURER)?;
+    let is_over = AtomicBool::new(false);
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| keep_full(&ballast, &is_over));
+        let ended = cluster.wait_for_end(INSURER);
+        is_over.store(true, Ordering::Relaxed);
+        ended
+    })?;
     ensure!(ended.code() == Some(1), "it ended with {ended}:\n{}", cluster.log_tail(INSURER));
     ensure!(cluster.log_tail(INSURER).contains("check the disk"), "{}", cluster.log_tail(INSURER));
     load.wait_for_more(20).await?;
