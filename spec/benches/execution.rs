@@ -97,6 +97,8 @@ fn disclosures(
             purpose: Purpose::Treat,
             content: Commitment(filled(number * operations + index)),
             decision: Decision::Permit { grant },
+            acting_person: None,
+            origin: None,
         })
     };
     let body = TransactionBody {

@@ -82,5 +82,7 @@ pub fn disclosure(subject: SubjectTag, grant: GrantId, recipient: &InstitutionId
         purpose: Purpose::Treat,
         content: commitment()?,
         decision: Decision::Permit { grant },
+        acting_person: None,
+        origin: None,
     }))
 }

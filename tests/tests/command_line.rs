@@ -37,7 +37,11 @@ async fn a_grant_a_disclosure_its_receipt_and_a_complete_account_of_it() -> Resu
     let to_county = format!("--to {} --record 104-2231", cluster.institution(COUNTY));
     let scope = "--category laboratory,imaging --purpose TREAT --expires +30d --document consent.pdf";
     let grant = township.create("grant", &format!("grant create {to_county} {scope}"))?;
-    let what = "--category laboratory --document bundle.json";
+    std::fs::write(here.path().join("person.json"), "who acted, and when")?;
+    std::fs::write(there.path().join("person.json"), "who received it")?;
+    std::fs::write(here.path().join("origin.json"), "which system made the records")?;
+    let persons = "--acting-person person.json --origin origin.json";
+    let what = format!("--category laboratory --document bundle.json {persons}");
     let disclosure =
         township.create("disclosure", &format!("access disclose --grant {grant} {to_county} {what}"))?;
     let beyond = "--category genomic --document bundle.json";
@@ -55,7 +59,12 @@ async fn a_grant_a_disclosure_its_receipt_and_a_complete_account_of_it() -> Resu
     hand_over(here.path(), there.path(), "bundle.json")?;
     let open = county.json("access open")?;
     ensure!(open.as_array().is_some_and(|open| open.len() == 1 && open[0]["id"] == *disclosure), "{open}");
-    let received = county.json(&format!("access receive {disclosure} --document bundle.json"))?;
+    let receive = format!("access receive {disclosure} --document bundle.json --acting-person person.json");
+    let received = county.json(&receive)?;
+    for (place, file) in [(&here, "person.json"), (&here, "origin.json"), (&there, "person.json")] {
+        let salt = place.path().join(format!("{file}.salt.json"));
+        ensure!(salt.exists(), "who commits to {file} keeps its salt");
+    }
     ensure!(received["status"] == "applied", "{received}");
     ensure!(county.json("access open")?.as_array().is_some_and(Vec::is_empty));
 

@@ -298,11 +298,14 @@ impl Draft {
                     purpose,
                     content,
                     decision: Decision::Permit { grant: GrantId((with.object)(&grant)?) },
+                    acting_person: None,
+                    origin: None,
                 })
             }
             Self::Receive { disclosure, content } => Operation::RecordReceipt(RecordReceipt {
                 disclosure: DisclosureId((with.object)(&disclosure)?),
                 content,
+                acting_person: None,
             }),
             Self::Request { subject, to, direction, service, reason, categories } => {
                 Operation::RequestReferral(RequestReferral {

@@ -388,6 +388,8 @@ fn denials(count: usize) -> Vec<Operation> {
         purpose: Purpose::Treat,
         content: Commitment([4; 32]),
         decision: Decision::Deny { reason: DenialReason::NoGrant },
+        acting_person: None,
+        origin: None,
     };
     vec![Operation::RecordDisclosure(denial); count]
 }

@@ -213,7 +213,7 @@ async fn disclose(
             .step_by(2)
             .map(|(disclosure, content)| {
                 let disclosure = DisclosureId(*disclosure);
-                Operation::RecordReceipt(RecordReceipt { disclosure, content: *content })
+                Operation::RecordReceipt(RecordReceipt { disclosure, content: *content, acting_person: None })
             })
             .collect();
         recipient.record(receipts, tally).await?;
@@ -238,6 +238,8 @@ fn disclosure(
         purpose: Purpose::Treat,
         content,
         decision,
+        acting_person: None,
+        origin: None,
     })
 }
 
@@ -251,6 +253,8 @@ async fn overreach(desks: &Desks, subject: SubjectTag, grant: GrantId, tally: &m
         purpose: Purpose::Hresch,
         content: document("records")?,
         decision: Decision::Permit { grant },
+        acting_person: None,
+        origin: None,
     };
     desks.township.attempt(Operation::RecordDisclosure(attempt), tally).await
 }

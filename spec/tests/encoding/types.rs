@@ -70,8 +70,8 @@ record! {
     AccessScope { categories, highest_sensitivity, purposes }
     GrantAccess { subject, grantee, scope, window, consent }
     RevokeGrant { grant, reason }
-    RecordDisclosure { subject, recipient, category, sensitivity, purpose, content, decision }
-    RecordReceipt { disclosure, content }
+    RecordDisclosure { subject, recipient, category, sensitivity, purpose, content, decision, acting_person, origin }
+    RecordReceipt { disclosure, content, acting_person }
     PublishCapacity { service, slots }
     RequestReferral { subject, to, direction, service, urgency, reason, access }
     AcceptReferral { referral }

@@ -72,7 +72,8 @@ fn access() {
     );
     let revoke = RevokeGrant { grant: GrantId([7; 32]), reason: GrantRevocationReason::Mistake };
     check("revoke_grant", &Operation::RevokeGrant(revoke), "04000000 07*32 02000000");
-    let disclosure = |decision| {
+    let (person, origin) = (Commitment([9; 32]), Commitment([10; 32]));
+    let disclosure = |decision, acting_person, origin| {
         Operation::RecordDisclosure(RecordDisclosure {
             subject,
             recipient: institution(),
@@ -81,20 +82,22 @@ fn access() {
             purpose: Purpose::Hlegal,
             content,
             decision,
+            acting_person,
+            origin,
         })
     };
     check(
         "record_disclosure, permit",
-        &disclosure(Decision::Permit { grant: GrantId([7; 32]) }),
-        "05000000 05*32 0200000000000000 'ab' 03000000 05000000 08000000 06*32 00000000 07*32",
+        &disclosure(Decision::Permit { grant: GrantId([7; 32]) }, Some(person), Some(origin)),
+        "05000000 05*32 0200000000000000 'ab' 03000000 05000000 08000000 06*32 00000000 07*32 01 09*32 01 0a*32",
     );
     check(
         "record_disclosure, deny",
-        &disclosure(Decision::Deny { reason: DenialReason::NoRecords }),
-        "05000000 05*32 0200000000000000 'ab' 03000000 05000000 08000000 06*32 01000000 03000000",
+        &disclosure(Decision::Deny { reason: DenialReason::NoRecords }, None, None),
+        "05000000 05*32 0200000000000000 'ab' 03000000 05000000 08000000 06*32 01000000 03000000 00 00",
     );
-    let receipt = RecordReceipt { disclosure: DisclosureId([8; 32]), content };
-    check("record_receipt", &Operation::RecordReceipt(receipt), "06000000 08*32 06*32");
+    let receipt = RecordReceipt { disclosure: DisclosureId([8; 32]), content, acting_person: Some(person) };
+    check("record_receipt", &Operation::RecordReceipt(receipt), "06000000 08*32 06*32 01 09*32");
 }
 
 #[test]

@@ -37,6 +37,8 @@ fn disclosure(grant: GrantId) -> RecordDisclosure {
         purpose: Purpose::Treat,
         content: commitment(7),
         decision: Decision::Permit { grant },
+        acting_person: None,
+        origin: None,
     }
 }
 
@@ -51,7 +53,7 @@ fn a_disclosure_under_a_grant_is_matched_by_its_receipt() {
     let id = granted(&mut world);
     let disclosed = DisclosureId(world.apply_one(COUNTY, Operation::RecordDisclosure(disclosure(id))));
     assert!(world.contains(&StateKey::OpenDisclosureIndex(institution(TEACHING), disclosed)));
-    let receipt = RecordReceipt { disclosure: disclosed, content: commitment(7) };
+    let receipt = RecordReceipt { disclosure: disclosed, content: commitment(7), acting_person: None };
     world.apply_one(TEACHING, Operation::RecordReceipt(receipt.clone()));
     assert!(!world.contains(&StateKey::OpenDisclosureIndex(institution(TEACHING), disclosed)));
     let record: Disclosure = world.read(&StateKey::Disclosure(disclosed)).unwrap();
@@ -129,7 +131,7 @@ fn a_denial_is_recorded_and_cannot_be_received() {
         ..disclosure(GrantId([0; 32]))
     };
     let id = DisclosureId(world.apply_one(COUNTY, Operation::RecordDisclosure(denied)));
-    let receipt = RecordReceipt { disclosure: id, content: commitment(7) };
+    let receipt = RecordReceipt { disclosure: id, content: commitment(7), acting_person: None };
     world.refuse_one(TEACHING, Operation::RecordReceipt(receipt), Refusal::DisclosureDenied);
     assert_eq!(world.stream(StreamId::Subject(subject(1))).len(), 1);
     assert!(!world.contains(&StateKey::OpenDisclosureIndex(institution(TEACHING), id)));
@@ -176,11 +178,14 @@ fn a_receipt_is_for_its_recipient_and_its_content() {
     let mut world = World::new();
     let id = granted(&mut world);
     let disclosed = DisclosureId(world.apply_one(COUNTY, Operation::RecordDisclosure(disclosure(id))));
-    let receipt = |content| Operation::RecordReceipt(RecordReceipt { disclosure: disclosed, content });
+    let receipt = |content| {
+        Operation::RecordReceipt(RecordReceipt { disclosure: disclosed, content, acting_person: None })
+    };
     world.refuse_one(COUNTY, receipt(commitment(7)), Refusal::OtherRecipient);
     world.refuse_one(INSURER, receipt(commitment(7)), Refusal::NoSuchDisclosure);
     world.refuse_one(TEACHING, receipt(commitment(8)), Refusal::CommitmentMismatch);
-    let unknown = RecordReceipt { disclosure: DisclosureId([1; 32]), content: commitment(7) };
+    let unknown =
+        RecordReceipt { disclosure: DisclosureId([1; 32]), content: commitment(7), acting_person: None };
     world.refuse_one(TEACHING, Operation::RecordReceipt(unknown), Refusal::NoSuchDisclosure);
 }
 

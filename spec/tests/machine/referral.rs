@@ -90,6 +90,8 @@ fn disclose(grant: GrantId) -> Operation {
         purpose: Purpose::Treat,
         content: commitment(4),
         decision: Decision::Permit { grant },
+        acting_person: None,
+        origin: None,
     })
 }
 
@@ -137,6 +139,8 @@ fn a_referral_goes_up_is_treated_and_comes_back_down() {
             purpose: Purpose::Treat,
             content: commitment(6),
             decision: Decision::Permit { grant },
+            acting_person: None,
+            origin: None,
         })
     };
     world.apply_one(TEACHING, disclosed(1));

@@ -325,6 +325,8 @@ fn disclosure(grant: GrantId, category: Category) -> Operation {
         purpose: Purpose::Treat,
         content: Commitment([2; 32]),
         decision: Decision::Permit { grant },
+        acting_person: None,
+        origin: None,
     })
 }
 

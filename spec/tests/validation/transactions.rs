@@ -178,6 +178,8 @@ fn rule_s1_every_name_that_came_from_bytes_is_a_slug() {
         purpose: Purpose::Treat,
         content: consent,
         decision: Decision::Deny { reason: DenialReason::NoGrant },
+        acting_person: None,
+        origin: None,
     };
     let request = RequestReferral {
         subject: subject(1),

@@ -200,6 +200,8 @@ impl Source {
             // Salted hashes look like random bytes, and cost the ledger as much.
             content: Commitment(work::random()?),
             decision: Decision::Permit { grant },
+            acting_person: None,
+            origin: None,
         }))
     }
 }

@@ -1,5 +1,7 @@
 //! `yilian access`: disclosures, denials, receipts.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use yilian_client::error::exit;
 use yilian_client::moment;
@@ -11,7 +13,7 @@ use yilian_spec::domain::access::{
     Category, Decision, DenialReason, Purpose, RecordDisclosure, RecordReceipt, Sensitivity,
 };
 
-use crate::arguments::{CommitmentArguments, ReceivedArguments, SubjectArguments};
+use crate::arguments::{CommitmentArguments, ReceivedArguments, SubjectArguments, commit_to};
 use crate::command::Outcome;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -57,6 +59,10 @@ pub enum AccessCommand {
         disclosure: DisclosureId,
         #[command(flatten)]
         content: ReceivedArguments,
+        /// A file that names the person who received it: the ledger gets a commitment to it, whose salt is kept
+        /// beside it. One file for each access: the same commitment twice shows that it was the same person.
+        #[arg(long, value_name = "FILE")]
+        acting_person: Option<PathBuf>,
     },
     /// List the disclosures that have no receipt yet.
     #[command(after_help = "Example:\n  yilian access open --institution renhe-hospital")]
@@ -94,10 +100,19 @@ pub struct Request {
     purpose: Purpose,
     #[command(flatten)]
     content: CommitmentArguments,
+    /// A file that names the person who acted: the ledger gets a commitment to it, whose salt is kept
+    /// beside it. One file for each access: the same commitment twice shows that it was the same person.
+    #[arg(long, value_name = "FILE")]
+    acting_person: Option<PathBuf>,
+    /// A file that says where the records come from: committed to in the same way.
+    #[arg(long, value_name = "FILE")]
+    origin: Option<PathBuf>,
 }
 
 impl Request {
     fn operation(self, context: &Context, decision: Decision) -> Result<Operation, Failure> {
+        let acting_person = self.acting_person.as_deref().map(commit_to).transpose()?;
+        let origin = self.origin.as_deref().map(commit_to).transpose()?;
         Ok(Operation::RecordDisclosure(RecordDisclosure {
             subject: self.subject.tag(context)?,
             recipient: self.to,
@@ -109,6 +124,8 @@ impl Request {
                 Decision::Deny { .. } => self.content.commitment()?,
             },
             decision,
+            acting_person,
+            origin,
         }))
     }
 }
@@ -126,8 +143,9 @@ impl AccessCommand {
             Self::Deny { reason, request } => {
                 submit(context, request.operation(context, Decision::Deny { reason })?).await
             }
-            Self::Receive { disclosure, content } => {
-                let receipt = RecordReceipt { disclosure, content: content.commitment()? };
+            Self::Receive { disclosure, content, acting_person } => {
+                let acting_person = acting_person.as_deref().map(commit_to).transpose()?;
+                let receipt = RecordReceipt { disclosure, content: content.commitment()?, acting_person };
                 submit(context, Operation::RecordReceipt(receipt)).await
             }
             Self::Open { institution } => open(context, institution).await,

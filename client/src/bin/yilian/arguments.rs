@@ -1,6 +1,6 @@
 //! Arguments that several commands share: the subject, the scope of an access, a commitment, a window of time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use yilian_client::commitment;
@@ -61,22 +61,28 @@ impl CommitmentArguments {
     pub fn commitment(&self) -> Result<Commitment, Failure> {
         match (&self.commitment, &self.document) {
             (Some(commitment), _) => Ok(*commitment),
-            (None, Some(document)) => {
-                let salt = commitment::salt_path(document);
-                let is_new = !salt.exists();
-                let commitment = commitment::commit_to_file(document)?;
-                if is_new {
-                    output::note(&format!(
-                        "{} was made; keep it with {}: without it nobody can show that the commitment is to that document",
-                        salt.display(),
-                        document.display()
-                    ));
-                }
-                Ok(commitment)
-            }
+            (None, Some(document)) => commit_to(document),
             (None, None) => Err(Failure::Usage("give --document FILE or --commitment HEX".to_owned())),
         }
     }
+}
+
+/// The commitment of a document that stays here; says where a salt that was made for it lies.
+///
+/// # Errors
+/// When the document or its salt cannot be read or written.
+pub fn commit_to(document: &Path) -> Result<Commitment, Failure> {
+    let salt = commitment::salt_path(document);
+    let is_new = !salt.exists();
+    let commitment = commitment::commit_to_file(document)?;
+    if is_new {
+        output::note(&format!(
+            "{} was made; keep it with {}: without it nobody can show that the commitment is to that document",
+            salt.display(),
+            document.display()
+        ));
+    }
+    Ok(commitment)
 }
 
 impl CommitmentArguments {

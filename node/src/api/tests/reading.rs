@@ -98,6 +98,8 @@ async fn rule_o26_a_subjects_stream_is_read_by_its_custodian_and_regulators_what
         purpose: Purpose::Treat,
         content: Commitment([2; 32]),
         decision: Decision::Deny { reason: DenialReason::NoRecords },
+        acting_person: None,
+        origin: None,
     });
     for planted in [false, true] {
         if planted {

@@ -200,6 +200,8 @@ async fn objects(world: &mut World) -> Objects {
         purpose: Purpose::Treat,
         content: Commitment([2; 32]),
         decision: Decision::Permit { grant },
+        acting_person: None,
+        origin: None,
     });
     let disclosure = DisclosureId(record(world, HOSPITAL, disclosure).await.0);
     let referral = ReferralId(record(world, HOSPITAL, request(subject, INSURER)).await.0);

@@ -193,6 +193,11 @@ pub struct RecordDisclosure {
     pub content: Commitment,
     /// What the source decided.
     pub decision: Decision,
+    /// Commitment to the natural person who acted for the source, where it is to be shown later. The law may ask for it: (EU)
+    /// 2025/327, Annex II 3.2.
+    pub acting_person: Option<Commitment>,
+    /// Commitment to where the records come from, where it is to be shown later.
+    pub origin: Option<Commitment>,
 }
 
 /// Records that the recipient received what was disclosed.
@@ -206,4 +211,6 @@ pub struct RecordReceipt {
     pub disclosure: DisclosureId,
     /// Commitment to what was received.
     pub content: Commitment,
+    /// Commitment to the natural person who received it for the recipient, where it is to be shown later.
+    pub acting_person: Option<Commitment>,
 }

@@ -258,10 +258,13 @@ impl Known {
                 } else {
                     Decision::Permit { grant: GrantId(self.object("grant", input)) }
                 },
+                acting_person: None,
+                origin: None,
             }),
             _ => Operation::RecordReceipt(RecordReceipt {
                 disclosure: DisclosureId(self.object("disclosure", input)),
                 content: commitment(input),
+                acting_person: None,
             }),
         }
     }

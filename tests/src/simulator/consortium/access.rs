@@ -95,6 +95,8 @@ pub fn disclosure(
             300..330 => Decision::Permit { grant: GrantId([7; 32]) },
             _ => Decision::Permit { grant },
         },
+        acting_person: author.random.chance(500).then(|| Commitment(author.random.bytes())),
+        origin: author.random.chance(500).then(|| Commitment(author.random.bytes())),
     }
 }
 
@@ -109,7 +111,8 @@ fn use_grant(author: &mut Author<'_>, granted: &Granted) {
     let signed = author.sign(place, granted.grantor, operations);
     if author.random.chance(500) {
         let content = if author.random.chance(100) { Commitment([7; 32]) } else { content };
-        let receipt = RecordReceipt { disclosure: DisclosureId(signed.object(0)), content };
+        let receipt =
+            RecordReceipt { disclosure: DisclosureId(signed.object(0)), content, acting_person: None };
         let place = author.place(place + 100, place + 250).min(END);
         author.sign(place, granted.grantee, vec![Operation::RecordReceipt(receipt)]);
     }
