@@ -3,6 +3,7 @@
 mod bodies;
 mod callers;
 mod checking;
+mod codes;
 mod events;
 mod http2;
 mod listening;
