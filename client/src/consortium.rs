@@ -243,7 +243,7 @@ impl Consortium {
 
 fn read_checkpoint(path: &Path) -> Result<yilian_spec::proof::Checkpoint, ClientError> {
     let bytes = durable::read(path, limits::INPUT_BYTES_MAX)?;
-    serde_json::from_slice(&bytes).map_err(|error| ClientError::FileContent {
+    yilian_spec::base::json::read(&bytes).map_err(|error| ClientError::FileContent {
         path: path.to_owned(),
         expected: "a checkpoint",
         reason: error.to_string(),

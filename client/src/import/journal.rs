@@ -273,6 +273,9 @@ impl Journal {
 
     /// Appends lines and syncs them.
     fn write(&mut self, lines: &[String]) -> Result<(), JournalError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
         let mut bytes = lines.join("\n").into_bytes();
         bytes.push(b'\n');
         let io = |action| {

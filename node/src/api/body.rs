@@ -5,7 +5,7 @@
 
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
-use yilian_spec::base::codec;
+use yilian_spec::base::{codec, json};
 use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::ledger::validation::structural::{self, StructuralError};
 
@@ -63,7 +63,8 @@ fn read_json(bytes: &[u8]) -> Result<Submission, ApiError> {
         |error: serde_json::Error| ApiError::Malformed(format!("the JSON cannot be read: {error}"));
     let shape: Shape = serde_json::from_slice(bytes).map_err(malformed)?;
     if shape.transactions.is_none() {
-        let transaction: Transaction = serde_json::from_slice(bytes).map_err(malformed)?;
+        let transaction: Transaction = json::read(bytes)
+            .map_err(|error| ApiError::Malformed(format!("the JSON cannot be read: {error}")))?;
         let length = codec::encode(&transaction).len();
         let checked = structural::check(&transaction, length).map(|()| transaction);
         return Ok(Submission { entries: vec![checked], is_single: true });

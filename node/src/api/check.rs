@@ -11,6 +11,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
+use yilian_spec::base::json;
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::TransactionBody;
@@ -92,7 +93,7 @@ fn read(headers: &HeaderMap, bytes: &[u8]) -> Result<TransactionBody, ApiError> 
         "application/octet-stream" => {
             decode_body(bytes).map_err(|error| ApiError::Malformed(error.to_string()))
         }
-        "application/json" => serde_json::from_slice(bytes)
+        "application/json" => json::read(bytes)
             .map_err(|error| ApiError::Malformed(format!("the JSON cannot be read: {error}"))),
         _ => Err(ApiError::ContentType),
     }

@@ -10,6 +10,7 @@ use thiserror::Error;
 use yilian_client::durable::{self, FileError};
 use yilian_client::keyfile::{Key, KeyFileError};
 use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
+use yilian_spec::base::json;
 use yilian_spec::base::limits::GENESIS_BYTES_MAX;
 use yilian_spec::crypto::signature::{PublicKey, SecretKey};
 use yilian_spec::domain::membership::Role;
@@ -292,7 +293,7 @@ impl Home {
 /// When it cannot be read or breaks a rule.
 pub fn read_genesis(path: &Path) -> Result<Genesis, HomeError> {
     let bytes = durable::read(path, GENESIS_JSON_BYTES_MAX)?;
-    let genesis: Genesis = serde_json::from_slice(&bytes)
+    let genesis: Genesis = json::read(&bytes)
         .map_err(|error| HomeError::GenesisForm { path: path.to_owned(), reason: error.to_string() })?;
     genesis.check().map_err(|source| HomeError::Genesis { path: path.to_owned(), source })?;
     Ok(genesis)

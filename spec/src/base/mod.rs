@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod height;
 pub mod id;
+pub mod json;
 pub mod limits;
 pub mod money;
 pub mod time;

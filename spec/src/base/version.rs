@@ -109,7 +109,7 @@ impl VersionSchedule {
         ProtocolVersion::try_from(self.number_at(height))
     }
 
-    /// Whether the first begins with the first block, and heights and numbers ascend (rule G-10).
+    /// Whether the first begins with the first block, and heights and numbers ascend (rule G-11).
     pub fn is_well_formed(&self) -> bool {
         (1..=limits::VERSIONS_MAX).contains(&self.0.len())
             && self.0[0].height == Height(1)

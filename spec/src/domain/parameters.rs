@@ -110,7 +110,7 @@ impl Default for Parameters {
 }
 
 impl Parameters {
-    /// Whether all lie within the bounds of the protocol (rule G-10).
+    /// Whether all but the versions lie within the bounds of the protocol (rule G-10).
     pub fn are_within_bounds(&self) -> bool {
         let within = |value: u32, limit: usize| value > 0 && value as usize <= limit;
         let deadlines = [
@@ -128,6 +128,6 @@ impl Parameters {
             && self.block_bytes_max as usize > limits::TRANSACTION_BYTES_MAX + limits::HEADER_BYTES_MAX;
         let work = (limits::TRANSACTION_WORK_MAX..=limits::BLOCK_WORK_MAX).contains(&self.block_work_max)
             && (1..=limits::QUOTA_WORK_PER_S_MAX).contains(&self.quota_work_per_s);
-        self.versions.is_well_formed() && bounded && blocks && work && self.consensus.are_within_bounds()
+        bounded && blocks && work && self.consensus.are_within_bounds()
     }
 }

@@ -5,9 +5,11 @@ use thiserror::Error;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::codec::{self, Domain};
+use crate::base::height::Height;
 use crate::base::id::{ChainId, InstitutionId};
 use crate::base::limits;
 use crate::base::time::{LedgerTime, Window};
+use crate::base::version::UnknownVersion;
 use crate::crypto::signature::{KeyError, PublicKey};
 use crate::domain::membership::validators::ValidatorSet;
 use crate::domain::membership::{Institution, Role};
@@ -94,6 +96,15 @@ pub enum GenesisError {
     /// Rule G-9.
     #[error("validator {0} has no validator key of its institution in the genesis")]
     ValidatorKey(PublicKey),
+    /// Rule G-11.
+    #[error(
+        "the versions of the protocol must be 1 to {}, the first from block 1 on, blocks and numbers ascending",
+        limits::VERSIONS_MAX
+    )]
+    Versions,
+    /// Rule G-11.
+    #[error(transparent)]
+    FirstVersion(#[from] UnknownVersion),
     /// Rule G-10.
     #[error(
         "a parameter is 0 or above its limit: blocks of at most {} transactions and {} bytes",
@@ -109,7 +120,7 @@ impl Genesis {
         ChainId(codec::hash(Domain::Genesis, self).0)
     }
 
-    /// Checks rules G-1 to G-10.
+    /// Checks rules G-1 to G-11.
     ///
     /// # Errors
     /// The first rule that is broken.
@@ -129,6 +140,10 @@ impl Genesis {
             return Err(GenesisError::Validators);
         }
         self.check_validators()?;
+        if !self.parameters.versions.is_well_formed() {
+            return Err(GenesisError::Versions);
+        }
+        self.parameters.versions.at(Height(1))?;
         if self.parameters.are_within_bounds() { Ok(()) } else { Err(GenesisError::Parameters) }
     }
 

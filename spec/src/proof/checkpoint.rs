@@ -18,7 +18,6 @@ pub struct Checkpoint {
     /// The validators that decide the blocks after it.
     pub validators: ValidatorSet,
     /// The block at that height, where it is known: another one there is evidence of two histories (rule P-4).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_id: Option<BlockId>,
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{
     CertifiedHeader, Checkpoint, ProofError, StateProof, StatementProof, StreamProof, TransactionProof,
 };
+use crate::base::json;
 use crate::base::limits;
 use crate::ledger::block::Header;
 
@@ -58,7 +59,7 @@ impl<'de> Deserialize<'de> for Format {
 }
 
 impl ProofDocument {
-    /// Reads a document (rule P-1).
+    /// Reads a document (rules P-1, P-18).
     ///
     /// # Errors
     /// [`ProofError::TooLong`] and [`ProofError::NotADocument`].
@@ -66,7 +67,7 @@ impl ProofDocument {
         if bytes.len() > limits::PROOF_BYTES_MAX {
             return Err(ProofError::TooLong { length: bytes.len() });
         }
-        serde_json::from_slice(bytes).map_err(|error| ProofError::NotADocument { reason: error.to_string() })
+        json::read(bytes).map_err(ProofError::NotADocument)
     }
 
     /// The document as JSON text for a file, indented, ending in a line break.

@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::base::codec::DecodeError;
 use crate::base::height::Height;
 use crate::base::id::{ChainId, TransactionId};
+use crate::base::json::JsonError;
 use crate::base::limits;
 use crate::base::version::UnknownVersion;
 use crate::crypto::merkle::log::{FrontierError, LogProofError};
@@ -24,12 +25,9 @@ pub enum ProofError {
         /// Length in bytes.
         length: usize,
     },
-    /// Rule P-1: not the JSON of a proof.
-    #[error("not a proof document: {reason}")]
-    NotADocument {
-        /// What the JSON reader says.
-        reason: String,
-    },
+    /// Rules P-1, P-18: not the JSON of a proof, or not its one form.
+    #[error("not a proof document: {0}")]
+    NotADocument(JsonError),
     /// Rule P-2.
     #[error("the checkpoint's validators are not a well-formed set: take another checkpoint")]
     Checkpoint,

@@ -6,7 +6,7 @@ use yilian_spec::base::codec::{self, Canonical};
 use yilian_spec::base::id::{ConsortiumId, InstitutionId};
 use yilian_spec::base::limits;
 use yilian_spec::base::time::{LedgerTime, Window};
-use yilian_spec::base::version::VersionSchedule;
+use yilian_spec::base::version::{UnknownVersion, VersionSchedule};
 use yilian_spec::crypto::signature::{KeyError, PublicKey, SecretKey};
 use yilian_spec::domain::membership::Role;
 use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
@@ -156,7 +156,6 @@ fn rule_g10_parameters_are_within_their_limits() {
         refusal(|genesis| genesis.parameters.block_work_max = limits::BLOCK_WORK_MAX + 1),
         refusal(|genesis| genesis.parameters.quota_work_per_s = 0),
         refusal(|genesis| genesis.parameters.quota_work_per_s = limits::QUOTA_WORK_PER_S_MAX + 1),
-        refusal(|genesis| genesis.parameters.versions = VersionSchedule::new([])),
         refusal(|genesis| genesis.parameters.receipt_deadline_ms = 0),
         refusal(|genesis| genesis.parameters.referral_answer_deadline_ms = 0),
         refusal(|genesis| genesis.parameters.referral_handover_deadline_ms = 0),
@@ -174,4 +173,22 @@ fn rule_g10_parameters_are_within_their_limits() {
         refusal(|genesis| genesis.parameters.consensus.bound_ms = limits::ROUND_TIMEOUT_MS_MAX + 1),
     ];
     assert!(parameters.iter().all(|error| *error == GenesisError::Parameters), "{parameters:?}");
+}
+
+#[test]
+fn rule_g11_the_versions_are_listed_in_order_and_the_first_is_known() {
+    let listed = |starts: &str| {
+        let versions: VersionSchedule = serde_json::from_str(starts).unwrap();
+        refusal(|genesis| genesis.parameters.versions = versions)
+    };
+    for starts in ["[]", r#"[{"height":2,"version":1}]"#, r#"[{"height":1,"version":0}]"#] {
+        assert_eq!(listed(starts), GenesisError::Versions, "{starts}");
+    }
+    let unknown = listed(r#"[{"height":1,"version":3}]"#);
+    assert_eq!(unknown, GenesisError::FirstVersion(UnknownVersion { found: 3 }));
+    // One that comes later need not be known yet.
+    let mut genesis = genesis();
+    let later = r#"[{"height":1,"version":2},{"height":9,"version":3}]"#;
+    genesis.parameters.versions = serde_json::from_str(later).unwrap();
+    assert_eq!(genesis.check(), Ok(()));
 }

@@ -16,6 +16,7 @@ use yilian_client::passphrase::{self, PassphraseSource};
 use yilian_client::session::Session;
 use yilian_client::subject::SubjectTable;
 use yilian_spec::base::id::{InstitutionId, SubjectTag};
+use yilian_spec::base::json;
 use yilian_spec::domain::membership::Role;
 use yilian_spec::proof::Checkpoint;
 
@@ -255,16 +256,27 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint, ClientError> {
     read_json(path, "a checkpoint")
 }
 
-/// Reads a JSON file.
+/// Reads a file with the JSON of a value of the protocol, in its one form.
 ///
 /// # Errors
 /// When it cannot be read or is not what is expected.
-pub fn read_json<T: serde::de::DeserializeOwned>(
+pub fn read_json<T: serde::de::DeserializeOwned + serde::Serialize>(
     path: &Path,
     expected: &'static str,
 ) -> Result<T, ClientError> {
-    let bytes = durable::read(path, limits::INPUT_BYTES_MAX)?;
-    serde_json::from_slice(&bytes).map_err(|error| ClientError::FileContent {
+    parse_json(path, &durable::read(path, limits::INPUT_BYTES_MAX)?, expected)
+}
+
+/// Reads what stands in such a file.
+///
+/// # Errors
+/// When it is not what is expected.
+pub fn parse_json<T: serde::de::DeserializeOwned + serde::Serialize>(
+    path: &Path,
+    bytes: &[u8],
+    expected: &'static str,
+) -> Result<T, ClientError> {
+    json::read(bytes).map_err(|error| ClientError::FileContent {
         path: path.to_owned(),
         expected,
         reason: error.to_string(),

@@ -91,7 +91,7 @@ pub enum ReferralCommand {
     },
     /// Correct the outcome before the referral is closed; the requester reads it again. By the receiver.
     #[command(
-        after_help = "Example:\n  yilian referral amend \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --outcome completed --document report-2.pdf"
+        after_help = "Example:\n  yilian referral amend \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9 \\\n    --outcome completed --document report.pdf"
     )]
     Amend {
         /// What: completed, continuing-care, advice-given, no-show or not-treated.

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use serde::Deserialize;
 use serde_json::json;
+use yilian_client::durable;
 use yilian_client::error::exit;
+use yilian_client::limits;
 use yilian_client::moment;
 use yilian_spec::base::id::TransactionId;
 use yilian_spec::domain::Operation;
@@ -14,7 +15,7 @@ use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::proof::TransactionProof;
 
 use crate::command::Outcome;
-use crate::context::{Context, read_json};
+use crate::context::{Context, parse_json};
 use crate::failure::Failure;
 use crate::output;
 use crate::statement::save;
@@ -55,14 +56,6 @@ pub enum TransactionCommand {
     },
 }
 
-/// What a file to submit may hold.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Submission {
-    Signed(Box<Transaction>),
-    Operations(Vec<Operation>),
-}
-
 impl TransactionCommand {
     /// Runs the command.
     ///
@@ -88,19 +81,18 @@ impl TransactionCommand {
 }
 
 async fn submit(context: &Context, file: &std::path::Path) -> Outcome {
-    let expected = "a signed transaction or a list of operations";
-    match read_json::<Submission>(file, expected)? {
-        Submission::Signed(transaction) => {
-            let client = context.client(None).await?;
-            submit_signed(context, &client, None, *transaction).await
-        }
-        Submission::Operations(operations) => {
-            let role = operations.first().map(Operation::role);
-            let role = role.ok_or_else(|| Failure::Usage("the list of operations is empty".to_owned()))?;
-            let client = context.client(Some(role)).await?;
-            submit_with(context, &client, operations).await
-        }
+    let bytes = durable::read(file, limits::INPUT_BYTES_MAX)?;
+    if !bytes.trim_ascii_start().starts_with(b"[") {
+        let expected = "a signed transaction, or a list of operations in brackets";
+        let transaction: Transaction = parse_json(file, &bytes, expected)?;
+        let client = context.client(None).await?;
+        return submit_signed(context, &client, None, transaction).await;
     }
+    let operations: Vec<Operation> = parse_json(file, &bytes, "a list of operations")?;
+    let role = operations.first().map(Operation::role);
+    let role = role.ok_or_else(|| Failure::Usage("the list of operations is empty".to_owned()))?;
+    let client = context.client(Some(role)).await?;
+    submit_with(context, &client, operations).await
 }
 
 fn print(context: &Context, proof: &TransactionProof, verified: bool) {

@@ -156,3 +156,14 @@ fn a_journal_that_is_gone_or_emptied_beside_a_table_is_refused_and_stays_gone() 
     drop(Journal::open(&path, CHAIN, None).unwrap());
     assert!(Journal::open(&path, CHAIN, Some(&table)).is_ok());
 }
+
+#[test]
+fn nothing_to_write_leaves_no_line() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("journal");
+    let mut journal = Journal::open(&path, CHAIN, None).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    journal.sign(Vec::new()).unwrap();
+    journal.note_reversed(&[]).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}

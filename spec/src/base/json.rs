@@ -1,0 +1,260 @@
+//! JSON of the protocol's values, which has one form for each (rule P-18).
+//!
+//! A reader that takes several forms lets two people read different things out of one file: a name that stands twice, a record as
+//! a list, a number for a word, a field that nobody looks at. So what was read is written again, and must be what was read.
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use thiserror::Error;
+
+/// Why a text is not the JSON of a value.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum JsonError {
+    /// It is no JSON, or JSON of something else.
+    #[error("{reason}")]
+    Unreadable {
+        /// What the reader says, in printable characters.
+        reason: String,
+    },
+    /// It can be read, and is written otherwise.
+    #[error("at {at:?}: this is not the one form in which the value is written: {reason}")]
+    OtherForm {
+        /// The place, as a JSON pointer (RFC 6901).
+        at: String,
+        /// What stands there instead.
+        reason: &'static str,
+    },
+}
+
+/// Reads a value in its one form. White space between tokens and the order of fields do not count.
+///
+/// # Errors
+/// [`JsonError`].
+pub fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, JsonError> {
+    let Strict(given) = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let value = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let written = serde_json::to_value(&value).map_err(unreadable)?;
+    match difference(&given, &written, &mut String::new()) {
+        None => Ok(value),
+        Some((at, reason)) => Err(JsonError::OtherForm { at, reason }),
+    }
+}
+
+/// What the reader says without the control characters of what it read.
+fn unreadable(error: serde_json::Error) -> JsonError {
+    let shown = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    JsonError::Unreadable { reason: error.to_string().chars().map(shown).collect() }
+}
+
+/// The first place at which two values differ, and how.
+fn difference(given: &Value, written: &Value, at: &mut String) -> Option<(String, &'static str)> {
+    match (given, written) {
+        (Value::Object(given), Value::Object(written)) => {
+            if let Some(name) = given.keys().find(|name| !written.contains_key(*name)) {
+                return Some((
+                    pointer(at, name),
+                    "no such field, or one that is left out where it says nothing",
+                ));
+            }
+            written.iter().find_map(|(name, inner)| {
+                let Some(outer) = given.get(name) else {
+                    return Some((pointer(at, name), "the field is missing; one without a value is null"));
+                };
+                let length = at.len();
+                *at = pointer(at, name);
+                let found = difference(outer, inner, at);
+                at.truncate(length);
+                found
+            })
+        }
+        (Value::Array(given), Value::Array(written)) if given.len() == written.len() => {
+            given.iter().zip(written).enumerate().find_map(|(index, (outer, inner))| {
+                let length = at.len();
+                *at = pointer(at, &index.to_string());
+                let found = difference(outer, inner, at);
+                at.truncate(length);
+                found
+            })
+        }
+        (given, written) if given == written => None,
+        (Value::Array(_), Value::Array(_)) => Some((at.clone(), "an entry stands twice")),
+        (Value::Array(_), Value::Object(_)) => Some((at.clone(), "a record is an object")),
+        (Value::Number(_), Value::Number(_)) => {
+            Some((at.clone(), "a number is an integer without sign of zero, fraction and exponent"))
+        }
+        _ => Some((at.clone(), "another text or kind of value; lists stand in ascending order")),
+    }
+}
+
+fn pointer(at: &str, name: &str) -> String {
+    format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// Any JSON in which no name stands twice in an object.
+struct Strict(Value);
+
+impl<'de> serde::Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any).map(Self)
+    }
+}
+
+struct Any;
+
+impl<'de> Visitor<'de> for Any {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("no finite number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(Strict(entry)) = list.next_element()? {
+            entries.push(entry);
+        }
+        Ok(Value::Array(entries))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some((name, Strict(value))) = object.next_entry::<String, Strict>()? {
+            if fields.contains_key(&name) {
+                return Err(serde::de::Error::custom(format_args!("the name {name:?} stands twice")));
+            }
+            fields.insert(name, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::base::id::Hash;
+    use crate::base::time::LedgerTime;
+
+    #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Choice {
+        One,
+        Two { inner: u64 },
+    }
+
+    #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+    struct Record {
+        time: LedgerTime,
+        hash: Hash,
+        signed: i64,
+        set: BTreeSet<u8>,
+        map: BTreeMap<String, u8>,
+        option: Option<u8>,
+        choices: Vec<Choice>,
+    }
+
+    fn record() -> (Record, String) {
+        let record = Record {
+            time: LedgerTime(7),
+            hash: Hash([0xab; 32]),
+            signed: -3,
+            set: BTreeSet::from([1, 2]),
+            map: BTreeMap::from([("a/b".to_owned(), 1)]),
+            option: None,
+            choices: vec![Choice::One, Choice::Two { inner: 5 }],
+        };
+        let text = serde_json::to_string(&record).unwrap();
+        (record, text)
+    }
+
+    #[test]
+    fn the_one_form_is_read_whatever_the_white_space_and_the_order_of_fields() {
+        let (record, text) = record();
+        assert_eq!(read(text.as_bytes()), Ok(record));
+        let again: Record =
+            read(serde_json::to_string_pretty(&self::record().0).unwrap().as_bytes()).unwrap();
+        let value = serde_json::to_value(&again).unwrap();
+        let reversed: Vec<String> = value
+            .as_object()
+            .unwrap()
+            .iter()
+            .rev()
+            .map(|(name, value)| format!("\"{name}\":{value}"))
+            .collect();
+        assert_eq!(read::<Record>(format!("{{{}}}", reversed.join(",")).as_bytes()), Ok(again));
+    }
+
+    #[test]
+    fn every_other_form_is_refused_at_its_place() {
+        let (_, text) = record();
+        let other = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from} stands in {text}");
+            read::<Record>(text.replacen(from, to, 1).as_bytes()).unwrap_err()
+        };
+        let places = [
+            ("\"time\":7", "\"time\":7,\"more\":1", "/more"),
+            (",\"option\":null", "", "/option"),
+            ("[1,2]", "[2,1]", "/set/0"),
+            ("[1,2]", "[1,2,2]", "/set"),
+            ("{\"inner\":5}", "{\"inner\":5,\"x\":1}", "/choices/1/two/x"),
+            ("{\"inner\":5}", "[5]", "/choices/1/two"),
+            ("\"one\"", "{\"one\":null}", "/choices/0"),
+        ];
+        for (from, to, place) in places {
+            match other(from, to) {
+                JsonError::OtherForm { at, .. } => assert_eq!(at, place, "{to}"),
+                JsonError::Unreadable { reason } => panic!("{to}: {reason}"),
+            }
+        }
+        let unreadable = [
+            ("\"time\":7", "\"time\":7.0"),
+            ("\"time\":7", "\"time\":7,\"time\":8"),
+            ("\"a/b\":1", "\"a/b\":1,\"a/b\":2"),
+            ("-3", "-3e0"),
+            ("abab", "ABab"),
+            ("}", "} 1"),
+        ];
+        for (from, to) in unreadable {
+            assert!(matches!(other(from, to), JsonError::Unreadable { .. }), "{to}");
+        }
+        let zero = text.replacen("-3", "-0", 1);
+        assert!(read::<Record>(zero.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_said_of_a_text_has_no_control_characters() {
+        let error = read::<Choice>(b"\"\\u001b[31mred\"").unwrap_err().to_string();
+        assert!(!error.contains('\u{1b}') && error.contains("red"), "{error:?}");
+    }
+}
