@@ -314,7 +314,7 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
     let oldest = |arguments: &[&'static str]| [&all[..5], &["oldest"], arguments].concat();
     let said = before.fails(5, &oldest(&["--correct"]))?;
     ensure!(
-        said.contains("neither its journal nor the input explains"),
+        said.contains("cannot be told from this input and mapping"),
         "another input explains it not: {said}"
     );
     let completed = after.run(&oldest(&["--correct"]))?;
@@ -322,8 +322,22 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
     ensure!(completed.contains("an older copy"), "{completed}");
     ensure!(transactions(&cluster).await? == recorded, "nothing was recorded");
     std::fs::remove_dir_all(place.path().join("oldest"))?;
+    // Nor does another mapping: whoever pays now, the service of before is this import's.
+    first_lines(&place.path().join("newest"), &place.path().join("oldest"), 10)?;
+    let other_payer = std::fs::read_to_string(mapping)?.replace("anping-insurer", "health-commission");
+    std::fs::write(place.path().join("other-payer.toml"), other_payer)?;
+    let remapped =
+        ["--consortium", consortium, "--mapping", "other-payer.toml", "--state", "oldest", "--correct"];
+    let said = after.fails(5, &remapped)?;
+    ensure!(said.contains("cannot be told from this input and mapping"), "{said}");
+    ensure!(transactions(&cluster).await? == recorded, "nothing was recorded");
+    std::fs::remove_dir_all(place.path().join("oldest"))?;
+    // Where the journal has lost even its beginning, nothing can be completed.
+    first_lines(&place.path().join("newest"), &place.path().join("oldest"), 1)?;
+    let said = after.fails(5, &oldest(&["--correct"]))?;
+    ensure!(said.contains("recorded twice"), "{said}");
 
-    // Reversed by hand: the import finds it on the ledger and records what the input says now.
+    // Reversed by hand: it stays so, until the source changes; then what the input says now is recorded.
     let back = before.run_to(5, &all)?;
     let service = back.split("service ").nth(1).and_then(|rest| rest.split_whitespace().next());
     let desk = cluster.desk(TEACHING).await?;
@@ -332,6 +346,10 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
         reason: yilian_spec::domain::service::ReversalReason::Mistake,
     };
     desk.record(vec![yilian_spec::domain::Operation::ReverseService(reverse)]).await?;
+    let reversed = after.run(&all)?;
+    ensure!(reversed.contains("Recorded 0 operations"), "nobody takes a reversal back: {reversed}");
+    ensure!(reversed.contains("1 services of this import were reversed by somebody else"), "{reversed}");
+    ensure!(!reversed.contains("On the ledger: 170.00"), "{reversed}");
     holds(&before.run(&all)?, "100.00")?;
 
     // Without its journal everything would be recorded twice, with and without the table of tags beside it.

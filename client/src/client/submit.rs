@@ -77,12 +77,25 @@ impl Client {
         operations: Vec<Operation>,
         lifetime_ms: u64,
     ) -> Result<Transaction, ClientError> {
+        let mut nonce = [0; 16];
+        rand::rngs::SysRng.try_fill_bytes(&mut nonce)?;
+        self.sign_as(operations, lifetime_ms, nonce)
+    }
+
+    /// As [`Client::sign_until`], with a nonce that the caller has drawn and that no other transaction has.
+    ///
+    /// # Errors
+    /// As [`Client::sign_until`].
+    pub fn sign_as(
+        &self,
+        operations: Vec<Operation>,
+        lifetime_ms: u64,
+        nonce: [u8; 16],
+    ) -> Result<Transaction, ClientError> {
         let no_key = |purpose: &str| ClientError::NoKey { purpose: purpose.to_owned() };
         let first = operations.first().ok_or_else(|| no_key("a transaction without operations"))?;
         let key = self.signers.for_role(first.role()).ok_or_else(|| no_key(first.name()))?;
         let institution = self.institution.clone().ok_or_else(|| no_key(first.name()))?;
-        let mut nonce = [0; 16];
-        rand::rngs::SysRng.try_fill_bytes(&mut nonce)?;
         let created = moment::now()?;
         let expires = created.plus_ms(lifetime_ms);
         let chain_id = self.chain_id();

@@ -80,8 +80,19 @@ pub fn terms(pair: &Pair) -> Result<Terms, TermsError> {
     percentage_split_by_part(&frame, std::slice::from_ref(&pair.provider), &weights, Rounding::PerPeriod)
 }
 
-fn key(secret: &Secret, pair: &Pair) -> Key {
+/// The journal's key of the proposal of a pair's agreement.
+pub fn key(secret: &Secret, pair: &Pair) -> Key {
     secret.key("agreement", &[pair.provider.as_str(), pair.payer.as_str(), &pair.currency.to_string()])
+}
+
+/// That of its signature.
+pub fn sign_key(secret: &Secret, pair: &Pair) -> Key {
+    secret.key("agreement-sign", &[pair.provider.as_str(), pair.payer.as_str(), &pair.currency.to_string()])
+}
+
+/// That of the end of a period.
+pub fn close_key(secret: &Secret, agreement: AgreementId, period: u32) -> Key {
+    secret.key("close", &[&agreement.to_string(), &period.to_string()])
 }
 
 /// The hash of the terms for a pair, which the payer signs.
@@ -94,7 +105,6 @@ pub fn terms_hash(pair: &Pair) -> Result<Hash, TermsError> {
 
 /// What proposes the agreement of a pair, and what signs it.
 pub fn items(pair: &Pair, consortium: ConsortiumId, terms: Terms, secret: &Secret) -> [Item; 2] {
-    let parts = [pair.provider.as_str(), pair.payer.as_str(), &pair.currency.to_string()];
     let propose = key(secret, pair);
     let terms_hash = codec::hash(Domain::Terms, &terms);
     let item = |key, wave, author: &InstitutionId, draft| Item {
@@ -109,7 +119,7 @@ pub fn items(pair: &Pair, consortium: ConsortiumId, terms: Terms, secret: &Secre
     let signs = Draft::Sign { agreement: propose, terms_hash };
     [
         item(propose, Wave::Open, &pair.provider, proposes),
-        item(secret.key("agreement-sign", &parts), Wave::Answer, &pair.payer, signs),
+        item(sign_key(secret, pair), Wave::Answer, &pair.payer, signs),
     ]
 }
 
@@ -202,7 +212,7 @@ impl Agreements {
             if has_events(client, id, period).await? {
                 items.push(Item {
                     source: "period".into(),
-                    key: secret.key("close", &[&id.to_string(), &period.to_string()]),
+                    key: close_key(secret, id, period),
                     wave: Wave::ClosePeriods,
                     author: provider,
                     draft: Draft::ClosePeriod { agreement: id, period },

@@ -122,6 +122,7 @@ pub fn on_ledger(contents: &Contents) -> BTreeMap<String, OnLedger> {
         let Some(service) = contents.object(key).map(ServiceId) else { continue };
         if let What::Service(recorded) = &settled.what
             && !contents.is_reversed(service)
+            && !contents.is_reversed_by_others(service)
         {
             let sum = sums.entry(recorded.currency.to_string()).or_default();
             sum.services += 1;
@@ -198,6 +199,7 @@ impl Changes {
     fn add_withdrawn(&mut self, key: Key, settled: &Settled, contents: &Contents, name: Option<&String>) {
         let Some(object) = contents.object(&key) else { return };
         let name_of_operation = match &settled.what {
+            What::Service(_) if contents.is_reversed_by_others(ServiceId(object)) => return,
             What::Service(_) => return self.add_service(key, settled, contents, name.cloned(), None),
             What::Grant { grantor } => {
                 self.grants.push((key, GrantId(object), grantor.clone()));

@@ -1,7 +1,7 @@
 //! What stands for documents and for the import's own bookkeeping: digests, salted commitments, keys of the journal.
 //!
 //! All of them are made with a local secret of 32 random bytes, drawn once per import directory. A salt is SHA-256
-//! over the secret and the name of what is committed to; a key of the journal likewise. Whoever has neither the
+//! over the secret and the name of what is committed to; a key of the journal and half a transaction's nonce likewise. Whoever has neither the
 //! secret nor the document learns nothing from them; destroying the secret makes every commitment meaningless.
 
 use std::fmt;
@@ -51,6 +51,18 @@ impl Secret {
     /// A commitment to `document` under the salt of what `kind` and `parts` name.
     pub fn commit(&self, kind: &str, parts: &[&str], document: &[u8]) -> Commitment {
         commit(&self.derive("salt", kind, parts), document)
+    }
+
+    /// The nonce of a transaction of this import: eight random bytes, and eight that follow from them for whoever has the
+    /// secret. So an import knows its own transactions on the ledger, whatever its journal has lost.
+    pub fn nonce(&self, random: [u8; 8]) -> [u8; 16] {
+        let mark = self.derive("nonce", "transaction", &[&hex::encode(random)]);
+        std::array::from_fn(|index| if index < 8 { random[index] } else { mark[index] })
+    }
+
+    /// Whether a transaction with this nonce is of this import.
+    pub fn made(&self, nonce: &[u8; 16]) -> bool {
+        nonce.first_chunk().is_some_and(|random| self.nonce(*random) == *nonce)
     }
 
     /// SHA-256 over the secret and the parts, each with its length in front, so that no two lists are alike.
@@ -118,6 +130,18 @@ mod tests {
         assert_ne!(digest(packed), digest(r#"{"a":"x \"  y","b":[1.50,true]}"#));
         assert_ne!(digest(packed), digest(r#"{"a":"x \" y","b":[1.5,true]}"#));
         assert_eq!(digest("{}"), <[u8; 32]>::from(Sha256::digest(b"{}")));
+    }
+
+    #[test]
+    fn an_import_knows_its_own_nonces_alone() {
+        let (one, two) = (Secret::new([1; 32]), Secret::new([2; 32]));
+        let nonce = one.nonce([5; 8]);
+        assert!(one.made(&nonce) && !two.made(&nonce) && nonce[..8] == [5; 8]);
+        for place in 0..16 {
+            let mut altered = nonce;
+            altered[place] ^= 1;
+            assert!(!one.made(&altered), "{place}");
+        }
     }
 
     #[test]

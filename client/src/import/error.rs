@@ -104,7 +104,9 @@ pub enum ImportError {
         "the ledger has services that {provider} delivered and {payer} pays ({count}, the first is {service}), recorded since this \
          import last looked, which neither its journal nor the input explains. Where they come from this input (another import \
          recorded them, or this one with a newer journal), they would be recorded twice: go on with the --state directory that \
-         knows them, or its newest copy. Where they come from another source: --beside-others"
+         knows them, or its newest copy. Where two directories each recorded a part, take that of one back (import an empty \
+         directory with it, --correct --beside-others) and go on with the other. Where they come from another source: \
+         --beside-others"
     )]
     UnknownServices {
         /// How many.
@@ -118,21 +120,21 @@ pub enum ImportError {
     },
     /// Another import is recording for the same parties.
     #[error(
-        "while this import was running, {payer} signed another agreement of the same terms, {agreement}: an import with another \
-         --state directory does the same. What this one recorded, its directory knows. Go on with one of the two directories; \
-         where they record different sources: --beside-others"
+        "while this import was running, {provider} proposed another agreement of the same terms, {agreement}: an import with \
+         another --state directory does the same. What this one recorded, its directory knows. Go on with one of the two \
+         directories; where they record different sources: --beside-others"
     )]
     OtherAgreement {
         /// The other agreement.
         agreement: AgreementId,
-        /// The payer.
-        payer: InstitutionId,
+        /// The provider.
+        provider: InstitutionId,
     },
     /// The journal lacks what the ledger has, and the input does not say what it was.
     #[error(
-        "transaction {transaction} of {institution} is of this import and not in the journal, which is an older copy; the input \
-         no longer asks for all of it, so the journal cannot be completed: restore the newest copy, or import the input as it \
-         was then first"
+        "transaction {transaction} of {institution} is of this import and not in its journal, which is an older copy, and what it \
+         recorded cannot be told from this input and mapping. Nothing was recorded. Restore the newest copy of the --state \
+         directory, or import the input and mapping as they were when that was recorded, and then this one"
     )]
     JournalBehind {
         /// The transaction.

@@ -13,12 +13,14 @@
 //! {"refused":{"transaction":"<transaction id>","operation":3,"reason":"evidence_repeated"}}
 //! {"void":"<transaction id>"}
 //! {"reversed":"<service id>"}
+//! {"reversed_by_others":"<service id>"}
 //! {"replaced":"<key>"}
 //! {"known":{"key":"…","source":"…"}}
 //! {"seen":{"institution":"…","entries":120}}
 //! ```
 //!
-//! `reversed` notes a service that somebody else's command reversed; `replaced` one that was recorded, reversed and recorded
+//! `reversed` notes a service that somebody else's command reversed and whose source changed since, so that it is recorded
+//! anew; `reversed_by_others` one whose source did not; `replaced` one that was recorded, reversed and recorded
 //! anew without this copy's knowing when; `known` that a change, or without a source a
 //! withdrawal, was looked at, and that what is recorded stays; `seen` how much of an author's stream needs no look any more.
 
@@ -117,6 +119,7 @@ enum Entry {
     Void(TransactionId),
     Reversed(ServiceId),
     Replaced(String),
+    ReversedByOthers(ServiceId),
     Seen {
         institution: InstitutionId,
         entries: u64,
@@ -202,12 +205,14 @@ pub struct Journal {
 }
 
 /// What the lines say.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Contents {
     settled: BTreeMap<Key, Settled>,
     /// Signed transactions of which nothing more is known, with the keys of their operations.
     open: BTreeMap<TransactionId, Signed>,
     reversed: BTreeSet<ServiceId>,
+    /// Services that somebody else reversed, and of which the input asks for nothing new.
+    reversed_by_others: BTreeSet<ServiceId>,
     /// Services that are known by what replaced them alone.
     replaced: BTreeSet<Key>,
     /// All transactions that were ever signed.
@@ -337,6 +342,14 @@ impl Journal {
         self.note(services.iter().map(|service| Entry::Reversed(*service)).collect())
     }
 
+    /// Notes services that somebody else reversed; they stay so until their source changes.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn note_reversed_by_others(&mut self, services: &[ServiceId]) -> Result<(), JournalError> {
+        self.note(services.iter().map(|service| Entry::ReversedByOthers(*service)).collect())
+    }
+
     /// Notes services that were recorded and replaced, of which nothing else is known.
     ///
     /// # Errors
@@ -363,8 +376,9 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`].
     pub fn note_seen(&mut self, lengths: &[(InstitutionId, u64)]) -> Result<(), JournalError> {
-        let is_new =
-            |(institution, entries): &&(InstitutionId, u64)| self.contents.seen(institution) != *entries;
+        let is_new = |(institution, entries): &&(InstitutionId, u64)| {
+            self.contents.seen.get(institution) != Some(entries)
+        };
         let entry = |(institution, entries): &(InstitutionId, u64)| Entry::Seen {
             institution: institution.clone(),
             entries: *entries,

@@ -1,92 +1,109 @@
 //! What the ledger has of this import and the journal does not know, as where the journal is an older copy of it.
 //!
-//! Commitments follow from the secret, so that what was recorded can be told by them. Behind the place in each author's stream
-//! up to which the journal has looked, the transactions that it does not know are read ([`super::watch`]). One whose operations
-//! are all of the plan is put into the journal, as if it had never been missing there. One of which only some are is another
-//! matter: the input has changed since, and nobody can say what the rest was, so the import stops.
+//! The import knows its own transactions by their nonces ([`super::document`]). Behind the place in each author's stream up to which
+//! the journal has looked, those that it does not know are read ([`super::watch`]). Commitments follow from the secret, so that what
+//! an operation recorded can be told by them, as long as the input asks for it. Where each operation can be told, the
+//! journal is completed, as if nothing had ever been missing there; otherwise nobody can say what the rest was, nothing is
+//! written, and the import stops.
 //!
 //! A service that was reversed and recorded anew has evidence of its own ([`super::plan`]), which depends on how often that was.
-//! So it is looked for under several numbers; the ones before, of which the input says nothing any more, are
-//! replaced by it.
+//! So it is looked for under several numbers; the ones before it, of which the input says nothing any more, are spent: delivered,
+//! and reversed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use yilian_spec::base::id::{Commitment, ReferralId};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{Commitment, Hash, InstitutionId, ReferralId, ServiceId};
 use yilian_spec::domain::Operation;
+use yilian_spec::domain::service::DeliverService;
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::Transaction;
 
+use super::agreement::{self, Pair};
 use super::changes::{self, Sources};
+use super::collect::Amount;
 use super::document::{Digest, Key, Secret};
 use super::draft::{Draft, Item};
 use super::error::ImportError;
-use super::journal::{Contents, Journal};
+use super::journal::{Contents, Journal, Signed};
 use super::limits;
 use super::plan::{Plan, Planning};
 use super::run;
 
-/// Transactions on the ledger that the journal does not know, by the institutions that the import acts for.
+/// Transactions of this import on the ledger that the journal does not know.
 #[derive(Debug)]
 pub struct Missed {
     transactions: Vec<Transaction>,
+    /// Services that somebody has reversed, by this import or otherwise.
+    reversed: BTreeSet<ServiceId>,
+}
+
+/// What is to be written of a round of adoption.
+struct Round {
+    replaced: Vec<Key>,
+    signed: Vec<Signed>,
 }
 
 impl Missed {
-    /// These transactions.
-    pub fn of(transactions: Vec<Transaction>) -> Self {
-        Self { transactions }
+    /// These transactions, where these services were reversed.
+    pub fn of(transactions: Vec<Transaction>, reversed: BTreeSet<ServiceId>) -> Self {
+        Self { transactions, reversed }
     }
 
-    /// Those that were not adopted.
-    pub fn rest(&self) -> &[Transaction] {
-        &self.transactions
-    }
-
-    /// Puts into the journal what is of the plan; how many operations that were.
+    /// Puts all of them into the journal, or nothing; how many operations they have.
     ///
     /// # Errors
     /// [`ImportError::JournalBehind`], or when the journal cannot be written.
-    pub fn adopt(&mut self, journal: &mut Journal, planning: &Planning<'_>) -> Result<u64, ImportError> {
-        let mut count = 0;
-        loop {
+    pub fn adopt(mut self, journal: &mut Journal, planning: &Planning<'_>) -> Result<u64, ImportError> {
+        let mut contents = journal.contents().clone();
+        let mut rounds: Vec<Round> = Vec::new();
+        while !self.transactions.is_empty() {
             // What is adopted tells more of the rest: steps by their referral, a service recorded anew by its reversal.
-            let plan = run::plan(planning, Some(journal.contents()));
-            let mut known = Known::of(&plan, planning.secret, journal.contents());
-            if self.transactions.iter().any(|one| known.lacks_service(one)) {
-                known.add_recorded_anew(planning);
+            let round = self.round(&contents, planning);
+            if round.signed.is_empty() {
+                let first = &self.transactions[0];
+                let (transaction, institution) = (first.id(), first.body.institution.clone());
+                return Err(ImportError::JournalBehind { transaction, institution });
             }
-            let (mut signed, mut rest, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
-            let mut parted = None;
-            for transaction in std::mem::take(&mut self.transactions) {
-                let operations = &transaction.body.operations;
-                let found: Vec<Found> =
-                    operations.iter().filter_map(|operation| known.find(operation)).collect();
-                if found.len() == operations.len() {
-                    count += found.len() as u64;
-                    replaced.extend(found.iter().flat_map(|one| known.replaced(&one.key)));
-                    signed.push((transaction, found.iter().map(|one| (one.key, one.source)).collect()));
-                    continue;
-                }
-                if found.iter().any(|one| one.is_certain) {
-                    parted = Some((transaction.id(), transaction.body.institution.clone()));
-                }
-                rest.push(transaction);
-            }
-            self.transactions = rest;
-            if signed.is_empty() {
-                return match parted {
-                    Some((transaction, institution)) => {
-                        Err(ImportError::JournalBehind { transaction, institution })
-                    }
-                    None => Ok(count),
-                };
-            }
+            contents.adopt(&round.replaced, &round.signed);
+            rounds.push(round);
+        }
+        let mut count = 0;
+        for Round { replaced, signed } in rounds {
+            count += signed.iter().map(|(_, operations)| operations.len() as u64).sum::<u64>();
             let applied: Vec<_> =
                 signed.iter().map(|(transaction, _)| (transaction.id(), Some(Outcome::Applied))).collect();
             journal.note_replaced(&replaced)?;
             journal.sign(signed)?;
             journal.finish(&applied)?;
         }
+        Ok(count)
+    }
+
+    /// Takes out the transactions of which each operation can be told.
+    fn round(&mut self, contents: &Contents, planning: &Planning<'_>) -> Round {
+        let plan = run::plan(planning, Some(contents));
+        let mut known = Known::of(&plan, planning.secret, contents, &self.reversed);
+        if self.transactions.iter().any(|one| known.lacks_service(one)) {
+            known.add_recorded_anew(planning);
+        }
+        let mut round = Round { replaced: Vec::new(), signed: Vec::new() };
+        let mut rest = Vec::new();
+        for transaction in std::mem::take(&mut self.transactions) {
+            let operations = transaction.body.operations.iter().zip(0..);
+            let found: Option<Vec<Found>> =
+                operations.map(|(operation, index)| known.find(&transaction, operation, index)).collect();
+            match found {
+                Some(found) => {
+                    round.replaced.extend(found.iter().flat_map(|one| known.replaced(&one.key)));
+                    let keys = found.iter().map(|one| (one.key, one.source)).collect();
+                    round.signed.push((transaction, keys));
+                }
+                None => rest.push(transaction),
+            }
+        }
+        self.transactions = rest;
+        round
     }
 }
 
@@ -103,10 +120,8 @@ enum Mark {
 #[derive(Debug, Clone, Copy)]
 struct Found {
     key: Key,
-    /// The digest of what the input asks for.
+    /// The digest of what the input asks for; another one where that differs from what was recorded.
     source: Digest,
-    /// Whether nobody but this import can have signed it: a step of its referral, or a correction, may be by hand.
-    is_certain: bool,
 }
 
 /// The operations of a plan, and the corrections of what the journal knows.
@@ -117,12 +132,21 @@ struct Known<'a> {
     requests: BTreeMap<ReferralId, Key>,
     /// By the key of a service recorded anew: the keys of those before it that the journal does not know.
     before: BTreeMap<Key, Vec<Key>>,
+    /// Of the services among the items: who pays what.
+    debts: BTreeMap<Key, (InstitutionId, Amount)>,
+    pairs: BTreeSet<Pair>,
     contents: &'a Contents,
     secret: &'a Secret,
+    reversed: &'a BTreeSet<ServiceId>,
 }
 
 impl<'a> Known<'a> {
-    fn of(plan: &Plan, secret: &'a Secret, contents: &'a Contents) -> Self {
+    fn of(
+        plan: &Plan,
+        secret: &'a Secret,
+        contents: &'a Contents,
+        reversed: &'a BTreeSet<ServiceId>,
+    ) -> Self {
         let sources = Sources::new(secret, &plan.subjects);
         let item = |item: &Item| {
             let named = (item.draft.name(), mark(&item.draft)?);
@@ -134,15 +158,23 @@ impl<'a> Known<'a> {
             items: plan.items.iter().filter_map(item).collect(),
             requests: requests.filter_map(request).collect(),
             before: BTreeMap::new(),
+            debts: plan.items.iter().filter_map(debt).collect(),
+            pairs: agreement::pairs(plan),
             contents,
             secret,
+            reversed,
         }
     }
 
     /// Whether a transaction records a service that is none of these.
     fn lacks_service(&self, transaction: &Transaction) -> bool {
         let mut operations = transaction.body.operations.iter();
-        operations.any(|one| matches!(one, Operation::DeliverService(_)) && self.find(one).is_none())
+        operations.any(|one| match one {
+            Operation::DeliverService(service) => {
+                self.item(one, Mark::Commitment(service.evidence)).is_none()
+            }
+            _ => false,
+        })
     }
 
     /// Adds the services as they would be, had they been reversed and recorded anew without a word in the journal.
@@ -158,6 +190,7 @@ impl<'a> Known<'a> {
                 if let Some(mark) = mark(&item.draft) {
                     self.items.insert((item.draft.name(), mark), (item.key, sources.of(item)));
                 }
+                self.debts.extend(debt(item));
                 if before.len() == place {
                     before.push(Vec::new());
                 }
@@ -173,7 +206,8 @@ impl<'a> Known<'a> {
     }
 
     /// What an operation on the ledger is in the journal.
-    fn find(&self, operation: &Operation) -> Option<Found> {
+    fn find(&self, transaction: &Transaction, operation: &Operation, index: u16) -> Option<Found> {
+        let author = &transaction.body.institution;
         let of_referral = |referral: &ReferralId| self.requests.get(referral).copied().map(Mark::Referral);
         let mark = match operation {
             Operation::GrantAccess(grant) => Mark::Commitment(grant.consent),
@@ -183,19 +217,31 @@ impl<'a> Known<'a> {
             Operation::HandOver(step) => Mark::Commitment(step.package),
             Operation::AcknowledgeHandover(step) => Mark::Commitment(step.package),
             Operation::ReportOutcome(step) => Mark::Commitment(step.report),
-            Operation::DeliverService(service) => Mark::Commitment(service.evidence),
             Operation::AcceptReferral(step) => of_referral(&step.referral)?,
             Operation::CloseClinically(step) => of_referral(&step.referral)?,
             Operation::CloseAdministratively(step) => of_referral(&step.referral)?,
+            Operation::DeliverService(service) => {
+                let id = ServiceId(transaction.object_id(index)?);
+                return self.service(operation, service).or_else(|| self.spent(id));
+            }
             Operation::ReverseService(reverse) => {
                 return self.correction("reverse", reverse.service.0, &reverse.service.to_string());
             }
             Operation::RevokeGrant(revoke) => {
                 return self.correction("revoke", revoke.grant.0, &revoke.grant.to_string());
             }
-            // Agreements are looked for on the ledger, and periods closed by their numbers.
-            Operation::ProposeAgreement(_) | Operation::SignAgreement(_) | Operation::ClosePeriod(_) => {
-                return None;
+            Operation::ProposeAgreement(proposal) => {
+                let pair = self.pair(&codec::hash(Domain::Terms, &proposal.terms))?;
+                return Some(Found::own(agreement::key(self.secret, pair)))
+                    .filter(|_| pair.provider == *author);
+            }
+            Operation::SignAgreement(sign) => {
+                let pair = self.pair(&sign.terms_hash)?;
+                return Some(Found::own(agreement::sign_key(self.secret, pair)))
+                    .filter(|_| pair.payer == *author);
+            }
+            Operation::ClosePeriod(close) => {
+                return Some(Found::own(agreement::close_key(self.secret, close.agreement, close.period)));
             }
             // No import records these.
             Operation::RegisterKey(_)
@@ -210,15 +256,53 @@ impl<'a> Known<'a> {
             | Operation::ReturnDownward(_)
             | Operation::TerminateAgreement(_) => return None,
         };
+        self.item(operation, mark)
+    }
+
+    fn item(&self, operation: &Operation, mark: Mark) -> Option<Found> {
         let (key, source) = *self.items.get(&(operation.name(), mark))?;
-        Some(Found { key, source, is_certain: matches!(mark, Mark::Commitment(_)) })
+        Some(Found { key, source })
+    }
+
+    /// A service, which is another one than the input asks for where payer or amount are others.
+    fn service(&self, operation: &Operation, recorded: &DeliverService) -> Option<Found> {
+        let found = self.item(operation, Mark::Commitment(recorded.evidence))?;
+        let is_asked_for = self.debts.get(&found.key).is_some_and(|(payer, gross)| {
+            *payer == recorded.payer
+                && (gross.minor, gross.currency) == (recorded.gross_minor, recorded.currency)
+        });
+        Some(if is_asked_for { found } else { Found::own(found.key) })
+    }
+
+    /// A service of which the input says nothing any more, and that was reversed.
+    fn spent(&self, id: ServiceId) -> Option<Found> {
+        let found = Found::own(self.secret.key("spent", &[&id.to_string()]));
+        Some(found).filter(|_| self.reversed.contains(&id))
+    }
+
+    fn pair(&self, terms: &Hash) -> Option<&Pair> {
+        self.pairs.iter().find(|pair| agreement::terms_hash(pair).is_ok_and(|hash| hash == *terms))
     }
 
     /// The key under which a correction of what the journal knows stands there.
     fn correction(&self, kind: &str, object: [u8; 32], id: &str) -> Option<Found> {
-        let key = self.secret.key(kind, &[id]);
-        let found = Found { key, source: Digest::default(), is_certain: false };
+        let found = Found::own(self.secret.key(kind, &[id]));
         Some(found).filter(|_| self.contents.has_object(&object))
+    }
+}
+
+impl Found {
+    /// What follows from no source.
+    fn own(key: Key) -> Self {
+        Self { key, source: Digest::default() }
+    }
+}
+
+/// Who pays what for a service.
+fn debt(item: &Item) -> Option<(Key, (InstitutionId, Amount))> {
+    match &item.draft {
+        Draft::Deliver { payer, gross, .. } => Some((item.key, (payer.clone(), *gross))),
+        _ => None,
     }
 }
 

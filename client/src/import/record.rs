@@ -13,7 +13,7 @@ use super::agreement::{self, Agreements};
 use super::changes::{self, Changes, Sources};
 use super::draft::{Item, Wave};
 use super::error::ImportError;
-use super::journal::{Contents, Journal};
+use super::journal::{Contents, Journal, JournalError};
 use super::missed::Missed;
 use super::plan::{self, Plan, Planning};
 use super::run;
@@ -48,7 +48,14 @@ impl Recording<'_> {
         let known = Journal::look(&self.state.journal())?;
         let plan = run::plan(self.planning, known.as_ref());
         let found = known.as_ref().map(|contents| self.changes(&plan, contents)).unwrap_or_default();
-        let authors = self.authors(&plan, &found);
+        let mut authors = self.authors(&plan, &found);
+        // What was recorded for those who have no part any more may be missing in the journal, too.
+        for institution in known.iter().flat_map(Contents::looked_at) {
+            let keys = self.consortium.member(institution).map(|member| &member.keys);
+            if keys.is_some_and(|keys| keys.contains_key(&Role::Finance)) {
+                authors.entry(institution).or_default().insert(Role::Finance);
+            }
+        }
         let Some(first) = authors.keys().next().copied() else {
             let mut summary = Summary::new(self.options, self.planning, &plan);
             summary.on_ledger = known.as_ref().map(changes::on_ledger).unwrap_or_default();
@@ -60,10 +67,17 @@ impl Recording<'_> {
         let named = authors.iter().map(|(institution, roles)| (*institution, roles));
         let clients = self.consortium.clients(named, &passphrase).await?;
         let chain = clients[first].chain().await?;
-        let journal = self.state.open_journal(chain.chain_id)?;
-        self.state.keep_secret(self.planning.secret)?;
+        let mut journal = self.state.open_journal(chain.chain_id)?;
+        if self.state.has_secret() {
+            self.require_looked(&journal)?;
+        } else {
+            // Nothing before now can be of this import.
+            journal.note_seen(&watch::lengths(&clients).await?)?;
+            self.state.keep_secret(self.planning.secret)?;
+        }
         let mut submitter = Submitter {
             clients: &clients,
+            secret: self.planning.secret,
             journal,
             tags: Vec::new(),
             sources: Sources::default(),
@@ -80,34 +94,48 @@ impl Recording<'_> {
         submitter.watch = self.complete_journal(&mut submitter).await?;
         let plan = self.correct(&mut submitter).await?;
         let summary = self.record(plan, &mut submitter, &institutions, &passphrase).await?;
-        // What a part of the input does not ask for may be on the ledger all the same, so the next run looks again.
-        if !self.options.is_partial {
-            let seen = match &submitter.watch {
-                Some(watch) => watch.read(),
-                None => watch::lengths(&clients).await?,
-            };
-            submitter.journal.note_seen(&seen)?;
-        }
+        let seen = match &submitter.watch {
+            Some(watch) => watch.read(),
+            None => watch::lengths(&clients).await?,
+        };
+        submitter.journal.note_seen(&seen)?;
         Ok(summary)
     }
 
-    /// Puts into the journal what the ledger has of this import and an older copy of the journal does not. What is
-    /// neither of this import nor said to be of another one stops it, and is watched from then on.
+    /// Refuses a journal that has lost even where its import began to look.
+    fn require_looked(&self, journal: &Journal) -> Result<(), ImportError> {
+        if journal.contents().looked_at().next().is_some() {
+            return Ok(());
+        }
+        let (path, beside) = (self.state.journal(), self.state.secret());
+        Err(JournalError::Lost { path, beside }.into())
+    }
+
+    /// Puts into the journal what the ledger has of this import and an older copy of the journal does not. What others
+    /// recorded of the same parties, unless it is said to come from another source, stops it, and is watched from then on.
     async fn complete_journal(&self, submitter: &mut Submitter<'_>) -> Result<Option<Watch>, ImportError> {
         let (clients, journal) = (submitter.clients, &mut submitter.journal);
-        if journal.contents().is_empty() {
-            journal.note_seen(&watch::lengths(clients).await?)?;
-        }
+        let secret = self.planning.secret;
         let mut watch = Watch::new(journal.contents(), clients.keys().cloned());
-        let mut missed = Missed::of(watch.look(clients, journal.contents()).await?);
-        submitter.tally.found = missed.adopt(journal, self.planning)?;
+        let found = watch.look(clients, journal.contents()).await?;
+        let reversed = watch::reversed(&found);
+        let (own, others) = watch::own_and_others(found, secret);
+        submitter.tally.found = Missed::of(own, reversed).adopt(journal, self.planning)?;
+        let by_others: Vec<ServiceId> = watch::reversed(&others)
+            .into_iter()
+            .filter(|service| journal.contents().has_object(&service.0))
+            .filter(|service| !journal.contents().is_reversed(*service))
+            .collect();
+        submitter.tally.reversed_by_others = by_others.len() as u64;
+        journal.note_reversed_by_others(&by_others)?;
         if self.options.is_beside_others {
             return Ok(None);
         }
         let pairs = agreement::pairs(&run::plan(self.planning, Some(journal.contents())));
         let terms = pairs.iter().map(agreement::terms_hash).collect::<Result<_, _>>()?;
-        watch.set_own(pairs.into_iter().map(|pair| (pair.provider, pair.payer)).collect(), terms);
-        watch.refuse_services(missed.rest(), journal.contents())?;
+        let planned = pairs.into_iter().map(|pair| (pair.provider, pair.payer));
+        watch.set_own(planned.chain(journal.contents().parties()).collect(), terms);
+        watch.refuse_services(&others, journal.contents())?;
         Ok(Some(watch))
     }
 
@@ -169,12 +197,13 @@ impl Recording<'_> {
         let found = self.changes(&plan, submitter.journal.contents());
         options.progress.set_length((agreements.items.len() + plan.items.len()) as u64);
         options.progress.set_position(0);
-        // Agreements first: of two imports at once, at least one sees those of the other, and has recorded nothing else.
+        // Agreements first, and none is signed before it is clear that nobody else proposes the same: where two count
+        // a service, it is owed twice.
         for (wave, items) in waves(&agreements.items) {
             options.progress.set_message(wave.name());
             submitter.wave(items).await?;
+            submitter.look_around().await?;
         }
-        submitter.look_around().await?;
         for (wave, items) in waves(&plan.items) {
             options.progress.set_message(wave.name());
             submitter.wave(items).await?;

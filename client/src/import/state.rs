@@ -56,6 +56,16 @@ impl State {
         self.directory.join(JOURNAL)
     }
 
+    /// The file with the secret.
+    pub fn secret(&self) -> PathBuf {
+        self.directory.join(SECRET)
+    }
+
+    /// Whether an import began here.
+    pub fn has_secret(&self) -> bool {
+        self.secret().exists()
+    }
+
     /// The table of subjects, where there is one or was one.
     fn made_table(&self) -> Option<PathBuf> {
         let table = self.directory.join(SUBJECTS);
@@ -85,7 +95,7 @@ impl State {
 
     /// What shows that an import began here, beside its journal.
     fn begun(&self) -> Option<PathBuf> {
-        let secret = self.directory.join(SECRET);
+        let secret = self.secret();
         self.made_table().or_else(|| secret.exists().then_some(secret))
     }
 
@@ -97,7 +107,7 @@ impl State {
         if let Some(beside) = self.begun().filter(|_| !self.journal().exists()) {
             return Err(JournalError::Lost { path: self.journal(), beside }.into());
         }
-        let path = self.directory.join(SECRET);
+        let path = self.secret();
         match durable::read(&path, SECRET_BYTES_MAX) {
             Ok(text) => parse(&path, &text),
             // What the journal knows, a new secret would record again.
@@ -119,7 +129,7 @@ impl State {
     /// # Errors
     /// What the system says.
     pub fn keep_secret(&self, secret: &Secret) -> Result<(), ImportError> {
-        let path = self.directory.join(SECRET);
+        let path = self.secret();
         if path.exists() { Ok(()) } else { Ok(durable::create(&path, secret.to_hex().as_bytes())?) }
     }
 
@@ -128,7 +138,7 @@ impl State {
     /// # Errors
     /// [`ImportError`] when it cannot be read.
     pub fn look_secret(&self) -> Result<Secret, ImportError> {
-        let path = self.directory.join(SECRET);
+        let path = self.secret();
         match durable::read(&path, SECRET_BYTES_MAX) {
             Ok(text) => parse(&path, &text),
             Err(FileError::Absent { .. }) => draw_secret(),

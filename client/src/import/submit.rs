@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use indicatif::ProgressBar;
+use rand::TryRng as _;
 use serde::Serialize;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{InstitutionId, SubjectTag, TransactionId};
@@ -17,12 +18,13 @@ use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::Transaction;
 
 use super::changes::Sources;
+use super::document::Secret;
 use super::draft::{Item, Resolver};
 use super::error::ImportError;
 use super::journal::{Fate, Journal, Signed};
 use super::limits;
 use super::trial::{is_busy, trial};
-use super::watch::Watch;
+use super::watch::{Watch, own_and_others};
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::moment;
@@ -37,6 +39,8 @@ pub struct Tally {
     pub before: BTreeMap<String, u64>,
     /// Recorded by an earlier run and missing in the journal, which is complete again: operations found on the ledger.
     pub found: u64,
+    /// Services of this import that somebody else has reversed since it last looked; they stay so.
+    pub reversed_by_others: u64,
     /// Refused by the rules of the ledger, mostly before they were submitted: by operation and reason.
     pub refused: BTreeMap<String, BTreeMap<String, u64>>,
     /// Not submitted, because something that they need was refused.
@@ -62,6 +66,8 @@ pub struct Submitter<'a> {
     pub clients: &'a BTreeMap<InstitutionId, Client>,
     /// What is recorded already.
     pub journal: Journal,
+    /// What makes the nonces of its transactions.
+    pub secret: &'a Secret,
     /// The tags of the plan's subjects.
     pub tags: Vec<SubjectTag>,
     /// The digests of what the plan asks for.
@@ -86,6 +92,14 @@ pub struct Submitter<'a> {
 struct Flight<'i> {
     transaction: Transaction,
     items: Vec<&'i Item>,
+}
+
+/// How much is on its way at a time.
+#[derive(Debug, Clone, Copy)]
+struct Lot {
+    transactions: usize,
+    /// Of each of them.
+    operations: usize,
 }
 
 type Groups<'i> = BTreeMap<(&'i InstitutionId, Role), VecDeque<&'i Item>>;
@@ -114,14 +128,17 @@ impl Submitter<'_> {
         if has_services {
             self.look_around().await?;
         }
-        // Of two imports at once, each shows the other one transaction before it records more.
-        let mut in_flight = if has_services { groups.len() } else { self.in_flight_max };
+        // Of two imports at once, each shows the other one service of each provider before it records more.
+        let mut lot = Lot { transactions: self.in_flight_max, operations: self.operations_max };
+        if has_services {
+            lot = Lot { transactions: groups.len().min(self.in_flight_max), operations: 1 };
+        }
         loop {
-            let flights = self.next_flights(&mut groups, in_flight.min(self.in_flight_max))?;
+            let flights = self.next_flights(&mut groups, lot)?;
             if flights.is_empty() {
                 return Ok(());
             }
-            in_flight = self.in_flight_max;
+            lot = Lot { transactions: self.in_flight_max, operations: self.operations_max };
             let flights = self.try_out(flights, &mut groups).await?;
             let source = |item: &&Item| (item.key, self.sources.of(item));
             let signed =
@@ -144,9 +161,14 @@ impl Submitter<'_> {
     pub async fn look_around(&mut self) -> Result<(), ImportError> {
         let Some(watch) = &mut self.watch else { return Ok(()) };
         let contents = self.journal.contents();
-        let found = watch.look(self.clients, contents).await?;
-        watch.refuse_services(&found, contents)?;
-        watch.refuse_agreements(&found)
+        let (own, others) = own_and_others(watch.look(self.clients, contents).await?, self.secret);
+        if let Some(first) = own.first() {
+            // A copy of the directory is at work, too.
+            let (transaction, institution) = (first.id(), first.body.institution.clone());
+            return Err(ImportError::JournalBehind { transaction, institution });
+        }
+        watch.refuse_services(&others, contents)?;
+        watch.refuse_agreements(&others)
     }
 
     /// Keeps the transactions that the rules would not refuse. Of the others, all but the refused operation are queued
@@ -187,19 +209,19 @@ impl Submitter<'_> {
     fn next_flights<'i>(
         &mut self,
         groups: &mut Groups<'i>,
-        in_flight: usize,
+        lot: Lot,
     ) -> Result<Vec<Flight<'i>>, ImportError> {
         let mut flights = Vec::new();
-        while flights.len() < in_flight {
+        while flights.len() < lot.transactions {
             let mut is_done = true;
             for ((author, _), items) in groups.iter_mut() {
-                if flights.len() == in_flight {
+                if flights.len() == lot.transactions {
                     is_done = items.is_empty() && is_done;
                     continue;
                 }
-                let (operations, items) = self.next_operations(items);
+                let (operations, items) = self.next_operations(items, lot.operations);
                 if let (false, Some(client)) = (operations.is_empty(), self.clients.get(*author)) {
-                    flights.push(Flight { transaction: client.sign(operations)?, items });
+                    flights.push(Flight { transaction: self.sign(client, operations)?, items });
                     is_done = false;
                 }
             }
@@ -210,10 +232,20 @@ impl Submitter<'_> {
         Ok(flights)
     }
 
+    fn sign(&self, client: &Client, operations: Vec<Operation>) -> Result<Transaction, ClientError> {
+        let mut random = [0; 8];
+        rand::rngs::SysRng.try_fill_bytes(&mut random)?;
+        client.sign_as(operations, crate::limits::TRANSACTION_LIFETIME_MS, self.secret.nonce(random))
+    }
+
     /// Takes items until a transaction is full. Those whose needs are not met are blocked for good.
-    fn next_operations<'i>(&mut self, queue: &mut VecDeque<&'i Item>) -> (Vec<Operation>, Vec<&'i Item>) {
+    fn next_operations<'i>(
+        &mut self,
+        queue: &mut VecDeque<&'i Item>,
+        operations_max: usize,
+    ) -> (Vec<Operation>, Vec<&'i Item>) {
         let (mut operations, mut items) = (Vec::new(), Vec::new());
-        while operations.len() < self.operations_max {
+        while operations.len() < operations_max {
             let Some(item) = queue.pop_front() else { break };
             let journal = &self.journal;
             let object = |key: &super::document::Key| journal.object(key);

@@ -1,21 +1,24 @@
 //! What others record beside an import, for the institutions that it acts for: another import from another directory, or
 //! a person with a command.
 //!
-//! Nobody but who made a commitment can say what it stands for. So a service that neither the journal nor the input explains
-//! may well be one of this input, recorded already: the import stops, unless somebody says that it is not. It looks before
-//! it begins, once its agreements are signed, before it records services, after each lot of them, and at the end, so that of two
-//! imports at once at least one sees the other before much is recorded twice.
+//! The import knows its own transactions by their nonces ([`super::document`]). What somebody else's commitments stand for, nobody
+//! else can say: a service may well be one of this input. So services of the same parties that others recorded stop the import,
+//! unless somebody says that they come from another source. It looks before it begins, once it has proposed its agreements,
+//! before it records services, after each lot of them, and at the end: of two imports at once at least one sees the other
+//! before it signs anything, or where the agreement was there before, before it has recorded more than one service of a provider.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
-use yilian_spec::base::id::{Hash, InstitutionId, ServiceId, TransactionId};
+use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::id::{AgreementId, Hash, InstitutionId, ServiceId, TransactionId};
 use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::domain::Operation;
 use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::EntryKind;
 
+use super::document::Secret;
 use super::error::ImportError;
 use super::journal::Contents;
 use super::limits;
@@ -33,7 +36,7 @@ pub struct Watch {
     read: BTreeMap<InstitutionId, u64>,
     /// Whose services the import records.
     parties: BTreeSet<Parties>,
-    /// The hashes of the terms that it signs.
+    /// The hashes of the terms that it proposes.
     terms: BTreeSet<Hash>,
 }
 
@@ -89,13 +92,10 @@ impl Watch {
         transactions: &[Transaction],
         contents: &Contents,
     ) -> Result<(), ImportError> {
-        let mut reversed = BTreeSet::new();
+        let reversed = reversed(transactions);
         let mut services: Vec<(Parties, ServiceId)> = Vec::new();
         for transaction in transactions {
             for (operation, index) in transaction.body.operations.iter().zip(0..) {
-                if let Operation::ReverseService(reverse) = operation {
-                    reversed.insert(reverse.service);
-                }
                 if let (Operation::DeliverService(service), Some(id)) =
                     (operation, transaction.object_id(index))
                 {
@@ -112,23 +112,43 @@ impl Watch {
         Err(ImportError::UnknownServices { count, service, provider, payer })
     }
 
-    /// Refuses agreements of the same terms among transactions that the import did not sign.
+    /// Refuses proposals of the same terms among transactions that the import did not sign.
     ///
     /// # Errors
     /// [`ImportError::OtherAgreement`].
     pub fn refuse_agreements(&self, transactions: &[Transaction]) -> Result<(), ImportError> {
         for transaction in transactions {
-            for operation in &transaction.body.operations {
-                if let Operation::SignAgreement(sign) = operation
-                    && self.terms.contains(&sign.terms_hash)
+            for (operation, index) in transaction.body.operations.iter().zip(0..) {
+                if let (Operation::ProposeAgreement(proposal), Some(id)) =
+                    (operation, transaction.object_id(index))
+                    && self.terms.contains(&codec::hash(Domain::Terms, &proposal.terms))
                 {
-                    let (payer, agreement) = (transaction.body.institution.clone(), sign.agreement);
-                    return Err(ImportError::OtherAgreement { agreement, payer });
+                    let provider = transaction.body.institution.clone();
+                    return Err(ImportError::OtherAgreement { agreement: AgreementId(id), provider });
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Of transactions that the journal does not know: those of the import, and the others.
+pub fn own_and_others(
+    transactions: Vec<Transaction>,
+    secret: &Secret,
+) -> (Vec<Transaction>, Vec<Transaction>) {
+    transactions.into_iter().partition(|one| secret.made(&one.body.nonce))
+}
+
+/// The services that transactions reverse.
+pub fn reversed(transactions: &[Transaction]) -> BTreeSet<ServiceId> {
+    let operations = transactions.iter().flat_map(|one| &one.body.operations);
+    operations
+        .filter_map(|operation| match operation {
+            Operation::ReverseService(reverse) => Some(reverse.service),
+            _ => None,
+        })
+        .collect()
 }
 
 /// A transaction, where the author's institution signed it. What others signed is theirs to know.

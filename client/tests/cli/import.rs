@@ -45,6 +45,7 @@ async fn what_the_rules_would_refuse_is_counted_and_not_on_record_and_tried_agai
         seen: Height(0),
         operations_max: 10,
         in_flight_max: 4,
+        secret: &secret,
         watch: None,
         progress: indicatif::ProgressBar::hidden(),
         tally: Tally::default(),

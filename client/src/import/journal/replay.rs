@@ -11,7 +11,7 @@ use yilian_spec::domain::Operation;
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::Transaction;
 
-use super::{Contents, Entry, FORMAT, Fate, Header, JournalError, Recorded, Settled, What};
+use super::{Contents, Entry, FORMAT, Fate, Header, JournalError, Recorded, Settled, Signed, What};
 use crate::import::agreement::Pair;
 use crate::import::document::{Digest, Key};
 use crate::import::limits;
@@ -77,6 +77,7 @@ impl Contents {
             Entry::Void(id) => self.close(id, None)?,
             Entry::Seen { institution, entries } => _ = self.seen.insert(institution, entries),
             Entry::Reversed(service) => _ = self.reversed.insert(service),
+            Entry::ReversedByOthers(service) => _ = self.reversed_by_others.insert(service),
             Entry::Replaced(key) => _ = self.replaced.insert(Key(read_hex(&key)?)),
             Entry::Known { key, source } => {
                 let source = source.as_deref().map(read_hex).transpose()?;
@@ -124,6 +125,35 @@ impl Contents {
             None => {}
         }
         Ok(())
+    }
+
+    /// Takes in transactions that took effect, and what they replaced.
+    pub fn adopt(&mut self, replaced: &[Key], signed: &[Signed]) {
+        self.replaced.extend(replaced);
+        for (transaction, operations) in signed {
+            self.open(transaction.clone(), operations.clone());
+            self.close(transaction.id(), Some(Outcome::Applied)).expect("it was just opened");
+        }
+    }
+
+    /// The institutions whose streams were looked at.
+    pub fn looked_at(&self) -> impl Iterator<Item = &InstitutionId> {
+        self.seen.keys()
+    }
+
+    /// Provider and payer of each service that took effect.
+    pub fn parties(&self) -> impl Iterator<Item = (InstitutionId, InstitutionId)> {
+        self.settled.values().filter_map(|settled| match (&settled.what, settled.fate) {
+            (What::Service(recorded), Fate::Applied { .. }) => {
+                Some((recorded.recorder.clone(), recorded.payer.clone()))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether a service was reversed by somebody else, and stays so.
+    pub fn is_reversed_by_others(&self, service: ServiceId) -> bool {
+        self.reversed_by_others.contains(&service)
     }
 
     /// Whether a transaction was ever signed here, whatever became of it.

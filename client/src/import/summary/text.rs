@@ -242,7 +242,7 @@ fn write_changes(out: &mut String, changes: &Changes) -> Written {
 }
 
 fn write_tally(out: &mut String, tally: &Tally) -> Written {
-    let Tally { recorded, before, found, refused, blocked, transactions } = tally;
+    let Tally { recorded, before, found, reversed_by_others, refused, blocked, transactions } = tally;
     let total = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
     let named = |counts: &BTreeMap<String, u64>, out: &mut String| {
         write_counts(out, counts.iter().map(|(name, count)| (name.as_str(), count)))
@@ -251,6 +251,12 @@ fn write_tally(out: &mut String, tally: &Tally) -> Written {
     named(recorded, out)?;
     if !before.is_empty() {
         writeln!(out, "Recorded before and left alone: {} operations.", total(before))?;
+    }
+    if *reversed_by_others > 0 {
+        writeln!(
+            out,
+            "{reversed_by_others} services of this import were reversed by somebody else; they stay so until their source changes."
+        )?;
     }
     if *found > 0 {
         writeln!(

@@ -1,6 +1,6 @@
 //! An older copy of the journal, or one of which everything is gone, is completed from the transactions on the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::directory;
 use super::small::{INPUT, MAPPING};
@@ -11,9 +11,9 @@ use crate::import::journal::{Fate, Journal};
 use crate::import::mapping::Mapping;
 use crate::import::missed::Missed;
 use crate::import::plan::{Gross, Plan, Planning};
-use crate::import::watch::Watch;
+use crate::import::watch::{self, Watch};
 use crate::import::{ImportError, agreement, changes, run};
-use yilian_spec::base::id::{ChainId, InstitutionId, ServiceId, SubjectTag};
+use yilian_spec::base::id::{ChainId, ConsortiumId, InstitutionId, ServiceId, SubjectTag};
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::membership::Role;
@@ -82,18 +82,6 @@ fn journal(directory: &tempfile::TempDir) -> Journal {
     Journal::open(&directory.path().join("journal"), CHAIN, None).unwrap()
 }
 
-/// A transaction of the same institutions that has nothing to do with the import.
-fn by_hand(plan: &Plan) -> Transaction {
-    let secret = Secret::new([2; 32]);
-    let mut item = plan.items[0].clone();
-    if let Draft::Grant { consent, .. } = &mut item.draft {
-        *consent = secret.commit("consent", &[], b"by hand");
-    }
-    let tags = vec![SubjectTag([9; 32]); plan.subjects.len()];
-    let resolver = Resolver { tags: &tags, object: &|_| None, now: LedgerTime(1) };
-    sign(200, &item.author, &[&item], &resolver)
-}
-
 #[test]
 fn whatever_the_journal_lacks_is_found_and_nothing_else() {
     with_planning(INPUT, |planning| {
@@ -110,10 +98,11 @@ fn whatever_the_journal_lacks_is_found_and_nothing_else() {
             }
             // In any order: what a step belongs to may come after it.
             let lacking = signed[known..].iter().rev().map(|(transaction, _)| transaction.clone());
-            let mut missed = Missed::of(lacking.chain([by_hand(&plan)]).collect());
+            let missed = Missed::of(lacking.collect(), BTreeSet::new());
             let count: usize = signed[known..].iter().map(|(_, keys)| keys.len()).sum();
             assert_eq!(missed.adopt(&mut journal, planning).unwrap(), count as u64, "{known}");
-            assert_eq!(missed.adopt(&mut journal, planning).unwrap(), 0);
+            let nothing = Missed::of(Vec::new(), BTreeSet::new());
+            assert_eq!(nothing.adopt(&mut journal, planning).unwrap(), 0);
             drop(journal);
             let journal = self::journal(&place);
             for (transaction, keys) in &signed {
@@ -134,7 +123,7 @@ fn what_is_found_is_what_the_input_asks_for_so_that_nothing_counts_as_changed() 
         let place = tempfile::tempdir().unwrap();
         let mut journal = journal(&place);
         let transactions = signed(&plan).into_iter().map(|(transaction, _)| transaction).collect();
-        Missed::of(transactions).adopt(&mut journal, planning).unwrap();
+        Missed::of(transactions, BTreeSet::new()).adopt(&mut journal, planning).unwrap();
         let (collected, secret) = (planning.collected, planning.secret);
         let found = changes::Changes::find(&plan, collected, journal.contents(), secret, false);
         assert!(found.is_empty(), "{found:?}");
@@ -150,8 +139,10 @@ fn a_transaction_of_which_the_input_asks_for_a_part_stops_the_import() {
         INPUT.lines().filter(|line| !line.contains("\"d2\"")).collect::<Vec<_>>().join("\n");
     with_planning(&smaller, |planning| {
         let place = tempfile::tempdir().unwrap();
-        let error = Missed::of(transactions).adopt(&mut journal(&place), planning).unwrap_err();
+        let mut journal = journal(&place);
+        let error = Missed::of(transactions, BTreeSet::new()).adopt(&mut journal, planning).unwrap_err();
         assert!(matches!(error, ImportError::JournalBehind { .. }), "{error}");
+        assert!(journal.contents().is_empty(), "all of it or nothing");
     });
 }
 
@@ -183,7 +174,7 @@ fn reversal(nonce: u8, of: &Transaction) -> Transaction {
 }
 
 /// A watch over the services of a plan.
-fn watch(plan: &Plan, journal: &Journal) -> Watch {
+fn watching(plan: &Plan, journal: &Journal) -> Watch {
     let mut watch = Watch::new(journal.contents(), std::iter::empty());
     let pairs = agreement::pairs(plan);
     let terms = pairs.iter().map(|pair| agreement::terms_hash(pair).unwrap()).collect();
@@ -209,9 +200,13 @@ fn a_service_recorded_anew_is_found_where_the_journal_knows_of_none_before_it() 
         for (found, count) in lives {
             let place = tempfile::tempdir().unwrap();
             let mut journal = journal(&place);
-            let mut missed = Missed::of(replaced.iter().chain(found).cloned().collect());
-            assert_eq!(missed.adopt(&mut journal, planning).unwrap(), count);
-            assert_eq!(missed.rest().len(), 2, "nobody knows the first any more");
+            let all: Vec<Transaction> = replaced.iter().chain(found).cloned().collect();
+            let missed = Missed::of(all.clone(), watch::reversed(&all));
+            assert_eq!(
+                missed.adopt(&mut journal, planning).unwrap(),
+                count + 2,
+                "the spent one and its reversal"
+            );
             drop(journal);
             let journal = self::journal(&place);
             let contents = journal.contents();
@@ -221,24 +216,27 @@ fn a_service_recorded_anew_is_found_where_the_journal_knows_of_none_before_it() 
             assert_eq!(changes::on_ledger(contents)["USD"].gross_minor, 1_700);
             let (collected, secret) = (planning.collected, planning.secret);
             assert!(changes::Changes::find(&plan, collected, contents, secret, false).is_empty());
-            watch(&plan, &journal).refuse_services(missed.rest(), contents).unwrap();
         }
     });
 }
 
 #[test]
-fn a_service_that_nothing_explains_stops_the_import_unless_it_is_reversed_or_of_others() {
+fn a_service_of_somebody_else_stops_the_import_unless_it_is_reversed_or_of_other_parties() {
     let first = with_planning(INPUT, |planning| alone(1, service(&planning.plan(&|_| 0), "c1")));
     let dearer = INPUT.replace("10.005", "17");
     with_planning(&dearer, |planning| {
         let place = tempfile::tempdir().unwrap();
         let mut journal = journal(&place);
-        let mut missed = Missed::of(vec![first.clone()]);
-        assert_eq!(missed.adopt(&mut journal, planning).unwrap(), 0);
+        let own = Missed::of(vec![first.clone()], BTreeSet::new());
+        let error = own.adopt(&mut journal, planning).unwrap_err();
+        assert!(
+            matches!(error, ImportError::JournalBehind { .. }),
+            "of its own it knows nothing else: {error}"
+        );
         let plan = planning.plan(&|_| 0);
-        let watch = watch(&plan, &journal);
+        let watch = watching(&plan, &journal);
         let refuse = |transactions: &[Transaction]| watch.refuse_services(transactions, journal.contents());
-        match refuse(missed.rest()).unwrap_err() {
+        match refuse(std::slice::from_ref(&first)).unwrap_err() {
             ImportError::UnknownServices { count: 1, service, provider, .. } => {
                 assert_eq!(
                     (service.0, provider),
@@ -260,18 +258,86 @@ fn another_agreement_of_the_same_terms_stops_the_import() {
     with_planning(INPUT, |planning| {
         let place = tempfile::tempdir().unwrap();
         let plan = planning.plan(&|_| 0);
-        let watch = watch(&plan, &journal(&place));
+        let watch = watching(&plan, &journal(&place));
         let pair = agreement::pairs(&plan).into_iter().next().unwrap();
-        let sign_with = |terms_hash| {
-            let agreement = Key([5; 32]);
-            let draft = Draft::Sign { agreement, terms_hash };
-            let item = Item { author: pair.payer.clone(), draft, ..service(&plan, "c1").clone() };
-            let object = |key: &Key| Some(key.0);
-            let resolver = Resolver { tags: &[], object: &object, now: LedgerTime(1) };
-            sign(1, &item.author, &[&item], &resolver)
+        let propose = |pair: &agreement::Pair| {
+            let consortium = ConsortiumId::new("county").unwrap();
+            let [proposal, _] =
+                agreement::items(pair, consortium, agreement::terms(pair).unwrap(), planning.secret);
+            alone(1, &proposal)
         };
-        let error = watch.refuse_agreements(&[sign_with(agreement::terms_hash(&pair).unwrap())]).unwrap_err();
-        assert!(error.to_string().contains(&"05".repeat(32)), "{error}");
-        watch.refuse_agreements(&[sign_with(yilian_spec::base::id::Hash([1; 32]))]).unwrap();
+        let found = propose(&pair);
+        let error = watch.refuse_agreements(std::slice::from_ref(&found)).unwrap_err();
+        assert!(error.to_string().contains(&hex::encode(found.object_id(0).unwrap())), "{error}");
+        let other = agreement::Pair { currency: yilian_spec::base::money::Currency::CNY, ..pair };
+        watch.refuse_agreements(&[propose(&other)]).unwrap();
+    });
+}
+
+#[test]
+fn agreements_and_periods_are_told_by_their_parties() {
+    with_planning(INPUT, |planning| {
+        let place = tempfile::tempdir().unwrap();
+        let mut journal = journal(&place);
+        let plan = planning.plan(&|_| 0);
+        let pair = agreement::pairs(&plan).into_iter().next().unwrap();
+        let consortium = ConsortiumId::new("county").unwrap();
+        let terms = agreement::terms(&pair).unwrap();
+        let [propose, sign] = agreement::items(&pair, consortium, terms, planning.secret);
+        let proposed = alone(1, &propose);
+        let object = proposed.object_id(0).unwrap();
+        let resolver = Resolver { tags: &[], object: &|_| Some(object), now: LedgerTime(1) };
+        let signed = self::sign(2, &sign.author, &[&sign], &resolver);
+        let missed = Missed::of(vec![signed, proposed], BTreeSet::new());
+        assert_eq!(missed.adopt(&mut journal, planning).unwrap(), 2);
+        assert_eq!(journal.object(&propose.key), Some(object));
+        assert!(journal.fate(&sign.key).is_some());
+    });
+}
+
+#[test]
+fn what_was_recorded_for_another_amount_counts_as_changed() {
+    with_planning(INPUT, |planning| {
+        let plan = planning.plan(&|_| 0);
+        let mut recorded = service(&plan, "c1").clone();
+        if let Draft::Deliver { gross, .. } = &mut recorded.draft {
+            gross.minor = yilian_spec::base::money::AmountMinor(700);
+        }
+        let place = tempfile::tempdir().unwrap();
+        let mut journal = journal(&place);
+        let missed = Missed::of(vec![alone(1, &recorded)], BTreeSet::new());
+        assert_eq!(missed.adopt(&mut journal, planning).unwrap(), 1);
+        let (collected, secret) = (planning.collected, planning.secret);
+        let found = changes::Changes::find(&plan, collected, journal.contents(), secret, false);
+        let changed: Vec<i64> = found.services.iter().map(|one| one.recorded_minor).collect();
+        assert_eq!(changed, [700], "the evidence is the same, and the amount is not");
+    });
+}
+
+#[test]
+fn a_service_that_somebody_else_reversed_stays_so_until_its_source_changes() {
+    let place = tempfile::tempdir().unwrap();
+    let first = with_planning(INPUT, |planning| {
+        let first = alone(1, service(&planning.plan(&|_| 0), "c1"));
+        let mut journal = journal(&place);
+        Missed::of(vec![first.clone()], BTreeSet::new()).adopt(&mut journal, planning).unwrap();
+        let id = ServiceId(first.object_id(0).unwrap());
+        journal.note_reversed_by_others(&[id]).unwrap();
+        drop(journal);
+        let journal = self::journal(&place);
+        let contents = journal.contents();
+        let plan = run::plan(planning, Some(contents));
+        assert!(journal.fate(&service(&plan, "c1").key).is_some(), "it is not recorded anew");
+        assert!(changes::on_ledger(contents).is_empty(), "and does not count");
+        first
+    });
+    let dearer = INPUT.replace("10.005", "17");
+    with_planning(&dearer, |planning| {
+        let journal = self::journal(&place);
+        let plan = run::plan(planning, Some(journal.contents()));
+        let (collected, secret) = (planning.collected, planning.secret);
+        let found = changes::Changes::find(&plan, collected, journal.contents(), secret, false);
+        assert_eq!(found.services.len(), 1, "the changed source is told");
+        assert_eq!(found.services[0].service.0, first.object_id(0).unwrap());
     });
 }
