@@ -58,13 +58,15 @@ pub fn media_type(headers: &HeaderMap) -> Result<String, ApiError> {
     Ok(essence.trim().to_ascii_lowercase())
 }
 
+/// JSON that cannot be read.
+pub fn malformed(error: impl std::fmt::Display) -> ApiError {
+    ApiError::Malformed(format!("the JSON cannot be read: {error}"))
+}
+
 fn read_json(bytes: &[u8]) -> Result<Submission, ApiError> {
-    let malformed =
-        |error: serde_json::Error| ApiError::Malformed(format!("the JSON cannot be read: {error}"));
     let shape: Shape = serde_json::from_slice(bytes).map_err(malformed)?;
     if shape.transactions.is_none() {
-        let transaction: Transaction = json::read(bytes)
-            .map_err(|error| ApiError::Malformed(format!("the JSON cannot be read: {error}")))?;
+        let transaction: Transaction = json::read(bytes).map_err(malformed)?;
         let length = codec::encode(&transaction).len();
         let checked = structural::check(&transaction, length).map(|()| transaction);
         return Ok(Submission { entries: vec![checked], is_single: true });

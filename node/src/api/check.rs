@@ -93,8 +93,7 @@ fn read(headers: &HeaderMap, bytes: &[u8]) -> Result<TransactionBody, ApiError> 
         "application/octet-stream" => {
             decode_body(bytes).map_err(|error| ApiError::Malformed(error.to_string()))
         }
-        "application/json" => json::read(bytes)
-            .map_err(|error| ApiError::Malformed(format!("the JSON cannot be read: {error}"))),
+        "application/json" => json::read(bytes).map_err(body::malformed),
         _ => Err(ApiError::ContentType),
     }
 }

@@ -82,7 +82,7 @@ impl<'a> View<'a> {
         trial::trial(self.tip(), &self.0.tables(), now, body).map_err(|error| match error {
             TrialError::Semantic(error) => refusal::semantic(&error),
             TrialError::Contextual(error) => refusal::contextual(&error),
-            TrialError::Version(unknown) => ApiError::Internal(unknown.to_string()),
+            TrialError::Version(unknown) => refusal::outdated(unknown),
         })
     }
 

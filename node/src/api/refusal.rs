@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use yilian_spec::base::id::{InstitutionId, TransactionId};
+use yilian_spec::base::version::UnknownVersion;
 use yilian_spec::domain::operate::OperationError;
 use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::ledger::validation::contextual::ContextualError;
@@ -104,9 +105,14 @@ fn rejection(rejection: Rejection) -> ApiError {
             let code = if matches!(error, PoolError::OverQuota { .. }) { "over_quota" } else { "pool_full" };
             ApiError::Busy { code, message: error.to_string(), retry_after_s: 1 }
         }
-        Rejection::Version(unknown) => ApiError::Internal(unknown.to_string()),
+        Rejection::Version(unknown) => outdated(unknown),
         Rejection::Storage(error) => ApiError::Internal(error.to_string()),
     }
+}
+
+/// The next block has rules that this node does not know.
+pub fn outdated(unknown: UnknownVersion) -> ApiError {
+    ApiError::Unavailable { code: "outdated", message: unknown.to_string() }
 }
 
 /// A transaction that cannot be read is a malformed request when it came alone.

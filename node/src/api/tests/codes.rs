@@ -3,6 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use axum::http::StatusCode;
+use yilian_spec::base::version::UnknownVersion;
+
+use crate::api::refusal;
 use crate::health::HealthStatus;
 
 /// The words in quotation marks behind each occurrence of `before`.
@@ -63,4 +67,12 @@ fn the_chapter_names_every_code_and_no_other() {
     let missing: Vec<&String> = sources.difference(&chapter).collect();
     let unknown: Vec<&String> = chapter.difference(&sources).collect();
     assert!(missing.is_empty() && unknown.is_empty(), "missing: {missing:?}, unknown: {unknown:?}");
+}
+
+#[test]
+fn a_node_that_is_too_old_for_the_next_block_says_so_to_who_asks() {
+    let error = refusal::outdated(UnknownVersion { found: 3 });
+    assert_eq!((error.status(), error.code()), (StatusCode::SERVICE_UNAVAILABLE, "outdated"));
+    let message = error.body().error.message;
+    assert!(message.contains("version 3") && message.contains("update it"), "{message}");
 }
