@@ -134,7 +134,9 @@ impl Recording<'_> {
         let pairs = agreement::pairs(&run::plan(self.planning, Some(journal.contents())));
         let terms = pairs.iter().map(agreement::terms_hash).collect::<Result<_, _>>()?;
         let planned = pairs.into_iter().map(|pair| (pair.provider, pair.payer));
-        watch.set_own(planned.chain(journal.contents().parties()).collect(), terms);
+        let recorded =
+            journal.contents().services().map(|service| (service.recorder.clone(), service.payer.clone()));
+        watch.set_own(planned.chain(recorded).collect(), terms);
         watch.refuse_services(&others, journal.contents())?;
         Ok(Some(watch))
     }

@@ -107,8 +107,9 @@ impl Watch {
         services.retain(|(parties, id)| {
             self.parties.contains(parties) && !reversed.contains(id) && !contents.is_reversed(*id)
         });
-        let count = services.len();
-        let Some(((provider, payer), service)) = services.into_iter().next() else { return Ok(()) };
+        let Some((parties, service)) = services.first().cloned() else { return Ok(()) };
+        let count = services.iter().filter(|(others, _)| *others == parties).count();
+        let (provider, payer) = parties;
         Err(ImportError::UnknownServices { count, service, provider, payer })
     }
 

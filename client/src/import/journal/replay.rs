@@ -141,14 +141,14 @@ impl Contents {
         self.seen.keys()
     }
 
-    /// Provider and payer of each service that took effect.
-    pub fn parties(&self) -> impl Iterator<Item = (InstitutionId, InstitutionId)> {
-        self.settled.values().filter_map(|settled| match (&settled.what, settled.fate) {
-            (What::Service(recorded), Fate::Applied { .. }) => {
-                Some((recorded.recorder.clone(), recorded.payer.clone()))
-            }
-            _ => None,
-        })
+    /// The services that took effect, reversed since or not.
+    pub fn services(&self) -> impl Iterator<Item = &Recorded> {
+        self.settled.values().filter(|settled| matches!(settled.fate, Fate::Applied { .. })).filter_map(
+            |settled| match &settled.what {
+                What::Service(recorded) => Some(recorded),
+                What::Grant { .. } | What::Stays { .. } | What::Own => None,
+            },
+        )
     }
 
     /// Whether a service was reversed by somebody else, and stays so.
@@ -196,12 +196,8 @@ impl Contents {
 
     /// Whether a service between these parties took effect, reversed since or not.
     pub fn has_service(&self, pair: &Pair) -> bool {
-        self.settled.values().any(|settled| match &settled.what {
-            What::Service(Recorded { recorder, payer, currency, gross_minor: _ }) => {
-                let is_applied = matches!(settled.fate, Fate::Applied { .. });
-                is_applied && (recorder, payer, currency) == (&pair.provider, &pair.payer, &pair.currency)
-            }
-            What::Grant { .. } | What::Stays { .. } | What::Own => false,
+        self.services().any(|Recorded { recorder, payer, currency, gross_minor: _ }| {
+            (recorder, payer, currency) == (&pair.provider, &pair.payer, &pair.currency)
         })
     }
 
