@@ -1,7 +1,7 @@
 //! Quotas: what each institution has had in blocks lately, and who has to wait for the others.
 //!
-//! Every institution has a quota of work per second, a parameter of the ledger. When it is idle it saves up some seconds of it; what it has in
-//! blocks uses that up and makes debts, time brings it back. It is within its quota while it has more credit than
+//! Every institution has a quota of work per second, a parameter of the ledger. When it is idle it saves up some seconds of it;
+//! what it has in blocks uses that up and makes debts, time brings it back. It is within its quota while it has more credit than
 //! work waiting. While one that is within is at work, those beyond have a small part of each block for their credit, and
 //! wait when it is used up: so a flood gets its quota and no more, and blocks stay short for the others. Where all who work are
 //! beyond their quota, or one works alone, nobody waits.

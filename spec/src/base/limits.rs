@@ -21,8 +21,6 @@ pub const GENESIS_BYTES_MAX: usize = 1 << 20;
 
 /// Operations in one transaction.
 pub const OPERATIONS_PER_TRANSACTION_MAX: usize = 256;
-/// Most units of work per second that the members may agree on as the quota of each institution.
-pub const QUOTA_WORK_PER_S_MAX: u64 = 1_000_000;
 /// Longest encoded transaction in bytes.
 pub const TRANSACTION_BYTES_MAX: usize = 128 << 10;
 /// Longest time between a transaction's creation and its expiry.
@@ -31,6 +29,8 @@ pub const TRANSACTION_LIFETIME_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 pub const TRANSACTION_WORK_MAX: u64 = 1_024;
 /// Units of work that one block may cost: well below a second on two cores.
 pub const BLOCK_WORK_MAX: u64 = 8 * TRANSACTION_WORK_MAX;
+/// Most units of work per second that the members may agree on as the quota of each institution.
+pub const QUOTA_WORK_PER_S_MAX: u64 = 1_000_000;
 /// Units of work that taking one service back may cost in all agreements that count it, so that a transaction can do it.
 pub const COVERAGE_WORK_MAX: u64 = TRANSACTION_WORK_MAX - 64;
 /// How far a transaction's creation may lie ahead of the block that carries it.
