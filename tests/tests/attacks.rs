@@ -5,7 +5,7 @@
 //! Several names, separated by commas, meet the same consortium one after the other.
 
 use anyhow::{Context as _, Result, ensure};
-use yilian_tests::attack::arena::{Arena, P99_FACTOR_MAX, Report};
+use yilian_tests::attack::arena::{Arena, MISSED_PER_CENT_MAX, P99_FACTOR_MAX, Report};
 use yilian_tests::attack::{Name, Who};
 
 /// How long each attack lasts here.
@@ -70,7 +70,7 @@ fn judged(report: &Report) -> Vec<String> {
     if factor >= P99_FACTOR_MAX {
         faults.push(format!("{}: p99 grew {factor:.2} times", report.name.name()));
     }
-    if report.missed_by_others > 0 {
+    if report.missed_per_cent() > MISSED_PER_CENT_MAX {
         let missed = report.missed_by_others;
         faults.push(format!("{}: others missed {missed} turns", report.name.name()));
     }

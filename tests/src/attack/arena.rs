@@ -27,6 +27,8 @@ pub const STALL_MAX: Duration = Duration::from_secs(10);
 pub const RECOVERY_MAX: Duration = Duration::from_secs(10);
 /// The honest members' p99 stays below so many times its quiet value.
 pub const P99_FACTOR_MAX: f64 = 3.0;
+/// Turns that others miss because of an attack, for each hundred transactions.
+pub const MISSED_PER_CENT_MAX: f64 = 1.0;
 /// What an attacker may add to the log of a node in a second, beside what the node says anyway.
 const LOG_BYTES_PER_SECOND_MAX: u64 = 64 << 10;
 /// What an attacker may cost a node in memory, beside the honest work done meanwhile.
@@ -79,6 +81,8 @@ pub struct Report {
     pub ended: Vec<usize>,
     /// Turns to propose that other institutions missed meanwhile.
     pub missed_by_others: u64,
+    /// The same in quiet, as a busy machine has it.
+    pub missed_in_quiet: u64,
 }
 
 impl Report {
@@ -98,6 +102,7 @@ impl Report {
             memory_bytes: 0,
             ended: Vec::new(),
             missed_by_others: 0,
+            missed_in_quiet: 0,
         }
     }
 
@@ -112,7 +117,7 @@ impl Report {
         format!(
             "{}\n  quiet:    {}\n  attacked: {}\n  as before after {recovery:.1} s{laggard}; counted against the \
              institution: {}, named in health: {}, in the log: {}; log {} bytes/s, memory +{} MiB; ended: {:?}; turns that others \
-             missed: {}\n  attacker: {:?}",
+             missed: {}, in quiet {}\n  attacker: {:?}",
             self.name.name(),
             self.quiet.line(),
             self.attacked.line(),
@@ -123,6 +128,7 @@ impl Report {
             self.memory_bytes >> 20,
             self.ended,
             self.missed_by_others,
+            self.missed_in_quiet,
             self.tally
         )
     }
@@ -152,6 +158,13 @@ impl Report {
         demand(self.memory_bytes <= MEMORY_BYTES_MAX, format!("{} MiB of memory", self.memory_bytes >> 20));
         demand(!self.tally.is_empty(), "the attacker did nothing".to_owned());
         faults
+    }
+
+    /// Turns that others missed under attack beyond those in quiet, for each hundred transactions, of which each is a block or a
+    /// part of one.
+    pub fn missed_per_cent(&self) -> f64 {
+        let more = self.missed_by_others.saturating_sub(self.missed_in_quiet);
+        100.0 * more as f64 / self.attacked.submitted.max(1) as f64
     }
 
     /// The p99 under attack over the quiet one.
@@ -233,7 +246,10 @@ impl Arena {
         let members: Vec<usize> =
             VALIDATORS.into_iter().filter(|node| Some(*node) != name.absent()).take(3).collect();
         honest::work(&mut self.scene, &members, WARM_UP_SECONDS).await?;
+        let missed = Before::missed_by_others(&self.scene.cluster, field).await?;
         report.quiet.add(honest::work(&mut self.scene, &members, seconds).await?);
+        report.missed_in_quiet +=
+            Before::missed_by_others(&self.scene.cluster, field).await?.saturating_sub(missed);
         if let Some(absent) = name.absent() {
             self.scene.cluster.stop(absent)?;
         }
