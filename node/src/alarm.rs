@@ -24,11 +24,13 @@ pub enum AlarmKind {
     CertificateFiles,
     /// A clock differs from the others.
     Clock,
+    /// The ledger goes on under a version of the protocol that this program does not know.
+    Version,
 }
 
 impl AlarmKind {
     /// All, for metrics.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Conduct,
         Self::OwnKey,
         Self::KeyExpiry,
@@ -37,6 +39,7 @@ impl AlarmKind {
         Self::Certificate,
         Self::CertificateFiles,
         Self::Clock,
+        Self::Version,
     ];
 
     /// Whether the log says it already where it arises, in more words; the others are told when they come and go.
@@ -48,7 +51,7 @@ impl AlarmKind {
             | Self::Missing
             | Self::Absence
             | Self::CertificateFiles => true,
-            Self::Certificate | Self::Clock => false,
+            Self::Certificate | Self::Clock | Self::Version => false,
         }
     }
 
@@ -63,6 +66,7 @@ impl AlarmKind {
             Self::Certificate => "certificate",
             Self::CertificateFiles => "certificate_files",
             Self::Clock => "clock",
+            Self::Version => "version",
         }
     }
 }

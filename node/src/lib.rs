@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod network;
 pub mod repair;
 pub mod storage;
+mod upgrade;
 pub mod voting;
 pub mod wiring;
 

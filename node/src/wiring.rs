@@ -65,6 +65,7 @@ use crate::mempool::pool::PoolBounds;
 use crate::metrics::Metrics;
 use crate::network::{AddressBook, NetworkHandle, NodeIdentity, TransactionBatch};
 use crate::storage::{StorageOptions, Store};
+use crate::upgrade;
 use crate::voting;
 
 /// How often the mempool is maintained.
@@ -144,6 +145,7 @@ impl Node {
         let validator_key = validator_key.filter(|_| abstention.is_none());
         let own = holder.filter(|_| abstention.is_none());
         let stage = open_ledger(home, store, own)?;
+        stage.reader.tip().tip.next_version()?;
         let workers =
             stage.mempool.spawn_workers(config.mempool.verify_threads).context("the verifying threads")?;
 
@@ -409,7 +411,7 @@ fn monitor(
     let (reader, members, conduct) = (reader.clone(), members.clone(), conduct.clone());
     let (connected, heard) = (consensus.network.connected(), consensus.heard.clone());
     let (status, alarming, accused) = (consensus.status.clone(), members.clone(), conduct.clone());
-    let attending = reader.clone();
+    let (attending, outdated) = (reader.clone(), reader.clone());
     let age_ms_max = config.consensus.heartbeat_ms.saturating_mul(2).saturating_add(STALL_GRACE_MS);
     let gather = move || {
         let published = reader.tip();
@@ -431,6 +433,7 @@ fn monitor(
         .with_alarms(move |now_ms| expiry::alarms(&Arc::clone(&alarming.borrow()), now_ms))
         .with_alarms(move |_| accused.alarms())
         .with_alarms(move |_| absence::alarms(&attending.tip().tip))
+        .with_alarms(move |_| upgrade::alarms(&outdated.tip().tip))
 }
 
 /// For how long the height of `status` has been under way.

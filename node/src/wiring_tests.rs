@@ -11,6 +11,7 @@ use yilian_client::passphrase::SecretString;
 use yilian_client::sealed::WorkFactor;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::base::version::UnknownVersion;
 use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::membership::validators::{Validator, ValidatorSet};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role};
@@ -28,8 +29,13 @@ const PASSPHRASE: &str = "correct horse";
 
 /// A home with one validator, whose ledger nobody else has.
 fn make_home(path: &Path) -> Home {
+    make_home_of(path, 2)
+}
+
+/// The same with a network key of its own: the engine's metrics are the process's, and tell nodes apart by their keys.
+fn make_home_of(path: &Path, seed: u8) -> Home {
     let institution = InstitutionId::new("lone-hospital").unwrap();
-    let (validator, network) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+    let (validator, network) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[seed; 32]));
     let now_ms = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let time = LedgerTime(now_ms - 1_000);
     let window = Window { starts: time, expires: time.plus_ms(86_400_000) };
@@ -146,4 +152,29 @@ fn what_is_wrong_with_a_home_is_named() {
     std::fs::write(home.path.join("genesis.json"), "{}").unwrap();
     assert!(matches!(home.genesis(), Err(HomeError::GenesisForm { .. })));
     assert!(Home::open(directory.path()).unwrap_err().to_string().contains("yilian-node init"));
+}
+
+/// A node whose ledger goes on under a version that it does not know says so from the first block on, goes on until then, and
+/// names the version when it ends, and when it is started again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_version_is_told_ahead_and_ends_the_node() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = make_home_of(&directory.path().join("home"), 3);
+    let file = home.path.join("genesis.json");
+    let mut genesis: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    genesis["parameters"]["versions"] =
+        serde_json::json!([{"height": 1, "version": 2}, {"height": 4, "version": 900}]);
+    std::fs::write(&file, genesis.to_string()).unwrap();
+    let home = Home::open(&home.path).unwrap();
+    let mut node = Node::start(&home).await.unwrap();
+    let health = status(&home.path).await;
+    let alarms = health["alarms"].as_array().unwrap();
+    let told = alarms.iter().find(|alarm| alarm["kind"] == "version").expect("an alarm");
+    assert!(told["reason"].as_str().unwrap().contains("version 900"), "{health}");
+    let ended = node.ended(false).await.err().expect("block 4 cannot be executed");
+    assert!(format!("{ended:#}").contains("version 900"), "{ended:#}");
+    let _ = node.shutdown().await;
+    assert_eq!(audit::check(&home.ledger_directory(), |_, _| ()).unwrap().height.0, 3);
+    let again = Node::start(&home).await.err().expect("it does not start");
+    assert!(again.downcast_ref::<UnknownVersion>().is_some_and(|one| one.found == 900), "{again:#}");
 }

@@ -109,6 +109,11 @@ impl VersionSchedule {
         ProtocolVersion::try_from(self.number_at(height))
     }
 
+    /// Where a version begins that this program does not know, if one does.
+    pub fn first_unknown(&self) -> Option<VersionStart> {
+        self.0.iter().copied().find(|start| ProtocolVersion::try_from(start.version).is_err())
+    }
+
     /// Whether the first begins with the first block, and heights and numbers ascend (rule G-11).
     pub fn is_well_formed(&self) -> bool {
         (1..=limits::VERSIONS_MAX).contains(&self.0.len())
@@ -146,6 +151,8 @@ mod tests {
         assert!(schedule.is_well_formed());
         assert_eq!(schedule.at(Height(6)), Ok(ProtocolVersion::V1));
         assert_eq!(schedule.at(Height(7)), Err(UnknownVersion { found: 900 }));
+        assert_eq!(schedule.first_unknown(), Some(VersionStart { height: Height(7), version: 900 }));
+        assert_eq!(VersionSchedule::default().first_unknown(), None);
     }
 
     #[test]
