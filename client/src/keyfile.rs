@@ -13,7 +13,7 @@ use rand::TryRng as _;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use yilian_spec::base::id::InstitutionId;
-use yilian_spec::crypto::signature::{PublicKey, SecretKey};
+use yilian_spec::crypto::signature::{HexError, PublicKey, SecretKey};
 use yilian_spec::domain::membership::Role;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -61,6 +61,14 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
+    /// The public key cannot be read.
+    #[error("{}: the public key: {source}", path.display())]
+    PublicKeyText {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: HexError,
+    },
     /// The public key is not the one of the seed: somebody edited the content.
     #[error("{}: the public key does not belong to the secret seed: restore the file from a backup", path.display())]
     PublicKey {
@@ -87,7 +95,7 @@ struct Content {
     format: String,
     institution: InstitutionId,
     role: Role,
-    public_key: PublicKey,
+    public_key: String,
     secret_seed: String,
 }
 
@@ -148,7 +156,7 @@ impl Key {
             format: FORMAT.to_owned(),
             institution: self.institution.clone(),
             role: self.role,
-            public_key: self.secret.public_key(),
+            public_key: self.secret.public_key().to_string(),
             secret_seed: hex::encode(*self.secret.seed()),
         };
         let mut json =
@@ -214,10 +222,14 @@ impl Key {
         if content.format != FORMAT {
             return Err(not_a_key());
         }
+        let public_key: PublicKey = content
+            .public_key
+            .parse()
+            .map_err(|source| KeyFileError::PublicKeyText { path: path.to_owned(), source })?;
         let mut seed = Zeroizing::new([0; 32]);
         hex::decode_to_slice(&content.secret_seed, &mut *seed).map_err(|_| not_a_key())?;
         let secret = SecretKey::from_seed(&seed);
-        if secret.public_key() != content.public_key {
+        if secret.public_key() != public_key {
             return Err(KeyFileError::PublicKey { path: path.to_owned() });
         }
         Ok(Self { institution: content.institution.clone(), role: content.role, secret })

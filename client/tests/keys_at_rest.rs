@@ -151,6 +151,12 @@ fn what_is_inside_the_seal_must_be_a_key_and_its_own() {
         write_content(&path, &wrong);
         assert!(matches!(open_error(&path, "right"), KeyFileError::NotAKey { .. }), "{wrong}");
     }
+    // Another algorithm is said as such: the file is whole, and the program too old for it.
+    let public = one.secret.public_key().to_string();
+    let other = content("yilian key v1", &one, "").replace(&public, &format!("02{}", &public[2..]));
+    write_content(&path, &other);
+    let error = open_error(&path, "right").to_string();
+    assert!(error.contains("algorithm 02") && error.contains("update"), "{error}");
 }
 
 #[test]

@@ -57,8 +57,7 @@ pub fn decode<T: Canonical>(bytes: &[u8], limit: usize) -> Result<T, DecodeError
     if bytes.len() > limit {
         return Err(DecodeError::TooLong { length: bytes.len(), limit });
     }
-    let value: T =
-        wincode::deserialize_exact(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let value: T = wincode::deserialize_exact(bytes).map_err(malformed)?;
     if encode(&value) != bytes {
         return Err(DecodeError::NotCanonical);
     }
@@ -72,8 +71,7 @@ pub fn decode<T: Canonical>(bytes: &[u8], limit: usize) -> Result<T, DecodeError
 /// [`DecodeError::Malformed`].
 pub(crate) fn take<'b, T: Canonical>(bytes: &mut &'b [u8]) -> Result<(T, &'b [u8]), DecodeError> {
     let before = *bytes;
-    let value: T =
-        wincode::deserialize_from(&mut *bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let value: T = wincode::deserialize_from(&mut *bytes).map_err(malformed)?;
     Ok((value, &before[..before.len() - bytes.len()]))
 }
 
@@ -83,7 +81,21 @@ pub(crate) fn take<'b, T: Canonical>(bytes: &mut &'b [u8]) -> Result<(T, &'b [u8
 /// # Errors
 /// [`DecodeError::Malformed`].
 pub fn decode_own<T: Canonical>(bytes: &[u8]) -> Result<T, DecodeError> {
-    wincode::deserialize_exact(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))
+    wincode::deserialize_exact(bytes).map_err(malformed)
+}
+
+/// What the decoder found, in the words of chapter 1.
+fn malformed(error: wincode::ReadError) -> DecodeError {
+    DecodeError::Malformed(match error {
+        wincode::ReadError::Io(_) => "the bytes end early".to_owned(),
+        wincode::ReadError::TrailingBytes => "bytes are left over".to_owned(),
+        wincode::ReadError::InvalidTagEncoding(number) => {
+            format!(
+                "number {number} stands where a choice or an algorithm is named, and this program knows none of that number"
+            )
+        }
+        other => other.to_string(),
+    })
 }
 
 /// SHA-256 over a length-prefixed domain and `bytes` (rule E-5), so that no two kinds of value share a hash.

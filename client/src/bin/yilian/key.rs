@@ -146,6 +146,10 @@ impl KeyCommand {
             Self::Generate { role, out } => generate(context, role, &out),
             Self::Show { key } => match key.parse::<PublicKey>() {
                 Ok(key) => show(context, key).await,
+                // What looks like a key and is no file is a key that was copied wrong.
+                Err(error) if !Path::new(&key).exists() && is_hexadecimal(&key) => {
+                    Err(Failure::Usage(format!("{key} is no file, and as a public key: {error}")))
+                }
                 Err(_) => show_file(context, Path::new(&key)),
             },
             Self::Challenge { key, role } => challenge(context, key, role).await,
@@ -222,6 +226,10 @@ fn show_file(context: &Context, file: &Path) -> Outcome {
     let key = context.open_key(file)?;
     print_key(context, file, &key);
     Ok(exit::OK)
+}
+
+fn is_hexadecimal(text: &str) -> bool {
+    text.len() > 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn print_key(context: &Context, file: &Path, key: &Key) {
