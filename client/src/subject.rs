@@ -226,6 +226,22 @@ impl SubjectTable {
         Ok(records.iter().map(|(_, number)| self.entries.tags[number.as_ref()]).collect())
     }
 
+    /// Adds tags that are known from elsewhere to record numbers that have none; an entry that would contradict another is
+    /// left out.
+    ///
+    /// # Errors
+    /// [`SubjectError::RecordNumber`], [`SubjectError::Full`], or why it could not be written.
+    pub fn adopt(&mut self, tags: &[(&str, SubjectTag)]) -> Result<(), SubjectError> {
+        let mut entries = self.entries.clone();
+        let mut added = false;
+        for (number, tag) in tags {
+            let number = normal::normalised(number);
+            text::check_record_number(number.as_ref()).map_err(|_| SubjectError::RecordNumber)?;
+            added |= entries.add(number.as_ref(), *tag).unwrap_or(false);
+        }
+        if added { self.write(entries) } else { Ok(()) }
+    }
+
     /// The tag of a record number, if it has one.
     pub fn tag_of(&self, record_number: &str) -> Option<SubjectTag> {
         self.entries.tags.get(normal::normalised(record_number).as_ref()).copied()

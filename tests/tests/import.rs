@@ -11,6 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use flate2::read::GzDecoder;
 use serde_json::Value;
+use yilian_client::consortium::Consortium;
+use yilian_client::sealed::WorkFactor;
+use yilian_client::subject::SubjectTable;
 use yilian_node::storage::StorageOptions;
 use yilian_node::storage::database::Database;
 use yilian_node::storage::disk::{Column, ReadBytes};
@@ -70,6 +73,15 @@ struct Importer<'a> {
 }
 
 impl Importer<'_> {
+    /// Takes back what a directory recorded.
+    fn withdraw(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(program("yilian")?);
+        command.args(["import", "withdraw"]).args(arguments).current_dir(&self.directory);
+        let Ended { code, stdout, stderr } = run_to_end(&mut command, IMPORT_LIMIT)?;
+        ensure!(code == Some(0), "{arguments:?} ended with {code:?}: {stdout} {stderr}");
+        Ok(stdout)
+    }
+
     fn run(&self, arguments: &[&str]) -> Result<String> {
         self.run_to(0, arguments)
     }
@@ -167,6 +179,25 @@ async fn services(cluster: &Cluster) -> Result<u64> {
         *most = events.max(*most);
     }
     Ok(of_provider.values().sum())
+}
+
+/// Services that the teaching hospital recorded and nobody reversed, by its transactions.
+async fn standing(cluster: &Cluster) -> Result<i64> {
+    use yilian_spec::domain::Operation;
+    use yilian_spec::state::key::StreamId;
+    let client = cluster.desk(TEACHING).await?.client;
+    let (stream, _) = client.stream(&StreamId::Institution(cluster.institution(TEACHING).clone()), 0).await?;
+    let ids: BTreeSet<_> = stream.entries.iter().map(|entry| entry.transaction_id).collect();
+    let mut standing = 0;
+    for id in ids {
+        let (proof, _) = client.transaction_proof(id).await?;
+        standing += proof.transaction.body.operations.iter().fold(0, |sum, operation| match operation {
+            Operation::DeliverService(_) => sum + 1,
+            Operation::ReverseService(_) => sum - 1,
+            _ => sum,
+        });
+    }
+    Ok(standing)
 }
 
 /// All strings of the input that could say something about a person: names, identifiers, dates, texts.
@@ -317,10 +348,25 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
         said.contains("cannot be told from this input and mapping"),
         "another input explains it not: {said}"
     );
+    // From before it knew its patients: their tags stand on the ledger.
+    for table in ["subjects.age", "subjects.made"] {
+        std::fs::remove_file(place.path().join("oldest").join(table))?;
+    }
     let completed = after.run(&oldest(&["--correct"]))?;
     holds(&completed, "170.00")?;
     ensure!(completed.contains("an older copy"), "{completed}");
     ensure!(transactions(&cluster).await? == recorded, "nothing was recorded");
+    let passphrase = Consortium::load(&cluster.files.consortium)?.passphrase()?;
+    let tags = |state: &str| -> Result<Vec<(String, String)>> {
+        let table = place.path().join(state).join("subjects.age");
+        let table = SubjectTable::open(&table, &passphrase, WorkFactor::PRODUCTION, Duration::ZERO)?;
+        Ok(table.list().map(|(number, tag)| (number.to_owned(), tag.to_string())).collect())
+    };
+    // Of the other patient no operation names the tag, so that a new one does no harm.
+    let named =
+        |tags: Vec<(String, String)>| tags.into_iter().find(|(number, _)| number == "renhe-hospital/p1");
+    let newest = named(tags("newest")?);
+    ensure!(newest.is_some() && named(tags("oldest")?) == newest, "the table is as it was: {newest:?}");
     std::fs::remove_dir_all(place.path().join("oldest"))?;
     // Nor does another mapping: whoever pays now, the service of before is this import's.
     first_lines(&place.path().join("newest"), &place.path().join("oldest"), 10)?;
@@ -393,6 +439,48 @@ async fn another_state_directory_is_refused_where_the_ledger_has_what_it_does_no
     ensure!(said.contains("renhe-hospital delivered and anping-insurer pays (1, the first"), "{said}");
     importer.run(&[&with("state")[..], &["--beside-others"]].concat())?;
     ensure!(importer.run(&with("state"))?.contains("Recorded 0 operations"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_import_is_taken_back_and_the_other_goes_on() -> Result<()> {
+    let Some(cases) = input("import-cases") else { return Ok(()) };
+    let cluster = Cluster::start(&VALIDATORS).await?;
+    let consortium = cluster.files.consortium.to_str().context("a path of text")?;
+    let mapping = cases.join("changed-map.toml");
+    let mapping = mapping.to_str().context("a path of text")?;
+    let place = tempfile::tempdir()?;
+    let input = cases.join("changed-before");
+    let importer = Importer { input: &input, directory: place.path().to_owned() };
+    let with = |state: &'static str| ["--consortium", consortium, "--mapping", mapping, "--state", state];
+    importer.run(&with("one"))?;
+    importer.run(&[&with("two")[..], &["--beside-others", "--close"]].concat())?;
+    ensure!(standing(&cluster).await? == 2, "both recorded the service");
+    importer.fails(5, &with("one"))?;
+
+    let back = ["--state", "two", "--consortium", consortium, "--reason", "duplicate"];
+    let before = transactions(&cluster).await?;
+    let look = importer.withdraw(&["--state", "two", "--dry-run"])?;
+    ensure!(look.contains("100.00 EUR gross in 1 services"), "{look}");
+    ensure!(look.contains("Nothing was submitted") && transactions(&cluster).await? == before, "{look}");
+    let withdrawn = importer.withdraw(&back)?;
+    ensure!(withdrawn.contains("1 reverse_service") && withdrawn.contains("1 revoke_grant"), "{withdrawn}");
+    ensure!(withdrawn.contains("no service of this import any more"), "{withdrawn}");
+    ensure!(standing(&cluster).await? == 1, "the other one's stands");
+    let before = transactions(&cluster).await?;
+    let again = importer.withdraw(&back)?;
+    ensure!(again.contains("Recorded 0 operations"), "{again}");
+    ensure!(transactions(&cluster).await? == before, "nothing is left to take back");
+    // What was withdrawn is in nobody's way.
+    ensure!(importer.run(&with("one"))?.contains("Recorded 0 operations"));
+
+    // An import of a directory that withdrew records anew, once.
+    importer.withdraw(&["--state", "one", "--consortium", consortium])?;
+    ensure!(standing(&cluster).await? == 0, "nobody's stands");
+    let anew = importer.run(&with("one"))?;
+    ensure!(anew.contains("1 deliver_service") && anew.contains("1 grant_access"), "{anew}");
+    ensure!(importer.run(&with("one"))?.contains("Recorded 0 operations"));
+    ensure!(standing(&cluster).await? == 1, "it stands once");
     Ok(())
 }
 

@@ -19,6 +19,9 @@ use super::journal::{Contents, Fate, Settled, What};
 use super::limits;
 use super::plan::{Plan, service_key};
 
+/// The name of the operation that is taken back by a revocation.
+const GRANT: &str = "grant_access";
+
 /// The digests of what a plan asks for.
 #[derive(Debug, Default)]
 pub struct Sources {
@@ -156,7 +159,7 @@ impl Changes {
         let mut asked = BTreeSet::new();
         for item in &plan.items {
             asked.insert(item.key);
-            if let Some(settled) = contents.get(&item.key) {
+            if let Some(settled) = contents.get(&item.key).filter(|_| !contents.is_revoked(&item.key)) {
                 let now = sources.of(item);
                 if matches!(settled.fate, Fate::Applied { .. }) && settled.source != Some(now) {
                     changes.add_changed(item, settled, contents, now);
@@ -201,9 +204,10 @@ impl Changes {
         let name_of_operation = match &settled.what {
             What::Service(_) if contents.is_reversed_by_others(ServiceId(object)) => return,
             What::Service(_) => return self.add_service(key, settled, contents, name.cloned(), None),
+            What::Grant { .. } if contents.is_revoked(&key) => return,
             What::Grant { grantor } => {
                 self.grants.push((key, GrantId(object), grantor.clone()));
-                "grant_access"
+                GRANT
             }
             What::Stays { name } => {
                 self.staying.push((key, None));
@@ -243,8 +247,9 @@ impl Changes {
         self.services.is_empty() && self.others.is_empty()
     }
 
-    /// The operations that correct what can be: reversals, and revocations.
-    pub fn corrections(&self, secret: &Secret) -> Vec<Item> {
+    /// The operations that correct what can be: reversals, and revocations. `withdrawn` is why services are reversed that the
+    /// input asks for no more.
+    pub fn corrections(&self, secret: &Secret, withdrawn: ReversalReason) -> Vec<Item> {
         let item = |kind, id: String, source: &Option<String>, author: &InstitutionId, draft| Item {
             key: secret.key(kind, &[&id]),
             wave: Wave::Correct,
@@ -254,8 +259,7 @@ impl Changes {
             after: None,
         };
         let reverse = |changed: &ChangedService| {
-            let reason =
-                if changed.now.is_some() { ReversalReason::Mistake } else { ReversalReason::NotDelivered };
+            let reason = if changed.now.is_some() { ReversalReason::Mistake } else { withdrawn };
             let draft = Draft::Reverse { service: changed.service, reason };
             item("reverse", changed.service.to_string(), &changed.claim, &changed.recorder, draft)
         };
@@ -268,6 +272,12 @@ impl Changes {
     /// What stays on the ledger as it is: for the journal, once it has been said.
     pub fn staying(&self) -> Vec<(Key, Option<Digest>)> {
         self.staying.iter().copied().chain(self.grants.iter().map(|(key, _, _)| (*key, None))).collect()
+    }
+
+    /// How many operations whose source is gone happened and stay, by their names.
+    pub fn staying_by_name(&self) -> BTreeMap<String, u64> {
+        let staying = self.others.iter().filter(|(name, _)| *name != GRANT);
+        staying.map(|(name, others)| (name.clone(), others.withdrawn)).collect()
     }
 
     /// Who must act for the corrections.

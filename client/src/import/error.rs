@@ -104,8 +104,8 @@ pub enum ImportError {
         "the ledger has services that {provider} delivered and {payer} pays ({count}, the first is {service}), recorded since this \
          import last looked, which neither its journal nor the input explains. Where they come from this input (another import \
          recorded them, or this one with a newer journal), they would be recorded twice: go on with the --state directory that \
-         knows them, or its newest copy. Where two directories each recorded a part, reverse the services of one (`yilian \
-         service reverse`) and go on with the other. Where they come from another source: --beside-others"
+         knows them, or its newest copy. Where two directories each recorded a part, take the part of one back (`yilian \
+         import withdraw`) and go on with the other. Where they come from another source: --beside-others"
     )]
     UnknownServices {
         /// How many.

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use yilian_spec::base::codec;
-use yilian_spec::base::id::{ChainId, InstitutionId, ServiceId, TransactionId};
+use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, TransactionId};
 use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::ledger::receipt::Outcome;
@@ -78,6 +78,12 @@ pub enum JournalError {
         path: PathBuf,
         /// The file that an import makes after its journal.
         beside: PathBuf,
+    },
+    /// There is none.
+    #[error("there is no journal {}: give the --state directory of the import", path.display())]
+    None {
+        /// Where it would be.
+        path: PathBuf,
     },
     /// It belongs to another ledger.
     #[error("{} was made for chain {found}, not {expected}: give another --state directory", path.display())]
@@ -211,6 +217,8 @@ pub struct Contents {
     /// Signed transactions of which nothing more is known, with the keys of their operations.
     open: BTreeMap<TransactionId, Signed>,
     reversed: BTreeSet<ServiceId>,
+    /// Grants that the import revoked.
+    revoked: BTreeSet<GrantId>,
     /// Services that somebody else reversed, and of which the input asks for nothing new.
     reversed_by_others: BTreeSet<ServiceId>,
     /// Services that are known by what replaced them alone.
@@ -402,14 +410,14 @@ impl Journal {
         &self.contents
     }
 
-    /// What became of an operation; `None` when it is not on the ledger.
+    /// What became of an operation; `None` when it is not on the ledger, or a grant that the import has revoked.
     pub fn fate(&self, key: &Key) -> Option<Fate> {
-        Some(self.contents.settled.get(key)?.fate)
+        Some(self.contents.settled.get(key)?.fate).filter(|_| !self.contents.is_revoked(key))
     }
 
-    /// The object that an operation created, when it took effect.
+    /// The object that an operation created, when it took effect and was not revoked.
     pub fn object(&self, key: &Key) -> Option<[u8; 32]> {
-        self.contents.object(key)
+        self.contents.object(key).filter(|_| !self.contents.is_revoked(key))
     }
 
     /// Signed transactions of which nothing more is known.

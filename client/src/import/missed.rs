@@ -4,7 +4,7 @@
 //! the journal has looked, those that it does not know are read ([`super::watch`]). Commitments follow from the secret, so that what
 //! an operation recorded can be told by them, as long as the input asks for it. Where each operation can be told, the
 //! journal is completed, as if nothing had ever been missing there; otherwise nobody can say what the rest was, nothing is
-//! written, and the import stops.
+//! written, and the import stops. The table of subjects, which may be an older copy as well, gets the tags that the operations name.
 //!
 //! A service that was reversed and recorded anew has evidence of its own ([`super::plan`]), which depends on how often that was.
 //! So it is looked for under several numbers; the ones before it, of which the input says nothing any more, are spent: delivered,
@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use yilian_spec::base::codec::{self, Domain};
-use yilian_spec::base::id::{Commitment, Hash, InstitutionId, ReferralId, ServiceId};
+use yilian_spec::base::id::{Commitment, Hash, InstitutionId, ReferralId, ServiceId, SubjectTag};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::service::DeliverService;
 use yilian_spec::ledger::receipt::Outcome;
@@ -38,10 +38,22 @@ pub struct Missed {
     reversed: BTreeSet<ServiceId>,
 }
 
+/// What the transactions were, of which each operation could be told.
+#[derive(Debug, Default)]
+pub struct Adoption {
+    rounds: Vec<Round>,
+    tags: SubjectTags,
+}
+
+/// Tags by who keeps the record, and its number in the table.
+pub type SubjectTags = BTreeMap<(InstitutionId, String), SubjectTag>;
+
 /// What is to be written of a round of adoption.
+#[derive(Debug)]
 struct Round {
     replaced: Vec<Key>,
     signed: Vec<Signed>,
+    tags: SubjectTags,
 }
 
 impl Missed {
@@ -50,13 +62,13 @@ impl Missed {
         Self { transactions, reversed }
     }
 
-    /// Puts all of them into the journal, or nothing; how many operations they have.
+    /// Tells what all of them were.
     ///
     /// # Errors
-    /// [`ImportError::JournalBehind`], or when the journal cannot be written.
-    pub fn adopt(mut self, journal: &mut Journal, planning: &Planning<'_>) -> Result<u64, ImportError> {
-        let mut contents = journal.contents().clone();
-        let mut rounds: Vec<Round> = Vec::new();
+    /// [`ImportError::JournalBehind`].
+    pub fn tell(mut self, journal: &Contents, planning: &Planning<'_>) -> Result<Adoption, ImportError> {
+        let mut contents = journal.clone();
+        let mut adoption = Adoption::default();
         while !self.transactions.is_empty() {
             // What is adopted tells more of the rest: steps by their referral, a service recorded anew by its reversal.
             let round = self.round(&contents, planning);
@@ -66,18 +78,10 @@ impl Missed {
                 return Err(ImportError::JournalBehind { transaction, institution });
             }
             contents.adopt(&round.replaced, &round.signed);
-            rounds.push(round);
+            adoption.tags.extend(round.tags.clone());
+            adoption.rounds.push(round);
         }
-        let mut count = 0;
-        for Round { replaced, signed } in rounds {
-            count += signed.iter().map(|(_, operations)| operations.len() as u64).sum::<u64>();
-            let applied: Vec<_> =
-                signed.iter().map(|(transaction, _)| (transaction.id(), Some(Outcome::Applied))).collect();
-            journal.note_replaced(&replaced)?;
-            journal.sign(signed)?;
-            journal.finish(&applied)?;
-        }
-        Ok(count)
+        Ok(adoption)
     }
 
     /// Takes out the transactions of which each operation can be told.
@@ -87,7 +91,7 @@ impl Missed {
         if self.transactions.iter().any(|one| known.lacks_service(one)) {
             known.add_recorded_anew(planning);
         }
-        let mut round = Round { replaced: Vec::new(), signed: Vec::new() };
+        let mut round = Round { replaced: Vec::new(), signed: Vec::new(), tags: SubjectTags::new() };
         let mut rest = Vec::new();
         for transaction in std::mem::take(&mut self.transactions) {
             let operations = transaction.body.operations.iter().zip(0..);
@@ -96,6 +100,10 @@ impl Missed {
             match found {
                 Some(found) => {
                     round.replaced.extend(found.iter().flat_map(|one| known.replaced(&one.key)));
+                    round.tags.extend(found.iter().filter_map(|one| {
+                        let subject = known.subjects.get(&one.key)?;
+                        Some(((*subject).clone(), one.subject_tag?))
+                    }));
                     let keys = found.iter().map(|one| (one.key, one.source)).collect();
                     round.signed.push((transaction, keys));
                 }
@@ -104,6 +112,30 @@ impl Missed {
         }
         self.transactions = rest;
         round
+    }
+}
+
+impl Adoption {
+    /// The subject tags that the operations name.
+    pub fn tags(&self) -> &SubjectTags {
+        &self.tags
+    }
+
+    /// Puts everything into the journal; how many operations that are.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn write(self, journal: &mut Journal) -> Result<u64, ImportError> {
+        let mut count = 0;
+        for Round { replaced, signed, .. } in self.rounds {
+            count += signed.iter().map(|(_, operations)| operations.len() as u64).sum::<u64>();
+            let applied: Vec<_> =
+                signed.iter().map(|(transaction, _)| (transaction.id(), Some(Outcome::Applied))).collect();
+            journal.note_replaced(&replaced)?;
+            journal.sign(signed)?;
+            journal.finish(&applied)?;
+        }
+        Ok(count)
     }
 }
 
@@ -122,6 +154,8 @@ struct Found {
     key: Key,
     /// The digest of what the input asks for; another one where that differs from what was recorded.
     source: Digest,
+    /// The tag that it names.
+    subject_tag: Option<SubjectTag>,
 }
 
 /// The operations of a plan, and the corrections of what the journal knows.
@@ -134,6 +168,8 @@ struct Known<'a> {
     before: BTreeMap<Key, Vec<Key>>,
     /// Of the services among the items: who pays what.
     debts: BTreeMap<Key, (InstitutionId, Amount)>,
+    /// Whom the items are about.
+    subjects: BTreeMap<Key, &'a (InstitutionId, String)>,
     pairs: BTreeSet<Pair>,
     contents: &'a Contents,
     secret: &'a Secret,
@@ -142,7 +178,7 @@ struct Known<'a> {
 
 impl<'a> Known<'a> {
     fn of(
-        plan: &Plan,
+        plan: &'a Plan,
         secret: &'a Secret,
         contents: &'a Contents,
         reversed: &'a BTreeSet<ServiceId>,
@@ -159,6 +195,7 @@ impl<'a> Known<'a> {
             requests: requests.filter_map(request).collect(),
             before: BTreeMap::new(),
             debts: plan.items.iter().filter_map(debt).collect(),
+            subjects: plan.items.iter().filter_map(|item| subject(plan, item)).collect(),
             pairs: agreement::pairs(plan),
             contents,
             secret,
@@ -209,17 +246,19 @@ impl<'a> Known<'a> {
     fn find(&self, transaction: &Transaction, operation: &Operation, index: u16) -> Option<Found> {
         let author = &transaction.body.institution;
         let of_referral = |referral: &ReferralId| self.requests.get(referral).copied().map(Mark::Referral);
-        let mark = match operation {
-            Operation::GrantAccess(grant) => Mark::Commitment(grant.consent),
-            Operation::RecordDisclosure(disclosure) => Mark::Commitment(disclosure.content),
-            Operation::RecordReceipt(receipt) => Mark::Commitment(receipt.content),
-            Operation::RequestReferral(request) => Mark::Commitment(request.reason),
-            Operation::HandOver(step) => Mark::Commitment(step.package),
-            Operation::AcknowledgeHandover(step) => Mark::Commitment(step.package),
-            Operation::ReportOutcome(step) => Mark::Commitment(step.report),
-            Operation::AcceptReferral(step) => of_referral(&step.referral)?,
-            Operation::CloseClinically(step) => of_referral(&step.referral)?,
-            Operation::CloseAdministratively(step) => of_referral(&step.referral)?,
+        let (mark, subject_tag) = match operation {
+            Operation::GrantAccess(grant) => (Mark::Commitment(grant.consent), Some(grant.subject)),
+            Operation::RecordDisclosure(disclosure) => {
+                (Mark::Commitment(disclosure.content), Some(disclosure.subject))
+            }
+            Operation::RecordReceipt(receipt) => (Mark::Commitment(receipt.content), None),
+            Operation::RequestReferral(request) => (Mark::Commitment(request.reason), Some(request.subject)),
+            Operation::HandOver(step) => (Mark::Commitment(step.package), None),
+            Operation::AcknowledgeHandover(step) => (Mark::Commitment(step.package), None),
+            Operation::ReportOutcome(step) => (Mark::Commitment(step.report), None),
+            Operation::AcceptReferral(step) => (of_referral(&step.referral)?, None),
+            Operation::CloseClinically(step) => (of_referral(&step.referral)?, None),
+            Operation::CloseAdministratively(step) => (of_referral(&step.referral)?, None),
             Operation::DeliverService(service) => {
                 let id = ServiceId(transaction.object_id(index)?);
                 return self.service(operation, service).or_else(|| self.spent(id));
@@ -256,12 +295,12 @@ impl<'a> Known<'a> {
             | Operation::ReturnDownward(_)
             | Operation::TerminateAgreement(_) => return None,
         };
-        self.item(operation, mark)
+        Some(Found { subject_tag, ..self.item(operation, mark)? })
     }
 
     fn item(&self, operation: &Operation, mark: Mark) -> Option<Found> {
         let (key, source) = *self.items.get(&(operation.name(), mark))?;
-        Some(Found { key, source })
+        Some(Found { key, source, subject_tag: None })
     }
 
     /// A service, which is another one than the input asks for where payer or amount are others.
@@ -294,7 +333,29 @@ impl<'a> Known<'a> {
 impl Found {
     /// What follows from no source.
     fn own(key: Key) -> Self {
-        Self { key, source: Digest::default() }
+        Self { key, source: Digest::default(), subject_tag: None }
+    }
+}
+
+/// Whom an item is about.
+fn subject<'p>(plan: &'p Plan, item: &Item) -> Option<(Key, &'p (InstitutionId, String))> {
+    match &item.draft {
+        Draft::Grant { subject, .. } | Draft::Disclose { subject, .. } | Draft::Request { subject, .. } => {
+            Some((item.key, plan.subjects.get(subject.0)?))
+        }
+        Draft::Receive { .. }
+        | Draft::HandOver { .. }
+        | Draft::Acknowledge { .. }
+        | Draft::Report { .. }
+        | Draft::Deliver { .. }
+        | Draft::Accept { .. }
+        | Draft::CloseClinically { .. }
+        | Draft::CloseAdministratively { .. }
+        | Draft::Reverse { .. }
+        | Draft::Revoke { .. }
+        | Draft::Propose { .. }
+        | Draft::Sign { .. }
+        | Draft::ClosePeriod { .. } => None,
     }
 }
 

@@ -47,6 +47,8 @@
 //! and not where the ledger has services of an import that another directory knows ([`agreement`]). Where the journal is an
 //! older copy, what it lacks is read from the ledger ([`missed`]). What others record beside it stops it ([`watch`]).
 //!
+//! What was recorded can be taken back as a whole ([`withdraw`]).
+//!
 //! What the rules would refuse is not submitted ([`submit`]) and is tried again by the next run; what depends on it is left out,
 //! everything else goes on.
 
@@ -80,6 +82,7 @@ pub mod submit;
 pub mod summary;
 mod trial;
 mod watch;
+pub mod withdraw;
 
 use std::path::PathBuf;
 
@@ -92,6 +95,7 @@ pub use error::ImportError;
 pub use plan::Gross;
 pub use run::{propose_mapping, run};
 pub use summary::Summary;
+pub use withdraw::{Withdrawal, Withdrawn, withdraw};
 
 /// What an import is to do.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use age::secrecy::SecretString;
 use futures::StreamExt as _;
 use yilian_spec::base::id::{InstitutionId, ServiceId};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
-use yilian_spec::domain::service::Service;
+use yilian_spec::domain::service::{ReversalReason, Service};
 use yilian_spec::state::key::StateKey;
 
 use super::agreement::{self, Agreements};
@@ -25,7 +25,7 @@ use super::{Options, limits};
 use crate::client::Client;
 use crate::consortium::Consortium;
 use crate::error::ClientError;
-use crate::wire::Listed;
+use crate::wire::{Chain, Listed};
 
 /// An import into a ledger.
 pub struct Recording<'a> {
@@ -48,35 +48,75 @@ impl Recording<'_> {
         let known = Journal::look(&self.state.journal())?;
         let plan = run::plan(self.planning, known.as_ref());
         let found = known.as_ref().map(|contents| self.changes(&plan, contents)).unwrap_or_default();
-        let mut authors = self.authors(&plan, &found);
-        // What was recorded for those who have no part any more may be missing in the journal, too.
-        for institution in known.iter().flat_map(Contents::looked_at) {
-            let keys = self.consortium.member(institution).map(|member| &member.keys);
-            if keys.is_some_and(|keys| keys.contains_key(&Role::Finance)) {
-                authors.entry(institution).or_default().insert(Role::Finance);
-            }
-        }
+        let authors = self.authors(&plan, &found, known.as_ref());
         let Some(first) = authors.keys().next().copied() else {
             let mut summary = Summary::new(self.options, self.planning, &plan);
             summary.on_ledger = known.as_ref().map(changes::on_ledger).unwrap_or_default();
             summary.changes = Some(found);
             return Ok(summary);
         };
-        self.options.progress.set_message("opening keys");
         let passphrase = self.consortium.passphrase()?;
+        let clients = self.clients(&authors, &passphrase).await?;
+        let mut submitter = self.submitter(&clients, &clients[first].chain().await?).await?;
+        let institutions = institutions(&clients, self.consortium).await?;
+        submitter.settle().await?;
+        submitter.watch = self.complete_journal(&mut submitter, &passphrase).await?;
+        let plan = self.correct(&mut submitter).await?;
+        let summary = self.record(plan, &mut submitter, &institutions, &passphrase).await?;
+        let seen = match &submitter.watch {
+            Some(watch) => watch.read(),
+            None => watch::lengths(&clients).await?,
+        };
+        submitter.journal.note_seen(&seen)?;
+        Ok(summary)
+    }
+
+    /// Takes back what the journal knows: reverses the services for this reason, and revokes the grants. What happened stays.
+    /// How far it has looked is not noted: what others recorded is for the next import to judge.
+    ///
+    /// # Errors
+    /// [`ImportError`]; what was taken back by then is in the journal.
+    pub async fn withdraw(&self, reason: ReversalReason) -> Result<Tally, ImportError> {
+        let (known, plan) = (Journal::look(&self.state.journal())?.unwrap_or_default(), Plan::default());
+        let found = self.changes(&plan, &known);
+        let authors = self.authors(&plan, &found, Some(&known));
+        let Some(first) = authors.keys().next().copied() else { return Ok(Tally::default()) };
+        let passphrase = self.consortium.passphrase()?;
+        let clients = self.clients(&authors, &passphrase).await?;
+        let mut submitter = self.submitter(&clients, &clients[first].chain().await?).await?;
+        submitter.settle().await?;
+        self.complete_journal(&mut submitter, &passphrase).await?;
+        let (_, found) = self.found(&mut submitter).await?;
+        self.take_back(&found, reason, &mut submitter).await?;
+        Ok(submitter.tally)
+    }
+
+    async fn clients(
+        &self,
+        authors: &BTreeMap<&InstitutionId, BTreeSet<Role>>,
+        passphrase: &SecretString,
+    ) -> Result<BTreeMap<InstitutionId, Client>, ImportError> {
+        self.options.progress.set_message("opening keys");
         let named = authors.iter().map(|(institution, roles)| (*institution, roles));
-        let clients = self.consortium.clients(named, &passphrase).await?;
-        let chain = clients[first].chain().await?;
+        Ok(self.consortium.clients(named, passphrase).await?)
+    }
+
+    /// What submits, over the import's own directory.
+    async fn submitter<'s>(
+        &'s self,
+        clients: &'s BTreeMap<InstitutionId, Client>,
+        chain: &Chain,
+    ) -> Result<Submitter<'s>, ImportError> {
         let mut journal = self.state.open_journal(chain.chain_id)?;
         if self.state.has_secret() {
             self.require_looked(&journal)?;
         } else {
             // Nothing before now can be of this import.
-            journal.note_seen(&watch::lengths(&clients).await?)?;
+            journal.note_seen(&watch::lengths(clients).await?)?;
             self.state.keep_secret(self.planning.secret)?;
         }
-        let mut submitter = Submitter {
-            clients: &clients,
+        Ok(Submitter {
+            clients,
             secret: self.planning.secret,
             journal,
             tags: Vec::new(),
@@ -88,18 +128,7 @@ impl Recording<'_> {
             watch: None,
             progress: self.options.progress.clone(),
             tally: Tally::default(),
-        };
-        let institutions = institutions(&clients, self.consortium).await?;
-        submitter.settle().await?;
-        submitter.watch = self.complete_journal(&mut submitter).await?;
-        let plan = self.correct(&mut submitter).await?;
-        let summary = self.record(plan, &mut submitter, &institutions, &passphrase).await?;
-        let seen = match &submitter.watch {
-            Some(watch) => watch.read(),
-            None => watch::lengths(&clients).await?,
-        };
-        submitter.journal.note_seen(&seen)?;
-        Ok(summary)
+        })
     }
 
     /// Refuses a journal that has lost even where its import began to look.
@@ -113,14 +142,21 @@ impl Recording<'_> {
 
     /// Puts into the journal what the ledger has of this import and an older copy of the journal does not. What others
     /// recorded of the same parties, unless it is said to come from another source, stops it, and is watched from then on.
-    async fn complete_journal(&self, submitter: &mut Submitter<'_>) -> Result<Option<Watch>, ImportError> {
+    async fn complete_journal(
+        &self,
+        submitter: &mut Submitter<'_>,
+        passphrase: &SecretString,
+    ) -> Result<Option<Watch>, ImportError> {
         let (clients, journal) = (submitter.clients, &mut submitter.journal);
         let secret = self.planning.secret;
         let mut watch = Watch::new(journal.contents(), clients.keys().cloned());
         let found = watch.look(clients, journal.contents()).await?;
         let reversed = watch::reversed(&found);
         let (own, others) = watch::own_and_others(found, secret);
-        submitter.tally.found = Missed::of(own, reversed).adopt(journal, self.planning)?;
+        let missed = Missed::of(own, reversed).tell(journal.contents(), self.planning)?;
+        // Before the journal: what that knows is not looked for again.
+        self.state.adopt_tags(missed.tags(), passphrase)?;
+        submitter.tally.found = missed.write(journal)?;
         let by_others: Vec<ServiceId> = watch::reversed(&others)
             .into_iter()
             .filter(|service| journal.contents().has_object(&service.0))
@@ -147,7 +183,12 @@ impl Recording<'_> {
     }
 
     /// Who acts, with the roles whose keys are needed.
-    fn authors<'p>(&self, plan: &'p Plan, found: &'p Changes) -> BTreeMap<&'p InstitutionId, BTreeSet<Role>> {
+    fn authors<'p>(
+        &self,
+        plan: &'p Plan,
+        found: &'p Changes,
+        known: Option<&'p Contents>,
+    ) -> BTreeMap<&'p InstitutionId, BTreeSet<Role>> {
         let mut authors = plan::authors(&plan.items);
         for item in &plan.items {
             if let Some((payer, _)) = item.draft.debt() {
@@ -159,27 +200,54 @@ impl Recording<'_> {
             let grantors = found.grantors();
             grantors.for_each(|author| _ = authors.entry(author).or_default().insert(Role::AccessGateway));
         }
+        // What was recorded for those who have no part any more may be missing in the journal, too.
+        for institution in known.into_iter().flat_map(Contents::looked_at) {
+            let keys = self.consortium.member(institution).map(|member| &member.keys);
+            if keys.is_some_and(|keys| keys.contains_key(&Role::Finance)) {
+                authors.entry(institution).or_default().insert(Role::Finance);
+            }
+        }
         authors
     }
 
-    /// The plan for what the ledger holds once services that were reversed by hand are known, and, where asked for, what
-    /// changed is corrected.
+    /// The plan for what the ledger holds, once, where asked for, what changed is corrected.
     async fn correct(&self, submitter: &mut Submitter<'_>) -> Result<Plan, ImportError> {
-        let mut plan = run::plan(self.planning, Some(submitter.journal.contents()));
-        let mut found = self.changes(&plan, submitter.journal.contents());
-        let reversed = reversed_by_hand(submitter, &found).await?;
-        if !reversed.is_empty() {
-            submitter.journal.note_reversed(&reversed)?;
-            plan = run::plan(self.planning, Some(submitter.journal.contents()));
-            found = self.changes(&plan, submitter.journal.contents());
-        }
+        let (plan, found) = self.found(submitter).await?;
         if !self.options.corrects || found.is_empty() {
             return Ok(plan);
         }
-        self.options.progress.set_message(Wave::Correct.name());
-        submitter.wave(&found.corrections(self.planning.secret)).await?;
+        self.take_back(&found, ReversalReason::NotDelivered, submitter).await?;
         submitter.journal.note_known(&found.staying())?;
         Ok(run::plan(self.planning, Some(submitter.journal.contents())))
+    }
+
+    /// The plan and what changed, once services that were reversed by hand are known.
+    async fn found(&self, submitter: &mut Submitter<'_>) -> Result<(Plan, Changes), ImportError> {
+        let look = |journal: &Journal| {
+            let plan = run::plan(self.planning, Some(journal.contents()));
+            let found = self.changes(&plan, journal.contents());
+            (plan, found)
+        };
+        let (plan, found) = look(&submitter.journal);
+        let reversed = reversed_by_hand(submitter, &found).await?;
+        if reversed.is_empty() {
+            return Ok((plan, found));
+        }
+        submitter.journal.note_reversed(&reversed)?;
+        Ok(look(&submitter.journal))
+    }
+
+    /// Reverses services and revokes grants; `withdrawn` is why services are reversed that nothing asks for any more.
+    async fn take_back(
+        &self,
+        found: &Changes,
+        withdrawn: ReversalReason,
+        submitter: &mut Submitter<'_>,
+    ) -> Result<(), ImportError> {
+        self.options.progress.set_message(Wave::Correct.name());
+        let corrections = found.corrections(self.planning.secret, withdrawn);
+        self.options.progress.set_length(corrections.len() as u64);
+        submitter.wave(&corrections).await
     }
 
     async fn record(

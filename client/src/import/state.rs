@@ -18,6 +18,7 @@ use yilian_spec::base::id::{ChainId, InstitutionId, SubjectTag};
 use super::document::Secret;
 use super::error::ImportError;
 use super::journal::{Journal, JournalError};
+use super::missed::SubjectTags;
 use crate::durable::{self, FileError};
 use crate::memory::make_private_directory;
 use crate::sealed::WorkFactor;
@@ -163,9 +164,27 @@ impl State {
         subjects: &[(InstitutionId, String)],
         passphrase: &SecretString,
     ) -> Result<Vec<SubjectTag>, ImportError> {
+        let records: Vec<_> =
+            subjects.iter().map(|(custodian, number)| (custodian, number.as_str())).collect();
+        Ok(self.table(passphrase)?.tags_for(&records)?)
+    }
+
+    /// Keeps tags that the ledger has for subjects which an older copy of the table does not know.
+    ///
+    /// # Errors
+    /// As [`State::tags`].
+    pub fn adopt_tags(&self, tags: &SubjectTags, passphrase: &SecretString) -> Result<(), ImportError> {
+        if tags.is_empty() {
+            return Ok(());
+        }
+        let entries: Vec<_> = tags.iter().map(|((_, number), tag)| (number.as_str(), *tag)).collect();
+        Ok(self.table(passphrase)?.adopt(&entries)?)
+    }
+
+    fn table(&self, passphrase: &SecretString) -> Result<SubjectTable, ImportError> {
         let path = self.directory.join(SUBJECTS);
         let marker = self.directory.join(SUBJECTS_MADE);
-        let mut table = if self.made_table().is_some() {
+        let table = if self.made_table().is_some() {
             SubjectTable::open(&path, passphrase, WorkFactor::PRODUCTION, Duration::ZERO)?
         } else {
             SubjectTable::create(&path, passphrase, WorkFactor::PRODUCTION)?
@@ -173,9 +192,7 @@ impl State {
         if !marker.exists() {
             durable::create(&marker, b"the subject tags of this import are in subjects.age\n")?;
         }
-        let records: Vec<_> =
-            subjects.iter().map(|(custodian, number)| (custodian, number.as_str())).collect();
-        Ok(table.tags_for(&records)?)
+        Ok(table)
     }
 }
 

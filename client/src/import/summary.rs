@@ -17,7 +17,7 @@ use super::source::walk::{Unread, UnreadEntry};
 use super::submit::Tally;
 use crate::error::exit;
 
-mod text;
+pub(super) mod text;
 
 /// What was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

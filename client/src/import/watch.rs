@@ -72,10 +72,12 @@ impl Watch {
             let (proof, _) = client.stream(&StreamId::Institution(author.clone()), *read).await?;
             *read += proof.entries.len() as u64;
             let applied = proof.entries.iter().filter(|entry| entry.kind == EntryKind::Applied);
-            let ids: BTreeSet<TransactionId> =
+            let mut ids: Vec<TransactionId> =
                 applied.map(|entry| entry.transaction_id).filter(|id| !contents.knows(id)).collect();
+            ids.dedup();
+            // In their order: of a grant that was given, revoked and given anew, the last one counts.
             let asked: Vec<_> = ids.into_iter().map(|id| own(client, author, id)).collect();
-            let mut answers = futures::stream::iter(asked).buffer_unordered(limits::LOOKUPS_IN_FLIGHT);
+            let mut answers = futures::stream::iter(asked).buffered(limits::LOOKUPS_IN_FLIGHT);
             while let Some(found) = answers.next().await {
                 transactions.extend(found?);
             }

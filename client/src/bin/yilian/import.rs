@@ -9,12 +9,14 @@ use yilian_client::consortium::Consortium;
 use yilian_client::durable;
 use yilian_client::error::exit;
 use yilian_client::import::mapping::Mapping;
-use yilian_client::import::{self, Gross, ImportError, Options, limits};
+use yilian_client::import::{self, Gross, ImportError, Options, Withdrawal, limits};
+use yilian_spec::domain::service::ReversalReason;
 
 use crate::command::Outcome;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output;
+use crate::parse;
 
 /// Import from other systems.
 #[derive(Debug, Subcommand)]
@@ -22,6 +24,8 @@ use crate::output;
 pub enum ImportCommand {
     /// Record FHIR R4 resources: NDJSON or bundles as Synthea writes them, plain or gzip.
     Fhir(Fhir),
+    /// Take an import back: reverse its services and revoke its grants.
+    Withdraw(Withdraw),
 }
 
 const FHIR_HELP: &str = "\
@@ -34,7 +38,8 @@ to somebody else. The summary counts every file and type of resource, and says w
 
 Running it again with the same --state directory adds nothing, and without that directory it is refused. What the rules would
 refuse is not submitted. Where a source changed or was withdrawn after it was recorded, the summary lists it and
-what the ledger holds, and --correct reverses the services and records them as they are now.
+what the ledger holds, and --correct reverses the services and records them as they are now. `yilian import withdraw` takes
+an import back as a whole.
 
 Exits with 5 also when a source changed or a file was refused, with 1 when the ledger refused an operation.
 
@@ -99,6 +104,33 @@ pub struct Fhir {
     transactions_in_flight: usize,
 }
 
+/// Take an import back: reverse its services and revoke its grants.
+///
+/// Needs no input: the journal of the import says what it recorded. Disclosures and referrals have happened and stay.
+/// Running it again takes back what is left; importing again records anew.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exits with 1 when the ledger refused a part.
+
+Examples:
+  yilian import withdraw --state import/ --dry-run
+  yilian import withdraw --state import/ --consortium consortium.toml \\
+    --reason duplicate")]
+pub struct Withdraw {
+    /// The import's own directory.
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// Nodes and keys of the institutions.
+    #[arg(long, value_name = "FILE")]
+    consortium: Option<PathBuf>,
+    /// Why the services are reversed.
+    #[arg(long, default_value = "mistake", value_parser = parse::coded::<ReversalReason>())]
+    reason: ReversalReason,
+    /// Say what would be taken back. Needs no node.
+    #[arg(long)]
+    dry_run: bool,
+}
+
 /// An amount of a claim.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum GrossArgument {
@@ -124,8 +156,31 @@ impl ImportCommand {
     /// # Errors
     /// Why it failed.
     pub async fn run(self, context: &Context) -> Outcome {
-        let Self::Fhir(command) = self;
-        command.run(context).await
+        match self {
+            Self::Fhir(command) => command.run(context).await,
+            Self::Withdraw(command) => command.run(context).await,
+        }
+    }
+}
+
+impl Withdraw {
+    async fn run(self, context: &Context) -> Outcome {
+        let consortium =
+            self.consortium.as_deref().map(Consortium::load).transpose().map_err(ImportError::from)?;
+        let withdrawal = Withdrawal {
+            state: self.state,
+            consortium,
+            reason: self.reason,
+            is_dry_run: self.dry_run,
+            progress: progress(),
+        };
+        let withdrawn = import::withdraw(withdrawal).await?;
+        if context.json() {
+            output::print_json(&withdrawn);
+        } else {
+            output::print_line(withdrawn.text().trim_end());
+        }
+        Ok(withdrawn.exit_code())
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use yilian_spec::base::codec;
-use yilian_spec::base::id::{ChainId, InstitutionId, ServiceId, TransactionId};
+use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, TransactionId};
 use yilian_spec::base::limits::TRANSACTION_BYTES_MAX;
 use yilian_spec::domain::Operation;
 use yilian_spec::ledger::receipt::Outcome;
@@ -106,6 +106,9 @@ impl Contents {
             if let (Operation::ReverseService(reverse), Fate::Applied { .. }) = (operation, &fate) {
                 self.reversed.insert(reverse.service);
             }
+            if let (Operation::RevokeGrant(revoke), Fate::Applied { .. }) = (operation, &fate) {
+                self.revoked.insert(revoke.grant);
+            }
             self.settled.insert(key, Settled { fate, source: Some(source), what: what(author, operation) });
         };
         match outcome {
@@ -199,6 +202,12 @@ impl Contents {
         self.services().any(|Recorded { recorder, payer, currency, gross_minor: _ }| {
             (recorder, payer, currency) == (&pair.provider, &pair.payer, &pair.currency)
         })
+    }
+
+    /// Whether an operation gave a grant that the import has revoked since: where the input asks for it again, it is given
+    /// anew, under the same key.
+    pub fn is_revoked(&self, key: &Key) -> bool {
+        self.object(key).is_some_and(|object| self.revoked.contains(&GrantId(object)))
     }
 
     /// Whether a service is known by what replaced it alone.

@@ -7,7 +7,7 @@ use yilian_spec::base::money::Currency;
 
 use super::{Read, Summary};
 use crate::import::agreement::Totals;
-use crate::import::changes::{ChangedService, Changes};
+use crate::import::changes::{ChangedService, Changes, OnLedger};
 use crate::import::limits;
 use crate::import::plan::{Share, Sums};
 use crate::import::proposal::{decimal, of_sums};
@@ -123,15 +123,7 @@ impl Summary {
         if let Some(changes) = self.changes.as_ref().filter(|changes| !changes.is_empty()) {
             write_changes(out, changes)?;
         }
-        for (currency, held) in &self.on_ledger {
-            let gross = decimal(held.gross_minor, currency);
-            writeln!(
-                out,
-                "On the ledger: {gross} {currency} gross in {} services of this import",
-                held.services
-            )?;
-        }
-        Ok(())
+        write_held(out, &self.on_ledger)
     }
 
     fn write_statements(&self, out: &mut String) -> Written {
@@ -203,7 +195,17 @@ fn write_counted<R: Copy>(out: &mut String, one: &Counted<R>, text: fn(R) -> &'s
     writeln!(out, "  {count} {resource}: {} (such as {first})", text(*reason))
 }
 
-fn write_counts<'a>(out: &mut String, counts: impl Iterator<Item = (&'a str, &'a u64)>) -> Written {
+/// What the ledger holds of the import.
+pub fn write_held(out: &mut String, on_ledger: &BTreeMap<String, OnLedger>) -> Written {
+    for (currency, OnLedger { services, gross_minor }) in on_ledger {
+        let gross = decimal(*gross_minor, currency);
+        writeln!(out, "On the ledger: {gross} {currency} gross in {services} services of this import")?;
+    }
+    Ok(())
+}
+
+/// Counts, each on its line.
+pub fn write_counts<'a>(out: &mut String, counts: impl Iterator<Item = (&'a str, &'a u64)>) -> Written {
     for (name, count) in counts {
         writeln!(out, "  {count} {name}")?;
     }
@@ -241,7 +243,8 @@ fn write_changes(out: &mut String, changes: &Changes) -> Written {
     )
 }
 
-fn write_tally(out: &mut String, tally: &Tally) -> Written {
+/// What became of the operations.
+pub fn write_tally(out: &mut String, tally: &Tally) -> Written {
     let Tally { recorded, before, found, reversed_by_others, refused, blocked, transactions } = tally;
     let total = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
     let named = |counts: &BTreeMap<String, u64>, out: &mut String| {

@@ -15,6 +15,7 @@ use yilian_spec::base::codec::{Domain, hash_bytes};
 use yilian_spec::base::id::{ChainId, InstitutionId, SubjectTag};
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::domain::service::ReversalReason;
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::TransactionBody;
 
@@ -74,9 +75,7 @@ impl Import {
         let tag =
             |(_, name): &(InstitutionId, String)| SubjectTag(hash_bytes(Domain::Object, name.as_bytes()).0);
         let tags: Vec<SubjectTag> = subjects.iter().map(tag).collect();
-        for item in
-            items.iter().filter(|item| journal.contents().get(&item.key).is_none()).collect::<Vec<_>>()
-        {
+        for item in items.iter().filter(|item| journal.fate(&item.key).is_none()).collect::<Vec<_>>() {
             self.nonce += 1;
             let object = |key: &_| journal.object(key);
             let resolver = Resolver { tags: &tags, object: &object, now: LedgerTime(7) };
@@ -100,7 +99,7 @@ impl Import {
 
     /// What `--correct` does.
     fn correct(&mut self, changes: &Changes) {
-        self.apply(&changes.corrections(&secret()), &[]);
+        self.apply(&changes.corrections(&secret(), ReversalReason::NotDelivered), &[]);
         self.journal().note_known(&changes.staying()).unwrap();
     }
 }
@@ -172,11 +171,28 @@ fn a_cancelled_claim_is_withdrawn_by_name_also_from_a_part() {
     let found = import.changes(&cancelled, &mapping, false);
     let withdrawn = |name: &str| found.others.get(name).map_or(0, |others| others.withdrawn);
     assert_eq!((withdrawn("grant_access"), withdrawn("record_disclosure")), (1, 1));
-    let names: Vec<_> = found.corrections(&secret()).iter().map(|item| item.draft.name()).collect();
+    let corrections = found.corrections(&secret(), ReversalReason::NotDelivered);
+    let names: Vec<_> = corrections.iter().map(|item| item.draft.name()).collect();
     assert_eq!(names, ["reverse_service", "revoke_grant"]);
     import.correct(&found);
     assert!(import.changes(&cancelled, &mapping, false).is_empty());
     assert_eq!(import.ledger(), []);
+    // And back again: the grant is given anew, once.
+    let before = read(&cases.join("changed-before"));
+    let plan = import.plan(&before, &mapping);
+    let given = |import: &Import| {
+        let journal = import.journal();
+        let grants = plan.items.iter().filter(|item| item.draft.name() == "grant_access");
+        grants.map(|item| journal.contents().object(&item.key).unwrap()).collect::<Vec<_>>()
+    };
+    let revoked = given(&import);
+    import.record(&plan);
+    let anew = given(&import);
+    assert!(anew.len() == 1 && anew != revoked);
+    assert!(!import.changes(&before, &mapping, false).others.contains_key("grant_access"));
+    import.record(&import.plan(&before, &mapping));
+    assert_eq!(given(&import), anew);
+    assert_eq!(import.ledger(), [("EUR".to_owned(), 1, 10_000)]);
 }
 
 #[test]

@@ -53,9 +53,14 @@ fn sign(nonce: u8, author: &InstitutionId, items: &[&Item], resolver: &Resolver<
     .sign(&key)
 }
 
+/// A tag for each subject.
+fn tags(plan: &Plan) -> Vec<SubjectTag> {
+    (0..plan.subjects.len() as u8).map(|number| SubjectTag([number; 32])).collect()
+}
+
 /// What an import of a plan signs, with the journal's keys: one transaction for each wave, author and role.
 fn signed(plan: &Plan) -> Vec<(Transaction, Vec<Key>)> {
-    let tags: Vec<SubjectTag> = (0..plan.subjects.len()).map(|_| SubjectTag([9; 32])).collect();
+    let tags = tags(plan);
     let mut objects: BTreeMap<Key, [u8; 32]> = BTreeMap::new();
     let mut all = Vec::new();
     for wave in Wave::PLANNED {
@@ -76,6 +81,11 @@ fn signed(plan: &Plan) -> Vec<(Transaction, Vec<Key>)> {
         }
     }
     all
+}
+
+/// Completes a journal; how many operations were found.
+fn adopt(missed: Missed, journal: &mut Journal, planning: &Planning<'_>) -> Result<u64, ImportError> {
+    missed.tell(journal.contents(), planning)?.write(journal)
 }
 
 fn journal(directory: &tempfile::TempDir) -> Journal {
@@ -100,9 +110,9 @@ fn whatever_the_journal_lacks_is_found_and_nothing_else() {
             let lacking = signed[known..].iter().rev().map(|(transaction, _)| transaction.clone());
             let missed = Missed::of(lacking.collect(), BTreeSet::new());
             let count: usize = signed[known..].iter().map(|(_, keys)| keys.len()).sum();
-            assert_eq!(missed.adopt(&mut journal, planning).unwrap(), count as u64, "{known}");
+            assert_eq!(adopt(missed, &mut journal, planning).unwrap(), count as u64, "{known}");
             let nothing = Missed::of(Vec::new(), BTreeSet::new());
-            assert_eq!(nothing.adopt(&mut journal, planning).unwrap(), 0);
+            assert_eq!(adopt(nothing, &mut journal, planning).unwrap(), 0);
             drop(journal);
             let journal = self::journal(&place);
             for (transaction, keys) in &signed {
@@ -117,13 +127,34 @@ fn whatever_the_journal_lacks_is_found_and_nothing_else() {
 }
 
 #[test]
+fn the_tags_that_an_older_table_lacks_are_found() {
+    with_planning(INPUT, |planning| {
+        let plan = planning.plan(&|_| 0);
+        let place = tempfile::tempdir().unwrap();
+        let transactions: Vec<Transaction> = signed(&plan).into_iter().map(|one| one.0).collect();
+        let journal = journal(&place);
+        let missed = Missed::of(transactions, BTreeSet::new()).tell(journal.contents(), planning).unwrap();
+        let expected: BTreeMap<_, _> = plan.subjects.iter().cloned().zip(tags(&plan)).collect();
+        assert!(expected.len() > 1 && !missed.tags().is_empty());
+        for (subject, tag) in missed.tags() {
+            assert_eq!(expected[subject], *tag, "{subject:?}");
+        }
+        let told_of = plan.items.iter().filter_map(|item| match &item.draft {
+            Draft::Grant { subject, .. } | Draft::Request { subject, .. } => Some(subject.0),
+            _ => None,
+        });
+        assert_eq!(missed.tags().len(), told_of.collect::<BTreeSet<_>>().len());
+    });
+}
+
+#[test]
 fn what_is_found_is_what_the_input_asks_for_so_that_nothing_counts_as_changed() {
     with_planning(INPUT, |planning| {
         let plan = planning.plan(&|_| 0);
         let place = tempfile::tempdir().unwrap();
         let mut journal = journal(&place);
         let transactions = signed(&plan).into_iter().map(|(transaction, _)| transaction).collect();
-        Missed::of(transactions, BTreeSet::new()).adopt(&mut journal, planning).unwrap();
+        adopt(Missed::of(transactions, BTreeSet::new()), &mut journal, planning).unwrap();
         let (collected, secret) = (planning.collected, planning.secret);
         let found = changes::Changes::find(&plan, collected, journal.contents(), secret, false);
         assert!(found.is_empty(), "{found:?}");
@@ -140,7 +171,7 @@ fn a_transaction_of_which_the_input_asks_for_a_part_stops_the_import() {
     with_planning(&smaller, |planning| {
         let place = tempfile::tempdir().unwrap();
         let mut journal = journal(&place);
-        let error = Missed::of(transactions, BTreeSet::new()).adopt(&mut journal, planning).unwrap_err();
+        let error = adopt(Missed::of(transactions, BTreeSet::new()), &mut journal, planning).unwrap_err();
         assert!(matches!(error, ImportError::JournalBehind { .. }), "{error}");
         assert!(journal.contents().is_empty(), "all of it or nothing");
     });
@@ -203,7 +234,7 @@ fn a_service_recorded_anew_is_found_where_the_journal_knows_of_none_before_it() 
             let all: Vec<Transaction> = replaced.iter().chain(found).cloned().collect();
             let missed = Missed::of(all.clone(), watch::reversed(&all));
             assert_eq!(
-                missed.adopt(&mut journal, planning).unwrap(),
+                adopt(missed, &mut journal, planning).unwrap(),
                 count + 2,
                 "the spent one and its reversal"
             );
@@ -228,7 +259,7 @@ fn a_service_of_somebody_else_stops_the_import_unless_it_is_reversed_or_of_other
         let place = tempfile::tempdir().unwrap();
         let mut journal = journal(&place);
         let own = Missed::of(vec![first.clone()], BTreeSet::new());
-        let error = own.adopt(&mut journal, planning).unwrap_err();
+        let error = adopt(own, &mut journal, planning).unwrap_err();
         assert!(
             matches!(error, ImportError::JournalBehind { .. }),
             "of its own it knows nothing else: {error}"
@@ -289,7 +320,7 @@ fn agreements_and_periods_are_told_by_their_parties() {
         let resolver = Resolver { tags: &[], object: &|_| Some(object), now: LedgerTime(1) };
         let signed = self::sign(2, &sign.author, &[&sign], &resolver);
         let missed = Missed::of(vec![signed, proposed], BTreeSet::new());
-        assert_eq!(missed.adopt(&mut journal, planning).unwrap(), 2);
+        assert_eq!(adopt(missed, &mut journal, planning).unwrap(), 2);
         assert_eq!(journal.object(&propose.key), Some(object));
         assert!(journal.fate(&sign.key).is_some());
     });
@@ -306,7 +337,7 @@ fn what_was_recorded_for_another_amount_counts_as_changed() {
         let place = tempfile::tempdir().unwrap();
         let mut journal = journal(&place);
         let missed = Missed::of(vec![alone(1, &recorded)], BTreeSet::new());
-        assert_eq!(missed.adopt(&mut journal, planning).unwrap(), 1);
+        assert_eq!(adopt(missed, &mut journal, planning).unwrap(), 1);
         let (collected, secret) = (planning.collected, planning.secret);
         let found = changes::Changes::find(&plan, collected, journal.contents(), secret, false);
         let changed: Vec<i64> = found.services.iter().map(|one| one.recorded_minor).collect();
@@ -320,7 +351,7 @@ fn a_service_that_somebody_else_reversed_stays_so_until_its_source_changes() {
     let first = with_planning(INPUT, |planning| {
         let first = alone(1, service(&planning.plan(&|_| 0), "c1"));
         let mut journal = journal(&place);
-        Missed::of(vec![first.clone()], BTreeSet::new()).adopt(&mut journal, planning).unwrap();
+        adopt(Missed::of(vec![first.clone()], BTreeSet::new()), &mut journal, planning).unwrap();
         let id = ServiceId(first.object_id(0).unwrap());
         journal.note_reversed_by_others(&[id]).unwrap();
         drop(journal);
