@@ -171,7 +171,7 @@ async fn an_unknown_version_is_told_ahead_and_ends_the_node() {
     let alarms = health["alarms"].as_array().unwrap();
     let told = alarms.iter().find(|alarm| alarm["kind"] == "version").expect("an alarm");
     assert!(told["reason"].as_str().unwrap().contains("version 900"), "{health}");
-    let ended = node.ended(false).await.err().expect("block 4 cannot be executed");
+    let ended = node.ended(false).await.expect_err("block 4 cannot be executed");
     assert!(format!("{ended:#}").contains("version 900"), "{ended:#}");
     let _ = node.shutdown().await;
     assert_eq!(audit::check(&home.ledger_directory(), |_, _| ()).unwrap().height.0, 3);
