@@ -1,7 +1,7 @@
 //! The client of a Yilian ledger: keys and subject tags at rest, submission, questions, and verification of what nodes
 //! answer. Depends on the protocol alone, never on a node's code.
 //!
-//! - [`client`]: a ledger over several nodes. [`wire`]: what they answer. [`error`]: what can go wrong.
+//! - [`client`]: a ledger over several nodes. [`health`]: how they say they are. [`error`]: what can go wrong.
 //! - [`memory`]: what is remembered of nodes and ledger between commands.
 //! - [`config`]: profiles. [`keyfile`], [`passphrase`], [`sealed`], [`durable`]: secrets and small files at rest;
 //!   [`session`]: keys that stay open for a while.
@@ -17,6 +17,7 @@ pub mod consortium;
 pub mod describe;
 pub mod durable;
 pub mod error;
+pub mod health;
 pub mod import;
 pub mod keyfile;
 pub mod limits;
@@ -26,4 +27,3 @@ pub mod passphrase;
 pub mod sealed;
 pub mod session;
 pub mod subject;
-pub mod wire;

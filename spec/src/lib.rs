@@ -12,6 +12,7 @@
 //! - [`proof`]: answers that carry their proof.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod base;
 pub mod crypto;
 pub mod domain;

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use super::Client;
 use crate::error::ClientError;
 use crate::limits;
-use crate::wire::{BlockEvent, TransactionEvent};
+use yilian_spec::api::ledger::{BlockEvent, TransactionEvent};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
 use crate::moment;
-use crate::wire::Block;
+use yilian_spec::api::ledger::Block;
 
 /// How old an answer about the present may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,8 +88,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::Stale`].
-    pub(super) fn require_present_page(&self, height: Option<Height>) -> Result<(), ClientError> {
-        self.require_not_behind(height.unwrap_or_default(), None)
+    pub(super) fn require_present_page(&self, height: Height) -> Result<(), ClientError> {
+        self.require_not_behind(height, None)
     }
 
     /// Whether a stale answer is worth asking again: a node that others are just ahead of catches up in no time. Pauses

@@ -28,12 +28,13 @@ use yilian_spec::ledger::block::Header;
 use yilian_spec::proof::{Checkpoint, Proof, ProofDocument};
 
 use crate::error::ClientError;
+use crate::health::Health;
 use crate::memory::Memory;
-use crate::wire::{Chain, Health};
 use clock::ClockWatch;
 use freshness::Freshness;
 use token::{Asker, NodeToken};
 use transport::{Request, Transport};
+use yilian_spec::api::ledger::Chain;
 
 /// The keys that a client signs with: one for each role, and one for all others.
 #[derive(Debug, Clone, Default)]

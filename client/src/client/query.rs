@@ -15,7 +15,8 @@ use super::Client;
 use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
-use crate::wire::{Block, Page, StreamItem};
+use yilian_spec::api::Page;
+use yilian_spec::api::ledger::{Block, StreamItem};
 
 /// Something that was read from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,7 +37,7 @@ pub struct List<T> {
     /// The items.
     pub items: Vec<T>,
     /// The height at which the last page was read.
-    pub height: Option<Height>,
+    pub height: Height,
 }
 
 impl Client {
@@ -247,7 +248,7 @@ impl Client {
         let mut before = Frontier::new();
         let mut entries = Vec::new();
         for (index, item) in (0..).zip(items) {
-            let StreamItem { height, transaction_id, operation, kind } = item;
+            let StreamItem { height, transaction_id, operation, kind, .. } = item;
             let entry = Entry { height, transaction_id, operation, kind };
             if index < from {
                 before.append(entry.leaf_hash()).map_err(ProofError::from)?;

@@ -17,7 +17,8 @@ use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
 use crate::moment;
-use crate::wire::{Checked, Committed, ErrorBody, Status, SubmitAnswer, SubmitResult};
+use yilian_spec::api::ErrorDetail;
+use yilian_spec::api::transaction::{Checked, Committed, SubmitAnswer, SubmitResult, TransactionStatus};
 
 /// A transaction that a node has taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub struct BatchResult {
     /// The transaction.
     pub transaction_id: TransactionId,
     /// Whether a node has it, or it is final already; else why not.
-    pub taken: Result<Status, ErrorBody>,
+    pub taken: Result<TransactionStatus, ErrorDetail>,
 }
 
 /// A final transaction, and whether that was verified.

@@ -24,7 +24,8 @@ use crate::error::ClientError;
 use crate::limits;
 use crate::memory::Memory;
 use crate::moment;
-use crate::wire::{Chain, ErrorAnswer};
+use yilian_spec::api::ErrorBody;
+use yilian_spec::api::ledger::Chain;
 
 /// The nodes and the connections to them.
 #[derive(Debug)]
@@ -129,8 +130,8 @@ impl Answer {
 
     /// The node's error as ours.
     pub fn rejection(&self) -> ClientError {
-        match self.any_json::<ErrorAnswer>() {
-            Ok(ErrorAnswer { error }) => ClientError::Rejected {
+        match self.any_json::<ErrorBody>() {
+            Ok(ErrorBody { error }) => ClientError::Rejected {
                 node: self.node.clone(),
                 status: self.status.as_u16(),
                 message: match &self.difference {
@@ -148,7 +149,7 @@ impl Answer {
     /// The name of the node's error, where the answer is one.
     fn error_code(&self) -> Option<String> {
         let is_error = self.status.is_client_error() || self.status.is_server_error();
-        is_error.then(|| self.any_json::<ErrorAnswer>().ok()).flatten().map(|answer| answer.error.code)
+        is_error.then(|| self.any_json::<ErrorBody>().ok()).flatten().map(|answer| answer.error.code)
     }
 
     /// Whether another node, or the same one later, may do better.

@@ -28,7 +28,7 @@ use super::plan::Plan;
 use super::submit::Submitter;
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::wire::Listed;
+use yilian_spec::api::Entry;
 
 /// Who owes whom in which currency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -268,7 +268,7 @@ async fn on_ledger(
     now: LedgerTime,
 ) -> Result<Option<AgreementId>, ImportError> {
     let filter = [("institution", provider.to_string())];
-    let list = client.list::<Listed<AgreementId, Agreement>>("/v1/agreements", &filter).await?;
+    let list = client.list::<Entry<AgreementId, Agreement>>("/v1/agreements", &filter).await?;
     let serves = |agreement: &Agreement| {
         agreement.state == AgreementState::Active
             && agreement.schedule == Schedule::OnDemand

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use age::secrecy::SecretString;
 use futures::StreamExt as _;
+use yilian_spec::api::Entry;
+use yilian_spec::api::ledger::Chain;
 use yilian_spec::base::id::{InstitutionId, ServiceId};
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
 use yilian_spec::domain::service::{ReversalReason, Service};
@@ -25,7 +27,6 @@ use super::{Options, limits};
 use crate::client::Client;
 use crate::consortium::Consortium;
 use crate::error::ClientError;
-use crate::wire::{Chain, Listed};
 
 /// An import into a ledger.
 pub struct Recording<'a> {
@@ -298,7 +299,7 @@ async fn reversed_by_hand(submitter: &Submitter<'_>, found: &Changes) -> Result<
         async move {
             let no_key = || ClientError::NoKey { purpose: format!("acting for {recorder}") };
             let client = submitter.clients.get(&recorder).ok_or_else(no_key)?;
-            let listed: Listed<ServiceId, Service> = client.service(service).await?;
+            let listed: Entry<ServiceId, Service> = client.service(service).await?;
             Ok::<_, ClientError>(listed.record.reversed_at.map(|_| service))
         }
     };

@@ -28,7 +28,7 @@ use super::watch::{Watch, own_and_others};
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::moment;
-use crate::wire::Committed;
+use yilian_spec::api::transaction::Committed;
 
 /// What became of the operations of a run, by their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

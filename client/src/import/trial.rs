@@ -12,7 +12,7 @@ use yilian_spec::ledger::transaction::TransactionBody;
 use super::limits;
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::wire::Checked;
+use yilian_spec::api::transaction::Checked;
 
 /// Asks until a node has room for the question and has come as far as `seen`.
 ///

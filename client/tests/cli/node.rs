@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use yilian_spec::api::ledger::{StreamItem, StreamPage};
 use yilian_spec::base::codec;
 use yilian_spec::base::id::TransactionId;
 use yilian_spec::base::limits::TRANSACTION_BYTES_MAX;
@@ -18,6 +19,7 @@ use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::ledger::trial::decode_body;
 use yilian_spec::proof::ProofDocument;
 use yilian_spec::state::key::StreamId;
+use yilian_spec::state::stream::Entry;
 
 use crate::ledger::{Day, Ledger};
 
@@ -302,9 +304,19 @@ fn entries(ledger: &Ledger, stream: StreamId, query: &str) -> Value {
     let cursor = query.split('&').find_map(|pair| pair.strip_prefix("cursor="));
     let first: usize = cursor.map_or(0, |cursor| cursor.parse().unwrap());
     let all = ledger.stream_proof(stream, 0).entries;
-    let page: Vec<_> = all.iter().skip(first).take(500).collect();
-    let next = (first + page.len() < all.len()).then(|| (first + page.len()).to_string());
-    json!({"items": page, "next_cursor": next, "height": ledger.tip().height})
+    let item = |(index, entry): (usize, &Entry)| StreamItem {
+        index: index as u64,
+        height: entry.height,
+        transaction_id: entry.transaction_id,
+        operation: entry.operation,
+        kind: entry.kind,
+        operation_name: "record_disclosure".to_owned(),
+    };
+    let items: Vec<StreamItem> = all.iter().enumerate().skip(first).take(500).map(item).collect();
+    let next = first + items.len();
+    let next_cursor = (next < all.len()).then(|| next.to_string());
+    let page = StreamPage { items, next_cursor, height: ledger.tip().height, length: all.len() as u64 };
+    serde_json::to_value(page).unwrap()
 }
 
 fn grants(day: &Day) -> Value {

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use yilian_spec::api::{Entry, ErrorBody, Page};
 use yilian_spec::base::id::{DisclosureId, GrantId, InstitutionId};
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::domain::access::{Disclosure, Grant};
@@ -11,11 +12,10 @@ use yilian_spec::state::key::{RowKind, StateKey};
 
 use super::Api;
 use super::auth::Caller;
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
 use super::list::{self, Listed};
-use super::page::{Page, PageRequest};
-use super::record::Entry;
+use super::page::PageRequest;
 use super::rights;
 
 /// Whose grants.
@@ -71,13 +71,13 @@ pub fn list_institution(
 /// The grants that concern an institution.
 #[utoipa::path(
     get, path = "/v1/grants", tag = "access", params(PartyQuery),
-    responses((status = 200, body = Page<Entry<Object>>), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Page<Entry<GrantId, Grant>>), (status = 403, body = ErrorBody))
 )]
 pub async fn grants(
     State(api): State<Api>,
     caller: Caller,
     QueryOf(query): QueryOf<PartyQuery>,
-) -> Result<Json<Page<Entry<Grant>>>, ApiError> {
+) -> Result<Json<Page<Entry<GrantId, Grant>>>, ApiError> {
     let request = PageRequest::new(query.limit, query.cursor.as_deref())?;
     let institution = list_institution(&caller, query.institution, "the list of grants")?;
     api.read(move |view| {
@@ -98,17 +98,17 @@ pub async fn grants(
 
 /// One grant.
 #[utoipa::path(
-    get, path = "/v1/grants/{id}", tag = "access", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+    get, path = "/v1/grants/{id}", tag = "access", params(("id" = GrantId, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Entry<GrantId, Grant>), (status = 404, body = ErrorBody))
 )]
 pub async fn grant(
     State(api): State<Api>,
     caller: Caller,
     PathOf(id): PathOf<GrantId>,
-) -> Result<Json<Entry<Grant>>, ApiError> {
+) -> Result<Json<Entry<GrantId, Grant>>, ApiError> {
     api.read(move |view| {
         let record: Grant = rights::object(view, &caller, &StateKey::Grant(id), "grant")?;
-        Ok(Json(Entry::single(id, record, view.height().0)))
+        Ok(Json(Entry::single(id, record, view.height())))
     })
     .await
 }
@@ -122,13 +122,13 @@ fn is_overdue(disclosure: &Disclosure, now: LedgerTime) -> bool {
 /// Disclosures that wait for a receipt; a regulator may list all.
 #[utoipa::path(
     get, path = "/v1/disclosures", tag = "access", params(DisclosureQuery),
-    responses((status = 200, body = Page<Entry<Object>>), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Page<Entry<DisclosureId, Disclosure>>), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
 )]
 pub async fn disclosures(
     State(api): State<Api>,
     caller: Caller,
     QueryOf(query): QueryOf<DisclosureQuery>,
-) -> Result<Json<Page<Entry<Disclosure>>>, ApiError> {
+) -> Result<Json<Page<Entry<DisclosureId, Disclosure>>>, ApiError> {
     let request = PageRequest::new(query.limit, query.cursor.as_deref())?;
     let institution = list_institution(&caller, query.institution, "the list of disclosures")?;
     if institution.is_some() && !query.open {
@@ -163,19 +163,19 @@ pub async fn disclosures(
 
 /// One disclosure.
 #[utoipa::path(
-    get, path = "/v1/disclosures/{id}", tag = "access", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+    get, path = "/v1/disclosures/{id}", tag = "access", params(("id" = DisclosureId, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Entry<DisclosureId, Disclosure>), (status = 404, body = ErrorBody))
 )]
 pub async fn disclosure(
     State(api): State<Api>,
     caller: Caller,
     PathOf(id): PathOf<DisclosureId>,
-) -> Result<Json<Entry<Disclosure>>, ApiError> {
+) -> Result<Json<Entry<DisclosureId, Disclosure>>, ApiError> {
     let now = LedgerTime(api.clock.now_ms());
     api.read(move |view| {
         let record: Disclosure = rights::object(view, &caller, &StateKey::Disclosure(id), "disclosure")?;
         let overdue = is_overdue(&record, now);
-        Ok(Json(Entry::single(id, record, view.height().0).with_overdue(overdue)))
+        Ok(Json(Entry::single(id, record, view.height()).with_overdue(overdue)))
     })
     .await
 }

@@ -2,81 +2,36 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
+use yilian_spec::api::settlement::{Period, PeriodState, Statement};
+use yilian_spec::api::{Entry, ErrorBody, Page};
 use yilian_spec::base::id::{AgreementId, ServiceId};
-use yilian_spec::domain::agreement::{Agreement, ClosedPeriod, PeriodStatement};
+use yilian_spec::domain::agreement::{Agreement, ClosedPeriod};
 use yilian_spec::domain::service::Service;
-use yilian_spec::settlement::period::Accumulator;
 use yilian_spec::state::key::{RowKind, StateKey};
 
 use super::Api;
 use super::access::{PartyQuery, list_institution};
 use super::auth::Caller;
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
 use super::ledger::View;
 use super::list::{self, Listed};
-use super::page::{Page, PageRequest};
-use super::record::Entry;
+use super::page::PageRequest;
 use super::rights;
-
-/// Whether a period still counts.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PeriodState {
-    /// It counts.
-    Open,
-    /// It is settled.
-    Closed,
-}
-
-/// A period of an agreement.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PeriodAnswer {
-    /// The agreement.
-    pub agreement: String,
-    /// The period, from 0.
-    pub period: u32,
-    /// The height that was read.
-    pub height: u64,
-    /// Whether it still counts.
-    pub state: PeriodState,
-    /// The closed period in the serde form of the protocol's `ClosedPeriod`.
-    #[schema(value_type = Option<Object>)]
-    pub record: Option<ClosedPeriod>,
-    /// What the open period has counted so far, in the serde form of the protocol's `Accumulator`.
-    #[schema(value_type = Option<Object>)]
-    pub accumulator: Option<Accumulator>,
-}
-
-/// The statement of a closed period.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct StatementAnswer {
-    /// The agreement.
-    pub agreement: String,
-    /// The period, from 0.
-    pub period: u32,
-    /// The height that was read.
-    pub height: u64,
-    /// The statement in the serde form of the protocol's `PeriodStatement`; its hash stands in the closed period.
-    #[schema(value_type = Object)]
-    pub record: PeriodStatement,
-}
 
 /// One delivered service.
 #[utoipa::path(
-    get, path = "/v1/services/{id}", tag = "settlement", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+    get, path = "/v1/services/{id}", tag = "settlement", params(("id" = ServiceId, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Entry<ServiceId, Service>), (status = 404, body = ErrorBody))
 )]
 pub async fn service(
     State(api): State<Api>,
     caller: Caller,
     PathOf(id): PathOf<ServiceId>,
-) -> Result<Json<Entry<Service>>, ApiError> {
+) -> Result<Json<Entry<ServiceId, Service>>, ApiError> {
     api.read(move |view| {
         let record: Service = rights::object(view, &caller, &StateKey::Service(id), "service")?;
-        Ok(Json(Entry::single(id, record, view.height().0)))
+        Ok(Json(Entry::single(id, record, view.height())))
     })
     .await
 }
@@ -84,13 +39,13 @@ pub async fn service(
 /// The agreements of an institution.
 #[utoipa::path(
     get, path = "/v1/agreements", tag = "settlement", params(PartyQuery),
-    responses((status = 200, body = Page<Entry<Object>>), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Page<Entry<AgreementId, Agreement>>), (status = 403, body = ErrorBody))
 )]
 pub async fn agreements(
     State(api): State<Api>,
     caller: Caller,
     QueryOf(query): QueryOf<PartyQuery>,
-) -> Result<Json<Page<Entry<Agreement>>>, ApiError> {
+) -> Result<Json<Page<Entry<AgreementId, Agreement>>>, ApiError> {
     let request = PageRequest::new(query.limit, query.cursor.as_deref())?;
     let institution = list_institution(&caller, query.institution, "the list of agreements")?;
     api.read(move |view| {
@@ -120,17 +75,17 @@ pub(super) fn read_agreement(
 
 /// One agreement.
 #[utoipa::path(
-    get, path = "/v1/agreements/{id}", tag = "settlement", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+    get, path = "/v1/agreements/{id}", tag = "settlement", params(("id" = AgreementId, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Entry<AgreementId, Agreement>), (status = 404, body = ErrorBody))
 )]
 pub async fn agreement(
     State(api): State<Api>,
     caller: Caller,
     PathOf(id): PathOf<AgreementId>,
-) -> Result<Json<Entry<Agreement>>, ApiError> {
+) -> Result<Json<Entry<AgreementId, Agreement>>, ApiError> {
     api.read(move |view| {
         let record = read_agreement(view, &caller, id)?;
-        Ok(Json(Entry::single(id, record, view.height().0)))
+        Ok(Json(Entry::single(id, record, view.height())))
     })
     .await
 }
@@ -138,14 +93,14 @@ pub async fn agreement(
 /// One period: what it has counted so far, or how it was closed.
 #[utoipa::path(
     get, path = "/v1/agreements/{id}/periods/{period}", tag = "settlement",
-    params(("id" = String, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
-    responses((status = 200, body = PeriodAnswer), (status = 404, body = ErrorBody))
+    params(("id" = AgreementId, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
+    responses((status = 200, body = Period), (status = 404, body = ErrorBody))
 )]
 pub async fn period(
     State(api): State<Api>,
     caller: Caller,
     PathOf((id, number)): PathOf<(AgreementId, u32)>,
-) -> Result<Json<PeriodAnswer>, ApiError> {
+) -> Result<Json<Period>, ApiError> {
     api.read(move |view| {
         let agreement = read_agreement(view, &caller, id)?;
         let closed: Option<ClosedPeriod> = view.row(&StateKey::ClosedPeriod(id, number))?;
@@ -156,10 +111,10 @@ pub async fn period(
             Some(_) => None,
             None => Some(view.row(&StateKey::Accumulator(id, number))?.unwrap_or_default()),
         };
-        Ok(Json(PeriodAnswer {
-            agreement: id.to_string(),
+        Ok(Json(Period {
+            agreement: id,
             period: number,
-            height: view.height().0,
+            height: view.height(),
             state: if closed.is_some() { PeriodState::Closed } else { PeriodState::Open },
             record: closed,
             accumulator,
@@ -171,24 +126,19 @@ pub async fn period(
 /// The statement of a closed period.
 #[utoipa::path(
     get, path = "/v1/agreements/{id}/periods/{period}/statement", tag = "settlement",
-    params(("id" = String, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
-    responses((status = 200, body = StatementAnswer), (status = 404, body = ErrorBody))
+    params(("id" = AgreementId, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
+    responses((status = 200, body = Statement), (status = 404, body = ErrorBody))
 )]
 pub async fn statement(
     State(api): State<Api>,
     caller: Caller,
     PathOf((id, number)): PathOf<(AgreementId, u32)>,
-) -> Result<Json<StatementAnswer>, ApiError> {
+) -> Result<Json<Statement>, ApiError> {
     api.read(move |view| {
         read_agreement(view, &caller, id)?;
         let record =
             view.require(&StateKey::Statement(id, number), "statement (the period may still be open)")?;
-        Ok(Json(StatementAnswer {
-            agreement: id.to_string(),
-            period: number,
-            height: view.height().0,
-            record,
-        }))
+        Ok(Json(Statement { agreement: id, period: number, height: view.height(), record }))
     })
     .await
 }

@@ -2,62 +2,30 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
+use yilian_spec::api::ledger::{Block, BlockTransaction};
+use yilian_spec::api::{ErrorBody, Page};
 use yilian_spec::base::height::Height;
-use yilian_spec::ledger::block::{CommitCertificate, Header};
-use yilian_spec::ledger::receipt::Outcome;
-use yilian_spec::proof::CertifiedHeader;
 
 use super::Api;
 use super::auth::Caller;
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
 use super::ledger::View;
-use super::page::{Page, PageQuery, PageRequest};
+use super::page::{PageQuery, PageRequest};
 use super::rights;
 use crate::api::limits::API_BLOCKS_PER_PAGE_MAX;
-
-/// A block.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct BlockAnswer {
-    /// The header in the serde form of the protocol's `Header`.
-    #[schema(value_type = Object)]
-    pub header: Header,
-    /// What makes it final, in the serde form of the protocol's `CommitCertificate`.
-    #[schema(value_type = Object)]
-    pub certificate: CommitCertificate,
-    /// Its transactions that concern the caller; a regulator sees all. The header counts them all.
-    pub transactions: Vec<TransactionSummary>,
-}
-
-/// A transaction in short.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TransactionSummary {
-    /// Its id.
-    pub id: String,
-    /// Its place in the block, from 0.
-    pub index: u32,
-    /// The author's institution.
-    pub institution: String,
-    /// The names of its operations that concern the caller.
-    pub operations: Vec<String>,
-    /// What became of it.
-    #[schema(value_type = Object)]
-    pub outcome: Outcome,
-}
 
 /// One block, by height or `latest`.
 #[utoipa::path(
     get, path = "/v1/blocks/{height}", tag = "blocks",
     params(("height" = String, Path, description = "a height from 1, or `latest`")),
-    responses((status = 200, body = BlockAnswer), (status = 404, body = ErrorBody))
+    responses((status = 200, body = Block), (status = 404, body = ErrorBody))
 )]
 pub async fn block(
     State(api): State<Api>,
     caller: Caller,
     PathOf(height): PathOf<String>,
-) -> Result<Json<BlockAnswer>, ApiError> {
+) -> Result<Json<Block>, ApiError> {
     api.read(move |view| {
         let height = match height.as_str() {
             "latest" => view.height(),
@@ -74,18 +42,18 @@ pub async fn block(
 /// The blocks, the newest first.
 #[utoipa::path(
     get, path = "/v1/blocks", tag = "blocks", params(PageQuery),
-    responses((status = 200, body = Page<BlockAnswer>), (status = 400, body = ErrorBody))
+    responses((status = 200, body = Page<Block>), (status = 400, body = ErrorBody))
 )]
 pub async fn blocks(
     State(api): State<Api>,
     caller: Caller,
     QueryOf(query): QueryOf<PageQuery>,
-) -> Result<Json<Page<BlockAnswer>>, ApiError> {
+) -> Result<Json<Page<Block>>, ApiError> {
     let request = query.request()?;
     api.read(move |view| page(view, &caller, request).map(Json)).await
 }
 
-fn page(view: &View<'_>, caller: &Caller, request: PageRequest) -> Result<Page<BlockAnswer>, ApiError> {
+fn page(view: &View<'_>, caller: &Caller, request: PageRequest) -> Result<Page<Block>, ApiError> {
     let top = match request.after {
         None => view.height().0,
         Some(bytes) => {
@@ -102,7 +70,7 @@ fn page(view: &View<'_>, caller: &Caller, request: PageRequest) -> Result<Page<B
         items.extend(read_block(view, caller, Height(height))?);
     }
     let next_cursor = (bottom > 0).then(|| hex::encode((bottom + 1).to_be_bytes()));
-    Ok(Page { items, next_cursor, height: view.height().0 })
+    Ok(Page { items, next_cursor, height: view.height() })
 }
 
 /// Reads a block; `None` where there is none.
@@ -110,16 +78,16 @@ pub(super) fn read_block(
     view: &View<'_>,
     caller: &Caller,
     height: Height,
-) -> Result<Option<BlockAnswer>, ApiError> {
+) -> Result<Option<Block>, ApiError> {
     let Some((block, receipts)) = view.block(height)? else { return Ok(None) };
     let mut transactions = Vec::new();
     for (index, (transaction, receipt)) in block.transactions.iter().zip(&receipts).enumerate() {
         let concerning = rights::concerning(view, caller, transaction, receipt.outcome)?;
         if !concerning.is_empty() {
-            transactions.push(TransactionSummary {
-                id: receipt.transaction_id.to_string(),
+            transactions.push(BlockTransaction {
+                id: receipt.transaction_id,
                 index: u32::try_from(index).expect("a block has at most 10,000 transactions"),
-                institution: transaction.body.institution.to_string(),
+                institution: transaction.body.institution.clone(),
                 operations: concerning
                     .into_iter()
                     .map(|number| transaction.body.operations[number].name().to_owned())
@@ -128,6 +96,5 @@ pub(super) fn read_block(
             });
         }
     }
-    let CertifiedHeader { header, certificate } = view.certified(height)?;
-    Ok(Some(BlockAnswer { header, certificate, transactions }))
+    Ok(Some(Block { certified: view.certified(height)?, transactions }))
 }

@@ -5,6 +5,7 @@
 
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
+use utoipa::ToSchema;
 use yilian_spec::base::{codec, json};
 use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::ledger::validation::structural::{self, StructuralError};
@@ -21,10 +22,23 @@ pub struct Submission {
     pub is_single: bool,
 }
 
-#[derive(Deserialize)]
+/// Several transactions in one request.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Many {
+pub struct Many {
+    /// The canonical bytes of each, in hexadecimal.
     transactions: Vec<String>,
+}
+
+/// What a JSON body may be.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes what is read field by field")]
+pub enum Submitted {
+    /// One transaction.
+    One(Box<Transaction>),
+    /// Several, each by its canonical bytes.
+    Many(Many),
 }
 
 /// Which of the two JSON forms an object has; fields beside these are for the real reader to refuse.
@@ -60,7 +74,7 @@ pub fn media_type(headers: &HeaderMap) -> Result<String, ApiError> {
 
 /// JSON that cannot be read.
 pub fn malformed(error: impl std::fmt::Display) -> ApiError {
-    ApiError::Malformed(format!("the JSON cannot be read: {error}"))
+    ApiError::Malformed(format!("the JSON cannot be read: {}", json::plain(&error.to_string())))
 }
 
 fn read_json(bytes: &[u8]) -> Result<Submission, ApiError> {

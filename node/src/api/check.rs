@@ -9,8 +9,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
-use serde::Serialize;
-use utoipa::ToSchema;
+use yilian_spec::api::ErrorBody;
+use yilian_spec::api::transaction::Checked;
 use yilian_spec::base::json;
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::ledger::receipt::Outcome;
@@ -20,30 +20,20 @@ use yilian_spec::ledger::trial::decode_body;
 use super::Api;
 use super::auth::Caller;
 use super::body;
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
 use super::limits::API_CHECKS_MAX;
 use super::refusal;
 use super::transactions;
-
-/// What would become of a transaction.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CheckAnswer {
-    /// The block on whose state it was tried.
-    pub height: u64,
-    /// What the rules said, in the serde form of the protocol's `Outcome`.
-    #[schema(value_type = Object)]
-    pub outcome: Outcome,
-}
 
 /// Says what would become of a transaction in the next block, and records nothing.
 #[utoipa::path(
     post, path = "/v1/transactions/check", tag = "transactions",
     request_body(
-        content(("application/octet-stream"), (Object = "application/json")),
+        content(("application/octet-stream"), (TransactionBody = "application/json")),
         description = "canonical bytes of a transaction's body, without the signature; or the body in its serde form"
     ),
     responses(
-        (status = 200, body = CheckAnswer), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 200, body = Checked), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody, description = "no block could carry it"), (status = 429, body = ErrorBody)
     )
 )]
@@ -52,7 +42,7 @@ pub async fn check(
     caller: Caller,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
-) -> Result<Json<CheckAnswer>, ApiError> {
+) -> Result<Json<Checked>, ApiError> {
     caller.require_submitter()?;
     api.in_vain.check(&caller.institution, api.clock.now_ms())?;
     let permit = api.checks.clone().try_acquire_owned().map_err(|_| ApiError::Busy {
@@ -65,25 +55,20 @@ pub async fn check(
     let bytes = transactions::whole(&api, bytes)?;
     let answer = try_out(&api, &caller, &headers, &bytes).await;
     drop(permit);
-    if !matches!(&answer, Ok(CheckAnswer { outcome: Outcome::Applied, .. })) {
+    if !matches!(&answer, Ok(Checked { outcome: Outcome::Applied, .. })) {
         api.in_vain.note(&caller.institution, 1, api.clock.now_ms());
     }
     answer.map(Json)
 }
 
-async fn try_out(
-    api: &Api,
-    caller: &Caller,
-    headers: &HeaderMap,
-    bytes: &[u8],
-) -> Result<CheckAnswer, ApiError> {
+async fn try_out(api: &Api, caller: &Caller, headers: &HeaderMap, bytes: &[u8]) -> Result<Checked, ApiError> {
     let transaction = read(headers, bytes)?;
     // An institution tries out what it may do itself, never what another could.
     if transaction.institution != caller.institution {
         return Err(ApiError::NotYours { what: "the transaction" });
     }
     let now = LedgerTime(api.clock.now_ms());
-    api.read(move |view| Ok(CheckAnswer { height: view.height().0, outcome: view.trial(now, transaction)? }))
+    api.read(move |view| Ok(Checked { height: view.height(), outcome: view.trial(now, transaction)? }))
         .await
         .map_err(|error| refusal::with_ledger_time(api, error))
 }

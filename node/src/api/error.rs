@@ -5,9 +5,8 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use thiserror::Error;
-use utoipa::ToSchema;
+use yilian_spec::api::{ErrorBody, ErrorDetail};
 use yilian_spec::crypto::token::TokenError;
 use yilian_spec::domain::membership::Role;
 
@@ -238,26 +237,6 @@ impl ApiError {
 /// Goes with an answer that could not be given because the ledger is damaged, so that `/health` says so from then on.
 #[derive(Debug, Clone)]
 pub struct LedgerDamage(pub String);
-
-/// An error as JSON.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorBody {
-    /// What went wrong.
-    pub error: ErrorDetail,
-}
-
-/// What went wrong.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorDetail {
-    /// A stable name, for programs.
-    pub code: String,
-    /// One sentence that names the bound or rule and the remedy, for people.
-    pub message: String,
-    /// Numbers that belong to it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub details: Option<serde_json::Value>,
-}
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {

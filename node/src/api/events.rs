@@ -14,41 +14,16 @@ use axum::response::sse::{Event, KeepAlive};
 use futures::stream::{self, Stream, StreamExt};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
-use utoipa::ToSchema;
+use yilian_spec::api::ErrorBody;
+use yilian_spec::api::ledger::{BlockEvent, TransactionEvent};
 use yilian_spec::base::height::Height;
 use yilian_spec::base::time::LedgerTime;
-use yilian_spec::ledger::receipt::Outcome;
 
 use super::Api;
 use super::auth::Session;
 use super::blocks;
-use super::error::{ApiError, ErrorBody};
-use super::limits::API_EVENT_KEEP_ALIVE_MS;
-
-/// The data of a `block` event.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct BlockEvent {
-    /// Its height; also the event's id.
-    pub height: u64,
-    /// Its id.
-    pub block_id: String,
-    /// Its time in milliseconds since 1970-01-01 UTC.
-    pub time: u64,
-    /// Its number of transactions.
-    pub transactions: u32,
-}
-
-/// The data of a `transaction` event.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TransactionEvent {
-    /// The transaction.
-    pub transaction_id: String,
-    /// Its block.
-    pub height: u64,
-    /// What became of it.
-    #[schema(value_type = Object)]
-    pub outcome: Outcome,
-}
+use super::error::ApiError;
+use super::limits::{API_EVENT_BLOCKS_AHEAD_MAX, API_EVENT_KEEP_ALIVE_MS};
 
 /// New blocks and the caller's transactions in them.
 #[utoipa::path(
@@ -64,7 +39,7 @@ pub async fn events(
     session: Session,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    let last = last_event(&headers)?.unwrap_or(api.height());
+    let last = last_event(&headers, api.height())?.unwrap_or(api.height());
     let permit = api.event_streams.clone().try_acquire_owned().map_err(|_| ApiError::Busy {
         code: "too_many_event_streams",
         message: format!(
@@ -77,13 +52,20 @@ pub async fn events(
     Ok(Sse::new(follow(api, session, last, permit)).keep_alive(keep_alive))
 }
 
-fn last_event(headers: &HeaderMap) -> Result<Option<Height>, ApiError> {
+/// The last block that the caller saw: at another node perhaps, which may be some blocks ahead.
+fn last_event(headers: &HeaderMap, height: Height) -> Result<Option<Height>, ApiError> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let height = value.to_str().ok().and_then(|text| text.parse().ok());
-    let height = height.ok_or_else(|| {
+    let last = value.to_str().ok().and_then(|text| text.parse().ok());
+    let last = last.ok_or_else(|| {
         ApiError::Malformed("Last-Event-ID must be the height of the last block seen, or absent".to_owned())
     })?;
-    Ok(Some(Height(height)))
+    if last > height.0.saturating_add(API_EVENT_BLOCKS_AHEAD_MAX) {
+        return Err(ApiError::Malformed(format!(
+            "Last-Event-ID is {last}, and this node's last block {height}: more than {API_EVENT_BLOCKS_AHEAD_MAX} blocks ahead; \
+             give the id of an event of this ledger, or none"
+        )));
+    }
+    Ok(Some(Height(last)))
 }
 
 /// What a stream of events carries from one block to the next.
@@ -147,16 +129,16 @@ impl Follower {
         };
         self.last = height;
         let transactions = block.transactions.into_iter().map(|entry| {
-            let data =
-                TransactionEvent { transaction_id: entry.id, height: height.0, outcome: entry.outcome };
+            let data = TransactionEvent { transaction_id: entry.id, height, outcome: entry.outcome };
             event("transaction", &data)
         });
         let mut events: Vec<Event> = transactions.collect();
+        let header = &block.certified.header;
         let data = BlockEvent {
-            height: height.0,
-            block_id: block.header.id().to_string(),
-            time: block.header.time.0,
-            transactions: block.header.transaction_count,
+            height,
+            block_id: header.id(),
+            time: header.time,
+            transactions: header.transaction_count,
         };
         events.push(event("block", &data).id(height.to_string()));
         Some(events)

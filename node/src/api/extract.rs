@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use yilian_spec::base::json;
 
 use super::error::ApiError;
 
@@ -15,7 +16,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathOf<
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(value)) => Ok(Self(value)),
-            Err(rejection) => Err(ApiError::Malformed(format!("the path cannot be read: {rejection}"))),
+            Err(rejection) => Err(unreadable("path", &rejection.body_text())),
         }
     }
 }
@@ -29,7 +30,38 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for QueryOf
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(ApiError::Malformed(format!("the query cannot be read: {rejection}"))),
+            Err(rejection) => Err(unreadable("query", &rejection.body_text())),
+        }
+    }
+}
+
+/// What the extractor says, without its own preface and the names of Rust's types.
+fn unreadable(what: &'static str, said: &str) -> ApiError {
+    let prefaces = ["Invalid URL: ", "Failed to deserialize query string: "];
+    let said = prefaces.iter().find_map(|preface| said.strip_prefix(preface)).unwrap_or(said);
+    let said = said.replace(" to a `u32`", ": expected u32").replace(" to a `u64`", ": expected u64");
+    ApiError::Malformed(format!("the {what} cannot be read: {}", json::plain(&said)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_told_without_the_words_of_the_program() {
+        let cases = [
+            (
+                "Invalid URL: Cannot parse `period` with value `x` to a `u32`",
+                "expected an integer from 0 to 4294967295",
+            ),
+            (
+                "Failed to deserialize query string: limit: invalid digit found in string",
+                "read: limit: invalid digit",
+            ),
+        ];
+        for (said, expected) in cases {
+            let error = unreadable("path", said).to_string();
+            assert!(error.contains(expected) && !error.contains("u32"), "{error}");
         }
     }
 }

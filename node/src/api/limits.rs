@@ -71,6 +71,8 @@ pub const API_HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 pub const API_WRITE_STALL_MS_MAX: u64 = 30_000;
 /// How often an idle event stream says that it lives.
 pub const API_EVENT_KEEP_ALIVE_MS: u64 = 15_000;
+/// A reader of events may come from a node that is so many blocks ahead.
+pub const API_EVENT_BLOCKS_AHEAD_MAX: u64 = 100;
 /// The pause after a connection could not be accepted.
 pub const API_ACCEPT_PAUSE_MS: u64 = 50;
 /// How long requests in flight may take to finish when the node stops.

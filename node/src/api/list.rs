@@ -1,10 +1,11 @@
 //! Lists over rows that lie together: the same walk for records and for the indexes that point at them.
 
+use yilian_spec::api::Page;
 use yilian_spec::state::key::StateKey;
 
 use super::error::ApiError;
 use super::ledger::View;
-use super::page::{Page, PageRequest};
+use super::page::PageRequest;
 use crate::api::limits::API_ROWS_PER_REQUEST_MAX;
 
 /// What a row of the walk gives.
@@ -52,13 +53,13 @@ pub fn page<T>(
                 items.push(item);
                 let is_last = at_the_end && position + 1 == last;
                 if items.len() == request.limit && !is_last {
-                    return Ok(Page { items, next_cursor: after.map(hex::encode), height: view.height().0 });
+                    return Ok(Page { items, next_cursor: after.map(hex::encode), height: view.height() });
                 }
             }
         }
         if at_the_end {
-            return Ok(Page { items, next_cursor: None, height: view.height().0 });
+            return Ok(Page { items, next_cursor: None, height: view.height() });
         }
     }
-    Ok(Page { items, next_cursor: after.map(hex::encode), height: view.height().0 })
+    Ok(Page { items, next_cursor: after.map(hex::encode), height: view.height() })
 }

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use yilian_spec::api::{Entry, ErrorBody, Page};
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::{Institution, KeyRecord};
@@ -9,22 +10,21 @@ use yilian_spec::state::key::{RowKind, StateKey};
 
 use super::Api;
 use super::auth::Caller;
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
 use super::list::{self, Listed};
-use super::page::{Page, PageQuery};
-use super::record::Entry;
+use super::page::PageQuery;
 
 /// The institutions.
 #[utoipa::path(
     get, path = "/v1/institutions", tag = "members", params(PageQuery),
-    responses((status = 200, body = Page<Entry<Object>>))
+    responses((status = 200, body = Page<Entry<InstitutionId, Institution>>))
 )]
 pub async fn institutions(
     State(api): State<Api>,
     _caller: Caller,
     QueryOf(query): QueryOf<PageQuery>,
-) -> Result<Json<Page<Entry<Institution>>>, ApiError> {
+) -> Result<Json<Page<Entry<InstitutionId, Institution>>>, ApiError> {
     let request = query.request()?;
     api.read(move |view| {
         list::page(view, &RowKind::Institution.prefix(), request, |_, row| {
@@ -38,17 +38,17 @@ pub async fn institutions(
 
 /// One institution.
 #[utoipa::path(
-    get, path = "/v1/institutions/{id}", tag = "members", params(("id" = String, Path, description = "slug")),
-    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+    get, path = "/v1/institutions/{id}", tag = "members", params(("id" = InstitutionId, Path, description = "slug")),
+    responses((status = 200, body = Entry<InstitutionId, Institution>), (status = 404, body = ErrorBody))
 )]
 pub async fn institution(
     State(api): State<Api>,
     _caller: Caller,
     PathOf(id): PathOf<InstitutionId>,
-) -> Result<Json<Entry<Institution>>, ApiError> {
+) -> Result<Json<Entry<InstitutionId, Institution>>, ApiError> {
     api.read(move |view| {
         let record = view.require(&StateKey::Institution(id.clone()), "institution")?;
-        Ok(Json(Entry::single(id, record, view.height().0)))
+        Ok(Json(Entry::single(id, record, view.height())))
     })
     .await
 }
@@ -56,15 +56,15 @@ pub async fn institution(
 /// The keys of an institution, also expired and revoked ones.
 #[utoipa::path(
     get, path = "/v1/institutions/{id}/keys", tag = "members",
-    params(("id" = String, Path, description = "slug"), PageQuery),
-    responses((status = 200, body = Page<Entry<Object>>), (status = 404, body = ErrorBody))
+    params(("id" = InstitutionId, Path, description = "slug"), PageQuery),
+    responses((status = 200, body = Page<Entry<PublicKey, KeyRecord>>), (status = 404, body = ErrorBody))
 )]
 pub async fn keys_of(
     State(api): State<Api>,
     _caller: Caller,
     PathOf(id): PathOf<InstitutionId>,
     QueryOf(query): QueryOf<PageQuery>,
-) -> Result<Json<Page<Entry<KeyRecord>>>, ApiError> {
+) -> Result<Json<Page<Entry<PublicKey, KeyRecord>>>, ApiError> {
     let request = query.request()?;
     api.read(move |view| {
         let _: Institution = view.require(&StateKey::Institution(id.clone()), "institution")?;
@@ -80,17 +80,17 @@ pub async fn keys_of(
 /// One key.
 #[utoipa::path(
     get, path = "/v1/keys/{key}", tag = "members",
-    params(("key" = String, Path, description = "66 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+    params(("key" = PublicKey, Path, description = "66 hexadecimal digits")),
+    responses((status = 200, body = Entry<PublicKey, KeyRecord>), (status = 404, body = ErrorBody))
 )]
 pub async fn key(
     State(api): State<Api>,
     _caller: Caller,
     PathOf(key): PathOf<PublicKey>,
-) -> Result<Json<Entry<KeyRecord>>, ApiError> {
+) -> Result<Json<Entry<PublicKey, KeyRecord>>, ApiError> {
     api.read(move |view| {
         let record = view.require(&StateKey::Key(key), "key")?;
-        Ok(Json(Entry::single(key, record, view.height().0)))
+        Ok(Json(Entry::single(key, record, view.height())))
     })
     .await
 }

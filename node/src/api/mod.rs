@@ -23,6 +23,7 @@ pub mod body;
 pub mod chain;
 pub mod check;
 mod connection;
+mod description;
 pub mod error;
 pub mod events;
 pub mod extract;
@@ -33,9 +34,9 @@ pub mod list;
 pub mod members;
 pub mod page;
 pub mod proofs;
-pub mod record;
 pub mod referrals;
 pub mod refusal;
+mod revalidation;
 pub mod rights;
 mod router;
 pub mod server;
@@ -152,7 +153,7 @@ impl Api {
             waiters: Arc::new(Semaphore::new(parts.options.waiters_max)),
             checks: Arc::new(Semaphore::new(limits::API_CHECKS_MAX)),
             event_streams: Arc::new(Semaphore::new(parts.options.event_streams_max)),
-            openapi: openapi().to_json().expect("a description is plain data"),
+            openapi: openapi(),
             parts,
         }))
     }

@@ -3,8 +3,8 @@
 //! A cursor is the key of the last row that was looked at, in hexadecimal: opaque to callers, and stable while rows
 //! come and go, because rows lie in key order.
 
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::error::ApiError;
 use crate::api::limits::{API_CURSOR_BYTES_MAX, API_PAGE_ITEMS_DEFAULT, API_PAGE_ITEMS_MAX};
@@ -61,17 +61,6 @@ fn decode_cursor(text: &str) -> Result<Vec<u8>, ApiError> {
         return Err(malformed());
     }
     hex::decode(text).map_err(|_| malformed())
-}
-
-/// A page of a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Page<T> {
-    /// The items, in the list's order.
-    pub items: Vec<T>,
-    /// Where the next page starts; null at the end of the list.
-    pub next_cursor: Option<String>,
-    /// The height that was read.
-    pub height: u64,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use yilian_spec::api::ErrorBody;
 use yilian_spec::base::id::{AgreementId, GrantId, InstitutionId, ReferralId, TransactionId};
 use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::access::Grant;
@@ -18,7 +19,7 @@ use yilian_spec::state::key::{StateKey, StreamId};
 use super::Api;
 use super::agreements::read_agreement;
 use super::auth::Caller;
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
 use super::ledger::View;
 use super::limits::API_STREAM_PROOF_ENTRIES_MAX;
@@ -29,8 +30,8 @@ type Answer = Result<Json<ProofDocument>, ApiError>;
 
 /// A transaction and its receipt, proven in their block.
 #[utoipa::path(
-    get, path = "/v1/transactions/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    get, path = "/v1/transactions/{id}/proof", operation_id = "transaction_proof", tag = "proofs", params(("id" = TransactionId, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = ProofDocument), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 pub async fn transaction(
     State(api): State<Api>,
@@ -107,8 +108,8 @@ async fn state_proof_of(api: Api, caller: Caller, key: StateKey) -> Answer {
 
 /// A row of the state, or its absence, where the caller may know of it.
 #[utoipa::path(
-    get, path = "/v1/state/{key}/proof", tag = "proofs", params(("key" = String, Path, description = "the row's key, hexadecimal")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    get, path = "/v1/state/{key}/proof", operation_id = "state_proof", tag = "proofs", params(("key" = String, Path, description = "the row's key, hexadecimal", pattern = "^([0-9a-f]{2})+$", max_length = 512)),
+    responses((status = 200, body = ProofDocument), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 pub async fn state(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<String>) -> Answer {
     let key = hex::decode(&key).map_err(|_| ApiError::Malformed("the key must be hexadecimal".to_owned()))?;
@@ -121,8 +122,8 @@ pub async fn state(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<S
 
 /// A grant, or, for a regulator, its absence.
 #[utoipa::path(
-    get, path = "/v1/grants/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 404, body = ErrorBody))
+    get, path = "/v1/grants/{id}/proof", operation_id = "grant_proof", tag = "proofs", params(("id" = GrantId, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = ProofDocument), (status = 404, body = ErrorBody))
 )]
 pub async fn grant(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<GrantId>) -> Answer {
     state_proof_of(api, caller, StateKey::Grant(id)).await
@@ -130,8 +131,8 @@ pub async fn grant(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<Gr
 
 /// A referral, or, for a regulator, its absence.
 #[utoipa::path(
-    get, path = "/v1/referrals/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 404, body = ErrorBody))
+    get, path = "/v1/referrals/{id}/proof", operation_id = "referral_proof", tag = "proofs", params(("id" = ReferralId, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = ProofDocument), (status = 404, body = ErrorBody))
 )]
 pub async fn referral(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<ReferralId>) -> Answer {
     state_proof_of(api, caller, StateKey::Referral(id)).await
@@ -139,8 +140,8 @@ pub async fn referral(State(api): State<Api>, caller: Caller, PathOf(id): PathOf
 
 /// An agreement, or, for a regulator, its absence.
 #[utoipa::path(
-    get, path = "/v1/agreements/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 404, body = ErrorBody))
+    get, path = "/v1/agreements/{id}/proof", operation_id = "agreement_proof", tag = "proofs", params(("id" = AgreementId, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = ProofDocument), (status = 404, body = ErrorBody))
 )]
 pub async fn agreement(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<AgreementId>) -> Answer {
     state_proof_of(api, caller, StateKey::Agreement(id)).await
@@ -148,8 +149,8 @@ pub async fn agreement(State(api): State<Api>, caller: Caller, PathOf(id): PathO
 
 /// A key, or its absence.
 #[utoipa::path(
-    get, path = "/v1/keys/{key}/proof", tag = "proofs", params(("key" = String, Path, description = "66 hexadecimal digits")),
-    responses((status = 200, body = Object, description = "a proof document"))
+    get, path = "/v1/keys/{key}/proof", operation_id = "key_proof", tag = "proofs", params(("key" = PublicKey, Path, description = "66 hexadecimal digits")),
+    responses((status = 200, body = ProofDocument))
 )]
 pub async fn key(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<PublicKey>) -> Answer {
     state_proof_of(api, caller, StateKey::Key(key)).await
@@ -157,8 +158,8 @@ pub async fn key(State(api): State<Api>, caller: Caller, PathOf(key): PathOf<Pub
 
 /// An institution, or its absence.
 #[utoipa::path(
-    get, path = "/v1/institutions/{id}/proof", tag = "proofs", params(("id" = String, Path, description = "slug")),
-    responses((status = 200, body = Object, description = "a proof document"))
+    get, path = "/v1/institutions/{id}/proof", operation_id = "institution_proof", tag = "proofs", params(("id" = InstitutionId, Path, description = "slug")),
+    responses((status = 200, body = ProofDocument))
 )]
 pub async fn institution(
     State(api): State<Api>,
@@ -170,9 +171,9 @@ pub async fn institution(
 
 /// A closed period, or that it is not closed.
 #[utoipa::path(
-    get, path = "/v1/agreements/{id}/periods/{period}/proof", tag = "proofs",
-    params(("id" = String, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 404, body = ErrorBody))
+    get, path = "/v1/agreements/{id}/periods/{period}/proof", operation_id = "period_proof", tag = "proofs",
+    params(("id" = AgreementId, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
+    responses((status = 200, body = ProofDocument), (status = 404, body = ErrorBody))
 )]
 pub async fn period(
     State(api): State<Api>,
@@ -184,9 +185,9 @@ pub async fn period(
 
 /// The statement of a closed period, proven with its agreement.
 #[utoipa::path(
-    get, path = "/v1/agreements/{id}/periods/{period}/statement/proof", tag = "proofs",
-    params(("id" = String, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 404, body = ErrorBody))
+    get, path = "/v1/agreements/{id}/periods/{period}/statement/proof", operation_id = "statement_proof", tag = "proofs",
+    params(("id" = AgreementId, Path, description = "64 hexadecimal digits"), ("period" = u32, Path, description = "from 0")),
+    responses((status = 200, body = ProofDocument), (status = 404, body = ErrorBody))
 )]
 pub async fn statement(
     State(api): State<Api>,
@@ -217,13 +218,13 @@ pub struct FromQuery {
 
 /// A stream with its entries, proven complete from the first one asked for; for a regulator an unknown stream is an empty one.
 #[utoipa::path(
-    get, path = "/v1/streams/{kind}/{id}/proof", tag = "proofs",
+    get, path = "/v1/streams/{kind}/{id}/proof", operation_id = "stream_proof", tag = "proofs",
     params(
         ("kind" = String, Path, description = "subject, institution, grant, referral or period"),
         ("id" = String, Path, description = "the object's id; of a period `<agreement>.<number>`"),
         FromQuery
     ),
-    responses((status = 200, body = Object, description = "a proof document"), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = ProofDocument), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 pub async fn stream(
     State(api): State<Api>,

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use yilian_spec::api::{Entry, ErrorBody, Page};
 use yilian_spec::base::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::domain::membership::Institution;
@@ -13,11 +14,10 @@ use yilian_spec::state::key::{RowKind, StateKey};
 use super::Api;
 use super::access::list_institution;
 use super::auth::Caller;
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
 use super::list::{self, Listed};
-use super::page::{Page, PageQuery, PageRequest};
-use super::record::Entry;
+use super::page::{PageQuery, PageRequest};
 use super::rights;
 
 /// Which referrals.
@@ -44,13 +44,13 @@ fn is_overdue(referral: &Referral, now: LedgerTime) -> bool {
 /// The referrals that concern an institution.
 #[utoipa::path(
     get, path = "/v1/referrals", tag = "referrals", params(ReferralQuery),
-    responses((status = 200, body = Page<Entry<Object>>), (status = 403, body = ErrorBody))
+    responses((status = 200, body = Page<Entry<ReferralId, Referral>>), (status = 403, body = ErrorBody))
 )]
 pub async fn referrals(
     State(api): State<Api>,
     caller: Caller,
     QueryOf(query): QueryOf<ReferralQuery>,
-) -> Result<Json<Page<Entry<Referral>>>, ApiError> {
+) -> Result<Json<Page<Entry<ReferralId, Referral>>>, ApiError> {
     let request = PageRequest::new(query.limit, query.cursor.as_deref())?;
     let institution = list_institution(&caller, query.institution, "the list of referrals")?;
     let now = LedgerTime(api.clock.now_ms());
@@ -77,19 +77,19 @@ pub async fn referrals(
 
 /// One referral.
 #[utoipa::path(
-    get, path = "/v1/referrals/{id}", tag = "referrals", params(("id" = String, Path, description = "64 hexadecimal digits")),
-    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+    get, path = "/v1/referrals/{id}", tag = "referrals", params(("id" = ReferralId, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = Entry<ReferralId, Referral>), (status = 404, body = ErrorBody))
 )]
 pub async fn referral(
     State(api): State<Api>,
     caller: Caller,
     PathOf(id): PathOf<ReferralId>,
-) -> Result<Json<Entry<Referral>>, ApiError> {
+) -> Result<Json<Entry<ReferralId, Referral>>, ApiError> {
     let now = LedgerTime(api.clock.now_ms());
     api.read(move |view| {
         let record: Referral = rights::object(view, &caller, &StateKey::Referral(id), "referral")?;
         let overdue = is_overdue(&record, now);
-        Ok(Json(Entry::single(id, record, view.height().0).with_overdue(overdue)))
+        Ok(Json(Entry::single(id, record, view.height()).with_overdue(overdue)))
     })
     .await
 }
@@ -97,15 +97,15 @@ pub async fn referral(
 /// The capacity that an institution has published, by service. For every caller.
 #[utoipa::path(
     get, path = "/v1/capacity/{institution}", tag = "referrals",
-    params(("institution" = String, Path, description = "slug"), PageQuery),
-    responses((status = 200, body = Page<Entry<Object>>), (status = 404, body = ErrorBody))
+    params(("institution" = InstitutionId, Path, description = "slug"), PageQuery),
+    responses((status = 200, body = Page<Entry<ServiceCode, Capacity>>), (status = 404, body = ErrorBody))
 )]
 pub async fn capacity_of(
     State(api): State<Api>,
     _caller: Caller,
     PathOf(institution): PathOf<InstitutionId>,
     QueryOf(query): QueryOf<PageQuery>,
-) -> Result<Json<Page<Entry<Capacity>>>, ApiError> {
+) -> Result<Json<Page<Entry<ServiceCode, Capacity>>>, ApiError> {
     let request = query.request()?;
     api.read(move |view| {
         let _: Institution = view.require(&StateKey::Institution(institution.clone()), "institution")?;
@@ -121,17 +121,17 @@ pub async fn capacity_of(
 /// The capacity that an institution has published for one service. For every caller.
 #[utoipa::path(
     get, path = "/v1/capacity/{institution}/{service}", tag = "referrals",
-    params(("institution" = String, Path, description = "slug"), ("service" = String, Path, description = "slug")),
-    responses((status = 200, body = Entry<Object>), (status = 404, body = ErrorBody))
+    params(("institution" = InstitutionId, Path, description = "slug"), ("service" = ServiceCode, Path, description = "slug")),
+    responses((status = 200, body = Entry<ServiceCode, Capacity>), (status = 404, body = ErrorBody))
 )]
 pub async fn capacity(
     State(api): State<Api>,
     _caller: Caller,
     PathOf((institution, service)): PathOf<(InstitutionId, ServiceCode)>,
-) -> Result<Json<Entry<Capacity>>, ApiError> {
+) -> Result<Json<Entry<ServiceCode, Capacity>>, ApiError> {
     api.read(move |view| {
         let record = view.require(&StateKey::Capacity(institution, service.clone()), "published capacity")?;
-        Ok(Json(Entry::single(service, record, view.height().0)))
+        Ok(Json(Entry::single(service, record, view.height())))
     })
     .await
 }

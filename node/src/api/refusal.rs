@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use yilian_spec::api::transaction::{SubmitResult, TransactionStatus};
 use yilian_spec::base::id::{InstitutionId, TransactionId};
 use yilian_spec::base::version::UnknownVersion;
 use yilian_spec::domain::operate::OperationError;
@@ -12,7 +13,6 @@ use yilian_spec::ledger::validation::structural::StructuralError;
 
 use super::Api;
 use super::error::ApiError;
-use super::transactions::{SubmitResult, TransactionStatus};
 use crate::clocks;
 use crate::mempool::pool::PoolError;
 use crate::mempool::{Admission, Rejection, SubmitError, Verdict, WaitError, WaitOutcome};
@@ -52,7 +52,7 @@ pub async fn admit(
 
 async fn result(api: &Api, id: TransactionId, verdict: Verdict) -> Result<SubmitResult, ApiError> {
     let mut result = SubmitResult {
-        transaction_id: Some(id.to_string()),
+        transaction_id: Some(id),
         status: TransactionStatus::Accepted,
         height: None,
         receipt: None,
@@ -65,7 +65,7 @@ async fn result(api: &Api, id: TransactionId, verdict: Verdict) -> Result<Submit
             let reader = api.reader.clone();
             let receipt = tokio::task::spawn_blocking(move || reader.receipt((height, index))).await;
             result.status = TransactionStatus::Committed;
-            result.height = Some(height.0);
+            result.height = Some(height);
             result.receipt = receipt.map_err(|_| ApiError::Internal("a reader broke".to_owned()))??;
         }
     }

@@ -10,16 +10,18 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi, SecurityRequirement};
+use utoipa::openapi::{InfoBuilder, License, SecurityRequirement, Server};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::description;
 use super::error::{ApiError, LedgerDamage, panic_response};
 use super::limits::{API_DRAINED_BYTES_MAX, API_HEADER_BYTES_MAX, API_WAIT_MS_MAX};
 use super::{
-    Api, access, agreements, blocks, chain, check, events, members, proofs, referrals, streams, system,
-    transactions,
+    Api, access, agreements, blocks, chain, check, events, members, proofs, referrals, revalidation, streams,
+    system, transactions,
 };
 
 fn routes() -> OpenApiRouter<Api> {
@@ -65,12 +67,13 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(events::events))
 }
 
-/// The description of the API.
-pub fn openapi() -> OpenApi {
+/// The description of the API, as JSON.
+pub fn openapi() -> String {
     let mut description = routes().into_openapi();
     description.info = InfoBuilder::new()
         .title("Yilian node")
         .version(env!("CARGO_PKG_VERSION"))
+        .license(Some(License::new(env!("CARGO_PKG_LICENSE"))))
         .description(Some(
             "The API of one node of a Yilian ledger. Every call but those marked otherwise carries \
              `Authorization: Bearer <token>`, a short-lived EdDSA JWT that the caller signs with a key of the ledger \
@@ -83,7 +86,9 @@ pub fn openapi() -> OpenApi {
     components.add_security_scheme("token", bearer);
     description.components = Some(components);
     description.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
-    description
+    description.servers = Some(vec![Server::new("/")]);
+    description::complete(&mut description);
+    description::text(&description)
 }
 
 /// The service: routes, bounds, and what catches a handler that breaks.
@@ -96,6 +101,8 @@ pub fn router(api: Api) -> Router {
         .layer(middleware::from_fn_with_state(api.clone(), refuse_long_body))
         .layer(middleware::from_fn(refuse_long_headers))
         .layer(middleware::from_fn_with_state(api.clone(), watch_request))
+        .layer(middleware::from_fn(revalidation::revalidate))
+        .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(panic_response))
         .with_state(api)
 }

@@ -2,49 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
+use yilian_spec::api::ErrorBody;
+use yilian_spec::api::ledger::{StreamItem, StreamPage};
 use yilian_spec::state::key::StreamId;
-use yilian_spec::state::stream::EntryKind;
 
 use super::Api;
 use super::auth::Caller;
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
 use super::ledger::View;
 use super::page::{PageQuery, PageRequest};
 use super::rights;
-
-/// An entry of a stream.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct StreamEntryAnswer {
-    /// Its place in the stream, from 0.
-    pub index: u64,
-    /// The block.
-    pub height: u64,
-    /// The transaction.
-    pub transaction_id: String,
-    /// The operation in the transaction, from 0.
-    pub operation: u16,
-    /// `applied` or `refused`.
-    #[schema(value_type = String)]
-    pub kind: EntryKind,
-    /// The operation's name.
-    pub operation_name: String,
-}
-
-/// A page of a stream.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct StreamAnswer {
-    /// The entries, the oldest first.
-    pub items: Vec<StreamEntryAnswer>,
-    /// Where the next page starts; null at the end.
-    pub next_cursor: Option<String>,
-    /// The height that was read.
-    pub height: u64,
-    /// Entries in the whole stream.
-    pub length: u64,
-}
 
 /// Reads the two parts of the path that name a stream; a period is `<agreement>.<number>`.
 ///
@@ -62,14 +30,14 @@ pub fn stream_of(kind: &str, id: &str) -> Result<StreamId, ApiError> {
         ("id" = String, Path, description = "the object's id; of a period `<agreement>.<number>`"),
         PageQuery
     ),
-    responses((status = 200, body = StreamAnswer), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = StreamPage), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 pub async fn stream(
     State(api): State<Api>,
     caller: Caller,
     PathOf((kind, id)): PathOf<(String, String)>,
     QueryOf(query): QueryOf<PageQuery>,
-) -> Result<Json<StreamAnswer>, ApiError> {
+) -> Result<Json<StreamPage>, ApiError> {
     let stream = stream_of(&kind, &id)?;
     let request = query.request()?;
     api.read(move |view| {
@@ -79,7 +47,7 @@ pub async fn stream(
     .await
 }
 
-fn page(view: &View<'_>, stream: &StreamId, request: PageRequest) -> Result<StreamAnswer, ApiError> {
+fn page(view: &View<'_>, stream: &StreamId, request: PageRequest) -> Result<StreamPage, ApiError> {
     let length = view.stream_length(stream)?;
     let first = match request.after {
         None => 0,
@@ -96,10 +64,10 @@ fn page(view: &View<'_>, stream: &StreamId, request: PageRequest) -> Result<Stre
     let mut items = Vec::with_capacity(entries.len());
     for (index, entry) in (first..).zip(entries) {
         let operation_name = operation_name(view, &entry)?;
-        items.push(StreamEntryAnswer {
+        items.push(StreamItem {
             index,
-            height: entry.height.0,
-            transaction_id: entry.transaction_id.to_string(),
+            height: entry.height,
+            transaction_id: entry.transaction_id,
             operation: entry.operation,
             kind: entry.kind,
             operation_name,
@@ -107,7 +75,7 @@ fn page(view: &View<'_>, stream: &StreamId, request: PageRequest) -> Result<Stre
     }
     let next = first.saturating_add(items.len() as u64);
     let next_cursor = (next < length && !items.is_empty()).then(|| hex::encode(next.to_be_bytes()));
-    Ok(StreamAnswer { items, next_cursor, height: view.height().0, length })
+    Ok(StreamPage { items, next_cursor, height: view.height(), length })
 }
 
 fn operation_name(view: &View<'_>, entry: &yilian_spec::state::stream::Entry) -> Result<String, ApiError> {

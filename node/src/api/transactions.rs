@@ -11,18 +11,20 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
+use yilian_spec::api::ErrorBody;
+use yilian_spec::api::transaction::{
+    Committed, NumberedOperation, SubmitAnswer, SubmitResult, TransactionAnswer, TransactionPart,
+    TransactionStatus,
+};
 use yilian_spec::base::id::TransactionId;
-use yilian_spec::domain::Operation;
-use yilian_spec::ledger::receipt::Receipt;
-use yilian_spec::ledger::transaction::Transaction;
 
 use super::Api;
 use super::auth::Caller;
-use super::body::{self, Submission};
-use super::error::{ApiError, ErrorBody, ErrorDetail};
+use super::body::{self, Submission, Submitted};
+use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
 use super::ledger::Located;
 use super::limits::{API_WAIT_MS_MAX, API_WAIT_UNKNOWN_MS_MAX};
@@ -30,101 +32,11 @@ use super::refusal;
 use super::rights;
 use crate::mempool::WaitOutcome;
 
-/// Where a transaction stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TransactionStatus {
-    /// The mempool has just taken it.
-    Accepted,
-    /// The mempool had it already.
-    Pending,
-    /// It is final.
-    Committed,
-    /// It was not taken.
-    Rejected,
-}
-
-/// What became of one submitted transaction.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SubmitResult {
-    /// Its id, where its bytes could be read.
-    pub transaction_id: Option<String>,
-    /// Where it stands.
-    pub status: TransactionStatus,
-    /// Its block, once final.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub height: Option<u64>,
-    /// Its receipt, once final, in the serde form of the protocol's `Receipt`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub receipt: Option<Receipt>,
-    /// Why it was not taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<ErrorDetail>,
-}
-
-/// What became of a submission.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SubmitAnswer {
-    /// One result for each transaction, in order.
-    pub results: Vec<SubmitResult>,
-    /// Why nothing of it will be final soon: what keeps the ledger from deciding, and what to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub notice: Option<String>,
-}
-
-/// A transaction on the ledger, or on its way.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "status", rename_all = "snake_case")]
-pub enum TransactionAnswer {
-    /// It is final.
-    Committed {
-        /// Its block.
-        height: u64,
-        /// Its place in the block, from 0.
-        index: u32,
-        /// The block's time in milliseconds since 1970-01-01 UTC.
-        time: u64,
-        /// The transaction in the serde form of the protocol's `Transaction`; absent where some of its operations do not
-        /// concern the caller.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<Object>)]
-        transaction: Option<Box<Transaction>>,
-        /// Where the transaction is absent, what of it concerns the caller.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        part: Option<TransactionPart>,
-        /// The receipt in the serde form of the protocol's `Receipt`.
-        #[schema(value_type = Object)]
-        receipt: Receipt,
-    },
-    /// The mempool has it.
-    Pending,
-}
-
-/// What of a transaction concerns a caller whom not all of it concerns.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TransactionPart {
-    /// The author's institution.
-    pub institution: String,
-    /// The operations that concern the caller; how many others there are is not told.
-    pub operations: Vec<NumberedOperation>,
-}
-
-/// An operation of a transaction.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct NumberedOperation {
-    /// Its number in the transaction, from 0.
-    pub number: usize,
-    /// It, in the serde form of the protocol's `Operation`.
-    #[schema(value_type = Object)]
-    pub operation: Operation,
-}
-
 /// Submits transactions.
 #[utoipa::path(
     post, path = "/v1/transactions", tag = "transactions",
     request_body(
-        content(("application/octet-stream"), (Object = "application/json")),
+        content(("application/octet-stream"), (Submitted = "application/json")),
         description = "canonical bytes of one transaction; or {\"transactions\":[hex, …]}; or a transaction in its serde form"
     ),
     responses(
@@ -202,7 +114,7 @@ pub struct WaitQuery {
 /// One transaction, waiting for its finality if asked to.
 #[utoipa::path(
     get, path = "/v1/transactions/{id}", tag = "transactions",
-    params(("id" = String, Path, description = "64 hexadecimal digits"), WaitQuery),
+    params(("id" = TransactionId, Path, description = "64 hexadecimal digits"), WaitQuery),
     responses(
         (status = 200, body = TransactionAnswer), (status = 202, body = TransactionAnswer),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)
@@ -250,16 +162,19 @@ pub async fn transaction(
 fn committed(located: Located, concerning: Vec<usize>) -> TransactionAnswer {
     let Located { height, index, time, transaction, receipt } = located;
     let (transaction, part) = if concerning.len() == transaction.body.operations.len() {
-        (Some(Box::new(transaction)), None)
+        (Some(transaction), None)
     } else {
         let body = transaction.body;
         let operations = concerning
             .into_iter()
-            .map(|number| NumberedOperation { number, operation: body.operations[number].clone() })
+            .map(|number| NumberedOperation {
+                number: u16::try_from(number).expect("a transaction has at most 256 operations"),
+                operation: body.operations[number].clone(),
+            })
             .collect();
-        (None, Some(TransactionPart { institution: body.institution.to_string(), operations }))
+        (None, Some(TransactionPart { institution: body.institution, operations }))
     };
-    TransactionAnswer::Committed { height: height.0, index, time: time.0, transaction, part, receipt }
+    TransactionAnswer::Committed(Box::new(Committed { height, index, time, transaction, part, receipt }))
 }
 
 fn waiter(api: &Api) -> Result<OwnedSemaphorePermit, ApiError> {

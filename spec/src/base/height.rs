@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 /// The position of a block in the ledger; the first block has height 1.
@@ -19,6 +20,7 @@ use wincode::{SchemaRead, SchemaWrite};
     SchemaRead,
     SchemaWrite,
     Default,
+    ToSchema,
 )]
 #[serde(transparent)]
 pub struct Height(pub u64);

@@ -12,6 +12,7 @@ use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::codec::{self, Domain};
 use crate::base::limits;
+use crate::base::schema::{self, text_schema};
 
 /// Why a text is not an identifier.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub enum IdError {
 }
 
 macro_rules! hash_newtype {
-    ($($(#[$doc:meta])* $name:ident)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident)*) => {$(
+        $(#[doc = $doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, SchemaRead, SchemaWrite, Default)]
         pub struct $name(pub [u8; 32]);
 
@@ -67,6 +68,8 @@ macro_rules! hash_newtype {
                 String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
+
+        text_schema!($name, schema::HASH, concat!($($doc),*).trim_start());
     )*};
 }
 
@@ -125,6 +128,9 @@ pub fn commit(salt: &[u8; 32], document: &[u8]) -> Commitment {
     Commitment(codec::hash_bytes(Domain::Commitment, &bytes).0)
 }
 
+/// Rule S-1, as a pattern.
+const SLUG: &str = "^[a-z][a-z0-9-]{1,39}$";
+
 /// Whether `text` is a slug (rule S-1): 2 to 40 characters of a-z, 0-9 and '-', starting with a letter.
 fn is_slug(text: &str) -> bool {
     (2..=limits::SLUG_LENGTH_MAX).contains(&text.len())
@@ -133,8 +139,8 @@ fn is_slug(text: &str) -> bool {
 }
 
 macro_rules! slug_newtype {
-    ($($(#[$doc:meta])* $name:ident)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident)*) => {$(
+        $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, SchemaRead, SchemaWrite)]
         pub struct $name(String);
 
@@ -193,6 +199,8 @@ macro_rules! slug_newtype {
                 Self::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
             }
         }
+
+        text_schema!($name, SLUG, concat!($($doc),*).trim_start());
     )*};
 }
 

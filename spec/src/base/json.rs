@@ -47,7 +47,31 @@ fn unreadable(error: serde_json::Error) -> JsonError {
         true => character.escape_default().to_string(),
         false => character.to_string(),
     };
-    JsonError::Unreadable { reason: error.to_string().chars().map(shown).collect() }
+    JsonError::Unreadable { reason: plain(&error.to_string()).chars().map(shown).collect() }
+}
+
+/// The reader's words without the names of Rust's types, which say nothing to who wrote the text.
+pub fn plain(said: &str) -> String {
+    let Some((before, after)) = said.split_once("expected ") else { return said.to_owned() };
+    let (expected, place) = match after.rfind(" at line ") {
+        Some(at) => after.split_at(at),
+        None => (after, ""),
+    };
+    let first = expected.split_whitespace().next().unwrap_or_default();
+    let integer = |least: i128, most: u128| format!("an integer from {least} to {most}");
+    let plain = match first {
+        "u8" => integer(0, u8::MAX.into()),
+        "u16" => integer(0, u16::MAX.into()),
+        "u32" => integer(0, u32::MAX.into()),
+        "u64" | "usize" => integer(0, u64::MAX.into()),
+        "i64" => integer(i64::MIN.into(), i64::MAX as u128),
+        "struct" | "internally" => "an object".to_owned(),
+        "tuple" | "newtype" => "a value".to_owned(),
+        "enum" | "variant" | "unit" => "the name of a choice, or an object of that name".to_owned(),
+        "option" => "a value or null".to_owned(),
+        _ => expected.replace("a map", "an object").replace("a sequence", "a list"),
+    };
+    format!("{before}expected {plain}{place}")
 }
 
 /// The first place at which two values differ, and how.
@@ -250,6 +274,31 @@ mod tests {
         }
         let zero = text.replacen("-3", "-0", 1);
         assert!(read::<Record>(zero.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_said_names_no_type_of_the_program() {
+        let (_, text) = record();
+        let said = |from: &str, to: &str| {
+            read::<Record>(text.replacen(from, to, 1).as_bytes()).unwrap_err().to_string()
+        };
+        let cases = [
+            ("\"option\":null", "\"option\":256", "an integer from 0 to 255"),
+            ("\"time\":7", "\"time\":-1", "an integer from 0 to 18446744073709551615"),
+            ("-3", "\"3\"", "an integer from -9223372036854775808 to 9223372036854775807"),
+            ("[1,2]", "7", "expected a list"),
+            ("{\"a/b\":1}", "7", "expected an object"),
+        ];
+        for (from, to, expected) in cases {
+            let said = said(from, to);
+            assert!(said.contains(expected) && said.contains("line 1"), "{said}");
+            for word in ["struct", "enum", "u8", "u64", "i64", "variant"] {
+                assert!(!said.split(' ').any(|one| one == word), "{word}: {said}");
+            }
+        }
+        assert!(plain("invalid value: map, expected variant identifier").contains("the name of a choice"));
+        assert!(plain("expected struct Record with 7 elements").ends_with("expected an object"));
+        assert_eq!(plain("EOF while parsing a list at line 1"), "EOF while parsing a list at line 1");
     }
 
     #[test]

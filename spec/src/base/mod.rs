@@ -6,5 +6,6 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod money;
+pub mod schema;
 pub mod time;
 pub mod version;

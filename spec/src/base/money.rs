@@ -7,9 +7,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::limits;
+use crate::base::schema::text_schema;
 
 /// Why a text or a number is not money.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -124,6 +126,8 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
+text_schema!(Currency, "^[A-Z]{3}$", "A currency by its code in ISO 4217, for example CNY");
+
 /// A signed amount in minor units (fen, cents) of one currency (rule T-2).
 #[derive(
     Debug,
@@ -138,6 +142,7 @@ impl<'de> Deserialize<'de> for Currency {
     SchemaRead,
     SchemaWrite,
     Default,
+    ToSchema,
 )]
 #[serde(transparent)]
 pub struct AmountMinor(pub i64);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, as the blocks tell it.
@@ -19,6 +20,7 @@ use wincode::{SchemaRead, SchemaWrite};
     SchemaRead,
     SchemaWrite,
     Default,
+    ToSchema,
 )]
 #[serde(transparent)]
 pub struct LedgerTime(pub u64);
@@ -42,7 +44,7 @@ impl fmt::Display for LedgerTime {
 }
 
 /// A stretch of ledger time: from `starts` up to, but not including, `expires`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
     /// First moment inside.

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::height::Height;
@@ -61,7 +62,7 @@ impl std::fmt::Display for ProtocolVersion {
 }
 
 /// From which block on a version holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VersionStart {
     /// The first block of the version.
@@ -71,7 +72,7 @@ pub struct VersionStart {
 }
 
 /// Which version holds at which height.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(transparent)]
 pub struct VersionSchedule(Vec<VersionStart>);
 

@@ -81,8 +81,16 @@ impl Signature {
     }
 }
 
-text::hex_text!(PublicKey);
-text::hex_text!(Signature);
+text::hex_text!(
+    PublicKey,
+    "^01[0-9a-f]{64}$",
+    "A public key: the number of its algorithm (01: Ed25519), and the key"
+);
+text::hex_text!(
+    Signature,
+    "^01[0-9a-f]{128}$",
+    "A signature: the number of its algorithm (01: Ed25519), and the signature"
+);
 
 /// Why a signature is refused; one variant for each rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -19,6 +19,7 @@ pub mod service;
 pub mod work;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use self::call::{Call, Step};
@@ -49,11 +50,11 @@ pub struct OperationKind {
 macro_rules! operations {
     ($($number:tt $since:ident $operation:ident($record:path) by $role:ident, $name:literal $(, creates $object:ident)?;)*) => {
         /// One operation of a transaction.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
+        #[serde(rename_all = "snake_case")]
         pub enum Operation {
             $(
                 #[doc = concat!("See [`", stringify!($record), "`].")]
-                #[serde(rename = $name)]
                 #[wincode(tag = $number)]
                 $operation($record),
             )*

@@ -1,13 +1,14 @@
 //! What the members may set, the same for all nodes.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::limits;
 use crate::base::version::VersionSchedule;
 
 /// What the members may set, the same for all nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
     /// Which version of the protocol holds from which block on.
@@ -40,7 +41,7 @@ pub struct Parameters {
 }
 
 /// How long consensus waits for the others at a height, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsensusTimeouts {
     /// At most, for the proposal of round 0.

@@ -3,13 +3,26 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::limits;
 
 /// A refusal. The transaction stays on the ledger with it, and changes nothing else.
 #[derive(
-    Debug, Error, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Error,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {

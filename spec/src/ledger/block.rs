@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::codec::{self, Domain};
@@ -13,7 +14,7 @@ use crate::domain::membership::validators::ValidatorSet;
 use crate::ledger::transaction::Transaction;
 
 /// What the validators agree on. Its hash is the block's id; no vote is part of it (rule B-1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     /// The version of the rules that produced it (rule V-1).
@@ -54,7 +55,7 @@ impl Header {
 }
 
 /// A block as it travels and is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
     /// What is agreed on.
@@ -64,7 +65,9 @@ pub struct Block {
 }
 
 /// One validator's signature under a block.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct CommitSignature {
     /// Who signed.
@@ -74,7 +77,7 @@ pub struct CommitSignature {
 }
 
 /// More than two thirds of the voting power committed to a block: it is final.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommitCertificate {
     /// The block's height.

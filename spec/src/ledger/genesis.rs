@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::codec::{self, Domain};
@@ -16,7 +17,7 @@ use crate::domain::membership::{Institution, Role};
 use crate::domain::parameters::Parameters;
 
 /// A key that exists from the start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GenesisKey {
     /// The key.
@@ -28,7 +29,7 @@ pub struct GenesisKey {
 }
 
 /// An institution that belongs to the ledger from the start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GenesisInstitution {
     /// The institution.
@@ -40,7 +41,7 @@ pub struct GenesisInstitution {
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// The first state of a ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Genesis {
     /// The ledger's name for people.

@@ -1,13 +1,14 @@
 //! Receipts: what became of a transaction.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::id::{Hash, TransactionId};
 use crate::domain::refusal::Refusal;
 
 /// What the rules said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// All operations took effect.
@@ -22,7 +23,7 @@ pub enum Outcome {
 }
 
 /// The receipt of a transaction; the block's header commits to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// The transaction.

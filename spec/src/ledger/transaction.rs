@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::codec::{self, Domain};
@@ -13,7 +14,7 @@ use crate::crypto::signature::{PublicKey, SecretKey, Signature};
 use crate::domain::Operation;
 
 /// What the author signs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransactionBody {
     /// The ledger it is meant for.
@@ -28,13 +29,14 @@ pub struct TransactionBody {
     pub expires: LedgerTime,
     /// Random, so that two equal requests are two transactions.
     #[serde(with = "hex::serde")]
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
     pub nonce: [u8; 16],
     /// 1 to [`crate::base::limits::OPERATIONS_PER_TRANSACTION_MAX`] operations that succeed or fail together.
     pub operations: Vec<Operation>,
 }
 
 /// A signed transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transaction {
     /// What was signed.

@@ -1,13 +1,14 @@
 //! A header with the signatures that made it final: where every proof ends.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Checkpoint, ProofError};
 use crate::base::version::ProtocolVersion;
 use crate::ledger::block::{CommitCertificate, Header};
 
 /// A header and the certificate that makes it final.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CertifiedHeader {
     /// What was agreed on.

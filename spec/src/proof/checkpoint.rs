@@ -1,6 +1,7 @@
 //! The one thing a verifier must trust beforehand.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::base::height::Height;
 use crate::base::id::{BlockId, ChainId};
@@ -8,7 +9,7 @@ use crate::domain::membership::validators::ValidatorSet;
 use crate::ledger::genesis::Genesis;
 
 /// A point of the ledger that its holder trusts, as JSON in a file: from the genesis, or from a node one trusted then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
     /// The ledger.

@@ -1,19 +1,21 @@
 //! The JSON form of proofs: one object with `format` and `kind`, as a node answers it and as it is saved (rule P-1).
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::{
     CertifiedHeader, Checkpoint, ProofError, StateProof, StatementProof, StreamProof, TransactionProof,
 };
 use crate::base::json;
 use crate::base::limits;
+use crate::base::schema::text_schema;
 use crate::ledger::block::Header;
 
 /// The value of a document's `format`.
 pub const FORMAT: &str = "yilian-proof/v1";
 
 /// A proof of any kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Proof {
     /// A transaction and its receipt.
@@ -27,7 +29,7 @@ pub enum Proof {
 }
 
 /// A proof as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProofDocument {
     format: Format,
     /// The proof.
@@ -44,6 +46,8 @@ impl Serialize for Format {
         serializer.serialize_str(FORMAT)
     }
 }
+
+text_schema!(Format, "^yilian-proof/v1$", "The format of the document");
 
 impl<'de> Deserialize<'de> for Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -120,3 +120,66 @@ pub enum ProofError {
     #[error("the terms of the agreement and their hash differ")]
     TermsMismatch,
 }
+
+impl ProofError {
+    /// The rule of chapter 7 that is broken; of a document that cannot be read, the one for its JSON.
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } | Self::NotADocument(JsonError::Unreadable { .. }) => "P-1",
+            Self::NotADocument(JsonError::OtherForm { .. }) => "P-18",
+            Self::Checkpoint => "P-2",
+            Self::OtherChain { .. } | Self::Version(_) => "P-3",
+            Self::TwoHistories { .. } => "P-4",
+            Self::Certificate(_) => "P-5",
+            Self::Transaction(_) => "P-6",
+            Self::OtherReceipt { .. } => "P-7",
+            Self::TransactionNotIncluded(_) => "P-8",
+            Self::OtherPlace | Self::ReceiptNotIncluded(_) => "P-9",
+            Self::NotProvable => "P-10",
+            Self::Row(_) => "P-11",
+            Self::OtherRow { .. } | Self::Absent { .. } | Self::RowForm { .. } => "P-12",
+            Self::Head(_) => "P-13",
+            Self::EntryCount { .. } => "P-14",
+            Self::EntriesMismatch => "P-15",
+            Self::StatementMismatch => "P-16",
+            Self::TermsMismatch => "P-17",
+        }
+    }
+
+    /// A name for programs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "too_long",
+            Self::NotADocument(JsonError::Unreadable { .. }) => "unreadable",
+            Self::NotADocument(JsonError::OtherForm { .. }) => "other_form",
+            Self::Checkpoint => "checkpoint",
+            Self::OtherChain { .. } => "other_chain",
+            Self::Version(_) => "unknown_version",
+            Self::TwoHistories { .. } => "two_histories",
+            Self::Certificate(_) => "certificate",
+            Self::Transaction(_) => "transaction",
+            Self::OtherReceipt { .. } => "other_receipt",
+            Self::TransactionNotIncluded(_) => "transaction_not_included",
+            Self::OtherPlace => "other_place",
+            Self::ReceiptNotIncluded(_) => "receipt_not_included",
+            Self::NotProvable => "not_provable",
+            Self::Row(_) => "row",
+            Self::OtherRow { .. } => "other_row",
+            Self::Absent { .. } => "absent",
+            Self::RowForm { .. } => "row_form",
+            Self::Head(_) => "head",
+            Self::EntryCount { .. } => "entry_count",
+            Self::EntriesMismatch => "entries_mismatch",
+            Self::StatementMismatch => "statement_mismatch",
+            Self::TermsMismatch => "terms_mismatch",
+        }
+    }
+
+    /// The place in the document, as a JSON pointer (RFC 6901), where the error is about one.
+    pub fn at(&self) -> Option<&str> {
+        match self {
+            Self::NotADocument(JsonError::OtherForm { at, .. }) => Some(at),
+            _ => None,
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Rows of the state, or their absence.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CertifiedHeader, Checkpoint, ProofError};
 use crate::base::codec::{self, Canonical};
@@ -10,14 +11,16 @@ use crate::ledger::block::Header;
 use crate::state::key::StateKey;
 
 /// A row, or the place where it would be, with the path from there to the state's root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProvenRow {
     /// The row's key ([`StateKey::bytes`]), hexadecimal in JSON.
     #[serde(with = "hex::serde")]
+    #[schema(value_type = String, pattern = "^([0-9a-f]{2})*$")]
     pub key: Vec<u8>,
     /// The row, hexadecimal in JSON; `None` where there is none.
     #[serde(with = "optional_hex")]
+    #[schema(value_type = Option<String>, pattern = "^([0-9a-f]{2})*$")]
     pub value: Option<Vec<u8>>,
     /// The path.
     pub path: state_tree::StateProof,
@@ -65,7 +68,7 @@ impl ProvenRow {
 }
 
 /// A row of the state, or its absence, at the height of a certified header.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateProof {
     /// The row.

@@ -1,6 +1,7 @@
 //! The statement of a closed period: what an agreement's parties are owed, and under which terms.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CertifiedHeader, Checkpoint, ProofError, ProvenRow};
 use crate::base::codec::{self, Domain};
@@ -9,7 +10,7 @@ use crate::ledger::block::Header;
 use crate::state::key::StateKey;
 
 /// A statement with the two rows that make it binding: the closed period, and the agreement that names the parties.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatementProof {
     /// The statement, with the agreement and the period it is for.

@@ -1,6 +1,7 @@
 //! All entries of a stream, or all from some index on: nothing was left out.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CertifiedHeader, Checkpoint, ProofError, ProvenRow};
 use crate::crypto::merkle::log::Frontier;
@@ -9,7 +10,7 @@ use crate::state::key::{StateKey, StreamId};
 use crate::state::stream::Entry;
 
 /// The head of a stream and its last entries; all of them where nothing comes before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamProof {
     /// The stream.

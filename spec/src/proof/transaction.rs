@@ -1,6 +1,7 @@
 //! A transaction and what became of it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CertifiedHeader, Checkpoint, ProofError};
 use crate::base::codec;
@@ -11,7 +12,7 @@ use crate::ledger::transaction::Transaction;
 use crate::ledger::validation::semantic;
 
 /// A transaction, its receipt, and their places in a block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransactionProof {
     /// The transaction.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::expression::{Step, StepIndex, Tier};
@@ -32,7 +33,7 @@ pub enum EvaluateError {
 }
 
 /// The value of a rounding point.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FigureValue {
     /// One whole number, usually minor units.
@@ -48,7 +49,7 @@ pub enum FigureValue {
 }
 
 /// A named intermediate result that a statement shows: the answer to "why this amount".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
     /// The name of the rounding point.

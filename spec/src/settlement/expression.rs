@@ -5,6 +5,7 @@
 //! [`Step::Allot`] round, and each carries a name under which the statement shows its value.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::rational::Ratio;
@@ -13,13 +14,24 @@ use crate::base::id::{FigureName, MetricCode, ServiceCode};
 
 /// The position of a step in its expression, from 0.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(transparent)]
 pub struct StepIndex(pub u16);
 
 /// What is taken from the events of a period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Number of services delivered.
@@ -37,7 +49,7 @@ pub enum Measure {
 }
 
 /// Which side of a reported metric is meant. A quantity (member-months, bed days, cost) is a numerator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricSide {
     /// The sum of the numerators reported in the period.
@@ -47,8 +59,9 @@ pub enum MetricSide {
 }
 
 /// One marginal tier: what lies above the tier before it, up to `up_to`, counts at `rate`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PriceTier)]
 pub struct Tier {
     /// The upper end of the tier, above zero and above the tier before it.
     pub up_to: Ratio,
@@ -60,7 +73,7 @@ pub struct Tier {
 ///
 /// A value is a scalar or a vector with one entry per party in signed order. Arithmetic on a scalar and a vector
 /// applies the scalar to every entry (rule T-9).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
     /// A signed number. Scalar.
@@ -240,7 +253,7 @@ impl Step {
 }
 
 /// An expression: steps in order, the last of which is the result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expression {
     /// The steps; rules T-8 to T-11 say what makes them well-formed.

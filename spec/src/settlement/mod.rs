@@ -17,6 +17,7 @@
 //! `spec/protocol/06-settlement.md`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 pub mod check;
@@ -31,7 +32,18 @@ pub mod terms;
 
 /// The position of an institution in the signed list of an agreement's parties, from 0.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(transparent)]
 pub struct PartyIndex(pub u8);
@@ -45,7 +57,18 @@ impl PartyIndex {
 
 /// The part that an institution played in a service.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum PartRole {

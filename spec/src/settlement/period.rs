@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::evaluate::{EvaluateError, evaluate};
@@ -19,7 +20,9 @@ use crate::base::limits;
 use crate::base::money::{AmountMinor, MoneyError};
 
 /// A part that a party played in a service.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct PartPlayed {
     /// The party.
@@ -29,7 +32,7 @@ pub struct PartPlayed {
 }
 
 /// A delivered service as settlement sees it: an event on the ledger, matched to an agreement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceEvent {
     /// What was done.
@@ -122,7 +125,9 @@ pub enum SettlementError {
 }
 
 /// A number of services and their gross amount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Tally {
     /// Number of services.
@@ -132,7 +137,9 @@ pub struct Tally {
 }
 
 /// What was delivered and what of it was reversed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Volume {
     /// Delivered in the period.
@@ -176,7 +183,7 @@ impl Volume {
 }
 
 /// The services in which a party played a part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PartVolume {
     /// The service.
@@ -188,7 +195,7 @@ pub struct PartVolume {
 }
 
 /// The reports of a metric for a party, added up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MetricSum {
     /// The metric.
@@ -202,7 +209,7 @@ pub struct MetricSum {
 }
 
 /// The sums of one agreement and period. At most services × parties × parts rows, whatever the number of events.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accumulator {
     /// Volume per service.

@@ -8,6 +8,7 @@ use num_bigint::{BigInt, Sign};
 use num_rational::BigRational;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::limits;
@@ -40,7 +41,7 @@ pub enum ArithmeticError {
 }
 
 /// A ratio of two integers as parties sign it; the form need not be reduced (30/100 and 3/10 are both allowed).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ratio {
     /// The numerator.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::PartyIndex;
@@ -15,7 +16,18 @@ use crate::base::money::{AmountMinor, Currency, MoneyError};
 
 /// What a line is for.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum LineKind {
@@ -29,7 +41,7 @@ pub enum LineKind {
 }
 
 /// One line of a statement: what the payer owes a party. A negative amount is owed to the payer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// The party.
@@ -41,7 +53,9 @@ pub struct Line {
 }
 
 /// What a party did and what it is owed for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
     /// Parts it played, less those reversed; in an adjustment, the change.
@@ -77,7 +91,7 @@ impl Share {
 }
 
 /// One entry of a journal: a credit to a party, or (negative) its debit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JournalEntry {
     /// The party.
@@ -87,7 +101,7 @@ pub struct JournalEntry {
 }
 
 /// The statement of a period: who is owed what, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
     /// The currency of every amount.
@@ -140,7 +154,7 @@ impl Statement {
 }
 
 /// A period that was closed: its sums with every late event applied, and what was settled of it so far (rule T-18).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettledPeriod {
     /// The number of the period.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::check::{self, ExpressionError};
@@ -15,7 +16,7 @@ use crate::base::limits;
 use crate::base::money::{AmountMinor, Currency, MoneyError};
 
 /// When a split rounds. Largest remainder is not monotone, so this changes amounts and is signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
     /// The expression is evaluated over each event alone; the amounts of a period are sums.
@@ -25,7 +26,7 @@ pub enum Rounding {
 }
 
 /// One party of the terms.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Party {
     /// The institution.
@@ -35,7 +36,7 @@ pub struct Party {
 }
 
 /// The terms of an agreement. Their hash is what every party signs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
     /// The currency of every amount.

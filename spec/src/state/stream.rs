@@ -1,6 +1,7 @@
 //! Streams: append-only lists whose head in the state proves that a list of entries is complete (rules ).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::ViewError;
@@ -12,7 +13,7 @@ use crate::base::id::TransactionId;
 use crate::crypto::merkle::log;
 
 /// What an entry of a stream says happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
     /// The operation took effect.
@@ -22,8 +23,9 @@ pub enum EntryKind {
 }
 
 /// One entry of a stream: it points at an operation, whose transaction proves what was said, and by whom.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = StreamEntry)]
 pub struct Entry {
     /// The block.
     pub height: Height,

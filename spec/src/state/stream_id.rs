@@ -1,12 +1,13 @@
 //! Names of streams, in the keys of rows (rule R-2).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::key_part::KeyPart;
 use crate::base::id::{AgreementId, GrantId, InstitutionId, ReferralId, SubjectTag};
 
 /// A stream: an append-only list about which somebody may ask "is that all?".
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StreamId {
     /// Everything about a subject.

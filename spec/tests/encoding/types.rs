@@ -42,6 +42,9 @@ record! {
     Window { starts, expires }
     Institution { id, name, kind, tier, consortia }
     KeyRecord { institution, role, window, revoked_at }
+    EarlyEnd { at, how }
+    ReportedOutcome { outcome, report }
+    CountedIn { agreement, period }
     Validator { key, institution, power }
     Absence { institution, until, missed, used }
     GenesisKey { key, role, window }

@@ -9,7 +9,7 @@ use yilian_spec::domain::referral::{
     CloseClinically, ConfirmRedirect, DeclineReferral, Direction, HandOver, OutcomeCode, PublishCapacity,
     RedirectReferral, ReferralReason, ReportOutcome, RequestReferral, ReturnDownward, Urgency,
 };
-use yilian_spec::domain::referral::{Capacity, Referral, ReferralState};
+use yilian_spec::domain::referral::{Capacity, Referral, ReferralState, ReportedOutcome};
 use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::state::key::{StateKey, StreamId};
 
@@ -165,12 +165,18 @@ fn an_outcome_is_amended_until_the_referral_is_closed_and_read_again() {
     world.refuse_one(TOWNSHIP, amend(7), Refusal::NotThatParty);
     world.refuse_one(COUNTY, amend(7), Refusal::NoSuchReferral);
     world.apply_one(TEACHING, amend(7));
-    assert_eq!(read(&world, id).outcome, Some((OutcomeCode::Completed, commitment(7))));
+    assert_eq!(
+        read(&world, id).outcome,
+        Some(ReportedOutcome { outcome: OutcomeCode::Completed, report: commitment(7) })
+    );
     world.apply_one(TOWNSHIP, close_clinically(id));
     world.apply_one(TEACHING, amend(8));
     let amended = read(&world, id);
     assert_eq!(amended.state, ReferralState::OutcomeReported, "the requester has not read this one");
-    assert_eq!(amended.outcome, Some((OutcomeCode::Completed, commitment(8))));
+    assert_eq!(
+        amended.outcome,
+        Some(ReportedOutcome { outcome: OutcomeCode::Completed, report: commitment(8) })
+    );
     assert!(amended.due.is_some());
     world.refuse_one(TEACHING, close_administratively(id), Refusal::WrongReferralState);
     world.apply_one(TOWNSHIP, close_clinically(id));

@@ -18,7 +18,7 @@ use yilian_spec::domain::referral::{
     AcceptReferral, Direction, PublishCapacity, RequestReferral, ReturnDownward, Urgency,
 };
 use yilian_spec::domain::refusal::Refusal;
-use yilian_spec::domain::service::Service;
+use yilian_spec::domain::service::{CountedIn, Service};
 use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::settlement::PartRole;
@@ -165,7 +165,7 @@ fn rule_o20_only_a_party_records_what_an_agreement_counts() {
         world.read::<Service>(&StateKey::Service(ServiceId(service))).unwrap().counted_in
     };
     assert_eq!(counted(&world, outsider), []);
-    assert_eq!(counted(&world, party), [(id, 0)]);
+    assert_eq!(counted(&world, party), [CountedIn { agreement: id, period: 0 }]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use yilian_spec::domain::agreement::{
     ClosePeriod, ProposeAgreement, Schedule, SignAgreement, TerminateAgreement,
 };
 use yilian_spec::domain::refusal::Refusal;
-use yilian_spec::domain::service::Service;
+use yilian_spec::domain::service::{CountedIn, Service};
 use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::rational::Ratio;
@@ -114,7 +114,7 @@ fn an_agreement_counts_once_all_have_signed() {
     assert_eq!(service.counted_in, []);
     let later = deliver(&mut world, 500, 2);
     let service: Service = world.read(&StateKey::Service(later)).unwrap();
-    assert_eq!(service.counted_in, [(id, 0)]);
+    assert_eq!(service.counted_in, [CountedIn { agreement: id, period: 0 }]);
 }
 
 #[test]

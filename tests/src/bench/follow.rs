@@ -43,7 +43,7 @@ impl Follower {
                         && block.transactions > 0
                     {
                         sender.send_modify(|so_far| {
-                            so_far.transactions += block.transactions;
+                            so_far.transactions += u64::from(block.transactions);
                             so_far.blocks += 1;
                             so_far.at = Instant::now();
                         });

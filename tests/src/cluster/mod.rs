@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use yilian_client::client::{self, Client, Settings, Signers};
-use yilian_client::wire::Health;
+use yilian_client::health::Health;
 use yilian_node::config::Config;
 use yilian_node::consortium::{self, ConsortiumFiles, MemberFiles, NodeProcess, Options};
 use yilian_node::home::Home;

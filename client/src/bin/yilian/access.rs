@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use yilian_client::error::exit;
 use yilian_client::moment;
-use yilian_client::wire::Listed;
+use yilian_spec::api::Entry;
 use yilian_spec::base::id::{DisclosureId, GrantId, InstitutionId};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::Disclosure;
@@ -158,12 +158,12 @@ async fn open(context: &Context, institution: Option<InstitutionId>) -> Outcome 
     let client = context.client(None).await?;
     let mut filter = client.about(institution);
     filter.push(("open", "true".to_owned()));
-    let list = client.list::<Listed<DisclosureId, Disclosure>>("/v1/disclosures", &filter).await?;
+    let list = client.list::<Entry<DisclosureId, Disclosure>>("/v1/disclosures", &filter).await?;
     if context.json() {
         output::print_json(&list.items);
         return Ok(exit::OK);
     }
-    let row = |Listed { id, record, overdue }: &Listed<DisclosureId, Disclosure>| {
+    let row = |Entry { id, record, overdue, .. }: &Entry<DisclosureId, Disclosure>| {
         vec![
             id.to_string(),
             record.source.to_string(),
@@ -184,7 +184,7 @@ pub fn overdue_word(overdue: Option<bool>) -> String {
 
 async fn show(context: &Context, id: DisclosureId) -> Outcome {
     let client = context.client(None).await?;
-    let listed: Listed<DisclosureId, Disclosure> = client.disclosure(id).await?;
+    let listed: Entry<DisclosureId, Disclosure> = client.disclosure(id).await?;
     if context.json() {
         output::print_json(&listed);
         return Ok(exit::OK);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use yilian_client::error::exit;
 use yilian_client::moment;
-use yilian_client::wire::Listed;
+use yilian_spec::api::Entry;
 use yilian_spec::base::id::{AgreementId, ConsortiumId, Hash, InstitutionId, ServiceCode};
 use yilian_spec::base::money::Currency;
 use yilian_spec::domain::Operation;
@@ -303,12 +303,12 @@ fn fields(agreement: &Agreement) -> Vec<(&'static str, String)> {
 async fn list(context: &Context, institution: Option<InstitutionId>) -> Outcome {
     let client = context.client(None).await?;
     let filter = client.about(institution);
-    let list = client.list::<Listed<AgreementId, Agreement>>("/v1/agreements", &filter).await?;
+    let list = client.list::<Entry<AgreementId, Agreement>>("/v1/agreements", &filter).await?;
     if context.json() {
         output::print_json(&list.items);
         return Ok(exit::OK);
     }
-    let row = |Listed { id, record, .. }: &Listed<AgreementId, Agreement>| {
+    let row = |Entry { id, record, .. }: &Entry<AgreementId, Agreement>| {
         vec![
             id.to_string(),
             record.terms.services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::json;
 use yilian_client::error::exit;
-use yilian_client::wire::{Block, BlockTransaction};
+use yilian_spec::api::ledger::{Block, BlockTransaction};
 use yilian_spec::ledger::receipt::Outcome as Became;
 
 use crate::command::Outcome;

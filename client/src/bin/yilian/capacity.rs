@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use yilian_client::error::exit;
-use yilian_client::wire::Listed;
+use yilian_spec::api::Entry;
 use yilian_spec::base::id::{InstitutionId, ServiceCode};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::referral::Capacity;
@@ -74,12 +74,12 @@ async fn show(context: &Context, institution: InstitutionId, service: ServiceCod
 async fn list(context: &Context, institution: InstitutionId) -> Outcome {
     let client = context.client(None).await?;
     let path = format!("/v1/capacity/{institution}");
-    let list = client.list::<Listed<ServiceCode, Capacity>>(&path, &[]).await?;
+    let list = client.list::<Entry<ServiceCode, Capacity>>(&path, &[]).await?;
     if context.json() {
         output::print_json(&list.items);
         return Ok(exit::OK);
     }
-    let row = |Listed { id, record, .. }: &Listed<ServiceCode, Capacity>| {
+    let row = |Entry { id, record, .. }: &Entry<ServiceCode, Capacity>| {
         let free = record.slots.saturating_sub(record.reserved);
         vec![id.to_string(), record.slots.to_string(), record.reserved.to_string(), free.to_string()]
     };

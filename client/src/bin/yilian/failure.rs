@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use yilian_client::config::ConfigError;
 use yilian_client::durable::FileError;
 use yilian_client::error::{ClientError, exit};
@@ -22,7 +22,9 @@ pub enum Failure {
     Usage(String),
     /// A local file, a passphrase or the configuration.
     Local(String),
-    /// A proof.
+    /// A saved proof breaks a rule.
+    Proof(ProofError),
+    /// What was proven does not say what was asked for.
     Verification(String),
     /// A stream that the ledger does not know, or that is others'.
     Unknown(String),
@@ -35,7 +37,7 @@ impl Failure {
             Self::Client(error) => error.exit_code(),
             Self::Usage(_) => exit::USAGE,
             Self::Local(_) => exit::LOCAL,
-            Self::Verification(_) => exit::VERIFICATION,
+            Self::Proof(_) | Self::Verification(_) => exit::VERIFICATION,
             Self::Unknown(_) => exit::UNKNOWN,
         }
     }
@@ -45,7 +47,7 @@ impl Failure {
             Self::Client(error) => error.code(),
             Self::Usage(_) => "usage",
             Self::Local(_) => "local",
-            Self::Verification(_) => "verification_failed",
+            Self::Proof(_) | Self::Verification(_) => "verification_failed",
             Self::Unknown(_) => "not_found",
         }
     }
@@ -53,8 +55,27 @@ impl Failure {
     fn message(&self) -> String {
         match self {
             Self::Client(error) => error.to_string(),
+            Self::Proof(error) => error.to_string(),
             Self::Usage(text) | Self::Local(text) | Self::Verification(text) | Self::Unknown(text) => {
                 text.clone()
+            }
+        }
+    }
+
+    /// What a program may want to act on, beside the code.
+    fn details(&self) -> Option<Value> {
+        match self {
+            Self::Proof(error) | Self::Client(ClientError::Verification(error)) => {
+                Some(json!({"rule": error.rule(), "name": error.name(), "at": error.at()}))
+            }
+            Self::Client(ClientError::Refused { transaction_id, operation, reason }) => {
+                Some(json!({"transaction_id": transaction_id, "operation": operation, "reason": reason}))
+            }
+            Self::Client(ClientError::Rejected { node, status, code, .. }) => {
+                Some(json!({"node": node, "status": status, "code": code}))
+            }
+            Self::Client(_) | Self::Usage(_) | Self::Local(_) | Self::Verification(_) | Self::Unknown(_) => {
+                None
             }
         }
     }
@@ -62,7 +83,11 @@ impl Failure {
     /// Prints the failure: to people on standard error, to programs as the one JSON document on standard output.
     pub fn report(&self, json: bool) -> ExitCode {
         if json {
-            crate::output::print_json(&json!({"error": {"code": self.code(), "message": self.message()}}));
+            let mut error = json!({"code": self.code(), "message": self.message()});
+            if let Some(details) = self.details() {
+                error["details"] = details;
+            }
+            crate::output::print_json(&json!({ "error": error }));
         } else {
             // As with what is printed: that nobody reads it is no error.
             let _ = writeln!(std::io::stderr(), "error: {}", self.message());
@@ -79,7 +104,7 @@ impl From<ClientError> for Failure {
 
 impl From<ProofError> for Failure {
     fn from(error: ProofError) -> Self {
-        Self::Verification(error.to_string())
+        Self::Proof(error)
     }
 }
 

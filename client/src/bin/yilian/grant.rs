@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use yilian_client::moment;
-use yilian_client::wire::Listed;
+use yilian_spec::api::Entry;
 use yilian_spec::base::id::{GrantId, InstitutionId};
 use yilian_spec::base::time::Window;
 use yilian_spec::domain::Operation;
@@ -122,16 +122,18 @@ pub fn window(window: &Window) -> String {
 }
 
 fn ended(grant: &Grant) -> String {
-    output::or_dash(grant.ended.map(|(time, how)| format!("{} ({})", moment::show(time), output::name(&how))))
+    output::or_dash(
+        grant.ended.map(|ended| format!("{} ({})", moment::show(ended.at), output::name(&ended.how))),
+    )
 }
 
 async fn list(context: &Context, institution: Option<InstitutionId>) -> Outcome {
     let client = context.client(None).await?;
-    let list = client.list::<Listed<GrantId, Grant>>("/v1/grants", &client.about(institution)).await?;
+    let list = client.list::<Entry<GrantId, Grant>>("/v1/grants", &client.about(institution)).await?;
     if context.json() {
         output::print_json(&list.items);
     } else {
-        let row = |Listed { id, record, .. }: &Listed<GrantId, Grant>| {
+        let row = |Entry { id, record, .. }: &Entry<GrantId, Grant>| {
             vec![
                 id.to_string(),
                 record.grantor.to_string(),

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use yilian_client::error::exit;
-use yilian_client::wire::Listed;
+use yilian_spec::api::Entry;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::membership::Institution;
 use yilian_spec::state::key::StateKey;
@@ -35,11 +35,11 @@ impl InstitutionCommand {
         let client = context.client(None).await?;
         match self {
             Self::List => {
-                let list = client.list::<Listed<InstitutionId, Institution>>("/v1/institutions", &[]).await?;
+                let list = client.list::<Entry<InstitutionId, Institution>>("/v1/institutions", &[]).await?;
                 if context.json() {
                     output::print_json(&list.items);
                 } else {
-                    let row = |listed: &Listed<InstitutionId, Institution>| {
+                    let row = |listed: &Entry<InstitutionId, Institution>| {
                         let record = &listed.record;
                         vec![
                             record.id.to_string(),

@@ -11,7 +11,7 @@ use yilian_client::moment;
 use yilian_client::passphrase;
 use yilian_client::sealed::WorkFactor;
 use yilian_client::session::Session;
-use yilian_client::wire::Listed;
+use yilian_spec::api::Entry;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::crypto::signature::{self, PublicKey, Signature};
 use yilian_spec::domain::Operation;
@@ -308,12 +308,12 @@ async fn list(context: &Context, institution: Option<InstitutionId>) -> Outcome 
     let institution = institution.map_or_else(|| context.institution(), Ok)?;
     let client = context.client(None).await?;
     let path = format!("/v1/institutions/{institution}/keys");
-    let list = client.list::<Listed<PublicKey, KeyRecord>>(&path, &[]).await?;
+    let list = client.list::<Entry<PublicKey, KeyRecord>>(&path, &[]).await?;
     if context.json() {
         output::print_json(&list.items);
         return Ok(exit::OK);
     }
-    let row = |Listed { id, record, .. }: &Listed<PublicKey, KeyRecord>| {
+    let row = |Entry { id, record, .. }: &Entry<PublicKey, KeyRecord>| {
         vec![
             id.to_string(),
             output::name(&record.role),

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use yilian_client::error::exit;
 use yilian_client::moment;
-use yilian_client::wire::Listed;
+use yilian_spec::api::Entry;
 use yilian_spec::base::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::referral::Referral;
@@ -310,7 +310,7 @@ async fn show(context: &Context, id: ReferralId) -> Outcome {
             ("urgency", output::name(&referral.urgency)),
             ("access", output::names(&referral.access.categories)),
             ("grant", output::or_dash(referral.grant)),
-            ("outcome", output::or_dash(referral.outcome.map(|(code, _)| output::name(&code)))),
+            ("outcome", output::or_dash(referral.outcome.map(|reported| output::name(&reported.outcome)))),
             ("ended because", output::or_dash(referral.ended_because.map(|reason| output::name(&reason)))),
             ("returns", output::or_dash(referral.returns)),
             ("returned by", output::or_dash(referral.returned_by)),
@@ -325,12 +325,12 @@ async fn list(context: &Context, institution: Option<InstitutionId>, overdue: bo
     if overdue {
         filter.push(("overdue", "true".to_owned()));
     }
-    let list = client.list::<Listed<ReferralId, Referral>>("/v1/referrals", &filter).await?;
+    let list = client.list::<Entry<ReferralId, Referral>>("/v1/referrals", &filter).await?;
     if context.json() {
         output::print_json(&list.items);
         return Ok(exit::OK);
     }
-    let row = |Listed { id, record, overdue }: &Listed<ReferralId, Referral>| {
+    let row = |Entry { id, record, overdue, .. }: &Entry<ReferralId, Referral>| {
         vec![
             id.to_string(),
             record.requester.to_string(),

@@ -4,12 +4,12 @@ use clap::{Args, Subcommand};
 use yilian_client::describe;
 use yilian_client::error::exit;
 use yilian_client::moment;
-use yilian_client::wire::Listed;
+use yilian_spec::api::Entry;
 use yilian_spec::base::id::{InstitutionId, ServiceCode, ServiceId};
 use yilian_spec::base::money::Currency;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::service::Service;
-use yilian_spec::domain::service::{DeliverService, PlayedPart, ReversalReason, ReverseService};
+use yilian_spec::domain::service::{CountedIn, DeliverService, PlayedPart, ReversalReason, ReverseService};
 use yilian_spec::settlement::PartRole;
 
 use crate::arguments::CommitmentArguments;
@@ -109,15 +109,14 @@ impl ServiceCommand {
 
 async fn show(context: &Context, id: ServiceId) -> Outcome {
     let client = context.client(None).await?;
-    let listed: Listed<ServiceId, Service> = client.service(id).await?;
+    let listed: Entry<ServiceId, Service> = client.service(id).await?;
     if context.json() {
         output::print_json(&listed);
         return Ok(exit::OK);
     }
     let Service { delivered, recorder, transaction_id, counted_in, reversed_at } = &listed.record;
     let part = |part: &PlayedPart| format!("{} {}", output::name(&part.role), part.institution);
-    let period =
-        |(agreement, period): &(yilian_spec::base::id::AgreementId, u32)| format!("{agreement}.{period}");
+    let period = |counted: &CountedIn| format!("{}.{}", counted.agreement, counted.period);
     output::print_fields(&[
         ("id", listed.id.to_string()),
         ("service", delivered.service.to_string()),

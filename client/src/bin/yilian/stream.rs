@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use yilian_client::client::Client;
 use yilian_client::error::{ClientError, exit};
-use yilian_client::wire::TransactionPart;
+use yilian_spec::api::transaction::TransactionPart;
 use yilian_spec::base::height::Height;
 use yilian_spec::domain::Operation;
 use yilian_spec::proof::StreamProof;
@@ -151,12 +151,12 @@ fn unknown(stream: &StreamId) -> String {
 
 /// Proves the entry's transaction, and that it has the operation that the entry points at.
 async fn resolve(client: &Client, entry: &Entry) -> Result<Resolved, Failure> {
-    let number = usize::from(entry.operation);
+    let number = entry.operation;
     let (height, institution, operation, verified) =
         match client.transaction_proof(entry.transaction_id).await {
             Ok((proof, verified)) => {
                 let body = &proof.transaction.body;
-                let operation = body.operations.get(number).map(Operation::name);
+                let operation = body.operations.get(usize::from(number)).map(Operation::name);
                 (proof.block.header.height, body.institution.to_string(), operation, verified)
             }
             // Operations that concern others stand beside it: the node tells of it, and nothing proves what it tells.

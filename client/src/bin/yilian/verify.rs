@@ -7,6 +7,7 @@ use serde_json::json;
 use yilian_client::describe;
 use yilian_client::durable;
 use yilian_client::error::{ClientError, exit};
+use yilian_spec::base::json;
 use yilian_spec::base::limits::PROOF_BYTES_MAX;
 use yilian_spec::proof::{Proof, ProofDocument};
 
@@ -51,7 +52,7 @@ impl Verify {
             other => other.into(),
         })?;
         if let Err(error) = serde_json::from_slice::<Format>(&bytes) {
-            let (path, reason) = (self.file.clone(), error.to_string());
+            let (path, reason) = (self.file.clone(), json::plain(&error.to_string()));
             return Err(ClientError::FileContent { path, expected: "a saved proof (JSON)", reason }.into());
         }
         let document = ProofDocument::from_json(&bytes)?;

@@ -104,3 +104,18 @@ async fn a_last_event_that_is_no_height_is_refused() {
     let world = World::new();
     assert_eq!(open(&world, HOSPITAL, Some("yesterday")).await.status(), StatusCode::BAD_REQUEST);
 }
+
+/// Whoever comes from a node that is some blocks ahead is told of the blocks after those; beyond, it is an id of something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_event_may_be_some_blocks_ahead_and_not_any_number() {
+    let mut world = World::new();
+    let ahead = open(&world, HOSPITAL, Some("1")).await;
+    assert_eq!(ahead.status(), StatusCode::OK);
+    world.commit();
+    world.commit();
+    let text = blocks(&mut ahead.into_body().into_data_stream(), 1).await;
+    assert!(text.contains("id: 2\n") && !text.contains("id: 1\n"), "{text}");
+    assert_eq!(open(&world, INSURER, Some("103")).await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(open(&world, INSURER, Some("18446744073709551615")).await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(open(&world, INSURER, Some("102")).await.status(), StatusCode::OK);
+}

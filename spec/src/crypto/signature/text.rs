@@ -42,7 +42,9 @@ pub(super) fn read<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
 
 /// Gives a key or signature its `Display`, `Debug`, `FromStr` and serde forms: its encoding in hexadecimal digits.
 macro_rules! hex_text {
-    ($name:ident) => {
+    ($name:ident, $pattern:literal, $description:literal) => {
+        $crate::base::schema::text_schema!($name, $pattern, $description);
+
         impl std::fmt::Display for $name {
             fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.write_str(&hex::encode($crate::base::codec::encode(self)))

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::id::{Commitment, DisclosureId, GrantId, InstitutionId, SubjectTag};
@@ -10,7 +11,18 @@ use crate::base::time::Window;
 
 /// A coarse category of records. No diagnosis, no free text.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
@@ -44,7 +56,18 @@ pub enum Category {
 
 /// HL7 Confidentiality (`http://terminology.hl7.org/CodeSystem/v3-Confidentiality`), in ascending order.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 pub enum Sensitivity {
     /// Unrestricted.
@@ -63,7 +86,18 @@ pub enum Sensitivity {
 
 /// HL7 PurposeOfUse (`http://terminology.hl7.org/CodeSystem/v3-ActReason`).
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Purpose {
@@ -92,7 +126,7 @@ pub enum Purpose {
 /// By an access gateway of the custodian (the grantor). Needs: a registered grantee that is not the grantor itself, at
 /// least one category and one purpose, and a window not longer than [`crate::base::limits::GRANT_LIFETIME_MS_MAX`]. Creates
 /// a grant; its id is [`super::Operation::object_id`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantAccess {
     /// Whose records.
@@ -108,7 +142,7 @@ pub struct GrantAccess {
 }
 
 /// What a grant covers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccessScope {
     /// The categories that may be seen.
@@ -120,7 +154,7 @@ pub struct AccessScope {
 }
 
 /// Why a grant is revoked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantRevocationReason {
     /// The subject withdrew the consent.
@@ -132,7 +166,7 @@ pub enum GrantRevocationReason {
 }
 
 /// Ends a grant at once. By the grantor. Needs: a grant that is neither revoked nor ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeGrant {
     /// The grant.
@@ -142,7 +176,7 @@ pub struct RevokeGrant {
 }
 
 /// Why the source did not disclose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DenialReason {
     /// There is no grant for the recipient.
@@ -156,7 +190,7 @@ pub enum DenialReason {
 }
 
 /// What the source decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// The records were disclosed under this grant.
@@ -176,7 +210,7 @@ pub enum Decision {
 /// By an access gateway of the source. A permit needs a grant by the source to the recipient for this subject, in its
 /// window, not revoked, that covers category, sensitivity and purpose. A permit that the grant does not cover is
 /// refused, and the refused attempt stays in the subject's stream with its reason. Creates a disclosure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordDisclosure {
     /// Whose records.
@@ -204,7 +238,7 @@ pub struct RecordDisclosure {
 ///
 /// By an access gateway of the recipient. Needs: a permitted disclosure to it that has no receipt yet, and the same
 /// commitment. A disclosure without receipt past its deadline is a visible exception.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordReceipt {
     /// The disclosure.

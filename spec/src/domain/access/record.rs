@@ -1,6 +1,7 @@
 //! What the state holds of access: grants and disclosures.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::operation::{AccessScope, Decision};
@@ -9,7 +10,7 @@ use crate::base::time::{LedgerTime, Window};
 use crate::domain::party::HasParties;
 
 /// How a grant ended before its window did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantEnd {
     /// The grantor revoked it.
@@ -18,8 +19,18 @@ pub enum GrantEnd {
     ReferralClosed,
 }
 
+/// When and how a grant ended before its window did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyEnd {
+    /// When.
+    pub at: LedgerTime,
+    /// How.
+    pub how: GrantEnd,
+}
+
 /// A grant of access.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// The custodian of the records.
@@ -37,7 +48,7 @@ pub struct Grant {
     /// The referral that gave it, if one did.
     pub referral: Option<ReferralId>,
     /// When and how it ended early.
-    pub ended: Option<(LedgerTime, GrantEnd)>,
+    pub ended: Option<EarlyEnd>,
 }
 
 impl HasParties for Grant {
@@ -47,7 +58,7 @@ impl HasParties for Grant {
 }
 
 /// A disclosure, as long as somebody may refer to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Disclosure {
     /// Who disclosed.

@@ -1,7 +1,7 @@
 //! Grants, disclosures and receipts (rules O-4 to O-7, O-26).
 
 use super::operation::{AccessScope, Decision, GrantAccess, RecordDisclosure, RecordReceipt, RevokeGrant};
-use super::record::{Disclosure, Grant, GrantEnd};
+use super::record::{Disclosure, EarlyEnd, Grant, GrantEnd};
 use crate::base::id::{DisclosureId, GrantId, InstitutionId, SubjectTag};
 use crate::base::limits;
 use crate::base::time::Window;
@@ -97,7 +97,7 @@ impl Operate for RevokeGrant {
         let mut grant: Grant = call.find(&StateKey::Grant(self.grant), Refusal::NoSuchGrant)?;
         require(grant.grantor == *call.institution, Refusal::NotTheGrantor)?;
         check_not_ended(&grant)?;
-        grant.ended = Some((call.time(), GrantEnd::Revoked));
+        grant.ended = Some(EarlyEnd { at: call.time(), how: GrantEnd::Revoked });
         call.state.write(&StateKey::Grant(self.grant), &grant);
         append_to_streams_of(call, self.grant, &grant);
         Ok(())
@@ -108,7 +108,7 @@ impl Operate for RevokeGrant {
 pub(crate) fn end_with_referral(call: &mut Call<'_, '_>, id: GrantId) -> Step {
     let mut grant: Grant = call.find(&StateKey::Grant(id), Refusal::NoSuchGrant)?;
     if grant.ended.is_none() {
-        grant.ended = Some((call.time(), GrantEnd::ReferralClosed));
+        grant.ended = Some(EarlyEnd { at: call.time(), how: GrantEnd::ReferralClosed });
         call.state.write(&StateKey::Grant(id), &grant);
         append_to_streams_of(call, id, &grant);
     }
@@ -219,10 +219,10 @@ impl Operate for RecordReceipt {
 }
 
 fn check_not_ended(grant: &Grant) -> Step {
-    match grant.ended {
+    match grant.ended.map(|ended| ended.how) {
         None => Ok(()),
-        Some((_, GrantEnd::Revoked)) => Err(Refusal::GrantRevoked.into()),
-        Some((_, GrantEnd::ReferralClosed)) => Err(Refusal::GrantEnded.into()),
+        Some(GrantEnd::Revoked) => Err(Refusal::GrantRevoked.into()),
+        Some(GrantEnd::ReferralClosed) => Err(Refusal::GrantEnded.into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Agreements: terms proposed by one party, signed by all, settled period by period.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::id::{AgreementId, ConsortiumId, Hash};
@@ -8,7 +9,7 @@ use crate::base::time::Window;
 use crate::settlement::terms::Terms;
 
 /// When the periods of an agreement end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// A period ends `length_ms` after it began; it can be closed from then on.
@@ -24,7 +25,7 @@ pub enum Schedule {
 ///
 /// By a finance key of a party. Needs: well-formed terms, registered parties and payer, a window. Creates an agreement
 /// in state `proposed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProposeAgreement {
     /// The consortium it is made in.
@@ -41,7 +42,7 @@ pub struct ProposeAgreement {
 ///
 /// By a finance key of a party that has not signed. Needs: state `proposed`, and the hash of the terms, so that nobody
 /// signs what they have not seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignAgreement {
     /// The agreement.
@@ -53,7 +54,7 @@ pub struct SignAgreement {
 /// Terminates an agreement: services no longer count; what was counted can still be closed.
 ///
 /// By a finance key of a party. Needs: state `proposed` or `active`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TerminateAgreement {
     /// The agreement.
@@ -64,7 +65,7 @@ pub struct TerminateAgreement {
 ///
 /// By a finance key of a party. Needs: the number of the open period (so that a repeat closes nothing else), and its
 /// end reached where the schedule is fixed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClosePeriod {
     /// The agreement.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::operation::Schedule;
@@ -13,7 +14,7 @@ use crate::settlement::statement::Statement;
 use crate::settlement::terms::Terms;
 
 /// Where an agreement stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AgreementState {
     /// Waits for signatures.
@@ -25,7 +26,7 @@ pub enum AgreementState {
 }
 
 /// An agreement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agreement {
     /// The consortium it is made in.
@@ -55,7 +56,7 @@ impl HasParties for Agreement {
 }
 
 /// A closed period: never changes again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClosedPeriod {
     /// When it began.
@@ -71,7 +72,7 @@ pub struct ClosedPeriod {
 }
 
 /// The statement of a closed period, as its hash in [`ClosedPeriod`] commits to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PeriodStatement {
     /// The agreement.

@@ -2,6 +2,7 @@
 //! kept in a row of its own, so that asking for the work of an operation reads a few short rows.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::codec;
@@ -22,7 +23,7 @@ const TERMS_BYTES_PER_UNIT: u64 = 4_096;
 const COVERAGE_ROWS_PER_UNIT: u64 = 2;
 
 /// What the operations on an agreement cost, by its terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgreementWork {
     /// To count a service, or to take one back in the period that counted it.

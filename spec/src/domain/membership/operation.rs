@@ -1,6 +1,7 @@
 //! Keys: registration, rotation, revocation. By an administrator of the institution that owns them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::codec::{self, Domain};
@@ -13,7 +14,7 @@ use crate::domain::membership::Role;
 ///
 /// Needs: a prime-order, canonically encoded key that the ledger does not know yet; proof of its possession; a window
 /// not longer than [`crate::base::limits::KEY_LIFETIME_MS_MAX`]. Validator keys come from genesis and from ballots only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterKey {
     /// The new key.
@@ -30,7 +31,7 @@ pub struct RegisterKey {
 ///
 /// Needs what [`RegisterKey`] needs, and an old key of the author's institution that is not revoked. An expired key
 /// may be rotated, so that a forgotten expiry is mended in one step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {
     /// The key to replace.
@@ -44,7 +45,7 @@ pub struct RotateKey {
 }
 
 /// Why a key is revoked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationReason {
     /// Somebody else may hold the secret.
@@ -58,7 +59,7 @@ pub enum RevocationReason {
 /// Revokes a key of the author's institution at once.
 ///
 /// Needs: the key is registered, not revoked, no validator key, and not the institution's last administrator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeKey {
     /// The key.

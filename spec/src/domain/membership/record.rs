@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::id::{ConsortiumId, InstitutionId};
@@ -10,7 +11,18 @@ use crate::base::time::{LedgerTime, Window};
 
 /// What an institution is.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum InstitutionKind {
@@ -34,7 +46,18 @@ pub enum InstitutionKind {
 
 /// The level of care an institution belongs to, where it belongs to one.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
@@ -51,7 +74,7 @@ pub enum Tier {
 }
 
 /// An institution as the ledger knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Institution {
     /// Its identifier.
@@ -68,7 +91,18 @@ pub struct Institution {
 
 /// What a key may do.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -102,7 +136,7 @@ impl Role {
 }
 
 /// A registered key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRecord {
     /// The institution that owns it.

@@ -5,6 +5,7 @@
 //! it. What was missed is a row of the state, so whoever has the state knows whose turn is next, and can prove it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::height::Height;
@@ -20,7 +21,7 @@ pub const MISSES_MAX: u8 = 5;
 pub const TURNS_PER_MISS: u8 = 32;
 
 /// What an institution's validators have missed and not made up for yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Absence {
     /// Whose. Not a key's: a new key must not wipe out what the old one missed.
@@ -34,7 +35,7 @@ pub struct Absence {
 }
 
 /// All absences, sorted by institution; row `05`. A state without the row has none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(transparent)]
 pub struct Attendance(Vec<Absence>);
 

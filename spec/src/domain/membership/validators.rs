@@ -1,6 +1,7 @@
 //! The validators of a height, and what of their voting power decides.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::codec::{self, Domain};
@@ -8,7 +9,9 @@ use crate::base::id::{Hash, InstitutionId};
 use crate::crypto::signature::PublicKey;
 
 /// A member of the validator set.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Validator {
     /// The key that signs its votes; also its address.
@@ -20,7 +23,7 @@ pub struct Validator {
 }
 
 /// The validators of a height, sorted by key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(transparent)]
 pub struct ValidatorSet(Vec<Validator>);
 

@@ -3,7 +3,7 @@
 use super::operation::{
     AcknowledgeHandover, AmendOutcome, CloseAdministratively, CloseClinically, HandOver, ReportOutcome,
 };
-use super::record::{Referral, ReferralState};
+use super::record::{Referral, ReferralState, ReportedOutcome};
 use super::step::{Party, ReferralStep};
 use crate::base::id::ReferralId;
 use crate::domain::call::{Call, Step, require};
@@ -64,7 +64,7 @@ impl ReferralStep for ReportOutcome {
     }
 
     fn take(&self, _: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
-        referral.outcome = Some((self.outcome, self.report));
+        referral.outcome = Some(ReportedOutcome { outcome: self.outcome, report: self.report });
         Ok(())
     }
 }
@@ -84,7 +84,7 @@ impl ReferralStep for AmendOutcome {
     }
 
     fn take(&self, _: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
-        referral.outcome = Some((self.outcome, self.report));
+        referral.outcome = Some(ReportedOutcome { outcome: self.outcome, report: self.report });
         Ok(())
     }
 }

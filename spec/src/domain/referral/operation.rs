@@ -1,6 +1,7 @@
 //! Referrals: from the request to both closures, up, down and lateral, with the capacity they reserve.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::id::{Commitment, InstitutionId, ReferralId, ServiceCode, SubjectTag};
@@ -9,7 +10,7 @@ use crate::domain::access::operation::AccessScope;
 /// Publishes how many cases of a service the author's institution can take at a time.
 ///
 /// Needs: not fewer slots than are reserved now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishCapacity {
     /// The service.
@@ -20,7 +21,18 @@ pub struct PublishCapacity {
 
 /// Where a referral goes, seen from the one who asks.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -34,7 +46,18 @@ pub enum Direction {
 
 /// How soon the case needs an answer; it selects the deadlines.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
@@ -50,7 +73,7 @@ pub enum Urgency {
 ///
 /// By a referral gateway of the requester. Needs: a registered target that is not the requester, and a direction that
 /// agrees with the tiers of both where both have one. Creates a referral in state `requested`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestReferral {
     /// The patient, by the requester's tag.
@@ -73,7 +96,7 @@ pub struct RequestReferral {
 ///
 /// Needs: state `requested`, before the deadline, and a free slot where the institution has published capacity for the service. Reserves
 /// the slot and grants the access that the request names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AcceptReferral {
     /// The referral.
@@ -81,7 +104,7 @@ pub struct AcceptReferral {
 }
 
 /// Why a referral is declined, redirected or cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReferralReason {
     /// No capacity.
@@ -101,7 +124,7 @@ pub enum ReferralReason {
 }
 
 /// Does not take the case. By the institution that was asked. Needs: state `requested`. Ends the referral.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeclineReferral {
     /// The referral.
@@ -115,7 +138,7 @@ pub struct DeclineReferral {
 /// Needs: state `requested`, before the deadline; a target that is neither the requester nor the author; at most
 /// [`crate::base::limits::REDIRECTS_MAX`] redirections. Nothing goes to the target before the requester confirms it, for the access
 /// that accepting gives is the requester's to give. The answer deadline starts anew.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedirectReferral {
     /// The referral.
@@ -129,7 +152,7 @@ pub struct RedirectReferral {
 /// Asks the institution to which the request was redirected. By the requester.
 ///
 /// Needs: state `redirected`, before the deadline; the institution that was proposed. The answer deadline starts anew.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmRedirect {
     /// The referral.
@@ -139,7 +162,7 @@ pub struct ConfirmRedirect {
 }
 
 /// Takes the request back. By the requester. Needs: state `requested`, `redirected` or `accepted`. Frees the slot, ends the access.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelReferral {
     /// The referral.
@@ -149,7 +172,7 @@ pub struct CancelReferral {
 }
 
 /// Hands the patient and the documents over. By the requester. Needs: state `accepted`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandOver {
     /// The referral.
@@ -159,7 +182,7 @@ pub struct HandOver {
 }
 
 /// Confirms the hand-over. By the receiver. Needs: state `handed_over`, and the same commitment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AcknowledgeHandover {
     /// The referral.
@@ -169,7 +192,7 @@ pub struct AcknowledgeHandover {
 }
 
 /// What came of the case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeCode {
     /// Treated, and done.
@@ -185,7 +208,7 @@ pub enum OutcomeCode {
 }
 
 /// Reports what came of the case. By the receiver. Needs: state `in_care`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportOutcome {
     /// The referral.
@@ -198,7 +221,7 @@ pub struct ReportOutcome {
 
 /// Corrects what came of the case, before the referral is closed; the requester has to read it again. By the receiver. Needs:
 /// state `outcome_reported` or `closed_clinically`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AmendOutcome {
     /// The referral.
@@ -210,7 +233,7 @@ pub struct AmendOutcome {
 }
 
 /// The requester has read the outcome and closes the case clinically. Needs: state `outcome_reported`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CloseClinically {
     /// The referral.
@@ -218,7 +241,7 @@ pub struct CloseClinically {
 }
 
 /// The receiver closes the case administratively. Needs: state `closed_clinically`. Frees the slot, ends the access.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CloseAdministratively {
     /// The referral.
@@ -230,7 +253,7 @@ pub struct CloseAdministratively {
 /// By the receiver of the first referral, to its requester. Needs: the first in state `outcome_reported`,
 /// `closed_clinically` or `closed`; no earlier return of it. The new referral's subject is that of the first, so that no
 /// tag of the returning institution's own is ever seen beside it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReturnDownward {
     /// The referral that is returned.

@@ -1,6 +1,7 @@
 //! What the state holds of referrals: where each stands, and the capacity for them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::operation::{Direction, OutcomeCode, ReferralReason, Urgency};
@@ -11,7 +12,18 @@ use crate::domain::party::HasParties;
 
 /// Where a referral stands.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    SchemaRead,
+    SchemaWrite,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum ReferralState {
@@ -44,8 +56,18 @@ impl ReferralState {
     }
 }
 
+/// What came of a case, as the receiver reported it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportedOutcome {
+    /// In a word.
+    pub outcome: OutcomeCode,
+    /// Commitment to the report.
+    pub report: Commitment,
+}
+
 /// A referral.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Referral {
     /// Who asked.
@@ -81,7 +103,7 @@ pub struct Referral {
     /// Commitment to the package that was handed over.
     pub package: Option<Commitment>,
     /// What came of it.
-    pub outcome: Option<(OutcomeCode, Commitment)>,
+    pub outcome: Option<ReportedOutcome>,
     /// Why it was declined or cancelled.
     pub ended_because: Option<ReferralReason>,
     /// The referral that this one returns.
@@ -98,7 +120,7 @@ impl HasParties for Referral {
 }
 
 /// An institution's capacity for a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Capacity {
     /// Slots published.

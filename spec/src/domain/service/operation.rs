@@ -1,6 +1,7 @@
 //! Delivered services: what was done, who did which part, who pays.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::id::{Commitment, InstitutionId, ServiceCode, ServiceId};
@@ -8,7 +9,9 @@ use crate::base::money::{AmountMinor, Currency};
 use crate::settlement::PartRole;
 
 /// A part of a service, and who played it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct PlayedPart {
     /// The part.
@@ -22,7 +25,7 @@ pub struct PlayedPart {
 /// By a finance key of an institution that played a part. Needs: 1 to [`crate::base::limits::PARTS_PER_SERVICE_MAX`] parts,
 /// ascending by role, one of each; a registered payer; a gross amount from 0 to
 /// [`crate::base::limits::AMOUNT_MINOR_MAX`]; evidence that no other service carries (an event settles once). Every active agreement that covers it counts it in its open period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeliverService {
     /// What was done.
@@ -41,7 +44,7 @@ pub struct DeliverService {
 }
 
 /// Why a service is reversed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReversalReason {
     /// Recorded by mistake.
@@ -57,7 +60,7 @@ pub enum ReversalReason {
 /// Reverses a delivered service. By the institution that recorded it. Needs: a service that is not reversed yet.
 ///
 /// What a closed period has settled stays; the difference is posted to the next open period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReverseService {
     /// The service.

@@ -1,6 +1,7 @@
 //! What the state holds of services.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::operation::DeliverService;
@@ -8,8 +9,18 @@ use crate::base::id::{AgreementId, InstitutionId, TransactionId};
 use crate::base::time::LedgerTime;
 use crate::domain::party::HasParties;
 
+/// An agreement and a period of it that counted a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CountedIn {
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// The period, from 0.
+    pub period: u32,
+}
+
 /// A delivered service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// What was recorded.
@@ -19,7 +30,7 @@ pub struct Service {
     /// The transaction that recorded it.
     pub transaction_id: TransactionId,
     /// The agreements and periods that counted it.
-    pub counted_in: Vec<(AgreementId, u32)>,
+    pub counted_in: Vec<CountedIn>,
     /// When it was reversed.
     pub reversed_at: Option<LedgerTime>,
 }

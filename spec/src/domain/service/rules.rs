@@ -1,7 +1,7 @@
 //! Delivered services and their reversal (rules O-20, O-21), counted by every agreement that covers them.
 
 use super::operation::{DeliverService, ReverseService};
-use super::record::Service;
+use super::record::{CountedIn, Service};
 use crate::base::id::{AgreementId, InstitutionId, ServiceId};
 use crate::base::limits;
 use crate::domain::agreement::record::{Agreement, AgreementState};
@@ -84,8 +84,8 @@ impl Operate for ReverseService {
             return Ok(ORDINARY);
         };
         let mut work = ORDINARY + service.delivered.parts.len() as u64 / STREAMS_PER_UNIT;
-        for (id, _) in service.counted_in {
-            work += work_of(view, id)?.map_or(0, AgreementWork::late_reversal);
+        for counted in service.counted_in {
+            work += work_of(view, counted.agreement)?.map_or(0, AgreementWork::late_reversal);
         }
         Ok(work)
     }
@@ -103,8 +103,8 @@ impl Operate for ReverseService {
         let mut service: Service = call.find(&key, Refusal::NoSuchService)?;
         require(service.recorder == *call.institution, Refusal::NotTheRecorder)?;
         require(service.reversed_at.is_none(), Refusal::AlreadyReversed)?;
-        for (id, period) in &service.counted_in {
-            uncount(call, *id, *period, &service.delivered)?;
+        for CountedIn { agreement, period } in &service.counted_in {
+            uncount(call, *agreement, *period, &service.delivered)?;
         }
         service.reversed_at = Some(call.time());
         call.state.write(&key, &service);
@@ -123,7 +123,7 @@ fn append_to_parties(call: &mut Call<'_, '_>, service: &DeliverService) {
 
 /// Counts the service in the open period of every agreement that covers it and has the author as a party: nobody else's
 /// record moves money between the parties (rule O-20).
-fn count(call: &mut Call<'_, '_>, service: &DeliverService) -> Step<Vec<(AgreementId, u32)>> {
+fn count(call: &mut Call<'_, '_>, service: &DeliverService) -> Step<Vec<CountedIn>> {
     let coverage =
         StateKey::Coverage(service.payer.clone(), call.institution.clone(), service.service.clone());
     let candidates: Vec<AgreementId> = call.state.read(&coverage)?.unwrap_or_default();
@@ -141,7 +141,7 @@ fn count(call: &mut Call<'_, '_>, service: &DeliverService) -> Step<Vec<(Agreeme
         open.record(&agreement.terms, &event, Direction::Delivered)?;
         call.state.write(&key, &open);
         call.append_to(StreamId::Period { agreement: id, period });
-        counted.push((id, period));
+        counted.push(CountedIn { agreement: id, period });
     }
     Ok(counted)
 }

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use yilian_spec::base::id::{AgreementId, ServiceId};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::PeriodStatement;
-use yilian_spec::domain::service::DeliverService;
 use yilian_spec::domain::service::Service as ServiceRecord;
+use yilian_spec::domain::service::{CountedIn, DeliverService};
 use yilian_spec::settlement::statement::{LineKind, Statement};
 use yilian_spec::state::key::StateKey;
 
@@ -175,6 +175,8 @@ impl Money {
 
     fn expect_service(&mut self, id: ServiceId, service: &Service) {
         let Service { delivered, recorder, transaction_id, counted_in, reversed_at } = service.clone();
+        let counted_in =
+            counted_in.into_iter().map(|(agreement, period)| CountedIn { agreement, period }).collect();
         let record = ServiceRecord { delivered, recorder, transaction_id, counted_in, reversed_at };
         self.expect(&StateKey::Service(id), yilian_spec::base::codec::encode(&record));
     }
@@ -258,7 +260,7 @@ fn check_counted_once(services: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(), Findi
     for (key, row) in services {
         let service: ServiceRecord = rows::read(key, row)?;
         let agreements: BTreeSet<AgreementId> =
-            service.counted_in.iter().map(|(agreement, _)| *agreement).collect();
+            service.counted_in.iter().map(|counted| counted.agreement).collect();
         if agreements.len() != service.counted_in.len() {
             return Err(Finding::CountedTwice { row: rows::name(key) });
         }

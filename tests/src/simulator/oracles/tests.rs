@@ -6,7 +6,7 @@ use yilian_spec::base::codec;
 use yilian_spec::base::limits::PROOF_BYTES_MAX;
 use yilian_spec::domain::agreement::PeriodStatement;
 use yilian_spec::domain::refusal::Refusal;
-use yilian_spec::domain::service::Service;
+use yilian_spec::domain::service::{CountedIn, Service};
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::settlement::statement::{Line, LineKind, Statement};
@@ -248,8 +248,8 @@ fn a_service_that_is_settled_twice_is_found() {
         (!service.counted_in.is_empty()).then_some((key, service))
     });
     let (key, mut service) = counted.unwrap();
-    let (agreement, period) = service.counted_in[0];
-    service.counted_in.push((agreement, period + 1));
+    let CountedIn { agreement, period } = service.counted_in[0];
+    service.counted_in.push(CountedIn { agreement, period: period + 1 });
     let twice = with_row(&maker.disk, key, Some(&codec::encode(&service)));
     assert!(matches!(oracles.check_all(&twice), Err(Finding::CountedTwice { .. })));
 }

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::{LOG_LENGTH_MAX, node_hash};
+use crate::base::id::Hash;
 use crate::crypto::merkle::NodeHash;
 use crate::crypto::merkle::hash::empty_log_root;
 use crate::crypto::merkle::hex_serde;
@@ -13,11 +15,12 @@ use crate::crypto::merkle::hex_serde;
 ///
 /// Invariant (rule M-3): as many peaks as there are one-bits in the length, largest subtree first. [`Frontier::append`]
 /// and [`Frontier::validate`] refuse a decoded value that breaks it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, SchemaRead, SchemaWrite, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, SchemaRead, SchemaWrite, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Frontier {
     length: u64,
     #[serde(with = "hex_serde::list")]
+    #[schema(value_type = Vec<Hash>)]
     peaks: Vec<NodeHash>,
 }
 

@@ -4,15 +4,17 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::{LOG_LENGTH_MAX, LogProofError, LogReader, node_hash, verify_consistency, verify_inclusion};
+use crate::base::id::Hash;
 use crate::crypto::merkle::NodeHash;
 use crate::crypto::merkle::hex_serde;
 
 /// That a leaf is at `index` of the log with `size` leaves (rule M-4). Verify it only against a root whose size is
 /// known from the same certified source: a path alone does not bind the size.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InclusionProof {
     /// Position of the leaf, from 0.
@@ -21,6 +23,7 @@ pub struct InclusionProof {
     pub size: u64,
     /// Sibling hashes, the leaf's own sibling first.
     #[serde(with = "hex_serde::list")]
+    #[schema(value_type = Vec<Hash>)]
     pub path: Vec<NodeHash>,
 }
 
@@ -38,7 +41,7 @@ impl InclusionProof {
 }
 
 /// That the log of `new_size` leaves begins with the log of `old_size` leaves (rule M-5).
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConsistencyProof {
     /// Leaves in the earlier log.
@@ -47,6 +50,7 @@ pub struct ConsistencyProof {
     pub new_size: u64,
     /// Hashes in the order of RFC 9162, section 2.1.4.1.
     #[serde(with = "hex_serde::list")]
+    #[schema(value_type = Vec<Hash>)]
     pub path: Vec<NodeHash>,
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
+use crate::base::schema::{self, text_schema};
 use crate::crypto::merkle::NodeHash;
 use crate::crypto::merkle::hash::{STATE_KEY, STATE_LEAF, STATE_NODE, STATE_VALUE, hash_bytes, hash_pair};
 use crate::crypto::merkle::hex_serde;
@@ -24,6 +25,9 @@ pub struct KeyHash(#[serde(with = "hex_serde")] pub NodeHash);
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, SchemaRead, SchemaWrite, Serialize, Deserialize,
 )]
 pub struct ValueHash(#[serde(with = "hex_serde")] pub NodeHash);
+
+text_schema!(KeyHash, schema::HASH, "Where a key lives in the state tree: the hash of its bytes");
+text_schema!(ValueHash, schema::HASH, "The hash of a row's bytes");
 
 impl KeyHash {
     /// Hashes a key's bytes.

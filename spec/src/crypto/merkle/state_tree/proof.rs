@@ -8,14 +8,16 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::hash::{EMPTY, KEY_BITS, KeyHash, ValueHash, leaf_hash, node_hash};
+use crate::base::id::Hash;
 use crate::crypto::merkle::NodeHash;
 use crate::crypto::merkle::hex_serde;
 
 /// A leaf at the end of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateLeaf {
     /// Hash of the key.
@@ -25,11 +27,13 @@ pub struct StateLeaf {
 }
 
 /// The path from the root towards a key, and what is at its end (rule M-9). The same form proves presence and absence.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = StatePath)]
 pub struct StateProof {
     /// The other half at each depth, from the root down.
     #[serde(with = "hex_serde::list")]
+    #[schema(value_type = Vec<Hash>)]
     pub siblings: Vec<NodeHash>,
     /// The only key below the end of the path; `None` if there is none.
     pub leaf: Option<StateLeaf>,
