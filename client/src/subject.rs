@@ -88,6 +88,15 @@ pub enum SubjectError {
         /// What is wrong with it.
         error: LineError,
     },
+    /// The ledger has another tag for a record number.
+    #[error(
+        "the table has another tag for record {record_number} than what was recorded on the ledger, or its tag for another record: \
+         restore the newest copy of the table"
+    )]
+    OtherTag {
+        /// The record number.
+        record_number: String,
+    },
     /// A record number cannot be one.
     #[error(
         "a record number has 1 to {RECORD_NUMBER_BYTES_MAX} bytes, no control characters and no space at either end"
@@ -226,18 +235,19 @@ impl SubjectTable {
         Ok(records.iter().map(|(_, number)| self.entries.tags[number.as_ref()]).collect())
     }
 
-    /// Adds tags that are known from elsewhere to record numbers that have none; an entry that would contradict another is
-    /// left out.
+    /// Adds tags that are known from elsewhere to record numbers that have none.
     ///
     /// # Errors
-    /// [`SubjectError::RecordNumber`], [`SubjectError::Full`], or why it could not be written.
+    /// [`SubjectError::OtherTag`] where one contradicts an entry, [`SubjectError::RecordNumber`], [`SubjectError::Full`], or why
+    /// it could not be written; then nothing is added.
     pub fn adopt(&mut self, tags: &[(&str, SubjectTag)]) -> Result<(), SubjectError> {
         let mut entries = self.entries.clone();
         let mut added = false;
         for (number, tag) in tags {
             let number = normal::normalised(number);
             text::check_record_number(number.as_ref()).map_err(|_| SubjectError::RecordNumber)?;
-            added |= entries.add(number.as_ref(), *tag).unwrap_or(false);
+            let other = |_| SubjectError::OtherTag { record_number: number.clone().into_owned() };
+            added |= entries.add(number.as_ref(), *tag).map_err(other)?;
         }
         if added { self.write(entries) } else { Ok(()) }
     }

@@ -90,10 +90,14 @@ fn tags_known_from_elsewhere_are_taken_where_there_is_none_and_contradict_nothin
     let mut table = open(&path);
     let own = table.tag_for(&KEEPER, "MRN-1").unwrap();
     let (one, two) = (SubjectTag([1; 32]), SubjectTag([2; 32]));
-    table.adopt(&[("MRN-1", one), ("MRN-2", own), ("MRN-3", two), ("\u{200b}MRN-3", two)]).unwrap();
+    for contradiction in [("MRN-1", one), ("MRN-2", own)] {
+        let error = table.adopt(&[("MRN-9", two), contradiction]).unwrap_err();
+        assert!(matches!(error, SubjectError::OtherTag { .. }), "{error}");
+    }
+    table.adopt(&[("MRN-1", own), ("MRN-3", two), ("\u{200b}MRN-3", two)]).unwrap();
     drop(table);
     let mut table = open(&path);
-    assert_eq!((table.tag_of("MRN-1"), table.tag_of("MRN-2")), (Some(own), None));
+    assert_eq!((table.tag_of("MRN-1"), table.tag_of("MRN-9")), (Some(own), None));
     assert_eq!((table.tag_of("MRN-3"), table.len()), (Some(two), 2));
     assert!(matches!(table.adopt(&[("", one)]), Err(SubjectError::RecordNumber)));
 }

@@ -17,6 +17,7 @@ use crate::error::ClientError;
 use crate::limits;
 use yilian_spec::api::Page;
 use yilian_spec::api::ledger::{Block, StreamItem};
+use yilian_spec::api::settlement::Period;
 
 /// Something that was read from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -188,6 +189,15 @@ impl Client {
     pub async fn disclosure<T: DeserializeOwned>(&self, id: DisclosureId) -> Result<T, ClientError> {
         let absent = ClientError::NoneOfYours { what: format!("disclosure {id}") };
         self.plain(&format!("/v1/disclosures/{id}"), absent).await
+    }
+
+    /// A period, open or closed. Not proven.
+    ///
+    /// # Errors
+    /// [`ClientError::NoneOfYours`], or what asking gives.
+    pub async fn period(&self, agreement: AgreementId, period: u32) -> Result<Period, ClientError> {
+        let absent = ClientError::NoneOfYours { what: format!("period {agreement}.{period}") };
+        self.plain(&format!("/v1/agreements/{agreement}/periods/{period}"), absent).await
     }
 
     /// The statement of a closed period with its proof.

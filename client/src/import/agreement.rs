@@ -64,6 +64,9 @@ pub struct Totals {
     pub verified: bool,
 }
 
+/// The place of the provider among the parties of an import's terms, which are its alone.
+const PROVIDER: usize = 0;
+
 /// The pairs of a plan.
 pub fn pairs(plan: &Plan) -> BTreeSet<Pair> {
     let pair = |item: &Item| {
@@ -149,23 +152,44 @@ impl Agreements {
         for pair in pairs {
             let propose = key(secret, &pair);
             let terms = terms(&pair)?;
-            let was_proposed = submitter.journal.fate(&propose).is_some();
-            let existing = if was_proposed {
-                None
-            } else {
-                on_ledger(client(submitter, &pair.provider)?, &pair.provider, &terms, submitter.now).await?
+            let asked = client(submitter, &pair.provider)?;
+            let own = submitter.journal.object(&propose).map(AgreementId);
+            let own = match own {
+                Some(id) if may_serve(asked, id, submitter.now).await? => None,
+                other => other,
             };
-            match existing {
-                Some(id) => {
+            // One that this import proposed and that may still be signed and serve is gone through again.
+            let is_own = submitter.journal.fate(&propose).is_some() && own.is_none();
+            let existing = match is_own {
+                true => None,
+                false => on_ledger(asked, &pair.provider, &terms, submitter.now).await?,
+            };
+            match (existing, own) {
+                (Some(id), _) => {
                     if !beside_others && !submitter.journal.contents().has_service(&pair) {
-                        require_unused(client(submitter, &pair.provider)?, &pair, id).await?;
+                        require_unused(asked, &pair, id).await?;
                     }
                     found.known.insert(pair, id);
                 }
-                None => found.propose(pair, propose, terms, institutions, secret)?,
+                (None, Some(agreement)) => {
+                    let Pair { provider, payer, .. } = pair;
+                    return Err(ImportError::AgreementOver { agreement, provider, payer });
+                }
+                (None, None) => found.propose(pair, propose, terms, institutions, secret)?,
             }
         }
         Ok(found)
+    }
+
+    /// Has services wait for the signature of an agreement that this import proposes: where it is refused, nobody owes them.
+    pub fn hold_services(&self, items: &mut [Item], secret: &Secret) {
+        for item in items {
+            let Some((payer, currency)) = item.draft.debt() else { continue };
+            let pair = Pair { provider: item.author.clone(), payer: payer.clone(), currency };
+            if self.proposed.contains_key(&pair) {
+                item.after = Some(sign_key(secret, &pair));
+            }
+        }
     }
 
     fn propose(
@@ -249,11 +273,18 @@ async fn has_events(client: &Client, agreement: AgreementId, period: u32) -> Res
     Ok(events.is_some_and(|events| events.length() > 0))
 }
 
-/// Refuses an agreement under which services were recorded.
-async fn require_unused(client: &Client, pair: &Pair, id: AgreementId) -> Result<(), ImportError> {
+/// Whether an agreement is active, or may become so, and its window is not over.
+async fn may_serve(client: &Client, id: AgreementId, now: LedgerTime) -> Result<bool, ClientError> {
     let agreement = client.record::<Agreement>(&StateKey::Agreement(id), "agreement").await?.value;
-    // A period ends because something is owed for it.
-    if agreement.open_period == 0 && !has_events(client, id, 0).await? {
+    let is_open = matches!(agreement.state, AgreementState::Proposed | AgreementState::Active);
+    Ok(is_open && now < agreement.window.expires)
+}
+
+/// Refuses an agreement under which services stand that nobody reversed.
+async fn require_unused(client: &Client, pair: &Pair, id: AgreementId) -> Result<(), ImportError> {
+    let closed = totals(client, pair.clone(), id).await?;
+    let open = client.period(id, closed.periods).await?.accumulator.unwrap_or_default();
+    if closed.services + open.count_net(PROVIDER) == 0 {
         return Ok(());
     }
     let Pair { provider, payer, .. } = pair.clone();

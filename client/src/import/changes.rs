@@ -285,6 +285,11 @@ impl Changes {
         self.services.iter().map(|changed| &changed.recorder)
     }
 
+    /// The grants that nothing asks for, with their journal keys and who gave them.
+    pub fn grants(&self) -> &[(Key, GrantId, InstitutionId)] {
+        &self.grants
+    }
+
     /// Who gave the grants that nothing asks for.
     pub fn grantors(&self) -> impl Iterator<Item = &InstitutionId> {
         self.grants.iter().map(|(_, _, grantor)| grantor)

@@ -57,7 +57,7 @@ pub enum ImportError {
     },
     /// Another import is running.
     #[error(
-        "another import has {}: wait until it is done and run this again, which adds only what is missing then; an import \
+        "another import or withdrawal has {}: wait until it is done and run this again, which adds only what is missing then; an import \
          of another source needs a --state directory of its own", path.display()
     )]
     StateBusy {
@@ -79,6 +79,14 @@ pub enum ImportError {
         /// The file.
         path: PathBuf,
     },
+    /// The secret is another import's.
+    #[error(
+        "{} is not the secret that this journal's transactions were made with: restore both from one backup", path.display()
+    )]
+    OtherSecret {
+        /// The file.
+        path: PathBuf,
+    },
     /// The secret is not one.
     #[error("{} does not hold 64 hexadecimal digits: restore it from a backup", path.display())]
     Secret {
@@ -92,6 +100,20 @@ pub enum ImportError {
          directory of that import, or restore it from a backup. Where they come from another source: --beside-others"
     )]
     RecordedElsewhere {
+        /// The agreement.
+        agreement: AgreementId,
+        /// The provider.
+        provider: InstitutionId,
+        /// The payer.
+        payer: InstitutionId,
+    },
+    /// The agreement of the import was terminated, or its window is over.
+    #[error(
+        "agreement {agreement}, under which this import records what {provider} delivers and {payer} pays, has ended: what it \
+         recorded now would be owed by nobody. Propose another one of the same terms (`yilian agreement show {agreement} --json` \
+         prints them under `terms`; `yilian agreement propose terms FILE`), have it signed, and run this again"
+    )]
+    AgreementOver {
         /// The agreement.
         agreement: AgreementId,
         /// The provider.

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use yilian_spec::base::codec;
-use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, TransactionId};
+use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, SubjectTag, TransactionId};
 use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::ledger::receipt::Outcome;
@@ -219,6 +219,10 @@ pub struct Contents {
     reversed: BTreeSet<ServiceId>,
     /// Grants that the import revoked.
     revoked: BTreeSet<GrantId>,
+    /// The subject tags that operations which took effect name.
+    tags: BTreeMap<Key, SubjectTag>,
+    /// The nonce of the first transaction that was ever signed.
+    first_nonce: Option<[u8; 16]>,
     /// Services that somebody else reversed, and of which the input asks for nothing new.
     reversed_by_others: BTreeSet<ServiceId>,
     /// Services that are known by what replaced them alone.

@@ -41,6 +41,8 @@ pub const BUSY_PAUSE_MS: u64 = 1_000;
 pub const EXPIRY_MARGIN_MS: u64 = 60_000;
 /// How often a service of which the journal does not know may have been reversed and recorded anew, to be found all the same.
 pub const RECORDED_ANEW_MAX: u32 = 8;
+/// How many numbers are tried for a service whose evidence the ledger has under an earlier one.
+pub const EVIDENCE_NUMBERS_MAX: usize = 64;
 /// Changed services that are looked up on the ledger at a time.
 pub const LOOKUPS_IN_FLIGHT: usize = 16;
 /// Life of the grants that the import gives.

@@ -4,7 +4,7 @@
 //! the journal has looked, those that it does not know are read ([`super::watch`]). Commitments follow from the secret, so that what
 //! an operation recorded can be told by them, as long as the input asks for it. Where each operation can be told, the
 //! journal is completed, as if nothing had ever been missing there; otherwise nobody can say what the rest was, nothing is
-//! written, and the import stops. The table of subjects, which may be an older copy as well, gets the tags that the operations name.
+//! written, and the import stops.
 //!
 //! A service that was reversed and recorded anew has evidence of its own ([`super::plan`]), which depends on how often that was.
 //! So it is looked for under several numbers; the ones before it, of which the input says nothing any more, are spent: delivered,
@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use yilian_spec::base::codec::{self, Domain};
-use yilian_spec::base::id::{Commitment, Hash, InstitutionId, ReferralId, ServiceId, SubjectTag};
+use yilian_spec::base::id::{Commitment, Hash, InstitutionId, ReferralId, ServiceId};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::service::DeliverService;
 use yilian_spec::ledger::receipt::Outcome;
@@ -42,18 +42,13 @@ pub struct Missed {
 #[derive(Debug, Default)]
 pub struct Adoption {
     rounds: Vec<Round>,
-    tags: SubjectTags,
 }
-
-/// Tags by who keeps the record, and its number in the table.
-pub type SubjectTags = BTreeMap<(InstitutionId, String), SubjectTag>;
 
 /// What is to be written of a round of adoption.
 #[derive(Debug)]
 struct Round {
     replaced: Vec<Key>,
     signed: Vec<Signed>,
-    tags: SubjectTags,
 }
 
 impl Missed {
@@ -78,10 +73,23 @@ impl Missed {
                 return Err(ImportError::JournalBehind { transaction, institution });
             }
             contents.adopt(&round.replaced, &round.signed);
-            adoption.tags.extend(round.tags.clone());
             adoption.rounds.push(round);
         }
         Ok(adoption)
+    }
+
+    /// Takes all of them as they are, under keys of no source: for who takes everything back, and need not know what it was.
+    pub fn take(self, secret: &Secret) -> Adoption {
+        let signed = |transaction: Transaction| {
+            let id = transaction.id().to_string();
+            let keys = (0..transaction.body.operations.len())
+                .map(|index| (secret.key("taken", &[&id, &index.to_string()]), Digest::default()));
+            let keys = keys.collect();
+            (transaction, keys)
+        };
+        let round =
+            Round { replaced: Vec::new(), signed: self.transactions.into_iter().map(signed).collect() };
+        Adoption { rounds: vec![round] }
     }
 
     /// Takes out the transactions of which each operation can be told.
@@ -91,7 +99,7 @@ impl Missed {
         if self.transactions.iter().any(|one| known.lacks_service(one)) {
             known.add_recorded_anew(planning);
         }
-        let mut round = Round { replaced: Vec::new(), signed: Vec::new(), tags: SubjectTags::new() };
+        let mut round = Round { replaced: Vec::new(), signed: Vec::new() };
         let mut rest = Vec::new();
         for transaction in std::mem::take(&mut self.transactions) {
             let operations = transaction.body.operations.iter().zip(0..);
@@ -100,10 +108,6 @@ impl Missed {
             match found {
                 Some(found) => {
                     round.replaced.extend(found.iter().flat_map(|one| known.replaced(&one.key)));
-                    round.tags.extend(found.iter().filter_map(|one| {
-                        let subject = known.subjects.get(&one.key)?;
-                        Some(((*subject).clone(), one.subject_tag?))
-                    }));
                     let keys = found.iter().map(|one| (one.key, one.source)).collect();
                     round.signed.push((transaction, keys));
                 }
@@ -116,11 +120,6 @@ impl Missed {
 }
 
 impl Adoption {
-    /// The subject tags that the operations name.
-    pub fn tags(&self) -> &SubjectTags {
-        &self.tags
-    }
-
     /// Puts everything into the journal; how many operations that are.
     ///
     /// # Errors
@@ -154,8 +153,6 @@ struct Found {
     key: Key,
     /// The digest of what the input asks for; another one where that differs from what was recorded.
     source: Digest,
-    /// The tag that it names.
-    subject_tag: Option<SubjectTag>,
 }
 
 /// The operations of a plan, and the corrections of what the journal knows.
@@ -168,8 +165,6 @@ struct Known<'a> {
     before: BTreeMap<Key, Vec<Key>>,
     /// Of the services among the items: who pays what.
     debts: BTreeMap<Key, (InstitutionId, Amount)>,
-    /// Whom the items are about.
-    subjects: BTreeMap<Key, &'a (InstitutionId, String)>,
     pairs: BTreeSet<Pair>,
     contents: &'a Contents,
     secret: &'a Secret,
@@ -195,7 +190,6 @@ impl<'a> Known<'a> {
             requests: requests.filter_map(request).collect(),
             before: BTreeMap::new(),
             debts: plan.items.iter().filter_map(debt).collect(),
-            subjects: plan.items.iter().filter_map(|item| subject(plan, item)).collect(),
             pairs: agreement::pairs(plan),
             contents,
             secret,
@@ -246,19 +240,17 @@ impl<'a> Known<'a> {
     fn find(&self, transaction: &Transaction, operation: &Operation, index: u16) -> Option<Found> {
         let author = &transaction.body.institution;
         let of_referral = |referral: &ReferralId| self.requests.get(referral).copied().map(Mark::Referral);
-        let (mark, subject_tag) = match operation {
-            Operation::GrantAccess(grant) => (Mark::Commitment(grant.consent), Some(grant.subject)),
-            Operation::RecordDisclosure(disclosure) => {
-                (Mark::Commitment(disclosure.content), Some(disclosure.subject))
-            }
-            Operation::RecordReceipt(receipt) => (Mark::Commitment(receipt.content), None),
-            Operation::RequestReferral(request) => (Mark::Commitment(request.reason), Some(request.subject)),
-            Operation::HandOver(step) => (Mark::Commitment(step.package), None),
-            Operation::AcknowledgeHandover(step) => (Mark::Commitment(step.package), None),
-            Operation::ReportOutcome(step) => (Mark::Commitment(step.report), None),
-            Operation::AcceptReferral(step) => (of_referral(&step.referral)?, None),
-            Operation::CloseClinically(step) => (of_referral(&step.referral)?, None),
-            Operation::CloseAdministratively(step) => (of_referral(&step.referral)?, None),
+        let mark = match operation {
+            Operation::GrantAccess(grant) => Mark::Commitment(grant.consent),
+            Operation::RecordDisclosure(disclosure) => Mark::Commitment(disclosure.content),
+            Operation::RecordReceipt(receipt) => Mark::Commitment(receipt.content),
+            Operation::RequestReferral(request) => Mark::Commitment(request.reason),
+            Operation::HandOver(step) => Mark::Commitment(step.package),
+            Operation::AcknowledgeHandover(step) => Mark::Commitment(step.package),
+            Operation::ReportOutcome(step) => Mark::Commitment(step.report),
+            Operation::AcceptReferral(step) => of_referral(&step.referral)?,
+            Operation::CloseClinically(step) => of_referral(&step.referral)?,
+            Operation::CloseAdministratively(step) => of_referral(&step.referral)?,
             Operation::DeliverService(service) => {
                 let id = ServiceId(transaction.object_id(index)?);
                 return self.service(operation, service).or_else(|| self.spent(id));
@@ -295,12 +287,12 @@ impl<'a> Known<'a> {
             | Operation::ReturnDownward(_)
             | Operation::TerminateAgreement(_) => return None,
         };
-        Some(Found { subject_tag, ..self.item(operation, mark)? })
+        self.item(operation, mark)
     }
 
     fn item(&self, operation: &Operation, mark: Mark) -> Option<Found> {
         let (key, source) = *self.items.get(&(operation.name(), mark))?;
-        Some(Found { key, source, subject_tag: None })
+        Some(Found { key, source })
     }
 
     /// A service, which is another one than the input asks for where payer or amount are others.
@@ -333,29 +325,7 @@ impl<'a> Known<'a> {
 impl Found {
     /// What follows from no source.
     fn own(key: Key) -> Self {
-        Self { key, source: Digest::default(), subject_tag: None }
-    }
-}
-
-/// Whom an item is about.
-fn subject<'p>(plan: &'p Plan, item: &Item) -> Option<(Key, &'p (InstitutionId, String))> {
-    match &item.draft {
-        Draft::Grant { subject, .. } | Draft::Disclose { subject, .. } | Draft::Request { subject, .. } => {
-            Some((item.key, plan.subjects.get(subject.0)?))
-        }
-        Draft::Receive { .. }
-        | Draft::HandOver { .. }
-        | Draft::Acknowledge { .. }
-        | Draft::Report { .. }
-        | Draft::Deliver { .. }
-        | Draft::Accept { .. }
-        | Draft::CloseClinically { .. }
-        | Draft::CloseAdministratively { .. }
-        | Draft::Reverse { .. }
-        | Draft::Revoke { .. }
-        | Draft::Propose { .. }
-        | Draft::Sign { .. }
-        | Draft::ClosePeriod { .. } => None,
+        Self { key, source: Digest::default() }
     }
 }
 

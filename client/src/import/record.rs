@@ -6,13 +6,16 @@ use age::secrecy::SecretString;
 use futures::StreamExt as _;
 use yilian_spec::api::Entry;
 use yilian_spec::api::ledger::Chain;
-use yilian_spec::base::id::{InstitutionId, ServiceId};
+use yilian_spec::base::id::{GrantId, InstitutionId, ServiceId};
+use yilian_spec::domain::access::Grant;
 use yilian_spec::domain::membership::{Institution, InstitutionKind, Role, Tier};
+use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::domain::service::{ReversalReason, Service};
 use yilian_spec::state::key::StateKey;
 
 use super::agreement::{self, Agreements};
 use super::changes::{self, Changes, Sources};
+use super::document::{Digest, Key};
 use super::draft::{Item, Wave};
 use super::error::ImportError;
 use super::journal::{Contents, Journal, JournalError};
@@ -61,7 +64,7 @@ impl Recording<'_> {
         let mut submitter = self.submitter(&clients, &clients[first].chain().await?).await?;
         let institutions = institutions(&clients, self.consortium).await?;
         submitter.settle().await?;
-        submitter.watch = self.complete_journal(&mut submitter, &passphrase).await?;
+        submitter.watch = self.complete_journal(&mut submitter).await?;
         let plan = self.correct(&mut submitter).await?;
         let summary = self.record(plan, &mut submitter, &institutions, &passphrase).await?;
         let seen = match &submitter.watch {
@@ -72,21 +75,33 @@ impl Recording<'_> {
         Ok(summary)
     }
 
-    /// Takes back what the journal knows: reverses the services for this reason, and revokes the grants. What happened stays.
-    /// How far it has looked is not noted: what others recorded is for the next import to judge.
+    /// Takes back what is on the ledger of this import: reverses the services for this reason, and revokes the grants. What
+    /// happened stays. How far it has looked is not noted: what others recorded is for the next import to judge.
     ///
     /// # Errors
     /// [`ImportError`]; what was taken back by then is in the journal.
     pub async fn withdraw(&self, reason: ReversalReason) -> Result<Tally, ImportError> {
-        let (known, plan) = (Journal::look(&self.state.journal())?.unwrap_or_default(), Plan::default());
-        let found = self.changes(&plan, &known);
-        let authors = self.authors(&plan, &found, Some(&known));
-        let Some(first) = authors.keys().next().copied() else { return Ok(Tally::default()) };
+        let known = Journal::look(&self.state.journal())?.unwrap_or_default();
+        let (plan, found) = (Plan::default(), self.changes(&Plan::default(), &known));
+        let mut authors = self.authors(&plan, &found, Some(&known));
+        // Whatever the journal lacks is of those whose streams it has looked at.
+        for institution in known.looked_at() {
+            authors.entry(institution).or_default().insert(Role::Finance);
+        }
+        let Some(first) = authors.keys().next().copied() else {
+            let (path, beside) = (self.state.journal(), self.state.secret());
+            return Err(JournalError::Lost { path, beside }.into());
+        };
         let passphrase = self.consortium.passphrase()?;
         let clients = self.clients(&authors, &passphrase).await?;
         let mut submitter = self.submitter(&clients, &clients[first].chain().await?).await?;
         submitter.settle().await?;
-        self.complete_journal(&mut submitter, &passphrase).await?;
+        let mut watch = Watch::new(submitter.journal.contents(), clients.keys().cloned());
+        let found = watch.look(&clients, submitter.journal.contents()).await?;
+        let reversed = watch::reversed(&found);
+        let (own, _) = watch::own_and_others(found, self.planning.secret);
+        submitter.tally.found =
+            Missed::of(own, reversed).take(self.planning.secret).write(&mut submitter.journal)?;
         let (_, found) = self.found(&mut submitter).await?;
         self.take_back(&found, reason, &mut submitter).await?;
         Ok(submitter.tally)
@@ -109,6 +124,9 @@ impl Recording<'_> {
         chain: &Chain,
     ) -> Result<Submitter<'s>, ImportError> {
         let mut journal = self.state.open_journal(chain.chain_id)?;
+        if journal.contents().is_of_another(self.planning.secret) {
+            return Err(ImportError::OtherSecret { path: self.state.secret() });
+        }
         if self.state.has_secret() {
             self.require_looked(&journal)?;
         } else {
@@ -126,6 +144,7 @@ impl Recording<'_> {
             seen: chain.height,
             operations_max: self.options.operations_per_transaction,
             in_flight_max: self.options.transactions_in_flight,
+            repeated: Vec::new(),
             watch: None,
             progress: self.options.progress.clone(),
             tally: Tally::default(),
@@ -143,11 +162,7 @@ impl Recording<'_> {
 
     /// Puts into the journal what the ledger has of this import and an older copy of the journal does not. What others
     /// recorded of the same parties, unless it is said to come from another source, stops it, and is watched from then on.
-    async fn complete_journal(
-        &self,
-        submitter: &mut Submitter<'_>,
-        passphrase: &SecretString,
-    ) -> Result<Option<Watch>, ImportError> {
+    async fn complete_journal(&self, submitter: &mut Submitter<'_>) -> Result<Option<Watch>, ImportError> {
         let (clients, journal) = (submitter.clients, &mut submitter.journal);
         let secret = self.planning.secret;
         let mut watch = Watch::new(journal.contents(), clients.keys().cloned());
@@ -155,8 +170,6 @@ impl Recording<'_> {
         let reversed = watch::reversed(&found);
         let (own, others) = watch::own_and_others(found, secret);
         let missed = Missed::of(own, reversed).tell(journal.contents(), self.planning)?;
-        // Before the journal: what that knows is not looked for again.
-        self.state.adopt_tags(missed.tags(), passphrase)?;
         submitter.tally.found = missed.write(journal)?;
         let by_others: Vec<ServiceId> = watch::reversed(&others)
             .into_iter()
@@ -222,6 +235,31 @@ impl Recording<'_> {
         Ok(run::plan(self.planning, Some(submitter.journal.contents())))
     }
 
+    /// Records services under the next numbers whose evidence is on the ledger under one that the journal does not know.
+    async fn number_anew(
+        &self,
+        agreements: &Agreements,
+        submitter: &mut Submitter<'_>,
+    ) -> Result<(), ImportError> {
+        for _ in 0..limits::EVIDENCE_NUMBERS_MAX {
+            let repeated = std::mem::take(&mut submitter.repeated);
+            if repeated.is_empty() {
+                return Ok(());
+            }
+            submitter.journal.note_replaced(&repeated)?;
+            let mut plan = run::plan(self.planning, Some(submitter.journal.contents()));
+            plan.items
+                .retain(|item| item.draft.debt().is_some() && submitter.journal.fate(&item.key).is_none());
+            agreements.hold_services(&mut plan.items, self.planning.secret);
+            submitter.wave(&plan.items).await?;
+        }
+        let left = submitter.repeated.len() as u64;
+        if left > 0 {
+            submitter.tally.refuse_some("deliver_service", Refusal::EvidenceRepeated, left);
+        }
+        Ok(())
+    }
+
     /// The plan and what changed, once services that were reversed by hand are known.
     async fn found(&self, submitter: &mut Submitter<'_>) -> Result<(Plan, Changes), ImportError> {
         let look = |journal: &Journal| {
@@ -231,10 +269,12 @@ impl Recording<'_> {
         };
         let (plan, found) = look(&submitter.journal);
         let reversed = reversed_by_hand(submitter, &found).await?;
-        if reversed.is_empty() {
+        let ended = ended_by_hand(submitter, &found).await?;
+        if reversed.is_empty() && ended.is_empty() {
             return Ok((plan, found));
         }
         submitter.journal.note_reversed(&reversed)?;
+        submitter.journal.note_known(&ended)?;
         Ok(look(&submitter.journal))
     }
 
@@ -253,7 +293,7 @@ impl Recording<'_> {
 
     async fn record(
         &self,
-        plan: Plan,
+        mut plan: Plan,
         submitter: &mut Submitter<'_>,
         institutions: &BTreeMap<InstitutionId, Institution>,
         passphrase: &SecretString,
@@ -263,7 +303,8 @@ impl Recording<'_> {
         let pairs = agreement::pairs(&plan);
         let agreements =
             Agreements::find(pairs, institutions, submitter, secret, options.is_beside_others).await?;
-        submitter.tags = self.state.tags(&plan.subjects, passphrase)?;
+        let recorded = plan.known_tags(submitter.journal.contents());
+        submitter.tags = self.state.tags(&plan.subjects, &recorded, passphrase)?;
         submitter.sources = Sources::new(secret, &plan.subjects);
         let found = self.changes(&plan, submitter.journal.contents());
         options.progress.set_length((agreements.items.len() + plan.items.len()) as u64);
@@ -275,10 +316,12 @@ impl Recording<'_> {
             submitter.wave(items).await?;
             submitter.look_around().await?;
         }
+        agreements.hold_services(&mut plan.items, secret);
         for (wave, items) in waves(&plan.items) {
             options.progress.set_message(wave.name());
             submitter.wave(items).await?;
         }
+        self.number_anew(&agreements, submitter).await?;
         if options.closes_periods {
             options.progress.set_message(Wave::ClosePeriods.name());
             agreements.close(submitter, secret).await?;
@@ -310,6 +353,26 @@ async fn reversed_by_hand(submitter: &Submitter<'_>, found: &Changes) -> Result<
     let mut reversed: Vec<ServiceId> = reversed?.into_iter().flatten().collect();
     reversed.sort();
     Ok(reversed)
+}
+
+/// Which of the grants that nothing asks for have ended already, as the ledger says: of these nothing is left to take back.
+async fn ended_by_hand(
+    submitter: &Submitter<'_>,
+    found: &Changes,
+) -> Result<Vec<(Key, Option<Digest>)>, ImportError> {
+    let ask = |(key, grant, grantor): &(Key, GrantId, InstitutionId)| {
+        let (key, grant, client) = (*key, *grant, submitter.clients.get(grantor));
+        async move {
+            // Without a key of its grantor nothing of it can be done either.
+            let Some(client) = client else { return Ok(None) };
+            let record: Grant = client.record(&StateKey::Grant(grant), "grant").await?.value;
+            Ok::<_, ClientError>(record.ended.map(|_| (key, None)))
+        }
+    };
+    let asked: Vec<_> = found.grants().iter().map(ask).collect();
+    let answers: Vec<_> = futures::stream::iter(asked).buffered(limits::LOOKUPS_IN_FLIGHT).collect().await;
+    let ended: Result<Vec<_>, ClientError> = answers.into_iter().collect();
+    Ok(ended?.into_iter().flatten().collect())
 }
 
 fn waves(items: &[Item]) -> impl Iterator<Item = (Wave, Vec<&Item>)> {

@@ -18,7 +18,7 @@ use yilian_spec::base::id::{ChainId, InstitutionId, SubjectTag};
 use super::document::Secret;
 use super::error::ImportError;
 use super::journal::{Journal, JournalError};
-use super::missed::SubjectTags;
+use super::plan::SubjectTags;
 use crate::durable::{self, FileError};
 use crate::memory::make_private_directory;
 use crate::sealed::WorkFactor;
@@ -155,30 +155,23 @@ impl State {
         Ok(Journal::open(&self.journal(), chain_id, self.begun().as_deref())?)
     }
 
-    /// The tags of the subjects, drawn where they have none. A table that is gone is never silently begun anew.
+    /// The tags of the subjects, drawn where they have none and nothing was recorded of them; what was recorded is in the table
+    /// from then on, also where that is an older copy. A table that is gone is never silently begun anew.
     ///
     /// # Errors
     /// [`ImportError::Subjects`], [`ImportError::File`].
     pub fn tags(
         &self,
         subjects: &[(InstitutionId, String)],
+        recorded: &SubjectTags,
         passphrase: &SecretString,
     ) -> Result<Vec<SubjectTag>, ImportError> {
+        let known: Vec<_> = recorded.iter().map(|((_, number), tag)| (number.as_str(), *tag)).collect();
         let records: Vec<_> =
             subjects.iter().map(|(custodian, number)| (custodian, number.as_str())).collect();
-        Ok(self.table(passphrase)?.tags_for(&records)?)
-    }
-
-    /// Keeps tags that the ledger has for subjects which an older copy of the table does not know.
-    ///
-    /// # Errors
-    /// As [`State::tags`].
-    pub fn adopt_tags(&self, tags: &SubjectTags, passphrase: &SecretString) -> Result<(), ImportError> {
-        if tags.is_empty() {
-            return Ok(());
-        }
-        let entries: Vec<_> = tags.iter().map(|((_, number), tag)| (number.as_str(), *tag)).collect();
-        Ok(self.table(passphrase)?.adopt(&entries)?)
+        let mut table = self.table(passphrase)?;
+        table.adopt(&known)?;
+        Ok(table.tags_for(&records)?)
     }
 
     fn table(&self, passphrase: &SecretString) -> Result<SubjectTable, ImportError> {

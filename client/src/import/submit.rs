@@ -18,7 +18,7 @@ use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::Transaction;
 
 use super::changes::Sources;
-use super::document::Secret;
+use super::document::{Key, Secret};
 use super::draft::{Item, Resolver};
 use super::error::ImportError;
 use super::journal::{Fate, Journal, Signed};
@@ -51,8 +51,13 @@ pub struct Tally {
 
 impl Tally {
     fn refuse(&mut self, item: &Item, reason: Refusal) {
-        let reasons = self.refused.entry(item.draft.name().to_owned()).or_default();
-        *reasons.entry(reason.to_string()).or_default() += 1;
+        self.refuse_some(item.draft.name(), reason, 1);
+    }
+
+    /// Counts so many operations of a name as refused.
+    pub fn refuse_some(&mut self, name: &str, reason: Refusal, count: u64) {
+        let reasons = self.refused.entry(name.to_owned()).or_default();
+        *reasons.entry(reason.to_string()).or_default() += count;
     }
 }
 
@@ -80,6 +85,9 @@ pub struct Submitter<'a> {
     pub operations_max: usize,
     /// Transactions that are on their way at a time.
     pub in_flight_max: usize,
+    /// Services whose evidence is on the ledger under a number that the journal does not know: they were recorded and reversed
+    /// before an older copy of it came into use, and want the next number.
+    pub repeated: Vec<Key>,
     /// What others record meanwhile; `None` where that comes from other sources.
     pub watch: Option<Watch>,
     /// Moves by one for each operation.
@@ -334,7 +342,10 @@ impl Submitter<'_> {
         let (refused, again): (Vec<_>, Vec<_>) =
             items.iter().zip(0u16..).partition(|(_, index)| *index == operation);
         for (item, _) in refused {
-            self.tally.refuse(item, reason);
+            match reason {
+                Refusal::EvidenceRepeated => self.repeated.push(item.key),
+                _ => self.tally.refuse(item, reason),
+            }
             self.progress.inc(1);
         }
         again.into_iter().map(|(item, _)| *item).collect()

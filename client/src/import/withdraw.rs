@@ -130,6 +130,10 @@ impl Withdrawn {
             return writeln!(out, "Nothing was submitted.");
         };
         text::write_tally(out, tally)?;
+        writeln!(
+            out,
+            "What closed periods owe is settled when the open ones are closed (`yilian period close`); agreements stay."
+        )?;
         if self.on_ledger.is_empty() {
             writeln!(out, "On the ledger: no service of this import any more")?;
         }

@@ -37,6 +37,7 @@ async fn what_the_rules_would_refuse_is_counted_and_not_on_record_and_tried_agai
     let chain_id = clients[&author].chain_id();
     let now = yilian_client::moment::now().unwrap();
     let mut submitter = Submitter {
+        repeated: Vec::new(),
         clients: &clients,
         journal: Journal::open(&place.path().join("journal"), chain_id, None).unwrap(),
         tags: vec![*SUBJECT],

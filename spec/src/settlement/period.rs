@@ -225,6 +225,16 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
+    /// Services that count in this period: delivered less reversed, with what late reversals took from the party at this place
+    /// in closed ones.
+    pub fn count_net(&self, party: usize) -> i64 {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let own = self.services.values();
+        let own: i64 = own.map(|volume| signed(volume.delivered.count) - signed(volume.reversed.count)).sum();
+        let late = self.adjustments.values().filter_map(|shares| shares.get(party));
+        own + late.map(|share| share.count).sum::<i64>()
+    }
+
     /// Adds a service, or takes one back that was added before. On an error nothing has changed.
     ///
     /// # Errors

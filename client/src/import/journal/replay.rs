@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use yilian_spec::base::codec;
-use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, TransactionId};
+use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, SubjectTag, TransactionId};
 use yilian_spec::base::limits::TRANSACTION_BYTES_MAX;
 use yilian_spec::domain::Operation;
 use yilian_spec::ledger::receipt::Outcome;
@@ -13,7 +13,7 @@ use yilian_spec::ledger::transaction::Transaction;
 
 use super::{Contents, Entry, FORMAT, Fate, Header, JournalError, Recorded, Settled, Signed, What};
 use crate::import::agreement::Pair;
-use crate::import::document::{Digest, Key};
+use crate::import::document::{Digest, Key, Secret};
 use crate::import::limits;
 
 /// Reads all whole lines; also how many bytes they are.
@@ -92,6 +92,7 @@ impl Contents {
     pub(super) fn open(&mut self, transaction: Transaction, operations: Vec<(Key, Digest)>) {
         let id = transaction.id();
         self.transactions.insert(id);
+        self.first_nonce.get_or_insert(transaction.body.nonce);
         self.open.insert(id, (transaction, operations));
     }
 
@@ -108,6 +109,9 @@ impl Contents {
             }
             if let (Operation::RevokeGrant(revoke), Fate::Applied { .. }) = (operation, &fate) {
                 self.revoked.insert(revoke.grant);
+            }
+            if let (Some(tag), Fate::Applied { .. }) = (subject_tag(operation), &fate) {
+                self.tags.insert(key, tag);
             }
             self.settled.insert(key, Settled { fate, source: Some(source), what: what(author, operation) });
         };
@@ -197,11 +201,28 @@ impl Contents {
         self.settled.iter()
     }
 
-    /// Whether a service between these parties took effect, reversed since or not.
+    /// Whether a service between these parties took effect and stands.
     pub fn has_service(&self, pair: &Pair) -> bool {
-        self.services().any(|Recorded { recorder, payer, currency, gross_minor: _ }| {
+        let standing = self.settled.iter().filter(|(key, _)| {
+            self.object(key).is_some_and(|object| !self.reversed.contains(&ServiceId(object)))
+        });
+        let services = standing.filter_map(|(_, settled)| match &settled.what {
+            What::Service(recorded) => Some(recorded),
+            What::Grant { .. } | What::Stays { .. } | What::Own => None,
+        });
+        services.into_iter().any(|Recorded { recorder, payer, currency, gross_minor: _ }| {
             (recorder, payer, currency) == (&pair.provider, &pair.payer, &pair.currency)
         })
+    }
+
+    /// The subject tag that an operation which took effect names.
+    pub fn tag(&self, key: &Key) -> Option<SubjectTag> {
+        self.tags.get(key).copied()
+    }
+
+    /// Whether transactions were signed with nonces of another secret.
+    pub fn is_of_another(&self, secret: &Secret) -> bool {
+        self.first_nonce.is_some_and(|nonce| !secret.made(&nonce))
     }
 
     /// Whether an operation gave a grant that the import has revoked since: where the input asks for it again, it is given
@@ -238,6 +259,17 @@ fn what(author: &InstitutionId, operation: &Operation) -> What {
         | Operation::ClosePeriod(_) => What::Own,
         // Whatever else an import signs says what happened, and what happened cannot be taken back.
         other => What::Stays { name: other.name() },
+    }
+}
+
+/// The tag of whom an operation of an import is about.
+fn subject_tag(operation: &Operation) -> Option<SubjectTag> {
+    match operation {
+        Operation::GrantAccess(grant) => Some(grant.subject),
+        Operation::RecordDisclosure(disclosure) => Some(disclosure.subject),
+        Operation::RequestReferral(request) => Some(request.subject),
+        // The others name an object, which names the tag; or are of no import.
+        _ => None,
     }
 }
 
