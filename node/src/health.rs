@@ -26,6 +26,10 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 const DAMAGE_REMEDY: &str = "stop the node and run `yilian-node repair --home DIR`, which sets the ledger aside, then start \
     the node, which rebuilds it from its peers; or start it with `yilian-node run --home DIR --repair`, which does both";
 
+/// A validator that abstains where the others have no quorum without it.
+const VOTE_AGAIN_REMEDY: &str = "start the missing validators' nodes; where the others run and cannot decide anything without this one, \
+    `yilian-node vote-again --help` says how it may vote again";
+
 /// What the node is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -185,16 +189,24 @@ impl Observations {
         if !self.has_quorum() {
             let reason = format!(
                 "validators with voting power {} of {} are reachable, more than two thirds are needed: nothing can be \
-                 decided; missing: {}",
+                 decided{}",
                 self.power_reachable,
                 self.power_total,
-                missing::describe_all(&self.missing)
+                match self.missing.as_slice() {
+                    [] => String::new(),
+                    missing => format!("; missing: {}", missing::describe_all(missing)),
+                }
             );
-            return (
-                HealthStatus::NoQuorum,
-                reason,
-                "start the missing validators' nodes, and check the network between here and the addresses named",
-            );
+            return match &self.abstains {
+                None => (
+                    HealthStatus::NoQuorum,
+                    reason,
+                    "start the missing validators' nodes, and check the network between here and the addresses named",
+                ),
+                Some(abstains) => {
+                    (HealthStatus::NoQuorum, format!("{reason}; {abstains}"), VOTE_AGAIN_REMEDY)
+                }
+            };
         }
         if let Some(abstains) = &self.abstains {
             return (HealthStatus::Abstaining, abstains.clone(), "wait; it votes again by itself");
@@ -202,13 +214,21 @@ impl Observations {
         if self.undecided_ms > UNDECIDED_MS_MAX {
             let reason =
                 format!("block {} has been under way for {} s", self.height + 1, self.undecided_ms / 1_000);
-            return (HealthStatus::Stalled, reason, "compare clocks, versions and logs of the validators");
+            return (
+                HealthStatus::Stalled,
+                reason,
+                "see with `yilian-node status` whether a validator abstains; compare clocks, versions and logs",
+            );
         }
         let waited_ms = self.last_block_age_ms.min(self.running_for_ms);
         if waited_ms > self.last_block_age_ms_max {
             let reason =
                 format!("no block for {} s although enough validators are reachable", waited_ms / 1_000);
-            return (HealthStatus::Stalled, reason, "compare clocks, versions and logs of the validators");
+            return (
+                HealthStatus::Stalled,
+                reason,
+                "see with `yilian-node status` whether a validator abstains; compare clocks, versions and logs",
+            );
         }
         (HealthStatus::Healthy, "blocks are decided".to_owned(), "")
     }
@@ -439,6 +459,10 @@ mod tests {
             (Observations { damage: Some("a row".to_owned()), ..fine() }, HealthStatus::Damaged),
             (Observations { abstains: Some("up to block 9".to_owned()), ..fine() }, HealthStatus::Abstaining),
             (Observations { power_reachable: 2, ..fine() }, HealthStatus::NoQuorum),
+            (
+                Observations { power_reachable: 2, abstains: Some("it may have voted".to_owned()), ..fine() },
+                HealthStatus::NoQuorum,
+            ),
             (Observations { last_block_age_ms: 70_000, ..fine() }, HealthStatus::Stalled),
             (Observations { undecided_ms: 20_000, ..fine() }, HealthStatus::Stalled),
         ];
@@ -448,6 +472,14 @@ mod tests {
             assert!(!report.reason.is_empty() && !report.remedy.is_empty(), "{status:?}");
         }
         assert_eq!(Observations { power_reachable: 3, ..fine() }.judge().status, HealthStatus::Healthy);
+        let needed =
+            Observations { power_reachable: 2, abstains: Some("it may have voted".to_owned()), ..fine() };
+        let needed = needed.judge();
+        assert!(
+            needed.reason.contains("it may have voted") && needed.remedy.contains("vote-again"),
+            "{needed:?}"
+        );
+        assert!(!needed.reason.contains("missing"), "nobody is: {needed:?}");
     }
 
     #[test]

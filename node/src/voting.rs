@@ -263,6 +263,16 @@ pub fn caught_up(home: &Home, highest: Height) -> Result<Abstention, VotingError
     record(home, abstention, Cause::LogMissing).map(|()| abstention)
 }
 
+/// Ends what the validator of `home` abstains from, by the operators' word that no node has block `next`, the one after the
+/// ledger's last. What it signed at that height is forgotten for good; there is no block that it could contradict.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn vote_again(home: &Home, next: Height) -> Result<(), VotingError> {
+    durable::replace(&home.vote_log(), &vote_log::empty(next))?;
+    remove(&file(home))
+}
+
 /// What the file says, and why. One that is damaged says nothing, so everything is abstained from.
 ///
 /// # Errors

@@ -117,9 +117,10 @@ async fn a_node_runs_is_copied_stops_and_goes_on_from_its_files() {
     let text = metrics(node.api_address).await;
     assert!(text.contains("yilian_ledger_height") && text.contains("malachitebft_core"), "{text}");
     // The engine's registry is the process's, and other tests of this process start nodes of one name again.
+    let own = format!("moniker=\"{}\"", node.peer_id);
     let own: String = text
         .lines()
-        .filter(|line| !line.contains("moniker=\"ThreadId("))
+        .filter(|line| !line.contains("moniker=") || line.contains(&own))
         .flat_map(|line| [line, "\n"])
         .collect();
     assert_eq!(lint::complaints(&own), [""; 0]);
@@ -177,4 +178,24 @@ async fn an_unknown_version_is_told_ahead_and_ends_the_node() {
     assert_eq!(audit::check(&home.ledger_directory(), |_, _| ()).unwrap().height.0, 3);
     let again = Node::start(&home).await.err().expect("it does not start");
     assert!(again.downcast_ref::<UnknownVersion>().is_some_and(|one| one.found == 900), "{again:#}");
+}
+
+/// Two of two that lost their disks, or one of one: nothing could ever be decided again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_without_which_nothing_is_decided_votes_again_by_its_operators_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = make_home_of(&directory.path().join("home"), 4);
+    // It has voted, and nobody knows for what.
+    std::fs::remove_file(home.path.join(crate::voting::NEVER_VOTED)).unwrap();
+    let node = Node::start(&home).await.unwrap();
+    let health = status(&home.path).await;
+    let remedy = health["remedy"].as_str().unwrap();
+    assert!(health["status"] == "no_quorum" && remedy.contains("vote-again"), "{health}");
+    node.shutdown().await.unwrap();
+    crate::voting::vote_again(&home, yilian_spec::base::height::Height(1)).unwrap();
+    let node = Node::start(&home).await.unwrap();
+    while status(&home.path).await["height"].as_u64().unwrap() < 2 {
+        tokio::task::yield_now().await;
+    }
+    node.shutdown().await.unwrap();
 }

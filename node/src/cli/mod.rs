@@ -10,6 +10,7 @@ mod remedy;
 mod repair;
 mod run;
 mod status;
+mod vote_again;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +62,8 @@ enum Command {
     Check(check::Arguments),
     /// Set what is damaged of a stopped node aside, so that the next start rebuilds it from the peers.
     Repair(repair::Arguments),
+    /// Let a stopped validator vote again that abstains, when nothing can be decided without it and no node has the next block.
+    VoteAgain(vote_again::Arguments),
     /// Start a consortium on this machine, play a day of it, verify its proofs offline, and remove it.
     Demo {
         /// Leave it running until Ctrl-C.
@@ -106,6 +109,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Restore(arguments) => backup::restore(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Repair(arguments) => repair::run(&arguments),
+        Command::VoteAgain(arguments) => vote_again::run(&arguments),
         Command::Demo { keep } => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(crate::demo::run(keep)).map(|()| ExitCode::SUCCESS)

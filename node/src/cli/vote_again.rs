@@ -1,0 +1,49 @@
+//! `yilian-node vote-again`: the operators' word in the place of what a validator has forgotten.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use yilian_spec::base::height::Height;
+
+use super::HomeArgument;
+use crate::home::Home;
+use crate::storage::{StorageOptions, Store};
+use crate::voting;
+
+/// Arguments of `vote-again`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  yilian-node vote-again --home node --none-has-block 8
+
+A validator that may have forgotten a vote follows until the others have passed the heights at which it may have voted. Where they
+cannot decide anything without it (two or three validators, or several that lost their disks at once), that never comes. Then
+the operators of all validators and observers compare the heights of their nodes (`yilian-node status`). If none of them has the
+block after this node's last one, nothing that is final can be contradicted, and this command lets the validator vote again.
+If one of them has it, that node must run instead: the others fetch the block from it. A wrong answer can split the ledger.")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    home: HomeArgument,
+    /// The block after this node's last one, of which the operators have seen that no node has it.
+    #[arg(long, value_name = "HEIGHT")]
+    none_has_block: u64,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let home = Home::open(&arguments.home.home)?;
+    let _lock = home.lock_stopped()?;
+    let store = Store::open_or_create(&home.ledger_directory(), &home.genesis()?, StorageOptions::default())?;
+    let next = store.tables().tip()?.0.next();
+    if voting::at_start(&home, store.tables().tip()?.0)?.is_none() {
+        println!("This validator does not abstain: start the node.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if Height(arguments.none_has_block) != next {
+        bail!(
+            "this node's ledger ends before block {next}, so the question is whether any node has block {next}: compare all \
+             nodes (`yilian-node status`), and give --none-has-block {next} when none has it"
+        );
+    }
+    voting::vote_again(&home, next)?;
+    tracing::warn!(height = %next, "by the operators' word that no node has this block, the validator votes again");
+    println!("The validator votes again from block {next} on: start the node.");
+    Ok(ExitCode::SUCCESS)
+}
