@@ -117,7 +117,10 @@ pub enum ConfigError {
         reason: String,
     },
     /// A profile that does not exist.
-    #[error("there is no profile {name:?} in {}: `yilian profile list` shows them, `yilian profile add` makes one", path.display())]
+    #[error(
+        "there is no profile {name:?}{}: `yilian profile list` shows them, `yilian profile add` makes one",
+        whereabouts(path)
+    )]
     NoSuchProfile {
         /// The name.
         name: String,
@@ -196,6 +199,16 @@ impl Config {
         found
             .map(Some)
             .ok_or_else(|| ConfigError::NoSuchProfile { name: name.to_owned(), path: path.to_owned() })
+    }
+}
+
+/// Where profiles were looked for.
+fn whereabouts(path: &Path) -> String {
+    let file = path.display();
+    if path.exists() {
+        format!(" in {file}")
+    } else {
+        format!(", for there is no file {file} (--config, YILIAN_CONFIG)")
     }
 }
 

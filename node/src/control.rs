@@ -38,6 +38,8 @@ const SOCKET: &str = "control.sock";
 const COMMAND_BYTES_MAX: u64 = 64 << 10;
 /// Bytes of an answer's line: an account of each of a thousand institutions fits.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// How long a node has to say what it knows.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a command's line may take to arrive.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Callers that are answered at a time; a backup or a transaction may take a minute.
@@ -156,6 +158,15 @@ pub enum ControlError {
         home: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The node listens and does not answer.
+    #[error(
+        "the node in {} has not answered within {} s: it may be frozen, or its machine overloaded; its log says more",
+        home.display(), ANSWER_TIMEOUT.as_secs()
+    )]
+    Silent {
+        /// The home.
+        home: PathBuf,
     },
     /// The other side speaks differently.
     #[error(
@@ -419,6 +430,19 @@ pub async fn ask(home: &Path, command: &Command) -> Result<Answer, ControlError>
     text.push('\n');
     write.write_all(text.as_bytes()).await.map_err(failed)?;
     let mut line = String::new();
-    BufReader::new(read.take(ANSWER_BYTES_MAX)).read_line(&mut line).await.map_err(failed)?;
+    let mut reader = BufReader::new(read.take(ANSWER_BYTES_MAX));
+    let answered = reader.read_line(&mut line);
+    match command {
+        Command::Status | Command::Peers | Command::Disconnect { .. } | Command::LookUpKey { .. } => {
+            let silent = |_| ControlError::Silent { home: home.to_owned() };
+            tokio::time::timeout(ANSWER_TIMEOUT, answered).await.map_err(silent)?
+        }
+        // These take as long as the disk and the other validators do.
+        Command::Submit { .. }
+        | Command::UseNextNetworkKey
+        | Command::Backup { .. }
+        | Command::Checkpoint { .. } => answered.await,
+    }
+    .map_err(failed)?;
     serde_json::from_str(&line).map_err(|error| ControlError::Answer { reason: error.to_string() })
 }

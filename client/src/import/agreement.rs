@@ -334,3 +334,48 @@ async fn totals(client: &Client, pair: Pair, id: AgreementId) -> Result<Totals, 
     }
     Ok(totals)
 }
+
+#[cfg(test)]
+mod tests {
+    use yilian_spec::base::id::Commitment;
+    use yilian_spec::base::money::AmountMinor;
+
+    use super::*;
+    use crate::import::codes::Service;
+    use crate::import::collect::Amount;
+
+    /// The attack: with the signature refused, services were recorded that nobody owed.
+    #[test]
+    fn services_wait_for_the_signature_of_an_agreement_that_the_import_proposes() {
+        let institution = |name: &str| InstitutionId::new(name).unwrap();
+        let secret = Secret::new([1; 32]);
+        let currency: Currency = "EUR".parse().unwrap();
+        let service = |provider: &str| Item {
+            key: Key([provider.len() as u8; 32]),
+            source: "Claim".into(),
+            wave: Wave::HandOver,
+            author: institution(provider),
+            draft: Draft::Deliver {
+                service: Service::Other,
+                payer: institution("insurer"),
+                gross: Amount { minor: AmountMinor(5), currency, was_rounded: false },
+                evidence: Commitment([1; 32]),
+            },
+            after: None,
+        };
+        let pair = |provider: &str| Pair {
+            provider: institution(provider),
+            payer: institution("insurer"),
+            currency,
+        };
+        let agreements = Agreements {
+            known: BTreeMap::from([(pair("known"), AgreementId([1; 32]))]),
+            proposed: BTreeMap::from([(pair("proposed"), Key([2; 32]))]),
+            items: Vec::new(),
+        };
+        let mut items = [service("known"), service("proposed")];
+        agreements.hold_services(&mut items, &secret);
+        assert_eq!(items[0].after, None);
+        assert_eq!(items[1].after, Some(sign_key(&secret, &pair("proposed"))));
+    }
+}

@@ -204,6 +204,9 @@ fn show(genesis: &Genesis) {
         if !entry.keys.iter().any(|key| key.role == Role::Node) {
             println!("    no key of role node: none of its nodes gets through to the others");
         }
+        if !entry.keys.iter().any(|key| key.role == Role::Administrator) {
+            println!("    no key of role administrator: it can never register, replace or revoke a key");
+        }
     }
     println!(
         "{} validators, voting power {}",

@@ -173,7 +173,11 @@ fn copy_genesis(from: &Path, to: &Path) -> Result<()> {
         if std::fs::read(to)? == bytes {
             return Ok(());
         }
-        bail!("{} is another genesis and stays as it is: a home belongs to one ledger", to.display());
+        bail!(
+            "{} is another genesis and stays as it is: a home belongs to one ledger, so make another home for another one \
+             (`yilian-node init --home OTHER`)",
+            to.display()
+        );
     }
     Ok(durable::create(to, &bytes)?)
 }

@@ -217,6 +217,10 @@ impl Rotation<'_> {
                 && status.as_ref().is_ok_and(|status| peers(status) >= peers_before)
             {
                 println!("the node runs as {peer_id}");
+                println!(
+                    "Clients of this node that remember its old key stop until they are told of the new one: `yilian node trust` \
+                     says how"
+                );
                 return Ok(());
             }
             ensure!(

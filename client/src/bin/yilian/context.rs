@@ -214,7 +214,9 @@ impl Context {
     pub fn subjects_path(&self) -> Result<PathBuf, Failure> {
         self.profile.subjects.clone().ok_or_else(|| {
             Failure::Local(
-                "no table of subject tags: set `subjects = \"subjects.age\"` in the profile".to_owned(),
+                "no table of subject tags: `yilian profile add` names one with --subjects, or `subjects = \"FILE\"` in the \
+                 profile"
+                    .to_owned(),
             )
         })
     }
