@@ -194,7 +194,10 @@ pub enum ClientError {
         evidence: PathBuf,
     },
     /// There is no key to sign with.
-    #[error("no key for {purpose}: give --key FILE, or set `key` or `[profiles.NAME.keys]` in the profile")]
+    #[error(
+        "no key for {purpose}: give --key FILE, or set `key` or `[profiles.NAME.keys]` in the profile; for an import, name the \
+         institution's keys in the consortium file"
+    )]
     NoKey {
         /// What it is needed for.
         purpose: String,

@@ -201,7 +201,8 @@ impl Observations {
                 None => (
                     HealthStatus::NoQuorum,
                     reason,
-                    "start the missing validators' nodes, and check the network between here and the addresses named",
+                    "start the missing validators' nodes, check the network between here and the addresses named, and let in again \
+                     whom this node has disconnected (`yilian-node peers`)",
                 ),
                 Some(abstains) => {
                     (HealthStatus::NoQuorum, format!("{reason}; {abstains}"), VOTE_AGAIN_REMEDY)

@@ -86,7 +86,12 @@ impl Recording<'_> {
         let mut authors = self.authors(&plan, &found, Some(&known));
         // Whatever the journal lacks is of those whose streams it has looked at.
         for institution in known.looked_at() {
-            authors.entry(institution).or_default().insert(Role::Finance);
+            let roles = authors.entry(institution).or_default();
+            roles.insert(Role::Finance);
+            let keys = self.consortium.member(institution).map(|member| &member.keys);
+            if keys.is_some_and(|keys| keys.contains_key(&Role::AccessGateway)) {
+                roles.insert(Role::AccessGateway);
+            }
         }
         let Some(first) = authors.keys().next().copied() else {
             let (path, beside) = (self.state.journal(), self.state.secret());

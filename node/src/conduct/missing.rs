@@ -20,6 +20,8 @@ pub struct Missing {
     pub last_address: Option<String>,
     /// Why that failed.
     pub reason: String,
+    /// Whether this node's operator has disconnected it.
+    pub is_disconnected: bool,
 }
 
 impl Missing {
@@ -38,7 +40,13 @@ impl Missing {
             about: self.institution.clone(),
             severity: Severity::Warning,
             reason: format!("no node of a validator is connected: {}", self.describe()),
-            remedy: format!("see that the node of {} runs and can be reached there", self.institution),
+            remedy: match self.is_disconnected {
+                true => format!(
+                    "`yilian-node peers disconnect {} --reconnect` lets its nodes in again",
+                    self.institution
+                ),
+                false => format!("see that the node of {} runs and can be reached there", self.institution),
+            },
         }
     }
 }

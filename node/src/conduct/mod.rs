@@ -184,6 +184,7 @@ impl Conduct {
                 since_ms,
                 last_address: account.last_address().map(str::to_owned),
                 reason,
+                is_disconnected: is_shut_out,
             });
         }
         missing

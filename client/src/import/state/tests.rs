@@ -60,7 +60,7 @@ fn a_second_import_is_told_that_another_one_has_the_directory() {
     let taken = state.take().unwrap();
     let error = state.take().unwrap_err();
     assert!(matches!(&error, ImportError::StateBusy { path } if *path == state.directory), "{error}");
-    assert!(error.to_string().contains("another import has"), "{error}");
+    assert!(error.to_string().contains("another import or withdrawal has"), "{error}");
     drop(taken);
     state.take().unwrap();
 }
