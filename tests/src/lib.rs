@@ -5,7 +5,7 @@
 //! - [`flood`]: a member that floods, and the others that work on beside it.
 //! - [`attack`]: a peer with a member's key that does what no honest node would, one file for each attack.
 //! - [`proxy`]: a network that misbehaves between the nodes. [`damage`]: files with altered bytes.
-//! - [`command_line`]: the real `yilian` command.
+//! - [`command_line`]: the real `yilian` command. [`importer`]: its imports.
 //! - [`simulator`]: a consortium in one thread, from one seed.
 //! - [`fuzz`]: targets for every reader of bytes from outside and for the state machine, and `yilian-fuzz`.
 //! - [`bench`]: the load benchmark behind `yilian-bench`.
@@ -18,6 +18,7 @@ pub mod command_line;
 pub mod damage;
 pub mod flood;
 pub mod fuzz;
+pub mod importer;
 pub mod load;
 pub mod programs;
 pub mod proxy;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,24 +18,13 @@ use yilian_node::storage::StorageOptions;
 use yilian_node::storage::database::Database;
 use yilian_node::storage::disk::{Column, ReadBytes};
 use yilian_tests::cluster::{Cluster, INSURER, TEACHING, VALIDATORS};
+use yilian_tests::importer::{IMPORT_LIMIT, Importer, copy_files, first_lines, input, transactions};
 use yilian_tests::programs::{Ended, program, run_to_end};
 
-/// How long one import may take on a slow machine.
-const IMPORT_LIMIT: Duration = Duration::from_secs(300);
 /// Strings below this length occur by chance.
 const WORD_BYTES_MIN: usize = 8;
 /// What the input says that the ledger may say, too: coarse codes.
 const COARSE: [&str; 5] = ["emergency", "inpatient", "ambulatory", "outpatient", "pharmacy"];
-
-/// A directory of the shared data; `None`, with a word, where it is absent.
-fn input(name: &str) -> Option<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
-    if !directory.is_dir() {
-        println!("skipped: there is no ../shared/data/{name} beside the checkout");
-        return None;
-    }
-    Some(directory)
-}
 
 fn resources(input: &Path, kind: &str) -> Result<Vec<Value>> {
     let file = File::open(input.join(format!("{kind}.ndjson.gz")))?;
@@ -65,70 +54,6 @@ fn claimed(input: &Path, mapping: &Path) -> Result<BTreeMap<String, i64>> {
         *sums.entry(institution.to_owned()).or_default() += cents(&claim["total"]["value"])?;
     }
     Ok(sums)
-}
-
-struct Importer<'a> {
-    input: &'a Path,
-    directory: PathBuf,
-}
-
-impl Importer<'_> {
-    /// Takes back what a directory recorded.
-    fn withdraw(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new(program("yilian")?);
-        command.args(["import", "withdraw"]).args(arguments).current_dir(&self.directory);
-        let Ended { code, stdout, stderr } = run_to_end(&mut command, IMPORT_LIMIT)?;
-        ensure!(code == Some(0), "{arguments:?} ended with {code:?}: {stdout} {stderr}");
-        Ok(stdout)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<String> {
-        self.run_to(0, arguments)
-    }
-
-    /// Runs an import that ends with this exit code; what it prints.
-    fn run_to(&self, code: i32, arguments: &[&str]) -> Result<String> {
-        Ok(self.ends_with(code, arguments)?.stdout)
-    }
-
-    fn ends_with(&self, code: i32, arguments: &[&str]) -> Result<Ended> {
-        let mut command = Command::new(program("yilian")?);
-        command.args(["import", "fhir"]).arg(self.input).args(arguments).current_dir(&self.directory);
-        let ended = run_to_end(&mut command, IMPORT_LIMIT)?;
-        let Ended { stdout, stderr, .. } = &ended;
-        ensure!(ended.code == Some(code), "{arguments:?} ended with {:?}: {stdout} {stderr}", ended.code);
-        Ok(ended)
-    }
-
-    /// What an import says that fails.
-    fn fails(&self, code: i32, arguments: &[&str]) -> Result<String> {
-        Ok(self.ends_with(code, arguments)?.stderr)
-    }
-}
-
-/// How many transactions are on the ledger, refused ones among them.
-async fn transactions(cluster: &Cluster) -> Result<u64> {
-    let (block, _) = cluster.desk(TEACHING).await?.client.block("latest").await?;
-    Ok(block.certified.header.log_size)
-}
-
-/// Copies the files of a directory into a new one.
-fn copy_files(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
-    }
-    Ok(())
-}
-
-/// Copies the directory of an import, with no more than the first lines of its journal.
-fn first_lines(from: &Path, to: &Path, lines: usize) -> Result<()> {
-    copy_files(from, to)?;
-    let journal = std::fs::read_to_string(to.join("journal"))?;
-    ensure!(journal.lines().count() > lines, "there is something to forget");
-    let kept: Vec<&str> = journal.lines().take(lines).collect();
-    Ok(std::fs::write(to.join("journal"), kept.join("\n") + "\n")?)
 }
 
 /// What the insurer owes each institution, as the ledger's proven statements say.
@@ -179,25 +104,6 @@ async fn services(cluster: &Cluster) -> Result<u64> {
         *most = events.max(*most);
     }
     Ok(of_provider.values().sum())
-}
-
-/// Services that the teaching hospital recorded and nobody reversed, by its transactions.
-async fn standing(cluster: &Cluster) -> Result<i64> {
-    use yilian_spec::domain::Operation;
-    use yilian_spec::state::key::StreamId;
-    let client = cluster.desk(TEACHING).await?.client;
-    let (stream, _) = client.stream(&StreamId::Institution(cluster.institution(TEACHING).clone()), 0).await?;
-    let ids: BTreeSet<_> = stream.entries.iter().map(|entry| entry.transaction_id).collect();
-    let mut standing = 0;
-    for id in ids {
-        let (proof, _) = client.transaction_proof(id).await?;
-        standing += proof.transaction.body.operations.iter().fold(0, |sum, operation| match operation {
-            Operation::DeliverService(_) => sum + 1,
-            Operation::ReverseService(_) => sum - 1,
-            _ => sum,
-        });
-    }
-    Ok(standing)
 }
 
 /// All strings of the input that could say something about a person: names, identifiers, dates, texts.
@@ -439,118 +345,6 @@ async fn another_state_directory_is_refused_where_the_ledger_has_what_it_does_no
     ensure!(said.contains("renhe-hospital delivered and anping-insurer pays (1, the first"), "{said}");
     importer.run(&[&with("state")[..], &["--beside-others"]].concat())?;
     ensure!(importer.run(&with("state"))?.contains("Recorded 0 operations"));
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_import_is_taken_back_and_the_other_goes_on() -> Result<()> {
-    let Some(cases) = input("import-cases") else { return Ok(()) };
-    let cluster = Cluster::start(&VALIDATORS).await?;
-    let consortium = cluster.files.consortium.to_str().context("a path of text")?;
-    let mapping = cases.join("changed-map.toml");
-    let mapping = mapping.to_str().context("a path of text")?;
-    let place = tempfile::tempdir()?;
-    let input = cases.join("changed-before");
-    let importer = Importer { input: &input, directory: place.path().to_owned() };
-    let with = |state: &'static str| ["--consortium", consortium, "--mapping", mapping, "--state", state];
-    importer.run(&with("one"))?;
-    importer.run(&[&with("two")[..], &["--beside-others", "--close"]].concat())?;
-    ensure!(standing(&cluster).await? == 2, "both recorded the service");
-    importer.fails(5, &with("one"))?;
-
-    let back = ["--state", "two", "--consortium", consortium, "--reason", "duplicate"];
-    let before = transactions(&cluster).await?;
-    let look = importer.withdraw(&["--state", "two", "--dry-run"])?;
-    ensure!(look.contains("100.00 EUR gross in 1 services"), "{look}");
-    ensure!(look.contains("Nothing was submitted") && transactions(&cluster).await? == before, "{look}");
-    let withdrawn = importer.withdraw(&back)?;
-    ensure!(withdrawn.contains("1 reverse_service") && withdrawn.contains("1 revoke_grant"), "{withdrawn}");
-    ensure!(withdrawn.contains("no service of this import any more"), "{withdrawn}");
-    ensure!(standing(&cluster).await? == 1, "the other one's stands");
-    let before = transactions(&cluster).await?;
-    let again = importer.withdraw(&back)?;
-    ensure!(again.contains("Recorded 0 operations"), "{again}");
-    ensure!(transactions(&cluster).await? == before, "nothing is left to take back");
-    // What was withdrawn is in nobody's way.
-    ensure!(importer.run(&with("one"))?.contains("Recorded 0 operations"));
-
-    // An import of a directory that withdrew records anew, once.
-    importer.withdraw(&["--state", "one", "--consortium", consortium])?;
-    ensure!(standing(&cluster).await? == 0, "nobody's stands");
-    let anew = importer.run(&with("one"))?;
-    ensure!(anew.contains("1 deliver_service") && anew.contains("1 grant_access"), "{anew}");
-    ensure!(importer.run(&with("one"))?.contains("Recorded 0 operations"));
-    ensure!(standing(&cluster).await? == 1, "it stands once");
-
-    // A withdrawn directory is refused like a new one where another's services stand, and a new one is not where none do.
-    importer.fails(5, &with("two"))?;
-    copy_files(&place.path().join("one"), &place.path().join("older"))?;
-    importer.withdraw(&["--state", "one", "--consortium", consortium])?;
-    ensure!(importer.run(&with("three"))?.contains("1 deliver_service"), "nothing stands in its way");
-    importer.withdraw(&["--state", "three", "--consortium", consortium])?;
-    Ok(())
-}
-
-/// Whatever an older copy of the directory does not know is taken back all the same, and what is recorded anew finds evidence
-/// that the ledger does not have.
-#[tokio::test]
-async fn an_older_copy_takes_everything_back_and_records_anew() -> Result<()> {
-    let Some(cases) = input("import-cases") else { return Ok(()) };
-    let cluster = Cluster::start(&VALIDATORS).await?;
-    let consortium = cluster.files.consortium.to_str().context("a path of text")?;
-    let mapping = cases.join("changed-map.toml");
-    let mapping = mapping.to_str().context("a path of text")?;
-    let place = tempfile::tempdir()?;
-    let input = cases.join("changed-before");
-    let importer = Importer { input: &input, directory: place.path().to_owned() };
-    let with = |state: &'static str| ["--consortium", consortium, "--mapping", mapping, "--state", state];
-    let back = |state: &'static str| ["--state", state, "--consortium", consortium];
-    importer.run(&with("newest"))?;
-    copy_files(&place.path().join("newest"), &place.path().join("older"))?;
-    for _ in 0..2 {
-        importer.withdraw(&back("newest"))?;
-        importer.run(&with("newest"))?;
-    }
-    ensure!(standing(&cluster).await? == 1);
-    let withdrawn = importer.withdraw(&back("older"))?;
-    ensure!(withdrawn.contains("1 reverse_service"), "{withdrawn}");
-    ensure!(standing(&cluster).await? == 0, "also what it did not know");
-    let anew = importer.run(&with("older"))?;
-    ensure!(anew.contains("1 deliver_service") && standing(&cluster).await? == 1, "{anew}");
-    ensure!(importer.run(&with("older"))?.contains("Recorded 0 operations"));
-
-    // A grant that was revoked by hand is nothing to take back, and no reason to fail.
-    let desk = cluster.desk(TEACHING).await?;
-    let grants = desk.client.list::<Value>("/v1/grants", &[]).await?.items;
-    let open = grants.iter().find(|grant| grant["record"]["ended"].is_null()).context("a grant in force")?;
-    let revoke = yilian_spec::domain::access::RevokeGrant {
-        grant: open["id"].as_str().context("an id")?.parse()?,
-        reason: yilian_spec::domain::access::GrantRevocationReason::ConsentWithdrawn,
-    };
-    desk.record(vec![yilian_spec::domain::Operation::RevokeGrant(revoke)]).await?;
-    let withdrawn = importer.withdraw(&back("older"))?;
-    ensure!(withdrawn.contains("1 reverse_service") && !withdrawn.contains("revoke_grant"), "{withdrawn}");
-
-    // Of a journal that has lost everything, nothing is said to be taken back.
-    first_lines(&place.path().join("newest"), &place.path().join("lost"), 1)?;
-    let mut command = Command::new(program("yilian")?);
-    command.args(["import", "withdraw"]).args(back("lost")).current_dir(place.path());
-    let ended = run_to_end(&mut command, IMPORT_LIMIT)?;
-    ensure!(
-        ended.code == Some(5) && ended.stderr.contains("gone or empty"),
-        "{} {}",
-        ended.stdout,
-        ended.stderr
-    );
-
-    // Under an agreement that was terminated, nothing is recorded that nobody would owe.
-    let agreements = desk.client.list::<Value>("/v1/agreements", &[]).await?.items;
-    let agreement = agreements[0]["id"].as_str().context("an id")?.parse()?;
-    let terminate = yilian_spec::domain::agreement::TerminateAgreement { agreement };
-    desk.record(vec![yilian_spec::domain::Operation::TerminateAgreement(terminate)]).await?;
-    let said = importer.fails(5, &with("older"))?;
-    ensure!(said.contains("has ended") && said.contains("agreement propose"), "{said}");
-    ensure!(standing(&cluster).await? == 0);
     Ok(())
 }
 

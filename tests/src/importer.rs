@@ -1,0 +1,135 @@
+//! The importer of the client as a program: run with its own directory, on inputs beside the checkout.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::cluster::{Cluster, TEACHING};
+use crate::programs::{Ended, program, run_to_end};
+
+/// How long one import may take on a slow machine.
+pub const IMPORT_LIMIT: Duration = Duration::from_secs(300);
+
+/// A directory of the shared data; `None`, with a word, where it is absent.
+pub fn input(name: &str) -> Option<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
+    if !directory.is_dir() {
+        println!("skipped: there is no ../shared/data/{name} beside the checkout");
+        return None;
+    }
+    Some(directory)
+}
+
+/// Imports one input from one working directory.
+pub struct Importer<'a> {
+    /// The input.
+    pub input: &'a Path,
+    /// Where it works.
+    pub directory: PathBuf,
+}
+
+impl Importer<'_> {
+    /// Takes back what a directory recorded; what it prints.
+    ///
+    /// # Errors
+    /// When it does not end with 0.
+    pub fn withdraw(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(program("yilian")?);
+        command.args(["import", "withdraw"]).args(arguments).current_dir(&self.directory);
+        let Ended { code, stdout, stderr } = run_to_end(&mut command, IMPORT_LIMIT)?;
+        ensure!(code == Some(0), "{arguments:?} ended with {code:?}: {stdout} {stderr}");
+        Ok(stdout)
+    }
+
+    /// Runs an import that ends well; what it prints.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        self.run_to(0, arguments)
+    }
+
+    /// Runs an import that ends with this exit code; what it prints.
+    ///
+    /// # Errors
+    /// When it ends with another.
+    pub fn run_to(&self, code: i32, arguments: &[&str]) -> Result<String> {
+        Ok(self.ends_with(code, arguments)?.stdout)
+    }
+
+    fn ends_with(&self, code: i32, arguments: &[&str]) -> Result<Ended> {
+        let mut command = Command::new(program("yilian")?);
+        command.args(["import", "fhir"]).arg(self.input).args(arguments).current_dir(&self.directory);
+        let ended = run_to_end(&mut command, IMPORT_LIMIT)?;
+        let Ended { stdout, stderr, .. } = &ended;
+        ensure!(ended.code == Some(code), "{arguments:?} ended with {:?}: {stdout} {stderr}", ended.code);
+        Ok(ended)
+    }
+
+    /// What an import says that fails.
+    ///
+    /// # Errors
+    /// When it ends with another exit code.
+    pub fn fails(&self, code: i32, arguments: &[&str]) -> Result<String> {
+        Ok(self.ends_with(code, arguments)?.stderr)
+    }
+}
+
+/// How many transactions are on the ledger, refused ones among them.
+///
+/// # Errors
+/// When no node answers.
+pub async fn transactions(cluster: &Cluster) -> Result<u64> {
+    let (block, _) = cluster.desk(TEACHING).await?.client.block("latest").await?;
+    Ok(block.certified.header.log_size)
+}
+
+/// Copies the files of a directory into a new one.
+///
+/// # Errors
+/// What the system says.
+pub fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// Copies the directory of an import, with no more than the first lines of its journal.
+///
+/// # Errors
+/// When there are no more, or what the system says.
+pub fn first_lines(from: &Path, to: &Path, lines: usize) -> Result<()> {
+    copy_files(from, to)?;
+    let journal = std::fs::read_to_string(to.join("journal"))?;
+    ensure!(journal.lines().count() > lines, "there is something to forget");
+    let kept: Vec<&str> = journal.lines().take(lines).collect();
+    Ok(std::fs::write(to.join("journal"), kept.join("\n") + "\n")?)
+}
+
+/// Services that the teaching hospital recorded and nobody reversed, by its transactions.
+///
+/// # Errors
+/// When no node answers.
+pub async fn standing(cluster: &Cluster) -> Result<i64> {
+    use yilian_spec::domain::Operation;
+    use yilian_spec::state::key::StreamId;
+    let client = cluster.desk(TEACHING).await?.client;
+    let (stream, _) = client.stream(&StreamId::Institution(cluster.institution(TEACHING).clone()), 0).await?;
+    let ids: BTreeSet<_> = stream.entries.iter().map(|entry| entry.transaction_id).collect();
+    let mut standing = 0;
+    for id in ids {
+        let (proof, _) = client.transaction_proof(id).await?;
+        standing += proof.transaction.body.operations.iter().fold(0, |sum, operation| match operation {
+            Operation::DeliverService(_) => sum + 1,
+            Operation::ReverseService(_) => sum - 1,
+            _ => sum,
+        });
+    }
+    Ok(standing)
+}
