@@ -10,6 +10,7 @@
 //! - [`state`]: the rows and how they are read and written.
 //! - [`ledger`]: transactions, blocks, and what the rules make of them.
 //! - [`proof`]: answers that carry their proof.
+//! - [`api`]: what else a node answers, as its callers read it.
 #![forbid(unsafe_code)]
 
 pub mod api;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use eventsource_stream::Eventsource as _;
 use futures::StreamExt as _;
 
+use yilian_spec::api::ledger::{BlockEvent, TransactionEvent};
+
 use super::Client;
 use crate::error::ClientError;
 use crate::limits;
-use yilian_spec::api::ledger::{BlockEvent, TransactionEvent};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde::Serialize;
+use yilian_spec::api::ledger::Block;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::BlockId;
 use yilian_spec::base::time::LedgerTime;
@@ -21,7 +22,6 @@ use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
 use crate::moment;
-use yilian_spec::api::ledger::Block;
 
 /// How old an answer about the present may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

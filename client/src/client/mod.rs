@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use yilian_spec::api::ledger::Chain;
 use yilian_spec::base::id::{ChainId, InstitutionId};
 use yilian_spec::crypto::signature::{PublicKey, SecretKey};
 use yilian_spec::domain::membership::Role;
@@ -34,7 +35,6 @@ use clock::ClockWatch;
 use freshness::Freshness;
 use token::{Asker, NodeToken};
 use transport::{Request, Transport};
-use yilian_spec::api::ledger::Chain;
 
 /// The keys that a client signs with: one for each role, and one for all others.
 #[derive(Debug, Clone, Default)]

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use yilian_spec::api::Page;
+use yilian_spec::api::ledger::{Block, StreamItem};
+use yilian_spec::api::settlement::Period;
 use yilian_spec::base::codec::Canonical;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{AgreementId, DisclosureId, InstitutionId, ServiceId};
@@ -15,9 +18,6 @@ use super::Client;
 use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
-use yilian_spec::api::Page;
-use yilian_spec::api::ledger::{Block, StreamItem};
-use yilian_spec::api::settlement::Period;
 
 /// Something that was read from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

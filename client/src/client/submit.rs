@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use rand::TryRng as _;
 use reqwest::StatusCode;
 use serde::Serialize;
+use yilian_spec::api::ErrorDetail;
+use yilian_spec::api::transaction::{Checked, Committed, SubmitAnswer, SubmitResult, TransactionStatus};
 use yilian_spec::base::codec;
 use yilian_spec::base::id::TransactionId;
 use yilian_spec::domain::Operation;
@@ -17,8 +19,6 @@ use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
 use crate::moment;
-use yilian_spec::api::ErrorDetail;
-use yilian_spec::api::transaction::{Checked, Committed, SubmitAnswer, SubmitResult, TransactionStatus};
 
 /// A transaction that a node has taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,8 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use yilian_spec::api::ErrorBody;
+use yilian_spec::api::ledger::Chain;
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::signature::PublicKey;
 
@@ -24,8 +26,6 @@ use crate::error::ClientError;
 use crate::limits;
 use crate::memory::Memory;
 use crate::moment;
-use yilian_spec::api::ErrorBody;
-use yilian_spec::api::ledger::Chain;
 
 /// The nodes and the connections to them.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use yilian_spec::api::Entry;
 use yilian_spec::base::codec::{self, Domain};
 use yilian_spec::base::id::{AgreementId, ConsortiumId, Hash, InstitutionId};
 use yilian_spec::base::money::{AmountMinor, Currency};
@@ -28,7 +29,6 @@ use super::plan::Plan;
 use super::submit::Submitter;
 use crate::client::Client;
 use crate::error::ClientError;
-use yilian_spec::api::Entry;
 
 /// Who owes whom in which currency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,18 +153,17 @@ impl Agreements {
             let propose = key(secret, &pair);
             let terms = terms(&pair)?;
             let asked = client(submitter, &pair.provider)?;
-            let own = submitter.journal.object(&propose).map(AgreementId);
-            let own = match own {
-                Some(id) if may_serve(asked, id, submitter.now).await? => None,
-                other => other,
+            let ended = match submitter.journal.object(&propose).map(AgreementId) {
+                Some(own) if !may_serve(asked, own, submitter.now).await? => Some(own),
+                _ => None,
             };
-            // One that this import proposed and that may still be signed and serve is gone through again.
-            let is_own = submitter.journal.fate(&propose).is_some() && own.is_none();
-            let existing = match is_own {
+            // One that this import proposed, and that serves or may yet, is gone through again.
+            let was_proposed = submitter.journal.fate(&propose).is_some();
+            let existing = match was_proposed && ended.is_none() {
                 true => None,
                 false => on_ledger(asked, &pair.provider, &terms, submitter.now).await?,
             };
-            match (existing, own) {
+            match (existing, ended) {
                 (Some(id), _) => {
                     if !beside_others && !submitter.journal.contents().has_service(&pair) {
                         require_unused(asked, &pair, id).await?;

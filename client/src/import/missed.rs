@@ -4,7 +4,7 @@
 //! the journal has looked, those that it does not know are read ([`super::watch`]). Commitments follow from the secret, so that what
 //! an operation recorded can be told by them, as long as the input asks for it. Where each operation can be told, the
 //! journal is completed, as if nothing had ever been missing there; otherwise nobody can say what the rest was, nothing is
-//! written, and the import stops.
+//! written, and the import stops. Who takes an import back need not know what an operation was ([`Adoption::untold`]).
 //!
 //! A service that was reversed and recorded anew has evidence of its own ([`super::plan`]), which depends on how often that was.
 //! So it is looked for under several numbers; the ones before it, of which the input says nothing any more, are spent: delivered,
@@ -38,7 +38,7 @@ pub struct Missed {
     reversed: BTreeSet<ServiceId>,
 }
 
-/// What the transactions were, of which each operation could be told.
+/// What is to be written of transactions.
 #[derive(Debug, Default)]
 pub struct Adoption {
     rounds: Vec<Round>,
@@ -78,20 +78,6 @@ impl Missed {
         Ok(adoption)
     }
 
-    /// Takes all of them as they are, under keys of no source: for who takes everything back, and need not know what it was.
-    pub fn take(self, secret: &Secret) -> Adoption {
-        let signed = |transaction: Transaction| {
-            let id = transaction.id().to_string();
-            let keys = (0..transaction.body.operations.len())
-                .map(|index| (secret.key("taken", &[&id, &index.to_string()]), Digest::default()));
-            let keys = keys.collect();
-            (transaction, keys)
-        };
-        let round =
-            Round { replaced: Vec::new(), signed: self.transactions.into_iter().map(signed).collect() };
-        Adoption { rounds: vec![round] }
-    }
-
     /// Takes out the transactions of which each operation can be told.
     fn round(&mut self, contents: &Contents, planning: &Planning<'_>) -> Round {
         let plan = run::plan(planning, Some(contents));
@@ -120,13 +106,26 @@ impl Missed {
 }
 
 impl Adoption {
+    /// Transactions of this import as they are, under keys of no source: for who takes everything back, and need not know what
+    /// it was.
+    pub fn untold(transactions: Vec<Transaction>, secret: &Secret) -> Self {
+        let signed = |transaction: Transaction| {
+            let id = transaction.id().to_string();
+            let key = |index: usize| (secret.key("untold", &[&id, &index.to_string()]), Digest::default());
+            let keys = (0..transaction.body.operations.len()).map(key).collect();
+            (transaction, keys)
+        };
+        let signed = transactions.into_iter().map(signed).collect();
+        Self { rounds: vec![Round { replaced: Vec::new(), signed }] }
+    }
+
     /// Puts everything into the journal; how many operations that are.
     ///
     /// # Errors
     /// When the journal cannot be written.
     pub fn write(self, journal: &mut Journal) -> Result<u64, ImportError> {
         let mut count = 0;
-        for Round { replaced, signed, .. } in self.rounds {
+        for Round { replaced, signed } in self.rounds {
             count += signed.iter().map(|(_, operations)| operations.len() as u64).sum::<u64>();
             let applied: Vec<_> =
                 signed.iter().map(|(transaction, _)| (transaction.id(), Some(Outcome::Applied))).collect();
@@ -173,7 +172,7 @@ struct Known<'a> {
 
 impl<'a> Known<'a> {
     fn of(
-        plan: &'a Plan,
+        plan: &Plan,
         secret: &'a Secret,
         contents: &'a Contents,
         reversed: &'a BTreeSet<ServiceId>,

@@ -19,7 +19,7 @@ use super::document::{Digest, Key};
 use super::draft::{Item, Wave};
 use super::error::ImportError;
 use super::journal::{Contents, Journal, JournalError};
-use super::missed::Missed;
+use super::missed::{Adoption, Missed};
 use super::plan::{self, Plan, Planning};
 use super::run;
 use super::state::State;
@@ -83,7 +83,7 @@ impl Recording<'_> {
     pub async fn withdraw(&self, reason: ReversalReason) -> Result<Tally, ImportError> {
         let known = Journal::look(&self.state.journal())?.unwrap_or_default();
         let (plan, found) = (Plan::default(), self.changes(&Plan::default(), &known));
-        let mut authors = self.authors(&plan, &found, Some(&known));
+        let mut authors = self.authors(&plan, &found, None);
         // Whatever the journal lacks is of those whose streams it has looked at.
         for institution in known.looked_at() {
             let roles = authors.entry(institution).or_default();
@@ -103,10 +103,8 @@ impl Recording<'_> {
         submitter.settle().await?;
         let mut watch = Watch::new(submitter.journal.contents(), clients.keys().cloned());
         let found = watch.look(&clients, submitter.journal.contents()).await?;
-        let reversed = watch::reversed(&found);
         let (own, _) = watch::own_and_others(found, self.planning.secret);
-        submitter.tally.found =
-            Missed::of(own, reversed).take(self.planning.secret).write(&mut submitter.journal)?;
+        submitter.tally.found = Adoption::untold(own, self.planning.secret).write(&mut submitter.journal)?;
         let (_, found) = self.found(&mut submitter).await?;
         self.take_back(&found, reason, &mut submitter).await?;
         Ok(submitter.tally)

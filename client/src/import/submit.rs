@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use indicatif::ProgressBar;
 use rand::TryRng as _;
 use serde::Serialize;
+use yilian_spec::api::transaction::Committed;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{InstitutionId, SubjectTag, TransactionId};
 use yilian_spec::base::time::LedgerTime;
@@ -28,7 +29,6 @@ use super::watch::{Watch, own_and_others};
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::moment;
-use yilian_spec::api::transaction::Committed;
 
 /// What became of the operations of a run, by their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

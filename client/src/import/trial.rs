@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use yilian_spec::api::transaction::Checked;
 use yilian_spec::base::height::Height;
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::TransactionBody;
@@ -12,7 +13,6 @@ use yilian_spec::ledger::transaction::TransactionBody;
 use super::limits;
 use crate::client::Client;
 use crate::error::ClientError;
-use yilian_spec::api::transaction::Checked;
 
 /// Asks until a node has room for the question and has come as far as `seen`.
 ///

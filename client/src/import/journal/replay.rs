@@ -203,15 +203,12 @@ impl Contents {
 
     /// Whether a service between these parties took effect and stands.
     pub fn has_service(&self, pair: &Pair) -> bool {
-        let standing = self.settled.iter().filter(|(key, _)| {
-            self.object(key).is_some_and(|object| !self.reversed.contains(&ServiceId(object)))
-        });
-        let services = standing.filter_map(|(_, settled)| match &settled.what {
-            What::Service(recorded) => Some(recorded),
-            What::Grant { .. } | What::Stays { .. } | What::Own => None,
-        });
-        services.into_iter().any(|Recorded { recorder, payer, currency, gross_minor: _ }| {
-            (recorder, payer, currency) == (&pair.provider, &pair.payer, &pair.currency)
+        self.settled.iter().any(|(key, settled)| match &settled.what {
+            What::Service(Recorded { recorder, payer, currency, gross_minor: _ }) => {
+                let stands = self.object(key).is_some_and(|object| !self.is_reversed(ServiceId(object)));
+                stands && (recorder, payer, currency) == (&pair.provider, &pair.payer, &pair.currency)
+            }
+            What::Grant { .. } | What::Stays { .. } | What::Own => false,
         })
     }
 
