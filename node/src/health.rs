@@ -26,7 +26,10 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 const DAMAGE_REMEDY: &str = "stop the node and run `yilian-node repair --home DIR`, which sets the ledger aside, then start \
     the node, which rebuilds it from its peers; or start it with `yilian-node run --home DIR --repair`, which does both";
 
-/// A validator that abstains where the others have no quorum without it.
+/// Everybody is there, and nothing is decided.
+const STALLED_REMEDY: &str =
+    "see with `yilian-node status` whether a validator abstains; compare clocks, versions and logs";
+/// A validator that abstains where the others decide nothing without it.
 const VOTE_AGAIN_REMEDY: &str = "start the missing validators' nodes; where the others run and cannot decide anything without this one, \
     `yilian-node vote-again --help` says how it may vote again";
 
@@ -209,27 +212,24 @@ impl Observations {
                 }
             };
         }
+        let waited_ms = self.last_block_age_ms.min(self.running_for_ms);
+        let is_late = waited_ms > self.last_block_age_ms_max;
         if let Some(abstains) = &self.abstains {
+            if is_late {
+                let reason = format!("{abstains}; and no block has come for {} s", waited_ms / 1_000);
+                return (HealthStatus::Stalled, reason, VOTE_AGAIN_REMEDY);
+            }
             return (HealthStatus::Abstaining, abstains.clone(), "wait; it votes again by itself");
         }
         if self.undecided_ms > UNDECIDED_MS_MAX {
             let reason =
                 format!("block {} has been under way for {} s", self.height + 1, self.undecided_ms / 1_000);
-            return (
-                HealthStatus::Stalled,
-                reason,
-                "see with `yilian-node status` whether a validator abstains; compare clocks, versions and logs",
-            );
+            return (HealthStatus::Stalled, reason, STALLED_REMEDY);
         }
-        let waited_ms = self.last_block_age_ms.min(self.running_for_ms);
-        if waited_ms > self.last_block_age_ms_max {
+        if is_late {
             let reason =
                 format!("no block for {} s although enough validators are reachable", waited_ms / 1_000);
-            return (
-                HealthStatus::Stalled,
-                reason,
-                "see with `yilian-node status` whether a validator abstains; compare clocks, versions and logs",
-            );
+            return (HealthStatus::Stalled, reason, STALLED_REMEDY);
         }
         (HealthStatus::Healthy, "blocks are decided".to_owned(), "")
     }
@@ -481,6 +481,15 @@ mod tests {
             "{needed:?}"
         );
         assert!(!needed.reason.contains("missing"), "nobody is: {needed:?}");
+        // Where all others abstain as well, they are there, and no block comes.
+        let late = Observations {
+            last_block_age_ms: 70_000,
+            abstains: Some("it may have voted".to_owned()),
+            ..fine()
+        }
+        .judge();
+        assert_eq!(late.status, HealthStatus::Stalled);
+        assert!(late.reason.contains("70 s") && late.remedy.contains("vote-again"), "{late:?}");
     }
 
     #[test]

@@ -31,9 +31,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let home = Home::open(&arguments.home.home)?;
     let _lock = home.lock_stopped()?;
     let store = Store::open_or_create(&home.ledger_directory(), &home.genesis()?, StorageOptions::default())?;
-    let next = store.tables().tip()?.0.next();
-    if voting::at_start(&home, store.tables().tip()?.0)?.is_none() {
-        println!("This validator does not abstain: start the node.");
+    let tip = store.tables().tip()?.0;
+    let next = tip.next();
+    if voting::recorded(&home)?.is_none_or(|(abstention, _)| abstention.is_over(tip)) {
+        println!("As far as its last start noted, this validator does not abstain: start the node.");
         return Ok(ExitCode::SUCCESS);
     }
     if Height(arguments.none_has_block) != next {
@@ -43,7 +44,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         );
     }
     voting::vote_again(&home, next)?;
-    tracing::warn!(height = %next, "by the operators' word that no node has this block, the validator votes again");
     println!("The validator votes again from block {next} on: start the node.");
     Ok(ExitCode::SUCCESS)
 }
