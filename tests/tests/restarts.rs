@@ -1,5 +1,8 @@
 //! Nodes that are killed, stopped, wiped or late: nothing that was acknowledged is lost, and all hold the same bytes.
 
+use std::process::Command;
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use yilian_client::error::ClientError;
 use yilian_spec::base::id::GrantId;
@@ -7,7 +10,11 @@ use yilian_spec::domain::access::Grant;
 use yilian_spec::state::key::StateKey;
 use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::load::Load;
+use yilian_tests::programs::run_to_end;
 use yilian_tests::work;
+
+/// How long one command may take on a slow machine.
+const VOTE_AGAIN_LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn what_one_institution_records_is_read_on_every_node_with_its_proof() -> Result<()> {
@@ -140,5 +147,48 @@ async fn an_observer_joins_late_and_holds_the_same_ledger() -> Result<()> {
     }
     let readings = cluster.check_all_nodes().await?;
     ensure!(readings.iter().any(|reading| reading.node == REGULATOR));
+    Ok(())
+}
+
+/// All four lost what they had voted, as after four restores: each waits for the others, until their operators say that no node has
+/// the next block.
+#[tokio::test]
+async fn where_all_abstain_they_vote_again_by_their_operators_word() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    let township = cluster.desk(TOWNSHIP).await?;
+    let (own, grantee) = (cluster.institution(TOWNSHIP), cluster.institution(TEACHING));
+    township.record(vec![work::grant(work::subject(&own)?, &grantee)?]).await?;
+    cluster.wait_until_caught_up(&VALIDATORS).await?;
+    cluster.stop_all()?;
+    for node in VALIDATORS {
+        std::fs::remove_file(cluster.data_directory(node)?.join("votes.wal"))?;
+        cluster.start_process(node)?;
+    }
+    for node in VALIDATORS {
+        cluster.wait_for_status(node, "abstaining").await?;
+    }
+    let height = cluster.height(TOWNSHIP).await?;
+    let submitted = township.client.submit(vec![work::grant(work::subject(&own)?, &grantee)?]).await?;
+    let waited = township.client.wait(&submitted, 3_000).await;
+    ensure!(matches!(waited, Err(ClientError::NotFinal { .. })), "{waited:?}");
+    cluster.stop_all()?;
+
+    for node in VALIDATORS {
+        let vote_again = |block: u64| {
+            let mut command = Command::new(cluster.program());
+            command.args(["vote-again", "--none-has-block", &block.to_string(), "--home"]);
+            run_to_end(command.arg(&cluster.member(node).home), VOTE_AGAIN_LIMIT)
+        };
+        let wrong = vote_again(height.0)?;
+        let asked = format!("--none-has-block {}", height.next());
+        ensure!(wrong.code == Some(1) && wrong.stderr.contains(&asked), "it says which block: {wrong:?}");
+        let done = vote_again(height.next().0)?;
+        ensure!(done.code == Some(0) && done.stdout.contains("votes again"), "{done:?}");
+        let repeated = vote_again(height.next().0)?;
+        ensure!(repeated.code == Some(0) && repeated.stdout.contains("does not abstain"), "{repeated:?}");
+    }
+    cluster.start_nodes(&VALIDATORS).await?;
+    township.record(vec![work::grant(work::subject(&own)?, &grantee)?]).await?;
+    cluster.check_all_nodes().await?;
     Ok(())
 }
