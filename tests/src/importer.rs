@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use tempfile::TempDir;
 
-use crate::cluster::{Cluster, TEACHING};
+use crate::cluster::{Cluster, TEACHING, VALIDATORS};
 use crate::programs::{Ended, program, run_to_end};
 
 /// How long one import may take on a slow machine.
@@ -75,6 +76,65 @@ impl Importer<'_> {
     /// When it ends with another exit code.
     pub fn fails(&self, code: i32, arguments: &[&str]) -> Result<String> {
         Ok(self.ends_with(code, arguments)?.stderr)
+    }
+}
+
+/// A ledger of four validators, and an input that changes.
+pub struct Changing {
+    /// The ledger.
+    pub cluster: Cluster,
+    /// Where imports work.
+    pub place: TempDir,
+    /// The file with the nodes and keys.
+    pub consortium: String,
+    /// The file that maps the input's organisations.
+    pub mapping: String,
+    before: PathBuf,
+    after: PathBuf,
+}
+
+impl Changing {
+    /// Starts the validators; `None` where the input is absent.
+    ///
+    /// # Errors
+    /// When the ledger does not start.
+    pub async fn start() -> Result<Option<Self>> {
+        let Some(cases) = input("import-cases") else { return Ok(None) };
+        let cluster = Cluster::start(&VALIDATORS).await?;
+        let text = |path: &Path| path.to_str().map(str::to_owned).context("a path of text");
+        Ok(Some(Self {
+            consortium: text(&cluster.files.consortium)?,
+            mapping: text(&cases.join("changed-map.toml"))?,
+            cluster,
+            place: tempfile::tempdir()?,
+            before: cases.join("changed-before"),
+            after: cases.join("changed-after"),
+        }))
+    }
+
+    /// Imports the input before it changed.
+    pub fn before(&self) -> Importer<'_> {
+        Importer { input: &self.before, directory: self.place.path().to_owned() }
+    }
+
+    /// Imports the input after it changed.
+    pub fn after(&self) -> Importer<'_> {
+        Importer { input: &self.after, directory: self.place.path().to_owned() }
+    }
+
+    /// The arguments of an import with a directory of its own.
+    pub fn with<'a>(&'a self, state: &'a str) -> [&'a str; 6] {
+        ["--consortium", &self.consortium, "--mapping", &self.mapping, "--state", state]
+    }
+
+    /// The arguments that take it back.
+    pub fn back<'a>(&'a self, state: &'a str) -> [&'a str; 4] {
+        ["--state", state, "--consortium", &self.consortium]
+    }
+
+    /// A file or directory where imports work.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
     }
 }
 

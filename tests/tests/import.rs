@@ -18,7 +18,9 @@ use yilian_node::storage::StorageOptions;
 use yilian_node::storage::database::Database;
 use yilian_node::storage::disk::{Column, ReadBytes};
 use yilian_tests::cluster::{Cluster, INSURER, TEACHING, VALIDATORS};
-use yilian_tests::importer::{IMPORT_LIMIT, Importer, copy_files, first_lines, input, transactions};
+use yilian_tests::importer::{
+    Changing, IMPORT_LIMIT, Importer, copy_files, first_lines, input, transactions,
+};
 use yilian_tests::programs::{Ended, program, run_to_end};
 
 /// Strings below this length occur by chance.
@@ -194,17 +196,10 @@ async fn the_whole_set_is_imported_once_to_the_cent_and_without_a_personal_word(
 
 #[tokio::test]
 async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Result<()> {
-    let Some(cases) = input("import-cases") else { return Ok(()) };
-    let cluster = Cluster::start(&VALIDATORS).await?;
-    let consortium = cluster.files.consortium.to_str().context("a path of text")?;
-    let mapping = cases.join("changed-map.toml");
-    let mapping = mapping.to_str().context("a path of text")?;
-    let place = tempfile::tempdir()?;
-    let importer = |name: &str| (cases.join(name), place.path().to_owned());
-    let (before, after) = (importer("changed-before"), importer("changed-after"));
-    let before = Importer { input: &before.0, directory: before.1 };
-    let after = Importer { input: &after.0, directory: after.1 };
-    let all = ["--consortium", consortium, "--mapping", mapping, "--state", "state"];
+    let Some(case) = Changing::start().await? else { return Ok(()) };
+    let (cluster, mapping, consortium) = (&case.cluster, case.mapping.as_str(), case.consortium.as_str());
+    let (before, after) = (case.before(), case.after());
+    let all = case.with("state");
     let holds = |summary: &str, amount: &str| -> Result<()> {
         let line = format!("On the ledger: {amount} EUR gross in 1 services");
         ensure!(summary.contains(&line), "the ledger holds {amount}: {summary}");
@@ -212,7 +207,7 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
     };
     holds(&before.run(&all)?, "100.00")?;
 
-    copy_files(&place.path().join("state"), &place.path().join("older"))?;
+    copy_files(&case.path("state"), &case.path("older"))?;
     let changed = after.run_to(5, &all)?;
     holds(&changed, "100.00")?;
     ensure!(
@@ -234,20 +229,20 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
     ensure!(after.run(&all)?.contains("Recorded 0 operations"), "a corrected source is like any other");
 
     // An older copy of the directory: what it lacks is found, and neither recorded again nor refused on record.
-    let recorded = transactions(&cluster).await?;
-    std::fs::rename(place.path().join("state"), place.path().join("newest"))?;
-    std::fs::rename(place.path().join("older"), place.path().join("state"))?;
+    let recorded = transactions(cluster).await?;
+    std::fs::rename(case.path("state"), case.path("newest"))?;
+    std::fs::rename(case.path("older"), case.path("state"))?;
     let completed = after.run(&[&all[..], &["--correct"]].concat())?;
     holds(&completed, "170.00")?;
     ensure!(
         completed.contains("Recorded 0 operations") && completed.contains("an older copy"),
         "it says what it found: {completed}"
     );
-    ensure!(transactions(&cluster).await? == recorded, "nothing was recorded");
+    ensure!(transactions(cluster).await? == recorded, "nothing was recorded");
     ensure!(!after.run(&all)?.contains("an older copy"), "it is complete again");
 
     // One from before the first services: of the service that was replaced nothing is known, nor need be.
-    first_lines(&place.path().join("newest"), &place.path().join("oldest"), 10)?;
+    first_lines(&case.path("newest"), &case.path("oldest"), 10)?;
     let oldest = |arguments: &[&'static str]| [&all[..5], &["oldest"], arguments].concat();
     let said = before.fails(5, &oldest(&["--correct"]))?;
     ensure!(
@@ -256,15 +251,15 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
     );
     // From before it knew its patients: their tags stand on the ledger.
     for table in ["subjects.age", "subjects.made"] {
-        std::fs::remove_file(place.path().join("oldest").join(table))?;
+        std::fs::remove_file(case.path("oldest").join(table))?;
     }
     let completed = after.run(&oldest(&["--correct"]))?;
     holds(&completed, "170.00")?;
     ensure!(completed.contains("an older copy"), "{completed}");
-    ensure!(transactions(&cluster).await? == recorded, "nothing was recorded");
+    ensure!(transactions(cluster).await? == recorded, "nothing was recorded");
     let passphrase = Consortium::load(&cluster.files.consortium)?.passphrase()?;
     let tags = |state: &str| -> Result<Vec<(String, String)>> {
-        let table = place.path().join(state).join("subjects.age");
+        let table = case.path(state).join("subjects.age");
         let table = SubjectTable::open(&table, &passphrase, WorkFactor::PRODUCTION, Duration::ZERO)?;
         Ok(table.list().map(|(number, tag)| (number.to_owned(), tag.to_string())).collect())
     };
@@ -273,19 +268,19 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
         |tags: Vec<(String, String)>| tags.into_iter().find(|(number, _)| number == "renhe-hospital/p1");
     let newest = named(tags("newest")?);
     ensure!(newest.is_some() && named(tags("oldest")?) == newest, "the table is as it was: {newest:?}");
-    std::fs::remove_dir_all(place.path().join("oldest"))?;
+    std::fs::remove_dir_all(case.path("oldest"))?;
     // Nor does another mapping: whoever pays now, the service of before is this import's.
-    first_lines(&place.path().join("newest"), &place.path().join("oldest"), 10)?;
+    first_lines(&case.path("newest"), &case.path("oldest"), 10)?;
     let other_payer = std::fs::read_to_string(mapping)?.replace("anping-insurer", "health-commission");
-    std::fs::write(place.path().join("other-payer.toml"), other_payer)?;
+    std::fs::write(case.path("other-payer.toml"), other_payer)?;
     let remapped =
         ["--consortium", consortium, "--mapping", "other-payer.toml", "--state", "oldest", "--correct"];
     let said = after.fails(5, &remapped)?;
     ensure!(said.contains("cannot be told from this input and mapping"), "{said}");
-    ensure!(transactions(&cluster).await? == recorded, "nothing was recorded");
-    std::fs::remove_dir_all(place.path().join("oldest"))?;
+    ensure!(transactions(cluster).await? == recorded, "nothing was recorded");
+    std::fs::remove_dir_all(case.path("oldest"))?;
     // Where the journal has lost even its beginning, nothing can be completed.
-    first_lines(&place.path().join("newest"), &place.path().join("oldest"), 1)?;
+    first_lines(&case.path("newest"), &case.path("oldest"), 1)?;
     let said = after.fails(5, &oldest(&["--correct"]))?;
     ensure!(said.contains("recorded twice"), "{said}");
 
@@ -305,7 +300,7 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
     holds(&before.run(&all)?, "100.00")?;
 
     // Without its journal everything would be recorded twice, with and without the table of tags beside it.
-    let state = place.path().join("state");
+    let state = case.path("state");
     std::fs::remove_file(state.join("journal"))?;
     for gone in ["journal", "subjects.age", "subjects.made"] {
         let _ = std::fs::remove_file(state.join(gone));
@@ -317,25 +312,19 @@ async fn a_source_that_changes_after_its_import_is_found_and_corrected() -> Resu
 
 #[tokio::test]
 async fn another_state_directory_is_refused_where_the_ledger_has_what_it_does_not_know() -> Result<()> {
-    let Some(cases) = input("import-cases") else { return Ok(()) };
-    let cluster = Cluster::start(&VALIDATORS).await?;
-    let consortium = cluster.files.consortium.to_str().context("a path of text")?;
-    let mapping = cases.join("changed-map.toml");
-    let mapping = mapping.to_str().context("a path of text")?;
-    let place = tempfile::tempdir()?;
-    let input = cases.join("changed-before");
-    let importer = Importer { input: &input, directory: place.path().to_owned() };
-    let with = |state: &'static str| ["--consortium", consortium, "--mapping", mapping, "--state", state];
+    let Some(case) = Changing::start().await? else { return Ok(()) };
+    let (cluster, importer) = (&case.cluster, case.before());
+    let with = |state: &'static str| case.with(state);
     importer.run(&with("state"))?;
-    let before = transactions(&cluster).await?;
+    let before = transactions(cluster).await?;
     let said = importer.fails(5, &with("other"))?;
     ensure!(
         said.contains("recorded twice") && said.contains("--beside-others"),
         "it names the remedies: {said}"
     );
     ensure!(said.contains("anping-insurer pays"), "it names the parties: {said}");
-    ensure!(!place.path().join("other/subjects.age").exists(), "nobody has a tag");
-    ensure!(transactions(&cluster).await? == before, "nothing was recorded");
+    ensure!(!case.path("other/subjects.age").exists(), "nobody has a tag");
+    ensure!(transactions(cluster).await? == before, "nothing was recorded");
     // Somebody says that it is another source; from then on the directory knows.
     let beside = importer.run(&[&with("other")[..], &["--beside-others"]].concat())?;
     ensure!(beside.contains("1 deliver_service"), "{beside}");

@@ -4,58 +4,49 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use yilian_tests::cluster::{Cluster, TEACHING, VALIDATORS};
-use yilian_tests::importer::{
-    IMPORT_LIMIT, Importer, copy_files, first_lines, input, standing, transactions,
-};
+use yilian_tests::cluster::TEACHING;
+use yilian_tests::importer::{Changing, IMPORT_LIMIT, copy_files, first_lines, standing, transactions};
 use yilian_tests::programs::{program, run_to_end};
 
 #[tokio::test]
 async fn an_import_is_taken_back_and_the_other_goes_on() -> Result<()> {
-    let Some(cases) = input("import-cases") else { return Ok(()) };
-    let cluster = Cluster::start(&VALIDATORS).await?;
-    let consortium = cluster.files.consortium.to_str().context("a path of text")?;
-    let mapping = cases.join("changed-map.toml");
-    let mapping = mapping.to_str().context("a path of text")?;
-    let place = tempfile::tempdir()?;
-    let input = cases.join("changed-before");
-    let importer = Importer { input: &input, directory: place.path().to_owned() };
-    let with = |state: &'static str| ["--consortium", consortium, "--mapping", mapping, "--state", state];
+    let Some(case) = Changing::start().await? else { return Ok(()) };
+    let (cluster, importer) = (&case.cluster, case.before());
+    let with = |state: &'static str| case.with(state);
     importer.run(&with("one"))?;
     importer.run(&[&with("two")[..], &["--beside-others", "--close"]].concat())?;
-    ensure!(standing(&cluster).await? == 2, "both recorded the service");
+    ensure!(standing(cluster).await? == 2, "both recorded the service");
     importer.fails(5, &with("one"))?;
 
-    let back = ["--state", "two", "--consortium", consortium, "--reason", "duplicate"];
-    let before = transactions(&cluster).await?;
+    let back = [&case.back("two")[..], &["--reason", "duplicate"]].concat();
+    let before = transactions(cluster).await?;
     let look = importer.withdraw(&["--state", "two", "--dry-run"])?;
     ensure!(look.contains("100.00 EUR gross in 1 services"), "{look}");
-    ensure!(look.contains("Nothing was submitted") && transactions(&cluster).await? == before, "{look}");
+    ensure!(look.contains("Nothing was submitted") && transactions(cluster).await? == before, "{look}");
     let withdrawn = importer.withdraw(&back)?;
     ensure!(withdrawn.contains("1 reverse_service") && withdrawn.contains("1 revoke_grant"), "{withdrawn}");
     ensure!(withdrawn.contains("no service of this import any more"), "{withdrawn}");
-    ensure!(standing(&cluster).await? == 1, "the other one's stands");
-    let before = transactions(&cluster).await?;
+    ensure!(standing(cluster).await? == 1, "the other one's stands");
+    let before = transactions(cluster).await?;
     let again = importer.withdraw(&back)?;
     ensure!(again.contains("Recorded 0 operations"), "{again}");
-    ensure!(transactions(&cluster).await? == before, "nothing is left to take back");
+    ensure!(transactions(cluster).await? == before, "nothing is left to take back");
     // What was withdrawn is in nobody's way.
     ensure!(importer.run(&with("one"))?.contains("Recorded 0 operations"));
 
     // An import of a directory that withdrew records anew, once.
-    importer.withdraw(&["--state", "one", "--consortium", consortium])?;
-    ensure!(standing(&cluster).await? == 0, "nobody's stands");
+    importer.withdraw(&case.back("one"))?;
+    ensure!(standing(cluster).await? == 0, "nobody's stands");
     let anew = importer.run(&with("one"))?;
     ensure!(anew.contains("1 deliver_service") && anew.contains("1 grant_access"), "{anew}");
     ensure!(importer.run(&with("one"))?.contains("Recorded 0 operations"));
-    ensure!(standing(&cluster).await? == 1, "it stands once");
+    ensure!(standing(cluster).await? == 1, "it stands once");
 
     // A withdrawn directory is refused like a new one where another's services stand, and a new one is not where none do.
     importer.fails(5, &with("two"))?;
-    copy_files(&place.path().join("one"), &place.path().join("older"))?;
-    importer.withdraw(&["--state", "one", "--consortium", consortium])?;
+    importer.withdraw(&case.back("one"))?;
     ensure!(importer.run(&with("three"))?.contains("1 deliver_service"), "nothing stands in its way");
-    importer.withdraw(&["--state", "three", "--consortium", consortium])?;
+    importer.withdraw(&case.back("three"))?;
     Ok(())
 }
 
@@ -63,28 +54,22 @@ async fn an_import_is_taken_back_and_the_other_goes_on() -> Result<()> {
 /// that the ledger does not have.
 #[tokio::test]
 async fn an_older_copy_takes_everything_back_and_records_anew() -> Result<()> {
-    let Some(cases) = input("import-cases") else { return Ok(()) };
-    let cluster = Cluster::start(&VALIDATORS).await?;
-    let consortium = cluster.files.consortium.to_str().context("a path of text")?;
-    let mapping = cases.join("changed-map.toml");
-    let mapping = mapping.to_str().context("a path of text")?;
-    let place = tempfile::tempdir()?;
-    let input = cases.join("changed-before");
-    let importer = Importer { input: &input, directory: place.path().to_owned() };
-    let with = |state: &'static str| ["--consortium", consortium, "--mapping", mapping, "--state", state];
-    let back = |state: &'static str| ["--state", state, "--consortium", consortium];
+    let Some(case) = Changing::start().await? else { return Ok(()) };
+    let (cluster, importer) = (&case.cluster, case.before());
+    let with = |state: &'static str| case.with(state);
+    let back = |state: &'static str| case.back(state);
     importer.run(&with("newest"))?;
-    copy_files(&place.path().join("newest"), &place.path().join("older"))?;
+    copy_files(&case.path("newest"), &case.path("older"))?;
     for _ in 0..2 {
         importer.withdraw(&back("newest"))?;
         importer.run(&with("newest"))?;
     }
-    ensure!(standing(&cluster).await? == 1);
+    ensure!(standing(cluster).await? == 1);
     let withdrawn = importer.withdraw(&back("older"))?;
     ensure!(withdrawn.contains("1 reverse_service"), "{withdrawn}");
-    ensure!(standing(&cluster).await? == 0, "also what it did not know");
+    ensure!(standing(cluster).await? == 0, "also what it did not know");
     let anew = importer.run(&with("older"))?;
-    ensure!(anew.contains("1 deliver_service") && standing(&cluster).await? == 1, "{anew}");
+    ensure!(anew.contains("1 deliver_service") && standing(cluster).await? == 1, "{anew}");
     ensure!(importer.run(&with("older"))?.contains("Recorded 0 operations"));
 
     // A grant that was revoked by hand is nothing to take back, and no reason to fail.
@@ -100,9 +85,9 @@ async fn an_older_copy_takes_everything_back_and_records_anew() -> Result<()> {
     ensure!(withdrawn.contains("1 reverse_service") && !withdrawn.contains("revoke_grant"), "{withdrawn}");
 
     // Of a journal that has lost everything, nothing is said to be taken back.
-    first_lines(&place.path().join("newest"), &place.path().join("lost"), 1)?;
+    first_lines(&case.path("newest"), &case.path("lost"), 1)?;
     let mut command = Command::new(program("yilian")?);
-    command.args(["import", "withdraw"]).args(back("lost")).current_dir(place.path());
+    command.args(["import", "withdraw"]).args(back("lost")).current_dir(case.place.path());
     let ended = run_to_end(&mut command, IMPORT_LIMIT)?;
     ensure!(
         ended.code == Some(5) && ended.stderr.contains("gone or empty"),
@@ -118,6 +103,6 @@ async fn an_older_copy_takes_everything_back_and_records_anew() -> Result<()> {
     desk.record(vec![yilian_spec::domain::Operation::TerminateAgreement(terminate)]).await?;
     let said = importer.fails(5, &with("older"))?;
     ensure!(said.contains("has ended") && said.contains("agreement propose"), "{said}");
-    ensure!(standing(&cluster).await? == 0);
+    ensure!(standing(cluster).await? == 0);
     Ok(())
 }
