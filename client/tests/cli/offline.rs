@@ -289,6 +289,9 @@ fn saved_proofs_are_verified_offline() {
         yilian.write("bent.json", bend(&document.to_json()));
         let run = yilian.run(&["verify", "bent.json", "--trust", "trust.json", "--json"]).exits(4).json();
         assert_eq!(run["error"]["code"], "verification_failed");
+        let details = &run["error"]["details"];
+        assert!(details["rule"].as_str().is_some_and(|rule| rule.starts_with("P-")), "{details}");
+        assert!(details["name"].as_str().is_some_and(|name| !name.is_empty()), "{details}");
     }
     yilian.write("short.json", "{\"format\":\"yilian-proof/v1\"}");
     yilian.run(&["verify", "short.json", "--trust", "trust.json"]).exits(4);
