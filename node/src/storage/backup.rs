@@ -4,6 +4,8 @@
 //! engine copies the files of one moment. A backup counts once a trial restore of it has succeeded: every file is read
 //! back under its checksum, and the ledger in it opens with a tip that fits its state.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use rocksdb::Env;
@@ -90,7 +92,7 @@ pub fn verify(dir: &Path) -> Result<BackupInfo, StorageError> {
 }
 
 /// Restores the newest backup into an empty or absent directory, and opens it to see that its tip and state fit.
-/// `super::audit::check` reads such a ledger in full.
+/// `super::audit::check` reads such a ledger in full. Where it fails it leaves nothing behind.
 ///
 /// # Errors
 /// [`StorageError::NotEmpty`] when the target holds a ledger; or the backup cannot be read, or does not open.
@@ -99,10 +101,20 @@ pub fn restore(dir: &Path, target: &Path) -> Result<RestoredLedger, StorageError
     if target.join("CURRENT").exists() {
         return Err(StorageError::NotEmpty { dir: target.to_owned() });
     }
-    std::fs::create_dir_all(target)
-        .map_err(|source| StorageError::Directory { dir: target.to_owned(), source })?;
-    let mut engine = open(dir)?;
-    newest(&engine, dir)?;
+    let engine = open(dir)?;
+    let number = newest(&engine, dir)?.number;
+    let no_directory = |source| StorageError::Directory { dir: target.to_owned(), source };
+    let is_fresh = std::fs::read_dir(target).map_or(true, |mut entries| entries.next().is_none());
+    std::fs::create_dir_all(target).map_err(no_directory)?;
+    let restored = fill(engine, dir, target);
+    if restored.is_err() && is_fresh {
+        // Half a ledger would look like one that was damaged here.
+        std::fs::remove_dir_all(target).map_err(no_directory)?;
+    }
+    restored.map_err(|error| damaged(dir, number).unwrap_or(error))
+}
+
+fn fill(mut engine: BackupEngine, dir: &Path, target: &Path) -> Result<RestoredLedger, StorageError> {
     engine.restore_from_latest_backup(target, target, &RestoreOptions::default()).map_err(|source| {
         StorageError::Backup { dir: dir.to_owned(), action: "restoring the newest backup", source }
     })?;
@@ -127,8 +139,47 @@ fn open(dir: &Path) -> Result<BackupEngine, StorageError> {
     BackupEngine::open(&options, &Env::new().map_err(failed)?).map_err(failed)
 }
 
+/// The newest backup. The engine passes over one that lacks files, as if an older one were the newest, so the directory
+/// itself is asked which that is.
 fn newest(engine: &BackupEngine, dir: &Path) -> Result<BackupInfo, StorageError> {
-    let newest = engine.get_backup_info().into_iter().max_by_key(|info| info.backup_id);
-    let info = newest.ok_or_else(|| StorageError::NoBackup { dir: dir.to_owned() })?;
-    Ok(BackupInfo { number: info.backup_id, bytes: info.size, files: info.num_files })
+    let none = || StorageError::NoBackup { dir: dir.to_owned() };
+    let meta = std::fs::read_dir(dir.join("meta"))
+        .map_err(|source| StorageError::Directory { dir: dir.to_owned(), source })?;
+    let numbers = meta.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let number = numbers.max().ok_or_else(none)?;
+    match engine.get_backup_info().into_iter().find(|info| info.backup_id == number) {
+        Some(info) => Ok(BackupInfo { number, bytes: info.size, files: info.num_files }),
+        None => Err(damaged(dir, number).unwrap_or_else(none)),
+    }
+}
+
+/// What is wrong with a backup's files, which the engine does not say by their names: its list of them has lines such as
+/// `private/3/CURRENT crc32 1234`, with CRC-32C in decimal. `None` where every file is as it was copied.
+fn damaged(dir: &Path, number: u32) -> Option<StorageError> {
+    let list = std::fs::read_to_string(dir.join(format!("meta/{number}"))).unwrap_or_default();
+    let differs = |line: &str| {
+        let (file, checksum) = line.split_once(" crc32 ")?;
+        let checksum: u32 = checksum.trim().parse().ok()?;
+        match checksum_of(&dir.join(file)) {
+            Ok(found) => (found != checksum).then(|| format!("{file} is not as it was copied")),
+            Err(error) => Some(format!("{file}: {error}")),
+        }
+    };
+    let files: Vec<String> = list.lines().filter_map(differs).collect();
+    let dir = dir.to_owned();
+    (!files.is_empty()).then(|| StorageError::BackupDamaged { dir, number, files: files.join(", ") })
+}
+
+fn checksum_of(file: &Path) -> std::io::Result<u32> {
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(file)?);
+    let mut checksum = 0;
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(checksum);
+        }
+        checksum = crc32c::crc32c_append(checksum, bytes);
+        let length = bytes.len();
+        reader.consume(length);
+    }
 }

@@ -99,6 +99,19 @@ pub enum StorageError {
     /// The ledger's files are damaged.
     #[error(transparent)]
     Damage(#[from] Damage),
+    /// Files of the newest backup are missing, or not as they were copied.
+    #[error(
+        "backup {number} in {} is damaged: {files}. Restore that directory from another copy; or move {}/meta/{number} away, \
+         then the backup before it is the newest", dir.display(), dir.display()
+    )]
+    BackupDamaged {
+        /// The backup's directory.
+        dir: PathBuf,
+        /// The backup.
+        number: u32,
+        /// Which files, and what is wrong with each.
+        files: String,
+    },
     /// A backup cannot be made or read.
     #[error("the backup in {} failed while {action}: {source}", dir.display())]
     Backup {

@@ -307,7 +307,40 @@ fn a_damaged_backup_does_not_verify() {
     bytes[10] ^= 1;
     fs::write(&file, &bytes).unwrap();
     let error = backup::verify(copies.path()).unwrap_err();
-    assert!(matches!(error, StorageError::Backup { action: "restoring the newest backup", .. }), "{error}");
+    assert!(
+        matches!(&error, StorageError::BackupDamaged { number: 1, files, .. } if files.contains(".sst")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_newest_backup_that_lacks_a_file_is_said_not_passed_over_and_leaves_no_half_ledger() {
+    let (dir, copies, target) = (temporary(), temporary(), temporary());
+    let mut node = TestNode::open(dir.path(), 0);
+    node.blocks(1);
+    let first = backup::backup(node.ledger.reader().store(), copies.path(), 2).unwrap();
+    node.blocks(1);
+    let second = backup::backup(node.ledger.reader().store(), copies.path(), 2).unwrap();
+    let ledger = target.path().join("ledger");
+    let current = copies.path().join(format!("private/{}/CURRENT", second.number));
+    let whole = fs::read(&current).unwrap();
+    fs::write(&current, &whole[1..]).unwrap();
+    let short = backup::restore(copies.path(), &ledger).unwrap_err();
+    fs::remove_file(&current).unwrap();
+    let missing = backup::restore(copies.path(), &ledger).unwrap_err();
+    for error in [short, missing] {
+        assert!(
+            matches!(error, StorageError::BackupDamaged { number, .. } if number == second.number),
+            "{error}"
+        );
+        assert!(error.to_string().contains("CURRENT"), "{error}");
+        assert!(!ledger.exists());
+    }
+    // The remedy that it names.
+    let meta = copies.path().join(format!("meta/{}", second.number));
+    fs::rename(meta, target.path().join("away")).unwrap();
+    assert_eq!(backup::verify(copies.path()).unwrap(), first);
+    assert_eq!(backup::restore(copies.path(), &ledger).unwrap().height, Height(1));
 }
 
 #[test]
