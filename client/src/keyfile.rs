@@ -13,6 +13,7 @@ use rand::TryRng as _;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::json::plain;
 use yilian_spec::crypto::signature::{HexError, PublicKey, SecretKey};
 use yilian_spec::domain::membership::Role;
 use zeroize::{Zeroize, Zeroizing};
@@ -56,10 +57,12 @@ pub enum KeyFileError {
         source: SealError,
     },
     /// It opens, and there is something else inside.
-    #[error("{} is not a key file: its content is not a JSON object of format {FORMAT:?}", path.display())]
+    #[error("{} is not a key file of format {FORMAT:?}: {reason}", path.display())]
     NotAKey {
         /// The file.
         path: PathBuf,
+        /// What it is instead.
+        reason: String,
     },
     /// The public key cannot be read.
     #[error("{}: the public key: {source}", path.display())]
@@ -86,6 +89,12 @@ pub enum KeyFileError {
     /// The operating system gave no randomness.
     #[error("the operating system gave no random bytes: {0}")]
     Randomness(#[from] rand::rngs::SysError),
+}
+
+/// What the content of every format names.
+#[derive(Deserialize)]
+struct Format {
+    format: String,
 }
 
 /// What is inside the seal.
@@ -217,17 +226,22 @@ impl Key {
     }
 
     fn parse(path: &Path, json: &[u8]) -> Result<Self, KeyFileError> {
-        let not_a_key = || KeyFileError::NotAKey { path: path.to_owned() };
-        let content: Content = serde_json::from_slice(json).map_err(|_| not_a_key())?;
-        if content.format != FORMAT {
-            return Err(not_a_key());
+        let not_a_key = |reason: String| KeyFileError::NotAKey { path: path.to_owned(), reason };
+        // The format first: a later one may have other fields.
+        let Format { format } = serde_json::from_slice(json)
+            .map_err(|_| not_a_key("its content is not a JSON object that names its format".to_owned()))?;
+        if format != FORMAT {
+            return Err(not_a_key(format!("its content is of format {format:?}")));
         }
+        let content: Content =
+            serde_json::from_slice(json).map_err(|error| not_a_key(plain(&error.to_string())))?;
         let public_key: PublicKey = content
             .public_key
             .parse()
             .map_err(|source| KeyFileError::PublicKeyText { path: path.to_owned(), source })?;
         let mut seed = Zeroizing::new([0; 32]);
-        hex::decode_to_slice(&content.secret_seed, &mut *seed).map_err(|_| not_a_key())?;
+        hex::decode_to_slice(&content.secret_seed, &mut *seed)
+            .map_err(|_| not_a_key("its secret seed is not 64 hexadecimal digits".to_owned()))?;
         let secret = SecretKey::from_seed(&seed);
         if secret.public_key() != public_key {
             return Err(KeyFileError::PublicKey { path: path.to_owned() });

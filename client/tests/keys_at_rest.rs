@@ -140,16 +140,24 @@ fn what_is_inside_the_seal_must_be_a_key_and_its_own() {
     assert_eq!(Key::open(&path, &secret("right")).unwrap().key.role, Role::Finance);
     write_content(&path, &content("yilian key v1", &two, ""));
     assert!(matches!(open_error(&path, "right"), KeyFileError::PublicKey { .. }));
-    for wrong in [
-        String::new(),
-        "yilian subjects v1\n".to_owned(),
-        content("yilian key v2", &one, ""),
-        content("yilian key v1", &one, r#","more":1"#),
-        content("yilian key v1", &one, "").replace("finance", "owner"),
-        content("yilian key v1", &one, "").replace("county-hospital", "County Hospital"),
+    let seed = hex::encode(*one.secret.seed());
+    for (wrong, told) in [
+        (String::new(), "not a JSON object"),
+        ("yilian subjects v1\n".to_owned(), "not a JSON object"),
+        (content("yilian key v2", &one, ""), "of format \"yilian key v2\""),
+        (content("yilian key v1", &one, r#","more":1"#), "unknown field `more`"),
+        (content("yilian key v1", &one, "").replace("finance", "owner"), "`owner`"),
+        (
+            content("yilian key v1", &one, "").replace("county-hospital", "County Hospital"),
+            "2 to 40 characters",
+        ),
+        (content("yilian key v1", &one, "").replace(&seed, &seed[1..]), "64 hexadecimal digits"),
     ] {
         write_content(&path, &wrong);
-        assert!(matches!(open_error(&path, "right"), KeyFileError::NotAKey { .. }), "{wrong}");
+        let error = open_error(&path, "right");
+        assert!(matches!(error, KeyFileError::NotAKey { .. }), "{wrong}");
+        let error = error.to_string();
+        assert!(error.contains(told) && !error.contains(&seed[1..]), "{error}");
     }
     // Another algorithm is said as such: the file is whole, and the program too old for it.
     let public = one.secret.public_key().to_string();
