@@ -3,21 +3,7 @@
 //! Real institutions keep their keys to themselves; this file is for whoever acts for several of them, as an import,
 //! a demonstration or a test does.
 //!
-//! ```toml
-//! passphrase = "file:passphrase"       # of all key files: file:PATH, env:NAME, or prompt (the default)
-//! chain_id = "…64 hexadecimal digits…" # optional
-//! checkpoint = "checkpoint.json"       # optional; with one, what is read from the ledger is verified
-//! ca = "consortium-ca.pem"             # optional; certificates to trust beside those of the system
-//!
-//! [[institution]]
-//! id = "renhe-hospital"
-//! kind = "hospital"                    # as on the ledger
-//! tier = "province"                    # as on the ledger; left out where it has none
-//! consortia = ["renhe-group"]          # as on the ledger
-//! api = "http://127.0.0.1:8600"        # its node; left out where it has none and uses the others'
-//! keys = { access_gateway = "keys/access.key", referral_gateway = "keys/referral.key", finance = "keys/finance.key" }
-//! ```
-//!
+//! [`EXAMPLE`] shows one.
 //! Paths are relative to the file's directory. A field that is not known is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +22,29 @@ use crate::error::ClientError;
 use crate::keyfile::Key;
 use crate::limits;
 use crate::passphrase::{DEFAULT, PassphraseSource, passphrase};
+
+/// A file to begin with.
+pub const EXAMPLE: &str = r#"# passphrase of all key files: file:PATH, env:NAME, or prompt (the default)
+passphrase = "file:passphrase"
+# optional: what is read from the ledger is verified against it
+checkpoint = "checkpoint.json"
+# optional: the ledger's id (chain_id) and certificates to trust beside those
+# of the system (ca = "authorities.pem")
+
+[[institution]]
+id = "renhe-hospital"
+# kind, tier and consortia as on the ledger; tier is left out where it has none
+kind = "hospital"
+tier = "province"
+consortia = ["renhe-group"]
+# its node; left out where it uses the others'
+api = "http://127.0.0.1:8600"
+
+[institution.keys]
+access_gateway = "keys/access.key"
+referral_gateway = "keys/referral.key"
+finance = "keys/finance.key"
+"#;
 
 /// Longest consortium file in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -275,6 +284,13 @@ mod tests {
         kind = "insurer"
         api = "http://127.0.0.1:8601"
     "#;
+
+    #[test]
+    fn the_example_is_a_consortium() {
+        let consortium = load(EXAMPLE).unwrap();
+        assert_eq!(consortium.institutions[0].keys.len(), 3);
+        assert!(consortium.checkpoint.unwrap().is_absolute());
+    }
 
     #[test]
     fn a_file_is_read_and_its_own_node_comes_first() {

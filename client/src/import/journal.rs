@@ -80,7 +80,10 @@ pub enum JournalError {
         beside: PathBuf,
     },
     /// There is none.
-    #[error("there is no journal {}: give the --state directory of the import", path.display())]
+    #[error(
+        "nothing was recorded from here, for there is no journal {}: give the --state directory of the import to take back",
+        path.display()
+    )]
     None {
         /// Where it would be.
         path: PathBuf,

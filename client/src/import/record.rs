@@ -107,6 +107,10 @@ impl Recording<'_> {
         submitter.tally.found = Adoption::untold(own, self.planning.secret).write(&mut submitter.journal)?;
         let (_, found) = self.found(&mut submitter).await?;
         self.take_back(&found, reason, &mut submitter).await?;
+        if !submitter.tally.refused.is_empty() {
+            // Another copy of the directory may have taken the same back a moment earlier.
+            self.found(&mut submitter).await?;
+        }
         Ok(submitter.tally)
     }
 
@@ -179,8 +183,8 @@ impl Recording<'_> {
             .filter(|service| journal.contents().has_object(&service.0))
             .filter(|service| !journal.contents().is_reversed(*service))
             .collect();
-        submitter.tally.reversed_by_others = by_others.len() as u64;
         journal.note_reversed_by_others(&by_others)?;
+        submitter.tally.reversed_by_others = journal.contents().reversed_by_others() as u64;
         if self.options.is_beside_others {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use yilian_client::consortium::Consortium;
+use yilian_client::consortium::{self, Consortium};
 use yilian_client::durable;
 use yilian_client::error::exit;
 use yilian_client::import::mapping::Mapping;
@@ -26,6 +26,12 @@ pub enum ImportCommand {
     Fhir(Fhir),
     /// Take an import back: reverse its services and revoke its grants.
     Withdraw(Withdraw),
+}
+
+/// The help of `import fhir` behind its options.
+fn fhir_help() -> String {
+    let example: String = consortium::EXAMPLE.lines().map(|line| format!("  {line}\n")).collect();
+    format!("{FHIR_HELP}\n\nA consortium file, whose paths are relative to its own directory:\n\n{example}")
 }
 
 const FHIR_HELP: &str = "\
@@ -54,7 +60,7 @@ Examples:
 
 /// Record FHIR R4 resources: NDJSON or bundles as Synthea writes them, plain or gzip.
 #[derive(Debug, Args)]
-#[command(after_help = FHIR_HELP)]
+#[command(after_help = fhir_help())]
 pub struct Fhir {
     /// The directory with .ndjson, .jsonl and .json files, or these with .gz.
     #[arg(value_name = "DIR")]

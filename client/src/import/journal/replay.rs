@@ -163,6 +163,11 @@ impl Contents {
         self.reversed_by_others.contains(&service)
     }
 
+    /// How many services somebody else reversed and nothing was recorded in the place of.
+    pub fn reversed_by_others(&self) -> usize {
+        self.reversed_by_others.difference(&self.reversed).count()
+    }
+
     /// Whether a transaction was ever signed here, whatever became of it.
     pub fn knows(&self, transaction: &TransactionId) -> bool {
         self.transactions.contains(transaction)

@@ -31,6 +31,9 @@ impl Summary {
         self.write_sums(out)?;
         self.write_left_out(out)?;
         match &self.recorded {
+            None if self.dry_run && self.operations.is_empty() => {
+                writeln!(out, "Nothing was submitted, and an import would record nothing.")?;
+            }
             None if self.dry_run => {
                 writeln!(out, "Nothing was submitted. An import would record:")?;
                 write_counts(out, self.operations.iter().map(|(name, count)| (*name, count)))?;
@@ -65,7 +68,9 @@ impl Summary {
             )?;
         }
         write_more(out, self.unmapped.len())?;
-        writeln!(out, "Payers, by what the claims call the coverage:")?;
+        if !self.payers.is_empty() {
+            writeln!(out, "Payers, by what the claims call the coverage:")?;
+        }
         for asked in self.payers.iter().take(limits::KEYS_SHOWN_MAX) {
             let coverage = asked.coverage.as_deref().unwrap_or("(none named)");
             let payer = match (&asked.payer, asked.uninsured) {
@@ -79,7 +84,9 @@ impl Summary {
     }
 
     fn write_sums(&self, out: &mut String) -> Written {
-        writeln!(out, "Amounts of the input (rounded half up to the minor unit):")?;
+        if !self.sums.is_empty() {
+            writeln!(out, "Amounts of the input (rounded half up to the minor unit):")?;
+        }
         for (currency, sums) in &self.sums {
             let show = |minor: i128| decimal(minor, currency);
             let Sums {
@@ -170,7 +177,9 @@ fn write_read(out: &mut String, read: &Read) -> Written {
         }
     }
     write_more(out, read.unread.len())?;
-    writeln!(out, "Resources by type:")?;
+    if !read.resources.is_empty() {
+        writeln!(out, "Resources by type:")?;
+    }
     for (kind, became) in &read.resources {
         let purpose = became.purpose;
         writeln!(
