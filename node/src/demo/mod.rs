@@ -79,13 +79,26 @@ async fn play(directory: &std::path::Path, keep: bool) -> Result<()> {
     summary.print(&mut tally, &verified, &agree).await?;
     if keep {
         println!("\nThe consortium keeps running. Ctrl-C stops it and removes {}.", directory.display());
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            nodes.iter_mut().try_for_each(NodeProcess::check_alive)?;
-        }
+        return keep_running(nodes, &program).await;
     }
     println!("\nStopping the nodes and removing what the demo made.");
     nodes.iter_mut().try_for_each(|node| node.stop().map(|_| ()))
+}
+
+/// Goes on until no node runs. One that ends, as when somebody tries what the others do then, is told and left alone.
+async fn keep_running(mut nodes: Vec<NodeProcess>, program: &std::path::Path) -> Result<()> {
+    while !nodes.is_empty() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        nodes.retain_mut(|node| match node.check_alive() {
+            Ok(()) => true,
+            Err(error) => {
+                let (program, home) = (program.display(), node.home().display());
+                println!("\n{error}\nThe others go on. `{program} run --home {home}` starts it again.");
+                false
+            }
+        });
+    }
+    bail!("no node of the demo runs any more")
 }
 
 /// A client for one institution that verifies what it receives against the genesis.

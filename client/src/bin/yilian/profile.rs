@@ -83,7 +83,11 @@ impl ProfileCommand {
                 let mut config = context.config.clone();
                 config.select(Some(&name), &context.config_path)?;
                 config.default_profile = Some(name.clone());
-                save(context, &config, &format!("profile {name} is in use"))
+                let chosen = context.global.profile.as_ref().filter(|chosen| **chosen != name);
+                let unless = chosen.map_or(String::new(), |chosen| {
+                    format!(" where neither --profile nor YILIAN_PROFILE says otherwise, as now: {chosen}")
+                });
+                save(context, &config, &format!("profile {name} is in use{unless}"))
             }
             Self::Show { name } => show(context, name.as_deref()),
         }
