@@ -24,7 +24,6 @@ use super::rights;
 #[into_params(parameter_in = Query)]
 pub struct PartyQuery {
     /// The institution that the items concern; the caller's own unless told, for a regulator all.
-    #[param(value_type = Option<String>)]
     pub institution: Option<InstitutionId>,
     /// Items at most, 1 to 500; 100 unless told.
     pub limit: Option<usize>,
@@ -38,7 +37,6 @@ pub struct PartyQuery {
 #[into_params(parameter_in = Query)]
 pub struct DisclosureQuery {
     /// The institution that the items concern; the caller's own unless told, for a regulator all.
-    #[param(value_type = Option<String>)]
     pub institution: Option<InstitutionId>,
     /// Only those without a receipt. Must be true unless a regulator asks about all institutions.
     #[serde(default)]

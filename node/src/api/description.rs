@@ -2,11 +2,19 @@
 //!
 //! The handlers describe what is theirs ([`super::router`]).
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+
+use yilian_spec::base::id::{ChainId, GrantId};
+use yilian_spec::base::time::LedgerTime;
+use yilian_spec::crypto::signature::SecretKey;
+use yilian_spec::domain::Operation as LedgerOperation;
+use yilian_spec::domain::access::{GrantRevocationReason, RevokeGrant};
+use yilian_spec::ledger::transaction::TransactionBody;
+
+use super::limits::{API_CURSOR_BYTES_MAX, API_PAGE_ITEMS_DEFAULT, API_PAGE_ITEMS_MAX, API_WAIT_MS_MAX};
+use super::schemas;
 
 /// How a request can fail whatever it asks for.
 const ALWAYS: [(&str, &str); 4] = [
@@ -72,35 +80,73 @@ fn failure(why: &str) -> Response {
     ResponseBuilder::new().description(why).content("application/json", body).build()
 }
 
-/// The description as JSON, in which what is described as a component is referred to wherever else it stands.
+/// The description as JSON, in which every part of a schema that is an object has a name.
 pub fn text(description: &OpenApi) -> String {
     let mut json = serde_json::to_value(description).expect("a description is plain data");
     if let Some(schemas) = json.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
-        refer(schemas);
+        schemas::name_parts(schemas);
+    }
+    schemas::drop_unused(&mut json);
+    for operation in json["paths"].as_object_mut().into_iter().flat_map(Map::values_mut).flat_map(operations)
+    {
+        bound_parameters(operation);
+        describe_bodies(operation);
     }
     json.to_string()
 }
 
-/// Generic types hold copies of the schemas of what they are of.
-fn refer(schemas: &mut Map<String, Value>) {
-    let records = schemas.iter().filter(|(_, schema)| schema["properties"].is_object());
-    let names: BTreeMap<String, String> =
-        records.map(|(name, schema)| (schema.to_string(), format!("#/components/schemas/{name}"))).collect();
-    for schema in schemas.values_mut() {
-        inner(schema, &names);
+fn operations(path: &mut Value) -> impl Iterator<Item = &mut Value> {
+    path.as_object_mut().into_iter().flat_map(Map::values_mut)
+}
+
+/// The bounds of parameters, by their names; wherever one stands it is bounded alike.
+fn bounds(name: &str) -> Option<Value> {
+    Some(match name {
+        "limit" => json!({ "minimum": 1, "maximum": API_PAGE_ITEMS_MAX, "default": API_PAGE_ITEMS_DEFAULT }),
+        "cursor" => json!({ "maxLength": 2 * API_CURSOR_BYTES_MAX, "pattern": "^([0-9a-f]{2})*$" }),
+        "wait_ms" => json!({ "maximum": API_WAIT_MS_MAX, "default": 0 }),
+        "height" => json!({ "pattern": "^(latest|[1-9][0-9]{0,19})$" }),
+        "kind" => json!({ "enum": ["subject", "institution", "grant", "referral", "period"] }),
+        "from" => json!({ "default": 0 }),
+        _ => return None,
+    })
+}
+
+fn bound_parameters(operation: &mut Value) {
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        let bounds = parameter["name"].as_str().and_then(bounds);
+        for (word, value) in bounds.as_ref().and_then(Value::as_object).into_iter().flatten() {
+            parameter["schema"][word] = value.clone();
+        }
     }
 }
 
-fn inner(schema: &mut Value, names: &BTreeMap<String, String>) {
-    let parts: Vec<&mut Value> = match schema {
-        Value::Object(fields) => fields.values_mut().collect(),
-        Value::Array(items) => items.iter_mut().collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return,
-    };
-    for part in parts {
-        match names.get(&part.to_string()) {
-            Some(reference) => *part = json!({ "$ref": reference }),
-            None => inner(part, names),
+/// What a body of bytes is, and an example of one in JSON.
+fn describe_bodies(operation: &mut Value) {
+    let contents = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut);
+    for (kind, content) in contents.into_iter().flatten() {
+        if kind == "application/json" {
+            let is_signed = content["schema"]["$ref"] != "#/components/schemas/TransactionBody";
+            content["example"] = example(is_signed);
+        } else {
+            content["schema"] = json!({ "type": "string", "format": "binary" });
         }
     }
+}
+
+/// A transaction as a client submits it, or its body.
+fn example(is_signed: bool) -> Value {
+    let secret = SecretKey::from_seed(&[1; 32]);
+    let (grant, reason) = (GrantId([0xab; 32]), GrantRevocationReason::ConsentWithdrawn);
+    let body = TransactionBody {
+        chain_id: ChainId([0xcd; 32]),
+        author: secret.public_key(),
+        institution: "renhe-hospital".parse().expect("it is an id"),
+        created: LedgerTime(1_800_000_000_000),
+        expires: LedgerTime(1_800_000_300_000),
+        nonce: [7; 16],
+        operations: vec![LedgerOperation::RevokeGrant(RevokeGrant { grant, reason })],
+    };
+    let json = if is_signed { serde_json::to_value(body.sign(&secret)) } else { serde_json::to_value(body) };
+    json.expect("a transaction is plain data")
 }

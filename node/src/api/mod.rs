@@ -39,6 +39,7 @@ pub mod refusal;
 mod revalidation;
 pub mod rights;
 mod router;
+mod schemas;
 pub mod server;
 pub mod streams;
 pub mod system;

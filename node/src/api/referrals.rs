@@ -26,7 +26,6 @@ use super::rights;
 #[into_params(parameter_in = Query)]
 pub struct ReferralQuery {
     /// The institution that the items concern; the caller's own unless told, for a regulator all.
-    #[param(value_type = Option<String>)]
     pub institution: Option<InstitutionId>,
     /// Only those whose deadline has passed.
     #[serde(default)]

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, License, SecurityRequirement, Server};
+use utoipa::openapi::{InfoBuilder, LicenseBuilder, SecurityRequirement, Server};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -73,7 +73,12 @@ pub fn openapi() -> String {
     description.info = InfoBuilder::new()
         .title("Yilian node")
         .version(env!("CARGO_PKG_VERSION"))
-        .license(Some(License::new(env!("CARGO_PKG_LICENSE"))))
+        .license(Some(
+            LicenseBuilder::new()
+                .name(env!("CARGO_PKG_LICENSE"))
+                .identifier(Some(env!("CARGO_PKG_LICENSE")))
+                .build(),
+        ))
         .description(Some(
             "The API of one node of a Yilian ledger. Every call but those marked otherwise carries \
              `Authorization: Bearer <token>`, a short-lived EdDSA JWT that the caller signs with a key of the ledger \

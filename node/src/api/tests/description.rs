@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
+
 use crate::api::openapi;
 
 fn description() -> Value {
@@ -97,6 +99,71 @@ fn no_schema_is_an_object_of_anything() {
     // What belongs to an error depends on its code.
     found.retain(|at| at != "ErrorDetail/details");
     assert_eq!(found, [""; 0]);
+}
+
+/// Every object inside another schema, but for components and for what maps names of any kind.
+fn unnamed(at: &str, schema: &Value, is_component: bool, found: &mut Vec<String>) {
+    if schema["properties"].is_object() && !is_component {
+        found.push(at.to_owned());
+    }
+    assert!(!schema["allOf"].is_array(), "{at} is all of several");
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let choices = schema["oneOf"].as_array().into_iter().flatten().map(|choice| ("", choice));
+    let items = schema.get("items").map(|items| ("[]", items));
+    let parts = properties.map(|(name, part)| (name.as_str(), part)).chain(choices).chain(items);
+    parts.for_each(|(name, part)| unnamed(&format!("{at}/{name}"), part, false, found));
+}
+
+/// Generators of clients leave out what has no name, or give it one that collides.
+#[test]
+fn every_object_has_a_name_and_every_choice_of_tagged_ones_its_discriminator() {
+    let description = description();
+    let schemas = description["components"]["schemas"].as_object().unwrap();
+    let mut found = Vec::new();
+    for (name, schema) in schemas {
+        unnamed(name, schema, true, &mut found);
+    }
+    assert_eq!(found, [""; 0]);
+    let proof = &schemas["ProofDocument"];
+    assert_eq!(proof["discriminator"]["propertyName"], "kind");
+    let stream = proof["discriminator"]["mapping"]["stream"].as_str().unwrap();
+    let stream = description.pointer(stream.trim_start_matches('#')).unwrap();
+    let fields: BTreeSet<&str> =
+        stream["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert!(["format", "kind", "head", "entries"].iter().all(|field| fields.contains(field)), "{fields:?}");
+    // A choice by the name of its only field.
+    assert!(schemas["OperationGrantAccess"]["properties"]["grant_access"].is_object());
+    assert!(
+        !openapi().contains("null,\"") && !openapi().contains(":null"),
+        "a word of the description is null"
+    );
+}
+
+#[test]
+fn parameters_and_bodies_say_what_they_take() {
+    let description = description();
+    for (at, operation) in operations(&description) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let (name, schema) = (&parameter["name"], followed(&description, &parameter["schema"]));
+            let is_bounded = match schema["type"].as_str() {
+                Some("string") => schema["pattern"].is_string() || schema["enum"].is_array(),
+                Some("integer") => schema["minimum"].is_number(),
+                _ => true,
+            };
+            // The id of a stream is one of several kinds.
+            assert!(is_bounded || name == "id", "{at} {name}: {schema}");
+        }
+        for (kind, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+            assert!(!content["schema"].is_null(), "{at} {kind}");
+            let example = content.get("example").cloned().unwrap_or_default();
+            let is_read = if at.ends_with("/check") {
+                serde_json::from_value::<TransactionBody>(example).is_ok()
+            } else {
+                serde_json::from_value::<Transaction>(example).is_ok()
+            };
+            assert_eq!(is_read, kind == "application/json", "{at} {kind}");
+        }
+    }
 }
 
 #[test]
