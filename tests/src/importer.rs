@@ -1,14 +1,15 @@
 //! The importer of the client as a program: run with its own directory, on inputs beside the checkout.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
+use yilian_spec::domain::Operation;
+use yilian_spec::state::key::StreamId;
 
-use crate::cluster::{Cluster, TEACHING, VALIDATORS};
+use crate::cluster::{Cluster, INSURER, TEACHING, VALIDATORS};
 use crate::programs::{Ended, program, run_to_end};
 
 /// How long one import may take on a slow machine.
@@ -132,6 +133,41 @@ impl Changing {
         ["--state", state, "--consortium", &self.consortium]
     }
 
+    /// A file that maps the input's two organisations, where imports work.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn map(&self, name: &str, organisations: [usize; 2]) -> Result<()> {
+        let [one, two] = organisations.map(|position| self.cluster.institution(position).clone());
+        let payer = self.cluster.institution(INSURER);
+        let text = format!("payer = \"{payer}\"\n[organizations]\no1 = \"{one}\"\no2 = \"{two}\"\n");
+        Ok(std::fs::write(self.path(name), text)?)
+    }
+
+    /// The arguments of an import with such a mapping.
+    pub fn mapped<'a>(&'a self, mapping: &'a str, state: &'a str) -> [&'a str; 6] {
+        ["--consortium", &self.consortium, "--mapping", mapping, "--state", state]
+    }
+
+    /// An input of as many more claims at the second organisation, beside the one before it changed.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn more(&self, name: &str, claims: usize) -> Result<PathBuf> {
+        let mut text = std::fs::read_to_string(self.before.join("x.ndjson"))?;
+        for number in 0..claims {
+            text += &format!(
+                r#"
+{{"resourceType":"Encounter","id":"m{number}","status":"finished","class":{{"code":"AMB"}},"subject":{{"reference":"Patient/q{number}"}},"serviceProvider":{{"reference":"Organization/o2"}},"period":{{"start":"2020-02-01"}}}}
+{{"resourceType":"Claim","id":"n{number}","status":"active","use":"claim","provider":{{"reference":"Organization/o2"}},"item":[{{"encounter":[{{"reference":"Encounter/m{number}"}}]}}],"total":{{"value":77.00,"currency":"EUR"}}}}"#
+            );
+        }
+        let directory = self.path(name);
+        std::fs::create_dir(&directory)?;
+        std::fs::write(directory.join("x.ndjson"), text + "\n")?;
+        Ok(directory)
+    }
+
     /// A file or directory where imports work.
     pub fn path(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
@@ -177,19 +213,38 @@ pub fn first_lines(from: &Path, to: &Path, lines: usize) -> Result<()> {
 /// # Errors
 /// When no node answers.
 pub async fn standing(cluster: &Cluster) -> Result<i64> {
-    use yilian_spec::domain::Operation;
-    use yilian_spec::state::key::StreamId;
-    let client = cluster.desk(TEACHING).await?.client;
-    let (stream, _) = client.stream(&StreamId::Institution(cluster.institution(TEACHING).clone()), 0).await?;
-    let ids: BTreeSet<_> = stream.entries.iter().map(|entry| entry.transaction_id).collect();
-    let mut standing = 0;
-    for id in ids {
-        let (proof, _) = client.transaction_proof(id).await?;
-        standing += proof.transaction.body.operations.iter().fold(0, |sum, operation| match operation {
-            Operation::DeliverService(_) => sum + 1,
-            Operation::ReverseService(_) => sum - 1,
-            _ => sum,
-        });
+    standing_of(cluster, TEACHING).await
+}
+
+/// Services that an institution recorded and nobody reversed, by its transactions.
+///
+/// # Errors
+/// When no node answers.
+pub async fn standing_of(cluster: &Cluster, institution: usize) -> Result<i64> {
+    let operations = operations_of(cluster, institution).await?;
+    Ok(operations.iter().fold(0, |sum, operation| match operation {
+        Operation::DeliverService(_) => sum + 1,
+        Operation::ReverseService(_) => sum - 1,
+        _ => sum,
+    }))
+}
+
+/// The operations that an institution signed, in the order of its stream.
+///
+/// # Errors
+/// When no node answers.
+pub async fn operations_of(cluster: &Cluster, institution: usize) -> Result<Vec<Operation>> {
+    let client = cluster.desk(institution).await?.client;
+    let id = cluster.institution(institution);
+    let (stream, _) = client.stream(&StreamId::Institution(id.clone()), 0).await?;
+    let mut ids: Vec<_> = stream.entries.iter().map(|entry| entry.transaction_id).collect();
+    ids.dedup();
+    let mut operations = Vec::new();
+    for transaction in ids {
+        let body = client.transaction_proof(transaction).await?.0.transaction.body;
+        if body.institution == id {
+            operations.extend(body.operations);
+        }
     }
-    Ok(standing)
+    Ok(operations)
 }

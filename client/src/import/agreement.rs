@@ -12,7 +12,6 @@ use yilian_spec::base::id::{AgreementId, ConsortiumId, Hash, InstitutionId};
 use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::merkle::log::Frontier;
-use yilian_spec::domain::agreement::Schedule;
 use yilian_spec::domain::agreement::{Agreement, AgreementState};
 use yilian_spec::domain::membership::Institution;
 use yilian_spec::settlement::PartRole;
@@ -135,12 +134,13 @@ pub struct Agreements {
 }
 
 impl Agreements {
-    /// Looks for the agreements on the ledger. One that an earlier run proposed, or that is active with the same
-    /// terms, serves. Where such a one has services and the journal knows none, another import recorded them: the
+    /// Looks for the agreements on the ledger. One that is active with the same terms serves, or else one that an earlier run
+    /// proposed; two that are active would count every service twice. Where such a one has services and the journal knows none, another import recorded them: the
     /// commitments to what they come from do not say whether it was from this input, so somebody must (`beside_others`).
     ///
     /// # Errors
-    /// [`ImportError::NoCommonConsortium`], [`ImportError::RecordedElsewhere`], or what asking the ledger gives.
+    /// [`ImportError::NoCommonConsortium`], [`ImportError::RecordedElsewhere`], [`ImportError::TwoAgreements`],
+    /// [`ImportError::AgreementOver`], or what asking the ledger gives.
     pub async fn find(
         pairs: BTreeSet<Pair>,
         institutions: &BTreeMap<InstitutionId, Institution>,
@@ -153,28 +153,27 @@ impl Agreements {
             let propose = key(secret, &pair);
             let terms = terms(&pair)?;
             let asked = client(submitter, &pair.provider)?;
-            let ended = match submitter.journal.object(&propose).map(AgreementId) {
-                Some(own) if !may_serve(asked, own, submitter.now).await? => Some(own),
-                _ => None,
-            };
-            // One that this import proposed, and that serves or may yet, is gone through again.
-            let was_proposed = submitter.journal.fate(&propose).is_some();
-            let existing = match was_proposed && ended.is_none() {
-                true => None,
-                false => on_ledger(asked, &pair.provider, &terms, submitter.now).await?,
-            };
-            match (existing, ended) {
-                (Some(id), _) => {
+            let active = active(asked, &pair.provider, &terms, submitter.now).await?;
+            if let [one, other, ..] = *active.as_slice() {
+                let Pair { provider, payer, .. } = pair;
+                return Err(ImportError::TwoAgreements { one, other, provider, payer });
+            }
+            let own = submitter.journal.object(&propose).map(AgreementId);
+            match (active.first().copied(), own) {
+                (Some(id), own) if own != Some(id) => {
                     if !beside_others && !submitter.journal.contents().has_service(&pair) {
                         require_unused(asked, &pair, id).await?;
                     }
                     found.known.insert(pair, id);
                 }
-                (None, Some(agreement)) => {
+                (None, Some(agreement)) if !may_serve(asked, agreement, submitter.now).await? => {
                     let Pair { provider, payer, .. } = pair;
                     return Err(ImportError::AgreementOver { agreement, provider, payer });
                 }
-                (None, None) => found.propose(pair, propose, terms, institutions, secret)?,
+                // What this import proposes, or has proposed: it is gone through again.
+                (Some(_) | None, Some(_) | None) => {
+                    found.propose(pair, propose, terms, institutions, secret)?
+                }
             }
         }
         Ok(found)
@@ -290,22 +289,21 @@ async fn require_unused(client: &Client, pair: &Pair, id: AgreementId) -> Result
     Err(ImportError::RecordedElsewhere { agreement: id, provider, payer })
 }
 
-/// An active agreement with these terms that ends its periods on demand.
-async fn on_ledger(
+/// The active agreements with these terms, each of which counts every service of them.
+async fn active(
     client: &Client,
     provider: &InstitutionId,
     terms: &Terms,
     now: LedgerTime,
-) -> Result<Option<AgreementId>, ImportError> {
+) -> Result<Vec<AgreementId>, ImportError> {
     let filter = [("institution", provider.to_string())];
     let list = client.list::<Entry<AgreementId, Agreement>>("/v1/agreements", &filter).await?;
-    let serves = |agreement: &Agreement| {
+    let counts = |agreement: &Agreement| {
         agreement.state == AgreementState::Active
-            && agreement.schedule == Schedule::OnDemand
             && agreement.terms == *terms
             && agreement.window.contains(now)
     };
-    Ok(list.items.into_iter().find(|listed| serves(&listed.record)).map(|listed| listed.id))
+    Ok(list.items.into_iter().filter(|listed| counts(&listed.record)).map(|listed| listed.id).collect())
 }
 
 async fn totals(client: &Client, pair: Pair, id: AgreementId) -> Result<Totals, ImportError> {

@@ -67,8 +67,10 @@ pub struct Claim {
 pub struct Benefit {
     /// When it was made, where it says so.
     pub created: Option<Instant>,
-    /// What is paid, where it says so.
+    /// What is paid, where it says so and it can be counted.
     pub payment: Option<Amount>,
+    /// Whether it says so, and it cannot: out of bounds, or of no currency.
+    pub has_unfit_payment: bool,
     /// The resource.
     pub digest: Digest,
     /// Where it stands.

@@ -1,13 +1,13 @@
 //! What stands for documents and for the import's own bookkeeping: digests, salted commitments, keys of the journal.
 //!
 //! All of them are made with a local secret of 32 random bytes, drawn once per import directory. A salt is SHA-256
-//! over the secret and the name of what is committed to; a key of the journal and half a transaction's nonce likewise. Whoever has neither the
+//! over the secret and the name of what is committed to; a key of the journal, a patient's tag and half a transaction's nonce likewise. Whoever has neither the
 //! secret nor the document learns nothing from them; destroying the secret makes every commitment meaningless.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
-use yilian_spec::base::id::{Commitment, commit};
+use yilian_spec::base::id::{Commitment, InstitutionId, SubjectTag, commit};
 use zeroize::{Zeroize, Zeroizing};
 
 /// SHA-256 of a document.
@@ -51,6 +51,13 @@ impl Secret {
     /// A commitment to `document` under the salt of what `kind` and `parts` name.
     pub fn commit(&self, kind: &str, parts: &[&str], document: &[u8]) -> Commitment {
         commit(&self.derive("salt", kind, parts), document)
+    }
+
+    /// The subject tag of a patient's record: every copy of the import's directory comes to the same one, so that none parts a
+    /// patient's records in two.
+    pub fn tag(&self, custodian: &InstitutionId, record_number: &str) -> SubjectTag {
+        let derived = self.derive("tag", custodian.as_str(), &[record_number]);
+        SubjectTag::of(custodian, std::array::from_fn(|index| derived[index]))
     }
 
     /// The nonce of a transaction of this import: eight random bytes, and eight that follow from them for whoever has the
@@ -142,6 +149,20 @@ mod tests {
             altered[place] ^= 1;
             assert!(!one.made(&altered), "{place}");
         }
+    }
+
+    #[test]
+    fn a_tag_is_its_custodians_and_depends_on_secret_and_record() {
+        let (one, two) = (Secret::new([1; 32]), Secret::new([2; 32]));
+        let [renhe, qinghe]: [InstitutionId; 2] =
+            ["renhe-hospital", "qinghe-county-hospital"].map(|id| id.parse().unwrap());
+        let tag = one.tag(&renhe, "renhe-hospital/p1");
+        assert!(tag.is_kept_by(&renhe) && !tag.is_kept_by(&qinghe));
+        assert_eq!(tag, one.tag(&renhe, "renhe-hospital/p1"));
+        // Not by their custodian's half alone.
+        assert_ne!(tag.0[16..], one.tag(&renhe, "renhe-hospital/p2").0[16..]);
+        assert_ne!(tag.0[16..], two.tag(&renhe, "renhe-hospital/p1").0[16..]);
+        assert_ne!(tag.0[16..], one.tag(&qinghe, "renhe-hospital/p1").0[16..]);
     }
 
     #[test]

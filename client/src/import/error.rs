@@ -107,11 +107,26 @@ pub enum ImportError {
         /// The payer.
         payer: InstitutionId,
     },
+    /// Two agreements count the same services.
+    #[error(
+        "agreements {one} and {other} have the same terms and are both active, so what {provider} delivers and {payer} pays would be \
+         owed under each. End one (`yilian agreement terminate {other}`), and run this again"
+    )]
+    TwoAgreements {
+        /// One.
+        one: AgreementId,
+        /// The other.
+        other: AgreementId,
+        /// The provider.
+        provider: InstitutionId,
+        /// The payer.
+        payer: InstitutionId,
+    },
     /// The agreement of the import was terminated, or its window is over.
     #[error(
         "agreement {agreement}, under which this import records what {provider} delivers and {payer} pays, has ended: what it \
          recorded now would be owed by nobody. Propose another one of the same terms (`yilian agreement show {agreement} --json` \
-         prints them under `terms`; `yilian agreement propose terms FILE`), have it signed, and run this again"
+         prints them under `terms`; `yilian agreement propose terms FILE --consortium ID --expires +365d`), have it signed, and run this again"
     )]
     AgreementOver {
         /// The agreement.

@@ -17,12 +17,16 @@
 //! {"replaced":"<key>"}
 //! {"known":{"key":"…","source":"…"}}
 //! {"seen":{"institution":"…","entries":120}}
+//! {"began":7}
+//! {"untold":"<canonical bytes>"}
 //! ```
 //!
 //! `reversed` notes a service that somebody else's command reversed and whose source changed since, so that it is recorded
 //! anew; `reversed_by_others` one whose source did not; `replaced` one that was recorded, reversed and recorded
 //! anew without this copy's knowing when; `known` that a change, or without a source a
-//! withdrawal, was looked at, and that what is recorded stays; `seen` how much of an author's stream needs no look any more.
+//! withdrawal, was looked at, and that what is recorded stays; `seen` how much of an author's stream needs no look any more; `began` the height
+//! of the ledger before the import signed anything; `untold` a transaction of this import that was found on the ledger by
+//! who took everything back, and did not know what it stood for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
@@ -33,6 +37,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, SubjectTag, TransactionId};
 use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::domain::refusal::Refusal;
@@ -133,6 +138,8 @@ enum Entry {
         institution: InstitutionId,
         entries: u64,
     },
+    Began(Height),
+    Untold(String),
     Known {
         key: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,6 +243,10 @@ pub struct Contents {
     objects: BTreeSet<[u8; 32]>,
     /// How much of an author's stream was looked at.
     seen: BTreeMap<InstitutionId, u64>,
+    /// The height of the ledger before anything was signed.
+    began: Height,
+    /// Transactions that took effect, of which it is not known what their operations stand for.
+    untold: BTreeMap<TransactionId, Transaction>,
 }
 
 impl Journal {
@@ -399,6 +410,30 @@ impl Journal {
             entries: *entries,
         };
         self.note(lengths.iter().filter(is_new).map(entry).collect())
+    }
+
+    /// Notes how far the ledger and the authors' streams have come before anything is signed.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn note_beginning(
+        &mut self,
+        height: Height,
+        lengths: &[(InstitutionId, u64)],
+    ) -> Result<(), JournalError> {
+        let seen = |(institution, entries): &(InstitutionId, u64)| Entry::Seen {
+            institution: institution.clone(),
+            entries: *entries,
+        };
+        self.note(lengths.iter().map(seen).chain([Entry::Began(height)]).collect())
+    }
+
+    /// Notes transactions of this import that took effect, where nobody knows what their operations stand for.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn note_untold(&mut self, transactions: &[Transaction]) -> Result<(), JournalError> {
+        self.note(transactions.iter().map(|one| Entry::Untold(hex::encode(codec::encode(one)))).collect())
     }
 
     fn note(&mut self, entries: Vec<Entry>) -> Result<(), JournalError> {

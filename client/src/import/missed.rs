@@ -4,7 +4,8 @@
 //! the journal has looked, those that it does not know are read ([`super::watch`]). Commitments follow from the secret, so that what
 //! an operation recorded can be told by them, as long as the input asks for it. Where each operation can be told, the
 //! journal is completed, as if nothing had ever been missing there; otherwise nobody can say what the rest was, nothing is
-//! written, and the import stops. Who takes an import back need not know what an operation was ([`Adoption::untold`]).
+//! written, and the import stops. Who takes an import back need not know what an operation was; the next import tells that, as far
+//! as its input does.
 //!
 //! A service that was reversed and recorded anew has evidence of its own ([`super::plan`]), which depends on how often that was.
 //! So it is looked for under several numbers; the ones before it, of which the input says nothing any more, are spent: delivered,
@@ -13,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use yilian_spec::base::codec::{self, Domain};
-use yilian_spec::base::id::{Commitment, Hash, InstitutionId, ReferralId, ServiceId};
+use yilian_spec::base::id::{Commitment, Hash, InstitutionId, ReferralId, ServiceId, TransactionId};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::service::DeliverService;
 use yilian_spec::ledger::receipt::Outcome;
@@ -36,6 +37,9 @@ pub struct Missed {
     transactions: Vec<Transaction>,
     /// Services that somebody has reversed, by this import or otherwise.
     reversed: BTreeSet<ServiceId>,
+    /// Those of the transactions that the journal has without knowing what they were, and that may stay so: their services are
+    /// reversed and their grants revoked.
+    untold: BTreeSet<TransactionId>,
 }
 
 /// What is to be written of transactions.
@@ -54,7 +58,15 @@ struct Round {
 impl Missed {
     /// These transactions, where these services were reversed.
     pub fn of(transactions: Vec<Transaction>, reversed: BTreeSet<ServiceId>) -> Self {
-        Self { transactions, reversed }
+        Self { transactions, reversed, untold: BTreeSet::new() }
+    }
+
+    /// These, and those that the journal has and knows nothing of.
+    pub fn and_untold(mut self, journal: &Contents) -> Self {
+        self.untold = journal.untold().map(Transaction::id).collect();
+        self.transactions.extend(journal.untold().cloned());
+        self.reversed.extend(journal.reversed());
+        self
     }
 
     /// Tells what all of them were.
@@ -68,9 +80,14 @@ impl Missed {
             // What is adopted tells more of the rest: steps by their referral, a service recorded anew by its reversal.
             let round = self.round(&contents, planning);
             if round.signed.is_empty() {
-                let first = &self.transactions[0];
-                let (transaction, institution) = (first.id(), first.body.institution.clone());
-                return Err(ImportError::JournalBehind { transaction, institution });
+                let missing = self.transactions.iter().find(|one| !self.untold.contains(&one.id()));
+                return match missing {
+                    None => Ok(adoption),
+                    Some(first) => {
+                        let (transaction, institution) = (first.id(), first.body.institution.clone());
+                        Err(ImportError::JournalBehind { transaction, institution })
+                    }
+                };
             }
             contents.adopt(&round.replaced, &round.signed);
             adoption.rounds.push(round);
@@ -106,19 +123,6 @@ impl Missed {
 }
 
 impl Adoption {
-    /// Transactions of this import as they are, under keys of no source: for who takes everything back, and need not know what
-    /// it was.
-    pub fn untold(transactions: Vec<Transaction>, secret: &Secret) -> Self {
-        let signed = |transaction: Transaction| {
-            let id = transaction.id().to_string();
-            let key = |index: usize| (secret.key("untold", &[&id, &index.to_string()]), Digest::default());
-            let keys = (0..transaction.body.operations.len()).map(key).collect();
-            (transaction, keys)
-        };
-        let signed = transactions.into_iter().map(signed).collect();
-        Self { rounds: vec![Round { replaced: Vec::new(), signed }] }
-    }
-
     /// Puts everything into the journal; how many operations that are.
     ///
     /// # Errors

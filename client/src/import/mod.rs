@@ -11,7 +11,7 @@
 //! - **I-1** An organisation is the member institution that the [`mapping`] says, and a coverage the payer that it says.
 //!   What names another is skipped. A resource is known by base, type and id ([`index`]); what could mean several is
 //!   skipped.
-//! - **I-2** Every institution at which a patient was treated draws its own tag for that patient. The link table holds
+//! - **I-2** Every institution at which a patient was treated has its own tag for that patient. The link table holds
 //!   it under `<institution>/<patient id>`.
 //! - **I-3** Of an encounter that a claim bills, the institution discloses the summary to whoever pays that claim (purpose
 //!   HPAYMT), which records the receipt; under one grant for each patient, institution and payer. No claim, no disclosure.
@@ -81,7 +81,7 @@ mod state;
 pub mod submit;
 pub mod summary;
 mod trial;
-mod watch;
+pub mod watch;
 pub mod withdraw;
 
 use std::path::PathBuf;

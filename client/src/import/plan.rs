@@ -140,7 +140,10 @@ impl Plan {
             else {
                 return None;
             };
-            Some((self.subjects.get(subject.0)?.clone(), contents.tag(&item.key)?))
+            let (custodian, number) = self.subjects.get(subject.0)?;
+            // What was recorded may be of the institution that the mapping named then.
+            let tag = contents.tag(&item.key).filter(|tag| tag.is_kept_by(custodian))?;
+            Some(((custodian.clone(), number.clone()), tag))
         };
         self.items.iter().filter_map(tag).collect()
     }
@@ -497,6 +500,11 @@ impl<'a> Planner<'a> {
         let payment = benefit
             .and_then(|benefit| benefit.payment)
             .filter(|payment| payment.currency == claim.total.currency);
+        if let (Some(benefit), None) = (benefit, payment)
+            && (benefit.payment.is_some() || benefit.has_unfit_payment)
+        {
+            self.plan.notes.add("ExplanationOfBenefit", Note::PaymentUnfit, &benefit.place);
+        }
         if let Some(payment) = payment {
             sums.payments += 1;
             sums.paid_minor += i128::from(payment.minor.0);

@@ -149,8 +149,10 @@ pub struct Answer {
     pub claim: Link,
     /// When it was made, where it says so.
     pub created: Option<Instant>,
-    /// What is paid, where it says so.
+    /// What is paid, where it says so and it can be counted.
     pub payment: Option<Amount>,
+    /// Whether it says so, and it cannot.
+    pub has_unfit_payment: bool,
 }
 
 /// Whether the import reads resources of this type.
@@ -312,11 +314,13 @@ fn insurance(coverage: &fhir::Coverage, context: &Context<'_>) -> Insurance {
 
 fn answer(benefit: &fhir::ExplanationOfBenefit, context: &Context<'_>) -> Result<Answer, Reason> {
     check_claim(&benefit.status, &benefit.purpose)?;
-    let payment = benefit.payment.as_ref().and_then(|payment| payment.amount.as_ref());
+    let said = benefit.payment.as_ref().and_then(|payment| payment.amount.as_ref());
+    let payment = said.and_then(|said| amount(said).ok());
     Ok(Answer {
         claim: must(&benefit.claim, "Claim", Reason::NoClaim, context)?,
         created: benefit.created.as_deref().and_then(instant::parse),
-        payment: payment.map(amount).transpose()?,
+        payment,
+        has_unfit_payment: said.is_some() && payment.is_none(),
     })
 }
 

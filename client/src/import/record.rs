@@ -19,7 +19,7 @@ use super::document::{Digest, Key};
 use super::draft::{Item, Wave};
 use super::error::ImportError;
 use super::journal::{Contents, Journal, JournalError};
-use super::missed::{Adoption, Missed};
+use super::missed::Missed;
 use super::plan::{self, Plan, Planning};
 use super::run;
 use super::state::State;
@@ -67,16 +67,13 @@ impl Recording<'_> {
         submitter.watch = self.complete_journal(&mut submitter).await?;
         let plan = self.correct(&mut submitter).await?;
         let summary = self.record(plan, &mut submitter, &institutions, &passphrase).await?;
-        let seen = match &submitter.watch {
-            Some(watch) => watch.read(),
-            None => watch::lengths(&clients).await?,
-        };
-        submitter.journal.note_seen(&seen)?;
+        submitter.journal.note_seen(&submitter.watch.read())?;
         Ok(summary)
     }
 
     /// Takes back what is on the ledger of this import: reverses the services for this reason, and revokes the grants. What
-    /// happened stays. How far it has looked is not noted: what others recorded is for the next import to judge.
+    /// happened stays. Whatever the journal lacks may be of any institution whose keys there are, so the streams of all are
+    /// read. How far is not noted: what others recorded is for the next import to judge.
     ///
     /// # Errors
     /// [`ImportError`]; what was taken back by then is in the journal.
@@ -84,19 +81,18 @@ impl Recording<'_> {
         let known = Journal::look(&self.state.journal())?.unwrap_or_default();
         let (plan, found) = (Plan::default(), self.changes(&Plan::default(), &known));
         let mut authors = self.authors(&plan, &found, None);
-        // Whatever the journal lacks is of those whose streams it has looked at.
         for institution in known.looked_at() {
-            let roles = authors.entry(institution).or_default();
-            roles.insert(Role::Finance);
-            let keys = self.consortium.member(institution).map(|member| &member.keys);
-            if keys.is_some_and(|keys| keys.contains_key(&Role::AccessGateway)) {
-                roles.insert(Role::AccessGateway);
-            }
+            authors.entry(institution).or_default().insert(Role::Finance);
         }
         let Some(first) = authors.keys().next().copied() else {
             let (path, beside) = (self.state.journal(), self.state.secret());
             return Err(JournalError::Lost { path, beside }.into());
         };
+        for member in &self.consortium.institutions {
+            let taking_back = [Role::Finance, Role::AccessGateway].into_iter();
+            let held = taking_back.filter(|role| member.keys.contains_key(role));
+            held.for_each(|role| _ = authors.entry(&member.id).or_default().insert(role));
+        }
         let passphrase = self.consortium.passphrase()?;
         let clients = self.clients(&authors, &passphrase).await?;
         let mut submitter = self.submitter(&clients, &clients[first].chain().await?).await?;
@@ -104,7 +100,8 @@ impl Recording<'_> {
         let mut watch = Watch::new(submitter.journal.contents(), clients.keys().cloned());
         let found = watch.look(&clients, submitter.journal.contents()).await?;
         let (own, _) = watch::own_and_others(found, self.planning.secret);
-        submitter.tally.found = Adoption::untold(own, self.planning.secret).write(&mut submitter.journal)?;
+        submitter.tally.found = own.iter().map(|one| one.body.operations.len() as u64).sum();
+        submitter.journal.note_untold(&own)?;
         let (_, found) = self.found(&mut submitter).await?;
         self.take_back(&found, reason, &mut submitter).await?;
         if !submitter.tally.refused.is_empty() {
@@ -138,9 +135,11 @@ impl Recording<'_> {
             self.require_looked(&journal)?;
         } else {
             // Nothing before now can be of this import.
-            journal.note_seen(&watch::lengths(clients).await?)?;
+            let (height, lengths) = watch::beginning(clients).await?;
+            journal.note_beginning(height, &lengths)?;
             self.state.keep_secret(self.planning.secret)?;
         }
+        let watch = Watch::new(journal.contents(), clients.keys().cloned()).beside_others();
         Ok(Submitter {
             clients,
             secret: self.planning.secret,
@@ -152,7 +151,7 @@ impl Recording<'_> {
             operations_max: self.options.operations_per_transaction,
             in_flight_max: self.options.transactions_in_flight,
             repeated: Vec::new(),
-            watch: None,
+            watch,
             progress: self.options.progress.clone(),
             tally: Tally::default(),
         })
@@ -169,14 +168,15 @@ impl Recording<'_> {
 
     /// Puts into the journal what the ledger has of this import and an older copy of the journal does not. What others
     /// recorded of the same parties, unless it is said to come from another source, stops it, and is watched from then on.
-    async fn complete_journal(&self, submitter: &mut Submitter<'_>) -> Result<Option<Watch>, ImportError> {
+    async fn complete_journal(&self, submitter: &mut Submitter<'_>) -> Result<Watch, ImportError> {
         let (clients, journal) = (submitter.clients, &mut submitter.journal);
         let secret = self.planning.secret;
         let mut watch = Watch::new(journal.contents(), clients.keys().cloned());
         let found = watch.look(clients, journal.contents()).await?;
         let reversed = watch::reversed(&found);
         let (own, others) = watch::own_and_others(found, secret);
-        let missed = Missed::of(own, reversed).tell(journal.contents(), self.planning)?;
+        let missed = Missed::of(own, reversed).and_untold(journal.contents());
+        let missed = missed.tell(journal.contents(), self.planning)?;
         submitter.tally.found = missed.write(journal)?;
         let by_others: Vec<ServiceId> = watch::reversed(&others)
             .into_iter()
@@ -186,7 +186,7 @@ impl Recording<'_> {
         journal.note_reversed_by_others(&by_others)?;
         submitter.tally.reversed_by_others = journal.contents().reversed_by_others() as u64;
         if self.options.is_beside_others {
-            return Ok(None);
+            return Ok(watch.beside_others());
         }
         let pairs = agreement::pairs(&run::plan(self.planning, Some(journal.contents())));
         let terms = pairs.iter().map(agreement::terms_hash).collect::<Result<_, _>>()?;
@@ -195,7 +195,7 @@ impl Recording<'_> {
             journal.contents().services().map(|service| (service.recorder.clone(), service.payer.clone()));
         watch.set_own(planned.chain(recorded).collect(), terms);
         watch.refuse_services(&others, journal.contents())?;
-        Ok(Some(watch))
+        Ok(watch)
     }
 
     fn changes(&self, plan: &Plan, contents: &Contents) -> Changes {
@@ -253,6 +253,8 @@ impl Recording<'_> {
             if repeated.is_empty() {
                 return Ok(());
             }
+            // Another copy of the directory at work is no reason for another number.
+            submitter.look_around().await?;
             submitter.journal.note_replaced(&repeated)?;
             let mut plan = run::plan(self.planning, Some(submitter.journal.contents()));
             plan.items
@@ -311,7 +313,7 @@ impl Recording<'_> {
         let agreements =
             Agreements::find(pairs, institutions, submitter, secret, options.is_beside_others).await?;
         let recorded = plan.known_tags(submitter.journal.contents());
-        submitter.tags = self.state.tags(&plan.subjects, &recorded, passphrase)?;
+        submitter.tags = self.state.tags(&plan.subjects, &recorded, secret, passphrase)?;
         submitter.sources = Sources::new(secret, &plan.subjects);
         let found = self.changes(&plan, submitter.journal.contents());
         options.progress.set_length((agreements.items.len() + plan.items.len()) as u64);

@@ -243,8 +243,9 @@ impl Resolver<'_> {
 
     fn keep_benefit(&mut self, answer: &Answer, one: &Seen) -> Result<(), Reason> {
         let claim = self.follow(&answer.claim, "Claim")?;
-        let Answer { created, payment, .. } = *answer;
-        let new = Benefit { created, payment, digest: one.digest, place: one.place.clone() };
+        let Answer { created, payment, has_unfit_payment, .. } = *answer;
+        let (digest, place) = (one.digest, one.place.clone());
+        let new = Benefit { created, payment, has_unfit_payment, digest, place };
         let Some(old) = self.all.benefits.get_mut(&claim) else {
             self.all.benefits.insert(claim, new);
             return Ok(());

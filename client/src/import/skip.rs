@@ -113,6 +113,8 @@ pub enum Note {
     OrderUnclear,
     /// Two explanations answer a claim and neither is certainly the later one.
     LatestUnclear,
+    /// What an answer pays is in another currency than its claim, or out of bounds.
+    PaymentUnfit,
     /// The encounter that a claim bills is not among those imported.
     EncounterMissing,
     /// No claim that a member pays bills the encounter: no payer is told of it.
@@ -125,6 +127,9 @@ impl Note {
         match self {
             Self::OrderUnclear => "next to a visit elsewhere, and which came first is not clear: no referral",
             Self::LatestUnclear => "another answers the same claim, and which is the later one is not clear",
+            Self::PaymentUnfit => {
+                "what it pays is in another currency than its claim, or no amount: not counted as paid"
+            }
             Self::NotBilled => "no claim that a member pays bills it: no payer is told of it",
             Self::EncounterMissing => "a service without its encounter, which is not among those imported",
         }

@@ -6,6 +6,7 @@
 //!
 //! One import at a time has the directory. Only its owner may read it, like the rest of what a client keeps.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -155,8 +156,9 @@ impl State {
         Ok(Journal::open(&self.journal(), chain_id, self.begun().as_deref())?)
     }
 
-    /// The tags of the subjects, drawn where they have none and nothing was recorded of them; what was recorded is in the table
-    /// from then on, also where that is an older copy. A table that is gone is never silently begun anew.
+    /// The tags of the subjects: those in the table, those that were recorded, and where there is neither, what follows from
+    /// the secret. All are in the table from then on, also where that is an older copy. A table that is gone is never silently
+    /// begun anew.
     ///
     /// # Errors
     /// [`ImportError::Subjects`], [`ImportError::File`].
@@ -164,12 +166,18 @@ impl State {
         &self,
         subjects: &[(InstitutionId, String)],
         recorded: &SubjectTags,
+        secret: &Secret,
         passphrase: &SecretString,
     ) -> Result<Vec<SubjectTag>, ImportError> {
-        let known: Vec<_> = recorded.iter().map(|((_, number), tag)| (number.as_str(), *tag)).collect();
         let records: Vec<_> =
             subjects.iter().map(|(custodian, number)| (custodian, number.as_str())).collect();
         let mut table = self.table(passphrase)?;
+        let recorded: BTreeMap<&str, SubjectTag> =
+            recorded.iter().map(|((_, number), tag)| (number.as_str(), *tag)).collect();
+        let is_new = |number: &str| !recorded.contains_key(number) && table.tag_of(number).is_none();
+        let new = records.iter().filter(|(_, number)| is_new(number));
+        let new = new.map(|(custodian, number)| (*number, secret.tag(custodian, number)));
+        let known: Vec<_> = recorded.iter().map(|(number, tag)| (*number, *tag)).chain(new).collect();
         table.adopt(&known)?;
         Ok(table.tags_for(&records)?)
     }

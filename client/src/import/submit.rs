@@ -89,7 +89,7 @@ pub struct Submitter<'a> {
     /// before an older copy of it came into use, and want the next number.
     pub repeated: Vec<Key>,
     /// What others record meanwhile; `None` where that comes from other sources.
-    pub watch: Option<Watch>,
+    pub watch: Watch,
     /// Moves by one for each operation.
     pub progress: ProgressBar,
     /// What became of the operations.
@@ -167,8 +167,7 @@ impl Submitter<'_> {
     /// # Errors
     /// What the watch refuses, or asking the ledger gives.
     pub async fn look_around(&mut self) -> Result<(), ImportError> {
-        let Some(watch) = &mut self.watch else { return Ok(()) };
-        let contents = self.journal.contents();
+        let (watch, contents) = (&mut self.watch, self.journal.contents());
         let (own, others) = own_and_others(watch.look(self.clients, contents).await?, self.secret);
         if let Some(first) = own.first() {
             // A copy of the directory is at work, too.

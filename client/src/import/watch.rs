@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use yilian_spec::base::codec::{self, Domain};
+use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{AgreementId, Hash, InstitutionId, ServiceId, TransactionId};
 use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::domain::Operation;
 use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::stream::EntryKind;
+use yilian_spec::state::stream::{Entry, EntryKind};
 
 use super::document::Secret;
 use super::error::ImportError;
@@ -32,6 +33,10 @@ type Parties = (InstitutionId, InstitutionId);
 /// How far the authors' streams are read, and what nobody else should record.
 #[derive(Debug, Default)]
 pub struct Watch {
+    /// Up to this height nothing is of this import; what others recorded there, its agreements are checked for.
+    began: Height,
+    /// Whether others may record services of the same parties: only another copy of this import must not.
+    is_beside_others: bool,
     /// By author: entries of its stream that were looked at.
     read: BTreeMap<InstitutionId, u64>,
     /// Whose services the import records.
@@ -44,7 +49,13 @@ impl Watch {
     /// Goes on where the journal has looked to.
     pub fn new(contents: &Contents, authors: impl Iterator<Item = InstitutionId>) -> Self {
         let read = authors.map(|author| (author.clone(), contents.seen(&author))).collect();
-        Self { read, ..Self::default() }
+        Self { began: contents.began(), read, ..Self::default() }
+    }
+
+    /// Lets others record services of the same parties from now on.
+    pub fn beside_others(mut self) -> Self {
+        self.is_beside_others = true;
+        self
     }
 
     /// What the import records itself: whose services, under which terms.
@@ -71,7 +82,9 @@ impl Watch {
             let Some(client) = clients.get(author) else { continue };
             let (proof, _) = client.stream(&StreamId::Institution(author.clone()), *read).await?;
             *read += proof.entries.len() as u64;
-            let applied = proof.entries.iter().filter(|entry| entry.kind == EntryKind::Applied);
+            let began = self.began;
+            let is_new = |entry: &&Entry| entry.kind == EntryKind::Applied && entry.height > began;
+            let applied = proof.entries.iter().filter(is_new);
             let mut ids: Vec<TransactionId> =
                 applied.map(|entry| entry.transaction_id).filter(|id| !contents.knows(id)).collect();
             ids.dedup();
@@ -94,6 +107,9 @@ impl Watch {
         transactions: &[Transaction],
         contents: &Contents,
     ) -> Result<(), ImportError> {
+        if self.is_beside_others {
+            return Ok(());
+        }
         let reversed = reversed(transactions);
         let mut services: Vec<(Parties, ServiceId)> = Vec::new();
         for transaction in transactions {
@@ -120,6 +136,9 @@ impl Watch {
     /// # Errors
     /// [`ImportError::OtherAgreement`].
     pub fn refuse_agreements(&self, transactions: &[Transaction]) -> Result<(), ImportError> {
+        if self.is_beside_others {
+            return Ok(());
+        }
         for transaction in transactions {
             for (operation, index) in transaction.body.operations.iter().zip(0..) {
                 if let (Operation::ProposeAgreement(proposal), Some(id)) =
@@ -167,16 +186,17 @@ async fn own(
     }
 }
 
-/// How long the authors' streams are.
+/// How far the ledger and the authors' streams have come: a height that all of them have, and the lengths.
 ///
 /// # Errors
 /// What asking the ledger gives.
-pub async fn lengths(clients: &Clients) -> Result<Vec<(InstitutionId, u64)>, ClientError> {
-    let mut lengths = Vec::new();
+pub async fn beginning(clients: &Clients) -> Result<(Height, Vec<(InstitutionId, u64)>), ClientError> {
+    let (mut lengths, mut heights) = (Vec::new(), Vec::new());
     for (author, client) in clients {
         let head = StateKey::StreamHead(StreamId::Institution(author.clone()));
-        let head = client.row::<Frontier>(&head, "head of an institution's stream").await?.value;
-        lengths.push((author.clone(), head.map_or(0, |head| head.length())));
+        let head = client.row::<Frontier>(&head, "head of an institution's stream").await?;
+        heights.push(head.height);
+        lengths.push((author.clone(), head.value.map_or(0, |head| head.length())));
     }
-    Ok(lengths)
+    Ok((heights.into_iter().min().unwrap_or_default(), lengths))
 }

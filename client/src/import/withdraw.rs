@@ -135,7 +135,11 @@ impl Withdrawn {
             "What closed periods owe is settled when the open ones are closed (`yilian period close`); agreements stay."
         )?;
         if self.on_ledger.is_empty() {
-            writeln!(out, "On the ledger: no service of this import any more")?;
+            writeln!(
+                out,
+                "On the ledger: no service of this import any more, by the streams of all institutions whose keys the consortium \
+                 file names"
+            )?;
         }
         text::write_held(out, &self.on_ledger)
     }

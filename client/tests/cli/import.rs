@@ -8,6 +8,7 @@ use yilian_client::import::document::{Key, Secret};
 use yilian_client::import::draft::{Draft, Item, SubjectIndex, Wave};
 use yilian_client::import::journal::Journal;
 use yilian_client::import::submit::{Submitter, Tally};
+use yilian_client::import::watch::Watch;
 use yilian_spec::base::height::Height;
 
 use crate::commands::client;
@@ -47,7 +48,7 @@ async fn what_the_rules_would_refuse_is_counted_and_not_on_record_and_tried_agai
         operations_max: 10,
         in_flight_max: 4,
         secret: &secret,
-        watch: None,
+        watch: Watch::default(),
         progress: indicatif::ProgressBar::hidden(),
         tally: Tally::default(),
     };

@@ -1,10 +1,12 @@
 //! Reading the journal again: what its lines say together.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use yilian_spec::base::codec;
+use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, SubjectTag, TransactionId};
 use yilian_spec::base::limits::TRANSACTION_BYTES_MAX;
 use yilian_spec::domain::Operation;
@@ -13,7 +15,7 @@ use yilian_spec::ledger::transaction::Transaction;
 
 use super::{Contents, Entry, FORMAT, Fate, Header, JournalError, Recorded, Settled, Signed, What};
 use crate::import::agreement::Pair;
-use crate::import::document::{Digest, Key, Secret};
+use crate::import::document::{Digest, Key, Secret, digest_of};
 use crate::import::limits;
 
 /// Reads all whole lines; also how many bytes they are.
@@ -59,9 +61,7 @@ impl Contents {
     pub(super) fn apply(&mut self, entry: Entry) -> Result<(), String> {
         match entry {
             Entry::Signed { transaction, keys, sources } => {
-                let bytes = hex::decode(&transaction).map_err(|error| error.to_string())?;
-                let transaction: Transaction =
-                    codec::decode(&bytes, TRANSACTION_BYTES_MAX).map_err(|error| error.to_string())?;
+                let transaction = read_transaction(&transaction)?;
                 let operations = transaction.body.operations.len();
                 if keys.len() != operations || sources.len() != operations {
                     return Err("not one key and one source for each operation".to_owned());
@@ -76,6 +76,8 @@ impl Contents {
             }
             Entry::Void(id) => self.close(id, None)?,
             Entry::Seen { institution, entries } => _ = self.seen.insert(institution, entries),
+            Entry::Began(height) => self.began = height,
+            Entry::Untold(transaction) => self.take_untold(read_transaction(&transaction)?),
             Entry::Reversed(service) => _ = self.reversed.insert(service),
             Entry::ReversedByOthers(service) => _ = self.reversed_by_others.insert(service),
             Entry::Replaced(key) => _ = self.replaced.insert(Key(read_hex(&key)?)),
@@ -88,9 +90,24 @@ impl Contents {
         Ok(())
     }
 
-    /// Notes a transaction that was signed.
+    /// Takes in a transaction that took effect under keys of no source.
+    fn take_untold(&mut self, transaction: Transaction) {
+        let id = transaction.id();
+        let keys = untold_keys(&transaction).map(|key| (key, Digest::default())).collect();
+        self.open(transaction.clone(), keys);
+        self.close(id, Some(Outcome::Applied)).expect("it was just opened");
+        self.untold.insert(id, transaction);
+    }
+
+    /// Notes a transaction that was signed, or of which it is known now what it stands for.
     pub(super) fn open(&mut self, transaction: Transaction, operations: Vec<(Key, Digest)>) {
         let id = transaction.id();
+        if let Some(untold) = self.untold.remove(&id) {
+            for key in untold_keys(&untold) {
+                self.settled.remove(&key);
+                self.tags.remove(&key);
+            }
+        }
         self.transactions.insert(id);
         self.first_nonce.get_or_insert(transaction.body.nonce);
         self.open.insert(id, (transaction, operations));
@@ -141,6 +158,21 @@ impl Contents {
             self.open(transaction.clone(), operations.clone());
             self.close(transaction.id(), Some(Outcome::Applied)).expect("it was just opened");
         }
+    }
+
+    /// Transactions that took effect, of which it is not known what their operations stand for.
+    pub fn untold(&self) -> impl Iterator<Item = &Transaction> {
+        self.untold.values()
+    }
+
+    /// The services that were reversed.
+    pub fn reversed(&self) -> &BTreeSet<ServiceId> {
+        &self.reversed
+    }
+
+    /// Up to which height no transaction is of this import.
+    pub fn began(&self) -> Height {
+        self.began
     }
 
     /// The institutions whose streams were looked at.
@@ -273,6 +305,18 @@ fn subject_tag(operation: &Operation) -> Option<SubjectTag> {
         // The others name an object, which names the tag; or are of no import.
         _ => None,
     }
+}
+
+fn read_transaction(text: &str) -> Result<Transaction, String> {
+    let bytes = hex::decode(text).map_err(|error| error.to_string())?;
+    codec::decode(&bytes, TRANSACTION_BYTES_MAX).map_err(|error| error.to_string())
+}
+
+/// Keys for the operations of a transaction that follow from no source.
+fn untold_keys(transaction: &Transaction) -> impl Iterator<Item = Key> {
+    let id = transaction.id().to_string();
+    let key = move |index: usize| Key(digest_of(["untold", &id, &index.to_string()].into_iter()));
+    (0..transaction.body.operations.len()).map(key)
 }
 
 fn read_hex(text: &str) -> Result<[u8; 32], String> {

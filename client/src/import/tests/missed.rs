@@ -55,7 +55,8 @@ fn sign(nonce: u8, author: &InstitutionId, items: &[&Item], resolver: &Resolver<
 
 /// A tag for each subject.
 fn tags(plan: &Plan) -> Vec<SubjectTag> {
-    (0..plan.subjects.len() as u8).map(|number| SubjectTag([number; 32])).collect()
+    let subjects = plan.subjects.iter().zip(0..);
+    subjects.map(|((custodian, _), number)| SubjectTag::of(custodian, [number; 16])).collect()
 }
 
 /// What an import of a plan signs, with the journal's keys: one transaction for each wave, author and role.
@@ -145,6 +146,65 @@ fn the_tags_that_an_older_table_lacks_are_found() {
             _ => None,
         });
         assert_eq!(known.len(), told_of.collect::<BTreeSet<_>>().len());
+    });
+}
+
+/// The mapping may name another institution now than when a tag was recorded.
+#[test]
+fn a_tag_of_another_custodian_is_nobodys_here() {
+    with_planning(INPUT, |planning| {
+        let mut plan = planning.plan(&|_| 0);
+        let place = tempfile::tempdir().unwrap();
+        let transactions: Vec<Transaction> = signed(&plan).into_iter().map(|one| one.0).collect();
+        let mut journal = journal(&place);
+        adopt(Missed::of(transactions, BTreeSet::new()), &mut journal, planning).unwrap();
+        let other: InstitutionId = "another-hospital".parse().unwrap();
+        plan.subjects.iter_mut().for_each(|(custodian, _)| *custodian = other.clone());
+        assert_eq!(plan.known_tags(journal.contents()), BTreeMap::new());
+    });
+}
+
+/// Who takes everything back notes what it found without knowing what that was; the next import tells.
+#[test]
+fn what_was_noted_untold_is_told_by_the_next_import_as_far_as_its_input_does() {
+    let transactions: Vec<Transaction> = with_planning(INPUT, |planning| {
+        signed(&planning.plan(&|_| 0)).into_iter().map(|one| one.0).collect()
+    });
+    let place = tempfile::tempdir().unwrap();
+    let mut journal = journal(&place);
+    journal.note_untold(&transactions).unwrap();
+    assert_eq!(changes::on_ledger(journal.contents())["USD"].services, 2);
+    let is_known = |journal: &Journal| transactions.iter().all(|one| journal.contents().knows(&one.id()));
+    assert!(is_known(&journal));
+    let nothing = || Missed::of(Vec::new(), BTreeSet::new());
+    with_planning("", |planning| {
+        let missed = nothing().and_untold(journal.contents());
+        assert_eq!(adopt(missed, &mut journal, planning).unwrap(), 0, "it says nothing of them");
+    });
+    assert_eq!(journal.contents().untold().count(), transactions.len());
+    drop(journal);
+    let mut journal = self::journal(&place);
+    with_planning(INPUT, |planning| {
+        let missed = nothing().and_untold(journal.contents());
+        let count: usize = transactions.iter().map(|one| one.body.operations.len()).sum();
+        assert_eq!(adopt(missed, &mut journal, planning).unwrap(), count as u64);
+        let plan = planning.plan(&|_| 0);
+        let read_again = Journal::look(&place.path().join("journal")).unwrap().unwrap();
+        for contents in [journal.contents().clone(), read_again] {
+            assert_eq!(contents.untold().count(), 0);
+            assert_eq!(contents.settled().count(), plan.items.len(), "each stands once");
+            let found = changes::Changes::find(&plan, planning.collected, &contents, planning.secret, false);
+            assert!(found.is_empty(), "{found:?}");
+        }
+    });
+    // What the input does not explain still stops it, whatever else may stay untold.
+    let mut journal = Journal::open(&place.path().join("second"), CHAIN, None).unwrap();
+    journal.note_untold(&transactions[1..]).unwrap();
+    with_planning("", |planning| {
+        let missed = Missed::of(vec![transactions[0].clone()], BTreeSet::new());
+        let error = adopt(missed.and_untold(journal.contents()), &mut journal, planning).unwrap_err();
+        let first = transactions[0].id();
+        assert!(matches!(error, ImportError::JournalBehind { transaction, .. } if transaction == first));
     });
 }
 

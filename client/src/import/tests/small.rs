@@ -9,6 +9,7 @@ use crate::import::document::Secret;
 use crate::import::draft::Draft;
 use crate::import::mapping::{Mapping, MappingError};
 use crate::import::plan::{Gross, Plan, Planning};
+use crate::import::skip::Note;
 use crate::import::{ImportError, Options, agreement};
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::access::Purpose;
@@ -275,4 +276,23 @@ fn the_terms_of_the_agreements_can_be_signed_and_cover_every_service() {
         assert_eq!(terms.payer_institution(), Some(&pair.payer));
         assert_eq!(terms.services.len(), crate::import::codes::Service::ALL.len());
     }
+}
+
+/// An answer that pays in another currency or less than nothing is said, and no older answer takes its place.
+#[test]
+fn a_payment_that_cannot_be_counted_is_noted_and_what_is_claimed_counts() {
+    let latest = "{\"value\":7.9949999,\"currency\":\"USD\"}";
+    for unfit in ["{\"value\":60,\"currency\":\"EUR\"}", "{\"value\":-1,\"currency\":\"USD\"}"] {
+        let directory = directory(&[("x.ndjson", &INPUT.replace(latest, unfit)), ("mapping.toml", MAPPING)]);
+        let options =
+            Options { is_dry_run: true, gross: Gross::Paid, ..Options::new(directory.path().to_owned()) };
+        let mapping = Mapping::load(&directory.path().join("mapping.toml")).unwrap();
+        let summary = super::run(Options { mapping: Some(mapping), ..options }).unwrap();
+        let sums = &summary.sums["USD"];
+        assert_eq!((sums.paid_minor, sums.payments, sums.gross_minor), (0, 0, 1_001 + 1_000), "{unfit}");
+        let noted: Vec<_> = summary.noted.iter().map(|noted| (noted.reason, noted.count)).collect();
+        assert!(noted.contains(&(Note::PaymentUnfit, 1)), "{unfit}: {noted:?}");
+    }
+    let noted = plan(Gross::Paid).notes.list();
+    assert!(noted.iter().all(|noted| noted.reason != Note::PaymentUnfit), "{noted:?}");
 }
