@@ -3,7 +3,7 @@
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test bench sim forge fuzz chaos attack flips build install-needs
+.PHONY: demo test bench sim forge fuzz chaos attack flips conform build install-needs
 
 # A consortium of four validators and an observer on this machine, a day of its work, and proofs checked offline.
 # KEEP=1 leaves it running until Ctrl-C.
@@ -57,6 +57,15 @@ chaos: build
 attack: build
 	YILIAN_ATTACK=$(or $(NAME),forged-votes) YILIAN_ATTACK_SECONDS=$(or $(SECONDS),60) \
 		cargo test $(CARGO_FLAGS) --workspace --test attacks one_attack_for_long -- --ignored --nocapture
+
+# The description of the API, and a real node, against other people's tools: EXAMPLES requests of each operation and check.
+# The first run installs the tools into $(TARGET_DIR)/conform (needs Python 3.10 or later and its package index).
+CONFORM := $(abspath $(TARGET_DIR)/conform)
+conform: build
+	test -x $(CONFORM)/bin/schemathesis || (python3 -m venv $(CONFORM) && $(CONFORM)/bin/pip install --quiet \
+		schemathesis==4.32.5 openapi-spec-validator==0.9.0 openapi-python-client==0.29.1)
+	YILIAN_CONFORM=$(CONFORM)/bin YILIAN_CONFORM_EXAMPLES=$(or $(EXAMPLES),50) \
+		cargo test $(CARGO_FLAGS) --workspace --test conform -- --ignored --nocapture
 
 # Every byte of every file of a node, altered; takes an hour or more. FLIPS=N alters about N bytes of each file.
 flips: build

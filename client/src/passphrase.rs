@@ -90,8 +90,8 @@ pub enum PassphraseError {
     },
     /// Nothing was told, and there is nobody to ask.
     #[error(
-        "no passphrase: {VARIABLE} is not set, and there is no terminal to ask at; export it, or give --passphrase file:PATH \
-         (at a terminal also --passphrase prompt)"
+        "no passphrase: {VARIABLE} is not set, and there is no terminal to ask at; export it, or name a source such \
+         as file:PATH or prompt (--passphrase of a command, node.passphrase of a node's configuration)"
     )]
     NobodyToAsk,
     /// Nothing was given.

@@ -54,7 +54,7 @@ impl Abstaining {
     fn tell(&self, abstention: Abstention) -> Result<()> {
         let cause = voting::recorded(&self.home)?.map_or(Cause::LogMissing, |(_, cause)| cause);
         let abstains = format!("{cause}: it follows without voting {abstention}");
-        tracing::warn!("{abstains}; it votes again by itself");
+        tracing::warn!("{abstains}; once the others have come so far, it votes again by itself");
         self.health.set_abstains(abstains);
         Ok(())
     }

@@ -27,8 +27,7 @@ const DAMAGE_REMEDY: &str = "stop the node and run `yilian-node repair --home DI
     the node, which rebuilds it from its peers; or start it with `yilian-node run --home DIR --repair`, which does both";
 
 /// Everybody is there, and nothing is decided.
-const STALLED_REMEDY: &str =
-    "see with `yilian-node status` whether a validator abstains; compare clocks, versions and logs";
+const STALLED_REMEDY: &str = "see with `yilian-node status` on every validator's node whether it abstains; compare clocks, versions and logs";
 /// A validator that abstains where the others decide nothing without it.
 const VOTE_AGAIN_REMEDY: &str = "start the missing validators' nodes; where the others run and cannot decide anything without this one, \
     `yilian-node vote-again --help` says how it may vote again";

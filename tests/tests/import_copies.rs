@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use yilian_spec::api::Entry;
 use yilian_spec::base::id::AgreementId;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::{Agreement, ProposeAgreement, SignAgreement, TerminateAgreement};
-use yilian_tests::cluster::{COUNTY, INSURER, TEACHING};
+use yilian_tests::cluster::{COUNTY, Desk, INSURER, TEACHING};
 use yilian_tests::importer::{
     Changing, IMPORT_LIMIT, Importer, copy_files, operations_of, standing, standing_of,
 };
@@ -88,17 +89,9 @@ async fn a_second_agreement_of_the_same_terms_stops_the_import_until_one_is_ende
     let (cluster, importer) = (&case.cluster, case.before());
     let (provider, payer) = (cluster.desk(TEACHING).await?, cluster.desk(INSURER).await?);
     importer.run(&case.with("state"))?;
-    let agreements = async || {
-        let list = provider.client.list::<Entry<AgreementId, Agreement>>("/v1/agreements", &[]).await?;
-        Ok::<_, anyhow::Error>(list.items)
-    };
-    let before = agreements().await?;
-    let record = before[0].record.clone();
-    let Agreement { consortium, terms, terms_hash, window, schedule, .. } = record;
-    let proposal = ProposeAgreement { consortium, terms, window, schedule };
-    provider.record(vec![Operation::ProposeAgreement(proposal)]).await?;
-    let made = agreements().await?;
-    let made = made.iter().find(|one| one.id != before[0].id).context("the second agreement")?.id;
+    let first = agreements(&provider).await?.remove(0);
+    let terms_hash = first.record.terms_hash;
+    let made = propose_like(&provider, &first.record).await?;
     payer.record(vec![Operation::SignAgreement(SignAgreement { agreement: made, terms_hash })]).await?;
     for given in [&case.with("state")[..], &[&case.with("state")[..], &["--beside-others"]].concat()] {
         let said = importer.fails(5, given)?;
@@ -106,10 +99,125 @@ async fn a_second_agreement_of_the_same_terms_stops_the_import_until_one_is_ende
         ensure!(said.contains(&made.to_string()), "{said}");
     }
     // The one that the import made may be ended, too: the other serves.
-    let terminate = TerminateAgreement { agreement: before[0].id };
+    let terminate = TerminateAgreement { agreement: first.id };
     provider.record(vec![Operation::TerminateAgreement(terminate)]).await?;
     ensure!(importer.run(&case.with("state"))?.contains("Recorded 0 operations"));
     ensure!(standing(cluster).await? == 1);
+    Ok(())
+}
+
+/// The agreements of the first hospital.
+async fn agreements(desk: &Desk) -> Result<Vec<Entry<AgreementId, Agreement>>> {
+    Ok(desk.client.list::<Entry<AgreementId, Agreement>>("/v1/agreements", &[]).await?.items)
+}
+
+/// Proposes an agreement of the same terms as another's.
+async fn propose_like(desk: &Desk, record: &Agreement) -> Result<AgreementId> {
+    let known: BTreeSet<_> = agreements(desk).await?.into_iter().map(|one| one.id).collect();
+    let Agreement { consortium, terms, window, schedule, .. } = record.clone();
+    let proposal = ProposeAgreement { consortium, terms, window, schedule };
+    desk.record(vec![Operation::ProposeAgreement(proposal)]).await?;
+    let made = agreements(desk).await?.into_iter().find(|one| !known.contains(&one.id));
+    Ok(made.context("the agreement that was proposed")?.id)
+}
+
+/// How many services all agreements of the first hospital have counted in their open periods, less those reversed.
+async fn counted(desk: &Desk) -> Result<i64> {
+    let mut count = 0;
+    for listed in agreements(desk).await? {
+        let period = desk.client.period(listed.id, listed.record.open_period).await?;
+        count += period.accumulator.unwrap_or_default().count_net(0);
+    }
+    Ok(count)
+}
+
+/// The attack: an agreement that ends, or a second one that becomes active, while an import runs. Nobody would owe what is
+/// recorded after the one, and what is recorded after the other would be owed twice, without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agreement_that_ends_or_begins_while_an_import_runs_is_told_and_made_good() -> Result<()> {
+    let Some(case) = Changing::start().await? else { return Ok(()) };
+    let cluster = &case.cluster;
+    case.map("one", [TEACHING, TEACHING])?;
+    let (provider, payer) = (cluster.desk(TEACHING).await?, cluster.desk(INSURER).await?);
+    case.before().run(&case.mapped("one", "state"))?;
+    let first = agreements(&provider).await?.remove(0);
+    let sign = async |agreement: AgreementId| {
+        let terms_hash = first.record.terms_hash;
+        payer.record(vec![Operation::SignAgreement(SignAgreement { agreement, terms_hash })]).await
+    };
+    let terminate = async |agreement: AgreementId| {
+        provider.record(vec![Operation::TerminateAgreement(TerminateAgreement { agreement })]).await
+    };
+    let mut expected = 1;
+    let mut active = first.id;
+    for ends in [true, false] {
+        let waiting = propose_like(&provider, &first.record).await?;
+        expected += 80;
+        let input = case.more(&format!("more-{ends}"), expected - 1)?;
+        let importer = Importer { input: &input, directory: case.place.path().to_owned() };
+        let given = case.mapped("one", "state");
+        let slow =
+            [&given[..], &["--operations-per-transaction", "1", "--transactions-in-flight", "1"]].concat();
+        let slow: Vec<String> = slow.into_iter().map(str::to_owned).collect();
+        let (path, directory) = (input.clone(), importer.directory.clone());
+        let running = std::thread::spawn(move || {
+            let mut command = Command::new(program("yilian")?);
+            command.args(["import", "fhir"]).arg(path).args(slow).current_dir(directory);
+            run_to_end(&mut command, IMPORT_LIMIT)
+        });
+        let before = counted(&provider).await?;
+        while counted(&provider).await? < before + 5 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        if ends {
+            terminate(active).await?;
+        } else {
+            sign(waiting).await?;
+        }
+        let ended = running.join().expect("the thread ends")?;
+        let word = if ends { "counted by no agreement" } else { "by two" };
+        ensure!(ended.code == Some(5) && ended.stderr.contains(word), "{} {}", ended.stdout, ended.stderr);
+        ensure!(counted(&provider).await? != expected as i64, "something is miscounted");
+        if ends {
+            sign(waiting).await?;
+        } else {
+            let said = importer.fails(5, &given)?;
+            ensure!(said.contains("both active"), "{said}");
+            terminate(active).await?;
+        }
+        active = waiting;
+        // It is told until it is made good.
+        let said = importer.fails(5, &given)?;
+        ensure!(said.contains("--correct"), "{said}");
+        importer.run(&[&given[..], &["--correct"]].concat())?;
+        let found = (counted(&provider).await?, standing(cluster).await?);
+        ensure!(found == (expected as i64, expected as i64), "{ends}: {found:?} of {expected}");
+        ensure!(importer.run(&given)?.contains("Recorded 0 operations"));
+    }
+    Ok(())
+}
+
+/// Where the patient of a visit was another one, the service stands and each patient has a tag of its own.
+#[tokio::test]
+async fn a_visit_moves_to_another_patient() -> Result<()> {
+    let Some(case) = Changing::start().await? else { return Ok(()) };
+    let importer = case.before();
+    importer.run(&case.with("state"))?;
+    let text = std::fs::read_to_string(importer.input.join("x.ndjson"))?;
+    let directory = case.path("moved");
+    std::fs::create_dir(&directory)?;
+    std::fs::write(directory.join("x.ndjson"), text.replace("Patient/p1", "Patient/p9"))?;
+    let moved = Importer { input: &directory, directory: importer.directory.clone() };
+    moved.run_to(5, &case.with("state"))?;
+    moved.run(&[&case.with("state")[..], &["--correct"]].concat())?;
+    ensure!(standing(&case.cluster).await? == 1);
+    ensure!(moved.run(&case.with("state"))?.contains("Recorded 0 operations"));
+    let grants = operations_of(&case.cluster, TEACHING).await?.into_iter().filter_map(|one| match one {
+        Operation::GrantAccess(grant) => Some(grant.subject),
+        _ => None,
+    });
+    let tags: Vec<_> = grants.collect();
+    ensure!(tags.len() == 2 && tags[0] != tags[1], "{tags:?}");
     Ok(())
 }
 

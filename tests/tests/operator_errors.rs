@@ -40,7 +40,7 @@ fn without_a_passphrase_init_says_where_it_may_come_from_and_makes_nothing() -> 
     let init = "init --home node --institution renhe-hospital --validator";
     let ended = node_without_passphrase(directory.path(), init)?;
     ensure!(ended.code == Some(1), "{ended:?}");
-    for part in ["YILIAN_PASSPHRASE", "--passphrase prompt", "file:PATH"] {
+    for part in ["YILIAN_PASSPHRASE", "--passphrase of a command", "file:PATH or prompt"] {
         ensure!(ended.stderr.contains(part), "{part}: {ended:?}");
     }
     refuses(directory.path(), &format!("{init} --genesis none.json"), &["none.json"])?;

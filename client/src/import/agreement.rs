@@ -126,11 +126,25 @@ pub fn items(pair: &Pair, consortium: ConsortiumId, terms: Terms, secret: &Secre
 }
 
 /// The agreements of the pairs: those that the ledger has, and the items that make the missing ones.
+#[derive(Default)]
 pub struct Agreements {
     known: BTreeMap<Pair, AgreementId>,
     proposed: BTreeMap<Pair, Key>,
     /// What proposes and signs the missing ones.
     pub items: Vec<Item>,
+    /// Active agreements with other terms that count services of these kinds, too.
+    pub also: Vec<AlsoCounting>,
+}
+
+/// An active agreement with other terms that counts services of the import's kinds, too: what it owes comes in addition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AlsoCounting {
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// Who delivers.
+    pub provider: InstitutionId,
+    /// Who pays.
+    pub payer: InstitutionId,
 }
 
 impl Agreements {
@@ -148,12 +162,21 @@ impl Agreements {
         secret: &Secret,
         beside_others: bool,
     ) -> Result<Self, ImportError> {
-        let mut found = Self { known: BTreeMap::new(), proposed: BTreeMap::new(), items: Vec::new() };
+        let mut found = Self::default();
         for pair in pairs {
             let propose = key(secret, &pair);
             let terms = terms(&pair)?;
             let asked = client(submitter, &pair.provider)?;
-            let active = active(asked, &pair.provider, &terms, submitter.now).await?;
+            let all = active(asked, &pair.provider, submitter.now).await?;
+            let also =
+                all.iter().filter(|(_, other)| other.terms != terms && counts_too(&other.terms, &pair));
+            found.also.extend(also.map(|(agreement, _)| AlsoCounting {
+                agreement: *agreement,
+                provider: pair.provider.clone(),
+                payer: pair.payer.clone(),
+            }));
+            let active: Vec<AgreementId> =
+                all.iter().filter(|(_, one)| one.terms == terms).map(|(id, _)| *id).collect();
             if let [one, other, ..] = *active.as_slice() {
                 let Pair { provider, payer, .. } = pair;
                 return Err(ImportError::TwoAgreements { one, other, provider, payer });
@@ -280,30 +303,69 @@ async fn may_serve(client: &Client, id: AgreementId, now: LedgerTime) -> Result<
 
 /// Refuses an agreement under which services stand that nobody reversed.
 async fn require_unused(client: &Client, pair: &Pair, id: AgreementId) -> Result<(), ImportError> {
-    let closed = totals(client, pair.clone(), id).await?;
-    let open = client.period(id, closed.periods).await?.accumulator.unwrap_or_default();
-    if closed.services + open.count_net(PROVIDER) == 0 {
+    if count_net(client, pair, &BTreeSet::from([id])).await? == 0 {
         return Ok(());
     }
     let Pair { provider, payer, .. } = pair.clone();
     Err(ImportError::RecordedElsewhere { agreement: id, provider, payer })
 }
 
-/// The active agreements with these terms, each of which counts every service of them.
+/// All agreements with the terms of a pair, whatever their state.
+///
+/// # Errors
+/// What asking the ledger gives.
+pub async fn with_terms(client: &Client, pair: &Pair) -> Result<BTreeSet<AgreementId>, ImportError> {
+    let terms = terms(pair)?;
+    let all = of_provider(client, &pair.provider).await?.into_iter();
+    Ok(all.filter(|listed| listed.record.terms == terms).map(|listed| listed.id).collect())
+}
+
+/// How many services these agreements have counted, less those reversed.
+///
+/// # Errors
+/// What asking the ledger gives.
+pub async fn count_net(
+    client: &Client,
+    pair: &Pair,
+    agreements: &BTreeSet<AgreementId>,
+) -> Result<i64, ImportError> {
+    let mut count = 0;
+    for id in agreements {
+        let closed = totals(client, pair.clone(), *id).await?;
+        let open = client.period(*id, closed.periods).await?.accumulator.unwrap_or_default();
+        count += closed.services + open.count_net(PROVIDER);
+    }
+    Ok(count)
+}
+
+async fn of_provider(
+    client: &Client,
+    provider: &InstitutionId,
+) -> Result<Vec<Entry<AgreementId, Agreement>>, ClientError> {
+    let filter = [("institution", provider.to_string())];
+    Ok(client.list::<Entry<AgreementId, Agreement>>("/v1/agreements", &filter).await?.items)
+}
+
+/// The agreements of a provider that are active.
 async fn active(
     client: &Client,
     provider: &InstitutionId,
-    terms: &Terms,
     now: LedgerTime,
-) -> Result<Vec<AgreementId>, ImportError> {
-    let filter = [("institution", provider.to_string())];
-    let list = client.list::<Entry<AgreementId, Agreement>>("/v1/agreements", &filter).await?;
-    let counts = |agreement: &Agreement| {
-        agreement.state == AgreementState::Active
-            && agreement.terms == *terms
-            && agreement.window.contains(now)
-    };
-    Ok(list.items.into_iter().filter(|listed| counts(&listed.record)).map(|listed| listed.id).collect())
+) -> Result<Vec<(AgreementId, Agreement)>, ClientError> {
+    let is_active =
+        |agreement: &Agreement| agreement.state == AgreementState::Active && agreement.window.contains(now);
+    let all = of_provider(client, provider).await?.into_iter();
+    Ok(all.filter(|listed| is_active(&listed.record)).map(|listed| (listed.id, listed.record)).collect())
+}
+
+/// Whether terms count services of an import of this pair.
+fn counts_too(terms: &Terms, pair: &Pair) -> bool {
+    let parties = || terms.parties.iter().map(|party| &party.institution);
+    let payer = parties().nth(usize::from(terms.payer.0));
+    terms.currency == pair.currency
+        && payer == Some(&pair.payer)
+        && parties().any(|party| *party == pair.provider)
+        && Service::codes().iter().any(|code| terms.services.contains(code))
 }
 
 async fn totals(client: &Client, pair: Pair, id: AgreementId) -> Result<Totals, ImportError> {
@@ -368,7 +430,7 @@ mod tests {
         let agreements = Agreements {
             known: BTreeMap::from([(pair("known"), AgreementId([1; 32]))]),
             proposed: BTreeMap::from([(pair("proposed"), Key([2; 32]))]),
-            items: Vec::new(),
+            ..Agreements::default()
         };
         let mut items = [service("known"), service("proposed")];
         agreements.hold_services(&mut items, &secret);

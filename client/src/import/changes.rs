@@ -15,7 +15,7 @@ use yilian_spec::domain::service::ReversalReason;
 use super::collect::Collected;
 use super::document::{Digest, Key, Secret};
 use super::draft::{Draft, Item, Resolver, Wave};
-use super::journal::{Contents, Fate, Settled, What};
+use super::journal::{Contents, Fate, Recorded, Settled, What};
 use super::limits;
 use super::plan::{Plan, service_key};
 
@@ -70,6 +70,28 @@ pub struct ChangedService {
     pub now: Option<Asked>,
 }
 
+impl ChangedService {
+    /// A service that is to be recorded anew as it is.
+    pub fn unchanged(service: ServiceId, recorded: &Recorded) -> Self {
+        let Recorded { recorder, payer, gross_minor, currency } = recorded.clone();
+        let now = Asked {
+            provider: recorder.clone(),
+            payer: payer.clone(),
+            currency: currency.to_string(),
+            gross_minor: gross_minor.0,
+        };
+        Self {
+            claim: None,
+            service,
+            recorder,
+            payer,
+            currency: currency.to_string(),
+            recorded_minor: gross_minor.0,
+            now: Some(now),
+        }
+    }
+}
+
 /// What the input asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Asked {
@@ -121,16 +143,10 @@ pub struct OnLedger {
 /// The sums of the services on the ledger, by currency.
 pub fn on_ledger(contents: &Contents) -> BTreeMap<String, OnLedger> {
     let mut sums: BTreeMap<String, OnLedger> = BTreeMap::new();
-    for (key, settled) in contents.settled() {
-        let Some(service) = contents.object(key).map(ServiceId) else { continue };
-        if let What::Service(recorded) = &settled.what
-            && !contents.is_reversed(service)
-            && !contents.is_reversed_by_others(service)
-        {
-            let sum = sums.entry(recorded.currency.to_string()).or_default();
-            sum.services += 1;
-            sum.gross_minor += i128::from(recorded.gross_minor.0);
-        }
+    for (_, recorded) in contents.standing() {
+        let sum = sums.entry(recorded.currency.to_string()).or_default();
+        sum.services += 1;
+        sum.gross_minor += i128::from(recorded.gross_minor.0);
     }
     sums
 }
@@ -240,6 +256,12 @@ impl Changes {
             recorded_minor: recorded.gross_minor.0,
             now,
         });
+    }
+
+    /// Adds services that are to be recorded anew.
+    pub fn add(&mut self, services: impl Iterator<Item = ChangedService>) {
+        let known: BTreeSet<ServiceId> = self.services.iter().map(|changed| changed.service).collect();
+        self.services.extend(services.filter(|changed| !known.contains(&changed.service)));
     }
 
     /// Whether everything is as it was recorded.

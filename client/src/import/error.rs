@@ -107,6 +107,25 @@ pub enum ImportError {
         /// The payer.
         payer: InstitutionId,
     },
+    /// Services that the agreements do not count once.
+    #[error(
+        "of the services of this import, {unowed} are counted by no agreement with its terms and {owed_twice} by two (the first is \
+         {first}, delivered by {provider}, paid by {payer}): an agreement ended, or another one began, while they were recorded. See to \
+         it that one agreement of these terms is active (`yilian agreement list`), and run this again with --correct, which reverses \
+         these services and records them anew"
+    )]
+    Miscounted {
+        /// Owed by nobody.
+        unowed: usize,
+        /// Owed twice.
+        owed_twice: usize,
+        /// The first.
+        first: ServiceId,
+        /// Its provider.
+        provider: InstitutionId,
+        /// Its payer.
+        payer: InstitutionId,
+    },
     /// Two agreements count the same services.
     #[error(
         "agreements {one} and {other} have the same terms and are both active, so what {provider} delivers and {payer} pays would be \

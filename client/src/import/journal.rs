@@ -38,12 +38,13 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use yilian_spec::base::codec;
 use yilian_spec::base::height::Height;
-use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, SubjectTag, TransactionId};
+use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, TransactionId};
 use yilian_spec::base::money::{AmountMinor, Currency};
 use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::Transaction;
 
+use super::agreement::Pair;
 use super::document::{Digest, Key};
 use replay::replay;
 
@@ -209,6 +210,13 @@ pub struct Recorded {
     pub currency: Currency,
 }
 
+impl Recorded {
+    /// Who owes whom.
+    pub fn pair(&self) -> Pair {
+        Pair { provider: self.recorder.clone(), payer: self.payer.clone(), currency: self.currency }
+    }
+}
+
 /// What an import signs: a transaction, with key and source of each operation.
 pub type Signed = (Transaction, Vec<(Key, Digest)>);
 
@@ -229,8 +237,6 @@ pub struct Contents {
     reversed: BTreeSet<ServiceId>,
     /// Grants that the import revoked.
     revoked: BTreeSet<GrantId>,
-    /// The subject tags that operations which took effect name.
-    tags: BTreeMap<Key, SubjectTag>,
     /// The nonce of the first transaction that was ever signed.
     first_nonce: Option<[u8; 16]>,
     /// Services that somebody else reversed, and of which the input asks for nothing new.

@@ -57,6 +57,7 @@ pub mod agreement;
 pub mod changes;
 pub mod codes;
 pub mod collect;
+mod counted;
 pub mod document;
 pub mod draft;
 pub mod error;

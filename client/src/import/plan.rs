@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use yilian_spec::base::id::{InstitutionId, SubjectTag};
+use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::access::{Category, Purpose};
 use yilian_spec::domain::membership::Tier;
 use yilian_spec::domain::referral::Direction;
@@ -17,7 +17,6 @@ use super::collect::{Amount, Benefit, Claim, Collected, Encounter};
 use super::document::{Digest, Key, Secret, chain};
 use super::draft::{Draft, Item, SubjectIndex, Wave};
 use super::instant::Instant;
-use super::journal::Contents;
 use super::mapping::{Mapping, Pays};
 use super::order;
 use super::skip::{Note, Notes, Reason, Skips};
@@ -127,27 +126,7 @@ impl Planning<'_> {
     }
 }
 
-/// Tags by who keeps the record, and its number in the table.
-pub type SubjectTags = BTreeMap<(InstitutionId, String), SubjectTag>;
-
 impl Plan {
-    /// The tags of subjects that the journal knows.
-    pub fn known_tags(&self, contents: &Contents) -> SubjectTags {
-        let tag = |item: &Item| {
-            let (Draft::Grant { subject, .. }
-            | Draft::Disclose { subject, .. }
-            | Draft::Request { subject, .. }) = item.draft
-            else {
-                return None;
-            };
-            let (custodian, number) = self.subjects.get(subject.0)?;
-            // What was recorded may be of the institution that the mapping named then.
-            let tag = contents.tag(&item.key).filter(|tag| tag.is_kept_by(custodian))?;
-            Some(((custodian.clone(), number.clone()), tag))
-        };
-        self.items.iter().filter_map(tag).collect()
-    }
-
     /// Operations by name.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();

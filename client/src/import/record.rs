@@ -15,10 +15,11 @@ use yilian_spec::state::key::StateKey;
 
 use super::agreement::{self, Agreements};
 use super::changes::{self, Changes, Sources};
+use super::counted::Miscounted;
 use super::document::{Digest, Key};
 use super::draft::{Item, Wave};
 use super::error::ImportError;
-use super::journal::{Contents, Journal, JournalError};
+use super::journal::{Contents, Journal, JournalError, Recorded};
 use super::missed::Missed;
 use super::plan::{self, Plan, Planning};
 use super::run;
@@ -65,9 +66,10 @@ impl Recording<'_> {
         let institutions = institutions(&clients, self.consortium).await?;
         submitter.settle().await?;
         submitter.watch = self.complete_journal(&mut submitter).await?;
-        let plan = self.correct(&mut submitter).await?;
+        let plan = self.correct(&mut submitter, &institutions).await?;
         let summary = self.record(plan, &mut submitter, &institutions, &passphrase).await?;
         submitter.journal.note_seen(&submitter.watch.read())?;
+        Miscounted::find(&submitter).await?.refuse()?;
         Ok(summary)
     }
 
@@ -190,10 +192,8 @@ impl Recording<'_> {
         }
         let pairs = agreement::pairs(&run::plan(self.planning, Some(journal.contents())));
         let terms = pairs.iter().map(agreement::terms_hash).collect::<Result<_, _>>()?;
-        let planned = pairs.into_iter().map(|pair| (pair.provider, pair.payer));
-        let recorded =
-            journal.contents().services().map(|service| (service.recorder.clone(), service.payer.clone()));
-        watch.set_own(planned.chain(recorded).collect(), terms);
+        let recorded = journal.contents().services().map(Recorded::pair);
+        watch.set_own(pairs.into_iter().chain(recorded).collect(), terms);
         watch.refuse_services(&others, journal.contents())?;
         Ok(watch)
     }
@@ -232,11 +232,21 @@ impl Recording<'_> {
     }
 
     /// The plan for what the ledger holds, once, where asked for, what changed is corrected.
-    async fn correct(&self, submitter: &mut Submitter<'_>) -> Result<Plan, ImportError> {
-        let (plan, found) = self.found(submitter).await?;
-        if !self.options.corrects || found.is_empty() {
+    async fn correct(
+        &self,
+        submitter: &mut Submitter<'_>,
+        institutions: &BTreeMap<InstitutionId, Institution>,
+    ) -> Result<Plan, ImportError> {
+        let (plan, mut found) = self.found(submitter).await?;
+        if !self.options.corrects {
             return Ok(plan);
         }
+        found.add(Miscounted::find(submitter).await?.into_changed());
+        if found.is_empty() {
+            return Ok(plan);
+        }
+        // What is reversed must be recorded anew, so what would stop that stops it before.
+        self.agreements(&plan, submitter, institutions).await?;
         self.take_back(&found, ReversalReason::NotDelivered, submitter).await?;
         submitter.journal.note_known(&found.staying())?;
         Ok(run::plan(self.planning, Some(submitter.journal.contents())))
@@ -267,6 +277,16 @@ impl Recording<'_> {
             submitter.tally.refuse_some("deliver_service", Refusal::EvidenceRepeated, left);
         }
         Ok(())
+    }
+
+    async fn agreements(
+        &self,
+        plan: &Plan,
+        submitter: &Submitter<'_>,
+        institutions: &BTreeMap<InstitutionId, Institution>,
+    ) -> Result<Agreements, ImportError> {
+        let (pairs, secret) = (agreement::pairs(plan), self.planning.secret);
+        Agreements::find(pairs, institutions, submitter, secret, self.options.is_beside_others).await
     }
 
     /// The plan and what changed, once services that were reversed by hand are known.
@@ -309,12 +329,10 @@ impl Recording<'_> {
     ) -> Result<Summary, ImportError> {
         let (options, secret) = (self.options, self.planning.secret);
         let mut summary = Summary::new(options, self.planning, &plan);
-        let pairs = agreement::pairs(&plan);
-        let agreements =
-            Agreements::find(pairs, institutions, submitter, secret, options.is_beside_others).await?;
-        let recorded = plan.known_tags(submitter.journal.contents());
-        submitter.tags = self.state.tags(&plan.subjects, &recorded, secret, passphrase)?;
+        let agreements = self.agreements(&plan, submitter, institutions).await?;
+        submitter.tags = self.state.tags(&plan.subjects, secret, passphrase)?;
         submitter.sources = Sources::new(secret, &plan.subjects);
+        summary.also_counting.clone_from(&agreements.also);
         let found = self.changes(&plan, submitter.journal.contents());
         options.progress.set_length((agreements.items.len() + plan.items.len()) as u64);
         options.progress.set_position(0);
@@ -397,8 +415,8 @@ async fn institutions(
     consortium: &Consortium,
 ) -> Result<BTreeMap<InstitutionId, Institution>, ImportError> {
     let shown = |kind: InstitutionKind, tier: Option<Tier>| match tier {
-        Some(tier) => format!("{kind:?} of tier {tier:?}"),
-        None => format!("{kind:?} without a tier"),
+        Some(tier) => format!("kind {} of tier {}", name(&kind), name(&tier)),
+        None => format!("kind {} without a tier", name(&kind)),
     };
     let mut institutions = BTreeMap::new();
     for (id, client) in clients {
@@ -413,4 +431,10 @@ async fn institutions(
         institutions.insert(id.clone(), ledger);
     }
     Ok(institutions)
+}
+
+/// What a file calls a choice.
+fn name(choice: &impl serde::Serialize) -> String {
+    let name = serde_json::to_value(choice).ok();
+    name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }

@@ -6,7 +6,6 @@
 //!
 //! One import at a time has the directory. Only its owner may read it, like the rest of what a client keeps.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,6 @@ use yilian_spec::base::id::{ChainId, InstitutionId, SubjectTag};
 use super::document::Secret;
 use super::error::ImportError;
 use super::journal::{Journal, JournalError};
-use super::plan::SubjectTags;
 use crate::durable::{self, FileError};
 use crate::memory::make_private_directory;
 use crate::sealed::WorkFactor;
@@ -156,29 +154,23 @@ impl State {
         Ok(Journal::open(&self.journal(), chain_id, self.begun().as_deref())?)
     }
 
-    /// The tags of the subjects: those in the table, those that were recorded, and where there is neither, what follows from
-    /// the secret. All are in the table from then on, also where that is an older copy. A table that is gone is never silently
-    /// begun anew.
+    /// The tags of the subjects: those in the table, and where it has none, what follows from the secret, which is in the table
+    /// from then on. A table that is gone is never silently begun anew.
     ///
     /// # Errors
     /// [`ImportError::Subjects`], [`ImportError::File`].
     pub fn tags(
         &self,
         subjects: &[(InstitutionId, String)],
-        recorded: &SubjectTags,
         secret: &Secret,
         passphrase: &SecretString,
     ) -> Result<Vec<SubjectTag>, ImportError> {
         let records: Vec<_> =
             subjects.iter().map(|(custodian, number)| (custodian, number.as_str())).collect();
         let mut table = self.table(passphrase)?;
-        let recorded: BTreeMap<&str, SubjectTag> =
-            recorded.iter().map(|((_, number), tag)| (number.as_str(), *tag)).collect();
-        let is_new = |number: &str| !recorded.contains_key(number) && table.tag_of(number).is_none();
-        let new = records.iter().filter(|(_, number)| is_new(number));
-        let new = new.map(|(custodian, number)| (*number, secret.tag(custodian, number)));
-        let known: Vec<_> = recorded.iter().map(|(number, tag)| (*number, *tag)).chain(new).collect();
-        table.adopt(&known)?;
+        let new = records.iter().filter(|(_, number)| table.tag_of(number).is_none());
+        let new: Vec<_> = new.map(|(custodian, number)| (*number, secret.tag(custodian, number))).collect();
+        table.adopt(&new)?;
         Ok(table.tags_for(&records)?)
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use yilian_spec::base::id::InstitutionId;
 
 use super::Options;
-use super::agreement::Totals;
+use super::agreement::{AlsoCounting, Totals};
 use super::changes::{Changes, OnLedger};
 use super::collect::{Collected, EMPTY_ENTRY};
 use super::payer::{self, Asked, SumsByCurrency};
@@ -105,6 +105,8 @@ pub struct Summary {
     pub changes: Option<Changes>,
     /// The services of this import that the ledger holds, by currency.
     pub on_ledger: BTreeMap<String, OnLedger>,
+    /// Active agreements with other terms that count the same kinds of services, too.
+    pub also_counting: Vec<AlsoCounting>,
     /// What the statements say, where the periods were closed.
     pub statements: Vec<Totals>,
 }
@@ -131,6 +133,7 @@ impl Summary {
             recorded: None,
             changes: None,
             on_ledger: BTreeMap::new(),
+            also_counting: Vec::new(),
             statements: Vec::new(),
         }
     }

@@ -19,6 +19,7 @@ use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::{Entry, EntryKind};
 
+use super::agreement::Pair;
 use super::document::Secret;
 use super::error::ImportError;
 use super::journal::Contents;
@@ -27,8 +28,6 @@ use crate::client::Client;
 use crate::error::ClientError;
 
 type Clients = BTreeMap<InstitutionId, Client>;
-/// Provider and payer.
-type Parties = (InstitutionId, InstitutionId);
 
 /// How far the authors' streams are read, and what nobody else should record.
 #[derive(Debug, Default)]
@@ -40,7 +39,7 @@ pub struct Watch {
     /// By author: entries of its stream that were looked at.
     read: BTreeMap<InstitutionId, u64>,
     /// Whose services the import records.
-    parties: BTreeSet<Parties>,
+    pairs: BTreeSet<Pair>,
     /// The hashes of the terms that it proposes.
     terms: BTreeSet<Hash>,
 }
@@ -59,8 +58,8 @@ impl Watch {
     }
 
     /// What the import records itself: whose services, under which terms.
-    pub fn set_own(&mut self, parties: BTreeSet<Parties>, terms: BTreeSet<Hash>) {
-        (self.parties, self.terms) = (parties, terms);
+    pub fn set_own(&mut self, pairs: BTreeSet<Pair>, terms: BTreeSet<Hash>) {
+        (self.pairs, self.terms) = (pairs, terms);
     }
 
     /// Entries of each author's stream that were looked at.
@@ -111,23 +110,23 @@ impl Watch {
             return Ok(());
         }
         let reversed = reversed(transactions);
-        let mut services: Vec<(Parties, ServiceId)> = Vec::new();
+        let mut services: Vec<(Pair, ServiceId)> = Vec::new();
         for transaction in transactions {
             for (operation, index) in transaction.body.operations.iter().zip(0..) {
                 if let (Operation::DeliverService(service), Some(id)) =
                     (operation, transaction.object_id(index))
                 {
-                    let parties = (transaction.body.institution.clone(), service.payer.clone());
-                    services.push((parties, ServiceId(id)));
+                    let (provider, payer) = (transaction.body.institution.clone(), service.payer.clone());
+                    services.push((Pair { provider, payer, currency: service.currency }, ServiceId(id)));
                 }
             }
         }
-        services.retain(|(parties, id)| {
-            self.parties.contains(parties) && !reversed.contains(id) && !contents.is_reversed(*id)
+        services.retain(|(pair, id)| {
+            self.pairs.contains(pair) && !reversed.contains(id) && !contents.is_reversed(*id)
         });
-        let Some((parties, service)) = services.first().cloned() else { return Ok(()) };
-        let count = services.iter().filter(|(others, _)| *others == parties).count();
-        let (provider, payer) = parties;
+        let Some((pair, service)) = services.first().cloned() else { return Ok(()) };
+        let count = services.iter().filter(|(others, _)| *others == pair).count();
+        let Pair { provider, payer, .. } = pair;
         Err(ImportError::UnknownServices { count, service, provider, payer })
     }
 

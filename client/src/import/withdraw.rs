@@ -68,6 +68,10 @@ pub async fn withdraw(withdrawal: Withdrawal) -> Result<Withdrawn, ImportError> 
     known(&state)?;
     let _taken = (!is_dry_run).then(|| state.take()).transpose()?;
     let before = known(&state)?;
+    if before.looked_at().next().is_none() {
+        let (path, beside) = (state.journal(), state.secret());
+        return Err(JournalError::Lost { path, beside }.into());
+    }
     let secret = state.open_secret()?;
     let nothing = Collected::default();
     let planning = Planning {

@@ -73,6 +73,9 @@ fn profiles_are_added_used_and_shown() {
         .run(&[&add[..], &["--replace", "--key", "keys/a.key", "--key-for", "finance=f.key"]].concat())
         .exits(0);
     yilian.run(&["profile", "add", "two", "--node", "http://127.0.0.1:8601"]).exits(0);
+    // What is left out is not kept from the old one.
+    let lacking = yilian.run(&["profile", "add", "two", "--replace", "--subjects", "s.age"]).exits(2);
+    assert!(lacking.err.contains("all other options again"), "{}", lacking.err);
     yilian.run(&["profile", "use", "two"]).exits(0);
     yilian.run(&["profile", "use", "three"]).exits(5);
     let shown = yilian.run(&["profile", "show", "one", "--json"]).exits(0).json();
@@ -225,7 +228,7 @@ fn the_passphrase_comes_from_its_variable_unless_told_and_without_one_the_remedy
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(5), "{said}");
-    for part in ["YILIAN_PASSPHRASE", "--passphrase prompt", "file:PATH"] {
+    for part in ["YILIAN_PASSPHRASE", "--passphrase of a command", "file:PATH or prompt"] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }

@@ -83,6 +83,11 @@ fn failure(why: &str) -> Response {
 /// The description as JSON, in which every part of a schema that is an object has a name.
 pub fn text(description: &OpenApi) -> String {
     let mut json = serde_json::to_value(description).expect("a description is plain data");
+    schemas::each(&mut json, &|value| {
+        if value.is_object() {
+            schemas::bound_integers(value);
+        }
+    });
     if let Some(schemas) = json.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         schemas::name_parts(schemas);
     }

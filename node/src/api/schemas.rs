@@ -19,6 +19,32 @@ fn referred(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix(COMPONENTS)
 }
 
+/// Bounds integers as their types do, in words that every reader of JSON Schema knows.
+pub fn bound_integers(value: &mut Value) {
+    if let Some(format) = value["format"].as_str() {
+        let (bound, format) = match format {
+            "uint8" => (u64::from(u8::MAX), "int32"),
+            "uint16" => (u64::from(u16::MAX), "int32"),
+            "uint32" => (u64::from(u32::MAX), "int64"),
+            "uint64" => (i64::MAX.unsigned_abs(), "int64"),
+            _ => return,
+        };
+        value["format"] = format.into();
+        value["minimum"] = 0.into();
+        value["maximum"] = bound.into();
+    }
+}
+
+/// Does something to every value inside a value.
+pub fn each(value: &mut Value, act: &dyn Fn(&mut Value)) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(|part| each(part, act)),
+        Value::Array(items) => items.iter_mut().for_each(|part| each(part, act)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return,
+    }
+    act(value);
+}
+
 /// Makes every object inside another schema a component.
 pub fn name_parts(schemas: &mut Schemas) {
     refer(schemas);

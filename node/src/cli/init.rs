@@ -10,6 +10,7 @@ use yilian_client::passphrase::{self, PassphraseSource, SecretString};
 use yilian_client::sealed::WorkFactor;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::membership::Role;
+use yilian_spec::ledger::genesis::Genesis;
 
 use super::HomeArgument;
 use crate::config::{COMMENTED_DEFAULT, Config, FILE_NAME};
@@ -114,6 +115,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         path.display(),
         if made.is_empty() { "nothing to make".to_owned() } else { made.join(", ") }
     );
+    for (role, key) in [(Role::Node, Some(network)), (Role::Validator, validator)] {
+        let named = |genesis: &Genesis| {
+            let mut keys = genesis.institutions.iter().flat_map(|one| &one.keys);
+            keys.any(|named| Some(named.key) == key && named.role == role)
+        };
+        if let (Some(key), Ok(genesis)) = (key, home.genesis())
+            && !named(&genesis)
+        {
+            println!(
+                "warning: the genesis names no key {key} of role {}: this node acts by it only once an administrator has registered it; \
+                 where it was mistyped there, correct the genesis before anybody starts",
+                if role == Role::Node { "node" } else { "validator" },
+            );
+        }
+    }
     println!("network key (role node)        {network}");
     println!("peer id                        {peer}");
     match validator {

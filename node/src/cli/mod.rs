@@ -142,8 +142,8 @@ fn tell_abstention(home: &Home) -> Result<()> {
     let is_validator = !home.config.node.validator_key.as_os_str().is_empty();
     if let (true, Some((abstention, _))) = (is_validator, voting::recorded(home)?) {
         println!(
-            "After its start the validator follows without voting {abstention}, since it may have forgotten a vote; then it \
-             votes again by itself."
+            "After its start the validator follows without voting {abstention}, since it may have forgotten a vote; once the \
+             others have come so far, it votes again by itself. Where they cannot without it: `yilian-node vote-again --help`."
         );
     }
     Ok(())

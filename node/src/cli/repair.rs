@@ -14,7 +14,8 @@ use crate::repair;
 #[command(after_help = "Example:\n  yilian-node repair --home node
 
 It reads everything as `check` does. A damaged ledger or log of votes is renamed (ledger.damaged-1, and so on), never deleted.
-A validator follows without voting until it cannot contradict a vote that it has forgotten; then it votes again by itself.")]
+A validator follows without voting until it cannot contradict a vote that it has forgotten. Where the others can
+decide nothing without it: `yilian-node vote-again --help`.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     home: HomeArgument,

@@ -18,7 +18,9 @@ A validator that may have forgotten a vote follows until the others have passed 
 cannot decide anything without it (two or three validators, or several that lost their disks at once), that never comes. Then
 the operators of all validators and observers compare the heights of their nodes (`yilian-node status`). If none of them has the
 block after this node's last one, nothing that is final can be contradicted, and this command lets the validator vote again.
-If one of them has it, that node must run instead: the others fetch the block from it. A wrong answer can split the ledger.")]
+If one of them has it, that node must run instead: the others fetch the block from it. A wrong answer can split the ledger. Where
+the validator did vote before it lost its disk, the others may tell once of two different messages for one place: that is its
+forgotten vote, and no attack.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     home: HomeArgument,

@@ -174,7 +174,9 @@ impl Offence {
     /// What to do about it; `who` is the institution, `None` for strangers.
     pub fn remedy(self, who: Option<&str>) -> String {
         let Some(who) = who else {
-            return "let nobody but the members reach the node's port (network.listen)".to_owned();
+            return "let nobody but the members reach the node's port (network.listen); where this node's ledger is older than \
+                    its peers' keys, as after the loss of its disk, restore a peer's backup (`yilian-node restore`)"
+                .to_owned();
         };
         match self {
             Self::NotAMember => {

@@ -53,7 +53,10 @@ pub enum HomeError {
         source: std::io::Error,
     },
     /// The network key cannot be used.
-    #[error("the network key: {0}; `yilian-node init` makes one")]
+    #[error(
+        "the network key: {0}. Restore its file from a copy; where there is none, move what is there away, and `yilian-node init` makes \
+         another key, which an administrator has to register (`yilian key register`)"
+    )]
     NetworkKey(#[from] KeyFileError),
     /// The network key was made for something else.
     #[error("{}: a key of role {role:?} is no network key: `yilian-node init` makes one, or `yilian key generate --role node`", path.display())]

@@ -37,6 +37,7 @@ pub struct Period {
 
 /// The statement of a closed period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatementAnswer)]
 pub struct Statement {
     /// The agreement.
     pub agreement: AgreementId,

@@ -116,13 +116,17 @@ pub enum KeyError {
     #[error("the public key is not in its canonical encoding (rule K-8): generate a new key pair")]
     NonCanonical,
     /// Rule K-9.
-    #[error("the public key does not encode a point of the curve (rule K-9): generate a new key pair")]
+    #[error(
+        "the public key does not encode a point of the curve (rule K-9): check that it was copied right, or generate a new key pair"
+    )]
     NotOnCurve,
     /// Rule K-10.
     #[error("the public key has small order, anyone can sign for it (rule K-10): generate a new key pair")]
     SmallOrder,
     /// Rule K-11.
-    #[error("the public key has a component of small order (rule K-11): generate a new key pair")]
+    #[error(
+        "the public key has a component of small order (rule K-11): check that it was copied right, or generate a new key pair"
+    )]
     MixedOrder,
 }
 

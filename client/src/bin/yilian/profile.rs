@@ -21,7 +21,7 @@ use crate::parse;
 pub enum ProfileCommand {
     /// Add a profile, from the options of all commands: --node, --as, --key, --passphrase, --checkpoint, --chain-id, --compare.
     #[command(
-        after_help = "Example:\n  yilian profile add renhe --node https://ledger.renhe.example:8600 \\\n    --as renhe-hospital --key gateway.key --passphrase env:YILIAN_PASSPHRASE \\\n    --checkpoint checkpoint.json"
+        after_help = "Example:\n  yilian profile add renhe --node https://ledger.renhe.example:8600 \\\n    --as renhe-hospital --key gateway.key --passphrase env:YILIAN_PASSPHRASE \\\n    --checkpoint checkpoint.json --subjects subjects.age"
     )]
     Add(Add),
     /// List the profiles.
@@ -101,6 +101,14 @@ impl Add {
             return Err(Failure::Usage(format!("there is a profile {name:?}: give --replace to replace it")));
         }
         let global = &context.global;
+        let replaced = context.config.profiles.get(&name);
+        if global.nodes.is_empty() && replaced.is_some_and(|profile| !profile.nodes.is_empty()) {
+            return Err(Failure::Usage(format!(
+                "--replace puts the new profile in the place of the whole old one, which has a node: give --node and all other options \
+                 again, or change one line of {}",
+                context.config_path.display()
+            )));
+        }
         let profile = Profile {
             nodes: global.nodes.clone(),
             institution: global.institution.clone(),

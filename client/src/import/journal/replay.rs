@@ -7,7 +7,7 @@ use std::path::Path;
 
 use yilian_spec::base::codec;
 use yilian_spec::base::height::Height;
-use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, SubjectTag, TransactionId};
+use yilian_spec::base::id::{ChainId, GrantId, InstitutionId, ServiceId, TransactionId};
 use yilian_spec::base::limits::TRANSACTION_BYTES_MAX;
 use yilian_spec::domain::Operation;
 use yilian_spec::ledger::receipt::Outcome;
@@ -105,7 +105,6 @@ impl Contents {
         if let Some(untold) = self.untold.remove(&id) {
             for key in untold_keys(&untold) {
                 self.settled.remove(&key);
-                self.tags.remove(&key);
             }
         }
         self.transactions.insert(id);
@@ -126,9 +125,6 @@ impl Contents {
             }
             if let (Operation::RevokeGrant(revoke), Fate::Applied { .. }) = (operation, &fate) {
                 self.revoked.insert(revoke.grant);
-            }
-            if let (Some(tag), Fate::Applied { .. }) = (subject_tag(operation), &fate) {
-                self.tags.insert(key, tag);
             }
             self.settled.insert(key, Settled { fate, source: Some(source), what: what(author, operation) });
         };
@@ -190,6 +186,18 @@ impl Contents {
         )
     }
 
+    /// The services that took effect and that nobody reversed, as far as the journal knows.
+    pub fn standing(&self) -> impl Iterator<Item = (ServiceId, &Recorded)> {
+        self.settled.iter().filter_map(|(key, settled)| match &settled.what {
+            What::Service(recorded) => {
+                let service = self.object(key).map(ServiceId)?;
+                let stands = !self.is_reversed(service) && !self.is_reversed_by_others(service);
+                stands.then_some((service, recorded))
+            }
+            What::Grant { .. } | What::Stays { .. } | What::Own => None,
+        })
+    }
+
     /// Whether a service was reversed by somebody else, and stays so.
     pub fn is_reversed_by_others(&self, service: ServiceId) -> bool {
         self.reversed_by_others.contains(&service)
@@ -249,11 +257,6 @@ impl Contents {
         })
     }
 
-    /// The subject tag that an operation which took effect names.
-    pub fn tag(&self, key: &Key) -> Option<SubjectTag> {
-        self.tags.get(key).copied()
-    }
-
     /// Whether transactions were signed with nonces of another secret.
     pub fn is_of_another(&self, secret: &Secret) -> bool {
         self.first_nonce.is_some_and(|nonce| !secret.made(&nonce))
@@ -293,17 +296,6 @@ fn what(author: &InstitutionId, operation: &Operation) -> What {
         | Operation::ClosePeriod(_) => What::Own,
         // Whatever else an import signs says what happened, and what happened cannot be taken back.
         other => What::Stays { name: other.name() },
-    }
-}
-
-/// The tag of whom an operation of an import is about.
-fn subject_tag(operation: &Operation) -> Option<SubjectTag> {
-    match operation {
-        Operation::GrantAccess(grant) => Some(grant.subject),
-        Operation::RecordDisclosure(disclosure) => Some(disclosure.subject),
-        Operation::RequestReferral(request) => Some(request.subject),
-        // The others name an object, which names the tag; or are of no import.
-        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use yilian_spec::base::money::Currency;
 
 use super::{Read, Summary};
-use crate::import::agreement::Totals;
+use crate::import::agreement::{AlsoCounting, Totals};
 use crate::import::changes::{ChangedService, Changes, OnLedger};
 use crate::import::limits;
 use crate::import::plan::{Share, Sums};
@@ -130,7 +130,14 @@ impl Summary {
         if let Some(changes) = self.changes.as_ref().filter(|changes| !changes.is_empty()) {
             write_changes(out, changes)?;
         }
-        write_held(out, &self.on_ledger)
+        write_held(out, &self.on_ledger)?;
+        for AlsoCounting { agreement, provider, payer } in &self.also_counting {
+            writeln!(
+                out,
+                "Agreement {agreement} has other terms and counts what {provider} delivers and {payer} pays, too: what it owes comes in addition."
+            )?;
+        }
+        Ok(())
     }
 
     fn write_statements(&self, out: &mut String) -> Written {

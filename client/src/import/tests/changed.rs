@@ -9,6 +9,7 @@ use crate::import::collect::{Collected, Reach};
 use crate::import::document::Secret;
 use crate::import::draft::{Item, Resolver, Wave};
 use crate::import::journal::Journal;
+use crate::import::limits;
 use crate::import::mapping::Mapping;
 use crate::import::plan::{Gross, Plan, Planning};
 use yilian_spec::base::codec::{Domain, hash_bytes};
@@ -217,4 +218,61 @@ fn another_mapping_is_a_change() {
     assert_eq!(changed.recorder.as_str(), "renhe-hospital");
     assert_eq!(changed.now.as_ref().unwrap().provider, other);
     assert!(found.others["request_referral"].withdrawn == 1, "{found:?}");
+}
+
+/// Encounters, each with a claim, that began on a day.
+fn encounters(count: usize, day: &str) -> Collected {
+    let mut text = String::from("{\"resourceType\":\"Organization\",\"id\":\"o1\",\"name\":\"ONE\"}\n");
+    for number in 0..count {
+        text += &format!(
+            r#"{{"resourceType":"Encounter","id":"e{number}","status":"finished","class":{{"code":"AMB"}},"subject":{{"reference":"Patient/p{number}"}},"serviceProvider":{{"reference":"Organization/o1"}},"period":{{"start":"{day}"}}}}
+{{"resourceType":"Claim","id":"c{number}","status":"active","use":"claim","provider":{{"reference":"Organization/o1"}},"item":[{{"encounter":[{{"reference":"Encounter/e{number}"}}]}}],"total":{{"value":1.00,"currency":"EUR"}}}}
+"#
+        );
+    }
+    read(super::directory(&[("x.ndjson", &text)]).path())
+}
+
+#[test]
+fn what_happened_and_changed_is_counted_and_a_few_are_named() {
+    let Some(cases) = data("import-cases") else { return };
+    let mapping = Mapping::load(&cases.join("changed-map.toml")).unwrap();
+    let mapping = Mapping { organizations: mapping.organizations.into_iter().take(1).collect(), ..mapping };
+    let count = 2 * limits::EXAMPLES_PER_REASON_MAX;
+    let mut import = Import::new();
+    let plan = import.plan(&encounters(count, "2020-01-01"), &mapping);
+    import.record(&plan);
+    let later = encounters(count, "2020-01-02");
+    let found = import.changes(&later, &mapping, false);
+    assert!(found.services.is_empty() && !found.is_empty(), "{found:?}");
+    for name in ["record_disclosure", "record_receipt"] {
+        let others = &found.others[name];
+        assert_eq!((others.changed, others.withdrawn), (count as u64, 0), "{name}");
+        assert_eq!(others.examples.len(), limits::EXAMPLES_PER_REASON_MAX, "{name}");
+    }
+    import.correct(&found);
+    assert!(import.changes(&later, &mapping, false).is_empty(), "it is known");
+}
+
+/// What was taken back without the journal's noting that as known is not there to be taken back once more.
+#[test]
+fn what_was_taken_back_is_nothing_to_take_back() {
+    let Some((cases, mapping, mut import)) = recorded() else { return };
+    let nothing = Collected::default();
+    let found = import.changes(&nothing, &mapping, false);
+    assert_eq!((found.services.len(), found.grants().len()), (1, 1));
+    let staying = found.staying_by_name();
+    assert_eq!((staying["record_disclosure"], staying["record_receipt"]), (2, 2));
+    assert!(!staying.contains_key("grant_access"), "a grant can be revoked: {staying:?}");
+    import.apply(&found.corrections(&secret(), ReversalReason::Duplicate), &[]);
+    let again = import.changes(&nothing, &mapping, false);
+    assert_eq!((again.services.len(), again.grants().len()), (0, 0), "{again:?}");
+    // Nor is what somebody else reversed.
+    let before = read(&cases.join("changed-before"));
+    let plan = import.plan(&before, &mapping);
+    import.record(&plan);
+    let found = import.changes(&nothing, &mapping, false);
+    assert_eq!(found.services.len(), 1);
+    import.journal().note_reversed_by_others(&[found.services[0].service]).unwrap();
+    assert!(import.changes(&nothing, &mapping, false).services.is_empty());
 }

@@ -127,43 +127,6 @@ fn whatever_the_journal_lacks_is_found_and_nothing_else() {
     });
 }
 
-#[test]
-fn the_tags_that_an_older_table_lacks_are_found() {
-    with_planning(INPUT, |planning| {
-        let plan = planning.plan(&|_| 0);
-        let place = tempfile::tempdir().unwrap();
-        let transactions: Vec<Transaction> = signed(&plan).into_iter().map(|one| one.0).collect();
-        let mut journal = journal(&place);
-        adopt(Missed::of(transactions, BTreeSet::new()), &mut journal, planning).unwrap();
-        let known = plan.known_tags(journal.contents());
-        let expected: BTreeMap<_, _> = plan.subjects.iter().cloned().zip(tags(&plan)).collect();
-        assert!(expected.len() > 1 && !known.is_empty());
-        for (subject, tag) in &known {
-            assert_eq!(expected[subject], *tag, "{subject:?}");
-        }
-        let told_of = plan.items.iter().filter_map(|item| match &item.draft {
-            Draft::Grant { subject, .. } | Draft::Request { subject, .. } => Some(subject.0),
-            _ => None,
-        });
-        assert_eq!(known.len(), told_of.collect::<BTreeSet<_>>().len());
-    });
-}
-
-/// The mapping may name another institution now than when a tag was recorded.
-#[test]
-fn a_tag_of_another_custodian_is_nobodys_here() {
-    with_planning(INPUT, |planning| {
-        let mut plan = planning.plan(&|_| 0);
-        let place = tempfile::tempdir().unwrap();
-        let transactions: Vec<Transaction> = signed(&plan).into_iter().map(|one| one.0).collect();
-        let mut journal = journal(&place);
-        adopt(Missed::of(transactions, BTreeSet::new()), &mut journal, planning).unwrap();
-        let other: InstitutionId = "another-hospital".parse().unwrap();
-        plan.subjects.iter_mut().for_each(|(custodian, _)| *custodian = other.clone());
-        assert_eq!(plan.known_tags(journal.contents()), BTreeMap::new());
-    });
-}
-
 /// Who takes everything back notes what it found without knowing what that was; the next import tells.
 #[test]
 fn what_was_noted_untold_is_told_by_the_next_import_as_far_as_its_input_does() {
@@ -270,7 +233,7 @@ fn watching(plan: &Plan, journal: &Journal) -> Watch {
     let mut watch = Watch::new(journal.contents(), std::iter::empty());
     let pairs = agreement::pairs(plan);
     let terms = pairs.iter().map(|pair| agreement::terms_hash(pair).unwrap()).collect();
-    watch.set_own(pairs.into_iter().map(|pair| (pair.provider, pair.payer)).collect(), terms);
+    watch.set_own(pairs, terms);
     watch
 }
 

@@ -4,6 +4,7 @@ mod bodies;
 mod callers;
 mod checking;
 mod codes;
+mod conformity;
 mod description;
 mod events;
 mod http2;

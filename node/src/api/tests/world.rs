@@ -27,6 +27,7 @@ use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
 use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 use yilian_spec::proof::Checkpoint;
 
+use super::conformity;
 use crate::api::{Api, ApiOptions, ApiParts, router};
 use crate::application::ledger::{Ledger, LedgerOptions};
 use crate::application::{Application, UndecidedBlock};
@@ -276,6 +277,7 @@ impl World {
     }
 
     pub async fn answer(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().to_string());
         let response = self.send(request).await;
         let status = response.status();
         let mut bytes = Vec::new();
@@ -283,7 +285,9 @@ impl World {
         while let Some(part) = body.next().await {
             bytes.extend_from_slice(&part.unwrap());
         }
-        Answer { status, json: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        conformity::check(&method, &path, status, &json);
+        Answer { status, json }
     }
 
     /// Asks without a token.
