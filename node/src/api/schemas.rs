@@ -23,10 +23,10 @@ fn referred(schema: &Value) -> Option<&str> {
 pub fn bound_integers(value: &mut Value) {
     if let Some(format) = value["format"].as_str() {
         let (bound, format) = match format {
-            "uint8" => (u64::from(u8::MAX), "int32"),
-            "uint16" => (u64::from(u16::MAX), "int32"),
-            "uint32" => (u64::from(u32::MAX), "int64"),
-            "uint64" => (i64::MAX.unsigned_abs(), "int64"),
+            "u-int8" => (u64::from(u8::MAX), "int32"),
+            "u-int16" => (u64::from(u16::MAX), "int32"),
+            "u-int32" => (u64::from(u32::MAX), "int64"),
+            "u-int64" => (i64::MAX.unsigned_abs(), "int64"),
             _ => return,
         };
         value["format"] = format.into();
