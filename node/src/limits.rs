@@ -189,6 +189,9 @@ const _: () = assert!(limits::TRANSACTION_WORK_MAX <= BLOCK_WORK_TARGET);
 const _: () = assert!(BLOCK_WORK_TARGET <= limits::BLOCK_WORK_MAX);
 const _: () = assert!(POOL_INSTITUTION_TRANSACTIONS_MAX <= POOL_TRANSACTIONS_MAX);
 const _: () = assert!(POOL_INSTITUTION_BYTES_MAX <= POOL_BYTES_MAX);
+/// Age of the last block at a start from which the peers of the configuration are admitted though the ledger does not name
+/// them.
+pub const VOUCHING_AGE_MS: u64 = 60 * 60 * 1_000;
 const _: () = assert!(SUBMISSION_TRANSACTIONS_MAX <= VERIFY_BATCH_MAX);
 const _: () = assert!(VERIFY_BATCH_MAX <= VERIFY_QUEUE_SOURCE_MAX);
 const _: () = assert!(limits::TRANSACTION_BYTES_MAX + 8 <= GOSSIP_BATCH_BYTES_MAX);

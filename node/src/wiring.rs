@@ -38,6 +38,7 @@ use bytes::Bytes;
 use libp2p::PeerId;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
+use yilian_spec::base::height::Height;
 use yilian_spec::crypto::signature::PublicKey;
 
 use crate::abstaining::Abstaining;
@@ -149,7 +150,7 @@ impl Node {
         let workers =
             stage.mempool.spawn_workers(config.mempool.verify_threads).context("the verifying threads")?;
 
-        let roll = Roll::read(&stage.reader, node_key)?;
+        let roll = Roll::read(&stage.reader, node_key)?.vouching_for(vouched(&stage, config));
         let members = roll.members(&stage.reader.tip().tip.validators)?;
         if members.institution(&identity.peer_id()).is_none() {
             tracing::warn!(
@@ -396,6 +397,18 @@ fn listen_options(home: &Home) -> ListenOptions {
         connections_max: api.connections_max,
         connections_per_address_max: api.connections_per_address_max,
         header_timeout_ms: api.header_timeout_ms,
+    }
+}
+
+/// The peers of the configuration, where the ledger is empty or so old that it may not know their keys. One that is up to date
+/// names everybody who may connect.
+fn vouched(stage: &Stage, config: &Config) -> Vec<PeerId> {
+    let published = stage.reader.tip();
+    let age_ms = stage.clock.now_ms().saturating_sub(published.tip.time.0);
+    if published.tip.height == Height(0) || age_ms > limits::VOUCHING_AGE_MS {
+        config.network.peers.iter().map(|peer| peer.peer).collect()
+    } else {
+        Vec::new()
     }
 }
 

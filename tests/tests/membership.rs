@@ -1,6 +1,6 @@
 //! Keys that expire, are replaced or run out, on real nodes: nothing of it stops the ledger.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -8,9 +8,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use yilian_node::config::Config;
 use yilian_node::consortium::Options;
+use yilian_node::network::PeerId;
 use yilian_spec::domain::membership::Role;
 use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, PATIENCE, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::command_line::Shell;
@@ -109,6 +110,61 @@ async fn two_nodes_replace_their_keys_and_find_each_other_again() -> Result<()> 
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     record_one(&cluster, INSURER).await?;
+    cluster.check_all_nodes().await?;
+    Ok(())
+}
+
+/// The ledger that it begins with names none of the keys by which the others are known by now, and only they can give it the
+/// blocks that do. So it takes its operator's word for them.
+#[tokio::test]
+async fn a_validator_that_lost_its_disk_comes_back_to_peers_that_have_new_keys() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    let peer_id = |cluster: &Cluster, of| -> Result<PeerId> {
+        let ended = node(cluster, of, &["status", "--json"])?;
+        let shown = serde_json::from_str::<Value>(&ended.stdout)?["peer_id"].clone();
+        Ok(shown.as_str().context("a peer id")?.parse()?)
+    };
+    let mut new_keys = BTreeMap::new();
+    for of in [TEACHING, COUNTY, INSURER] {
+        let old = peer_id(&cluster, of)?;
+        let id = cluster.institution(of);
+        let administrator = cluster.files.directory.join("keys").join(id.as_str()).join("administrator.key");
+        let ended = rotate(&cluster, of, &administrator)?;
+        ensure!(ended.code == Some(0), "{ended:?}");
+        new_keys.insert(old, peer_id(&cluster, of)?);
+    }
+    cluster.stop(TOWNSHIP)?;
+    cluster.wipe(TOWNSHIP)?;
+    let _ = std::fs::remove_file(cluster.files.members[TOWNSHIP].home.join("addresses.bin"));
+    cluster.configure(TOWNSHIP, |config| {
+        for peer in &mut config.network.peers {
+            peer.peer = *new_keys.get(&peer.peer).unwrap_or(&peer.peer);
+        }
+    })?;
+    cluster.start_process(TOWNSHIP)?;
+    let began = Instant::now();
+    loop {
+        // It listens a moment after its start.
+        let own = status(&cluster, TOWNSHIP).unwrap_or_default();
+        let other = status(&cluster, TEACHING)?;
+        if own["peers"] == 3 && own["height"].as_u64() >= other["height"].as_u64() {
+            break;
+        }
+        ensure!(began.elapsed() < PATIENCE, "{own} {}", cluster.log_tail(TOWNSHIP));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    record_one(&cluster, TOWNSHIP).await?;
+    // By now the ledger itself names them, and nobody is there by the operator's word alone.
+    let vouched = |cluster: &Cluster| -> Result<bool> {
+        let accounts: Value = serde_json::from_str(&node(cluster, TOWNSHIP, &["peers", "--json"])?.stdout)?;
+        let mut accounts = accounts.as_array().context("accounts")?.iter();
+        Ok(accounts.any(|one| one["institution"] == "configured-peer" && one["connected"] != json!([])))
+    };
+    let began = Instant::now();
+    while vouched(&cluster)? || status(&cluster, TOWNSHIP)?["peers"] != 3 {
+        ensure!(began.elapsed() < PATIENCE, "{}", cluster.log_tail(TOWNSHIP));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     cluster.check_all_nodes().await?;
     Ok(())
 }

@@ -175,7 +175,8 @@ impl Offence {
     pub fn remedy(self, who: Option<&str>) -> String {
         let Some(who) = who else {
             return "let nobody but the members reach the node's port (network.listen); where this node's ledger is older than \
-                    its peers' keys, as after the loss of its disk, restore a peer's backup (`yilian-node restore`)"
+                    its peers' keys, as after the loss of its disk, put the peer ids that they have now into network.peers and start it \
+                    again"
                 .to_owned();
         };
         match self {

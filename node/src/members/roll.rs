@@ -18,7 +18,7 @@ use super::{Members, WatchedKey};
 use crate::application::publish::Published;
 use crate::application::reader::LedgerReader;
 use crate::limits::{REVOKED_NODES_MAX, WATCHED_KEYS_MAX};
-use crate::network::peer_id_of_ed25519;
+use crate::network::{PeerId, peer_id_of_ed25519};
 use crate::storage::StorageError;
 
 /// Rows that are read at a time.
@@ -49,6 +49,8 @@ pub struct Roll {
     own: Option<InstitutionId>,
     keys: BTreeMap<PublicKey, KeyRecord>,
     revoked: BTreeMap<PublicKey, InstitutionId>,
+    /// Peers for which the operator vouches in the configuration, while this ledger may be older than their keys.
+    vouched: Vec<PeerId>,
 }
 
 impl Roll {
@@ -64,6 +66,7 @@ impl Roll {
             own: None,
             keys: BTreeMap::new(),
             revoked: BTreeMap::new(),
+            vouched: Vec::new(),
         };
         // First, because it decides which of the others matter.
         let own = view.record::<KeyRecord>(&StateKey::Key(own_key))?;
@@ -79,6 +82,14 @@ impl Roll {
                 None => return Ok(roll),
             }
         }
+    }
+
+    /// Admits peers that the ledger does not name, nor has revoked: where it is empty or old, as after the loss of a disk,
+    /// their keys may have been registered in blocks that only they can give.
+    #[must_use]
+    pub fn vouching_for(mut self, peers: Vec<PeerId>) -> Self {
+        self.vouched = peers;
+        self
     }
 
     /// Takes in what the next block has changed.
@@ -148,14 +159,24 @@ impl Roll {
             .collect();
         keys.sort();
         keys.truncate(WATCHED_KEYS_MAX);
+        let mut nodes = nodes.collect::<Result<BTreeMap<_, _>, StorageError>>()?;
+        let revoked = revoked.collect::<Result<BTreeMap<_, _>, StorageError>>()?;
+        for peer in self.vouched.iter().filter(|peer| !revoked.contains_key(peer)) {
+            nodes.entry(*peer).or_insert_with(vouched_institution);
+        }
         Ok(Members {
-            nodes: nodes.collect::<Result<_, StorageError>>()?,
-            revoked: revoked.collect::<Result<_, StorageError>>()?,
+            nodes,
+            revoked,
             validating: validators.validators().iter().map(|entry| entry.institution.clone()).collect(),
             own: self.own.clone(),
             keys,
         })
     }
+}
+
+/// What peers are counted under that the configuration alone names. No institution's signature can come from one.
+fn vouched_institution() -> InstitutionId {
+    "configured-peer".parse().expect("it is an id")
 }
 
 /// Keeps the members up to date, block by block.
@@ -178,7 +199,7 @@ pub async fn follow(reader: LedgerReader, mut roll: Roll, known: watch::Sender<A
             read_at = Some(Instant::now());
             let (from, own_key) = (reader.clone(), roll.own_key);
             match tokio::task::spawn_blocking(move || Roll::read(&from, own_key)).await {
-                Ok(Ok(read)) => roll = read,
+                Ok(Ok(read)) => roll = read.vouching_for(std::mem::take(&mut roll.vouched)),
                 // The writer meets the same disk; it stops the node when it must.
                 Ok(Err(error)) => tracing::error!(%error, "the members could not be read"),
                 Err(error) => tracing::error!(%error, "reading the members broke"),
@@ -245,6 +266,12 @@ mod tests {
         assert_eq!(roll.follow(&reader.tip()).unwrap(), Step::Changed);
         let members = |roll: &Roll| roll.members(&reader.tip().tip.validators).unwrap();
         assert_eq!(members(&roll).institution(&peer), Some(&member(1)));
+        // The operator's word admits whom the ledger does not know, and says nothing about whom it does.
+        let stranger = PeerId::random();
+        let vouching = roll.clone().vouching_for(vec![peer, stranger]);
+        assert_eq!(members(&vouching).institution(&peer), Some(&member(1)));
+        assert_eq!(members(&vouching).institution(&stranger), Some(&vouched_institution()));
+        assert_eq!(members(&roll).institution(&stranger), None);
         // Its window ends; what reads all anew says the same as what follows.
         node.clock.advance(100_000);
         node.block([]);
@@ -260,5 +287,11 @@ mod tests {
         let roll = Roll::read(&reader, own_key).unwrap();
         assert_eq!(members(&roll).institution(&peer), None);
         assert_eq!(members(&roll).revoked_from(&peer), Some(&member(1)));
+        let vouching = roll.vouching_for(vec![peer]);
+        assert_eq!(
+            members(&vouching).institution(&peer),
+            None,
+            "the ledger's word counts before the operator's"
+        );
     }
 }

@@ -86,7 +86,13 @@ impl Gate {
 
     /// Admits `members` and nobody else from now on.
     pub fn set_members(&mut self, members: Arc<Members>) {
-        self.members = members;
+        let before = std::mem::replace(&mut self.members, members);
+        // Whom the operator vouched for, and the ledger names by now, connects anew as its institution.
+        let moved = |peer: &PeerId| match (before.institution(peer), self.members.institution(peer)) {
+            (Some(before), Some(now)) => before != now,
+            (None, _) | (_, None) => false,
+        };
+        self.closing.extend(self.established.values().copied().filter(moved).collect::<BTreeSet<_>>());
         self.enforce();
     }
 

@@ -113,3 +113,20 @@ fn half_open_connections_of_one_site_leave_room_for_another() {
     world.gate.half_open.pop_first();
     assert!(open(&mut world, &here) && !open(&mut world, &here));
 }
+
+/// As the peer of a node that lost its disk, once the ledger names it.
+#[test]
+fn who_becomes_another_institutions_connects_anew_and_the_others_stay() {
+    let (vouched, other) = (PeerId::random(), PeerId::random());
+    let mut world =
+        World::new(&[(vouched, institution("configured-peer")), (other, institution("other"))], &[]);
+    world.connect(vouched).unwrap();
+    world.connect(vouched).unwrap();
+    world.connect(other).unwrap();
+    let named = [(vouched, institution("county")), (other, institution("other"))];
+    world.gate.set_members(Arc::new(Members::of(named.clone())));
+    assert_eq!(world.gate.closing, [vouched], "once, however many connections it has");
+    world.gate.closing.clear();
+    world.gate.set_members(Arc::new(Members::of(named)));
+    assert!(world.gate.closing.is_empty());
+}
