@@ -149,8 +149,9 @@ pub struct AlsoCounting {
 
 impl Agreements {
     /// Looks for the agreements on the ledger. One that is active with the same terms serves, or else one that an earlier run
-    /// proposed; two that are active would count every service twice. Where such a one has services and the journal knows none, another import recorded them: the
-    /// commitments to what they come from do not say whether it was from this input, so somebody must (`beside_others`).
+    /// proposed; two that are active would count every service twice. Where such a one has services and the journal knows
+    /// none, another import recorded them: the commitments to what they come from do not say whether it was from this input,
+    /// so somebody must (`beside_others`).
     ///
     /// # Errors
     /// [`ImportError::NoCommonConsortium`], [`ImportError::RecordedElsewhere`], [`ImportError::TwoAgreements`],
