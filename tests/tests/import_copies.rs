@@ -189,6 +189,12 @@ async fn an_agreement_that_ends_or_begins_while_an_import_runs_is_told_and_made_
         // It is told until it is made good.
         let said = importer.fails(5, &given)?;
         ensure!(said.contains("--correct"), "{said}");
+        // A part makes good what it names, and leaves the rest as it is.
+        let before = (counted(&provider).await?, standing(cluster).await?);
+        let part = [&given[..], &["--partial", "--correct"]].concat();
+        let said = case.before().fails(5, &part)?;
+        ensure!(said.contains("--correct"), "{said}");
+        ensure!((counted(&provider).await?, standing(cluster).await?) == before, "the rest is as it was");
         importer.run(&[&given[..], &["--correct"]].concat())?;
         let found = (counted(&provider).await?, standing(cluster).await?);
         ensure!(found == (expected as i64, expected as i64), "{ends}: {found:?} of {expected}");
@@ -209,6 +215,12 @@ async fn a_visit_moves_to_another_patient() -> Result<()> {
     std::fs::write(directory.join("x.ndjson"), text.replace("Patient/p1", "Patient/p9"))?;
     let moved = Importer { input: &directory, directory: importer.directory.clone() };
     moved.run_to(5, &case.with("state"))?;
+    // Without the table nothing could be recorded anew, so nothing is reversed.
+    let (table, aside) = (case.path("state/subjects.age"), case.path("aside"));
+    std::fs::rename(&table, &aside)?;
+    moved.fails(5, &[&case.with("state")[..], &["--correct"]].concat())?;
+    ensure!(standing(&case.cluster).await? == 1, "nothing is reversed");
+    std::fs::rename(&aside, &table)?;
     moved.run(&[&case.with("state")[..], &["--correct"]].concat())?;
     ensure!(standing(&case.cluster).await? == 1);
     ensure!(moved.run(&case.with("state"))?.contains("Recorded 0 operations"));

@@ -235,6 +235,11 @@ impl Agreements {
         Ok(())
     }
 
+    /// Whether every agreement that this import proposes is signed.
+    pub fn are_signed(&self, submitter: &Submitter<'_>, secret: &Secret) -> bool {
+        self.proposed.keys().all(|pair| submitter.journal.object(&sign_key(secret, pair)).is_some())
+    }
+
     /// The agreement of each pair, once all are made.
     fn ids(&self, submitter: &Submitter<'_>) -> BTreeMap<Pair, AgreementId> {
         let made = self
@@ -304,46 +309,43 @@ async fn may_serve(client: &Client, id: AgreementId, now: LedgerTime) -> Result<
 
 /// Refuses an agreement under which services stand that nobody reversed.
 async fn require_unused(client: &Client, pair: &Pair, id: AgreementId) -> Result<(), ImportError> {
-    if count_net(client, pair, &BTreeSet::from([id])).await? == 0 {
+    if count_net(client, pair, id).await? == 0 {
         return Ok(());
     }
     let Pair { provider, payer, .. } = pair.clone();
     Err(ImportError::RecordedElsewhere { agreement: id, provider, payer })
 }
 
-/// All agreements with the terms of a pair, whatever their state.
+/// All agreements with the terms of a pair, each with whether it is active; asked by a party of them.
 ///
 /// # Errors
 /// What asking the ledger gives.
-pub async fn with_terms(client: &Client, pair: &Pair) -> Result<BTreeSet<AgreementId>, ImportError> {
-    let terms = terms(pair)?;
-    let all = of_provider(client, &pair.provider).await?.into_iter();
-    Ok(all.filter(|listed| listed.record.terms == terms).map(|listed| listed.id).collect())
-}
-
-/// How many services these agreements have counted, less those reversed.
-///
-/// # Errors
-/// What asking the ledger gives.
-pub async fn count_net(
+pub async fn with_terms(
     client: &Client,
+    asking: &InstitutionId,
     pair: &Pair,
-    agreements: &BTreeSet<AgreementId>,
-) -> Result<i64, ImportError> {
-    let mut count = 0;
-    for id in agreements {
-        let closed = totals(client, pair.clone(), *id).await?;
-        let open = client.period(*id, closed.periods).await?.accumulator.unwrap_or_default();
-        count += closed.services + open.count_net(PROVIDER);
-    }
-    Ok(count)
+) -> Result<BTreeMap<AgreementId, bool>, ImportError> {
+    let terms = terms(pair)?;
+    let all = of_institution(client, asking).await?.into_iter();
+    let same = all.filter(|listed| listed.record.terms == terms);
+    Ok(same.map(|listed| (listed.id, listed.record.state == AgreementState::Active)).collect())
 }
 
-async fn of_provider(
+/// How many services an agreement has counted, less those reversed.
+///
+/// # Errors
+/// What asking the ledger gives.
+pub async fn count_net(client: &Client, pair: &Pair, id: AgreementId) -> Result<i64, ImportError> {
+    let closed = totals(client, pair.clone(), id).await?;
+    let open = client.period(id, closed.periods).await?.accumulator.unwrap_or_default();
+    Ok(closed.services + open.count_net(PROVIDER))
+}
+
+async fn of_institution(
     client: &Client,
-    provider: &InstitutionId,
+    institution: &InstitutionId,
 ) -> Result<Vec<Entry<AgreementId, Agreement>>, ClientError> {
-    let filter = [("institution", provider.to_string())];
+    let filter = [("institution", institution.to_string())];
     Ok(client.list::<Entry<AgreementId, Agreement>>("/v1/agreements", &filter).await?.items)
 }
 
@@ -355,7 +357,7 @@ async fn active(
 ) -> Result<Vec<(AgreementId, Agreement)>, ClientError> {
     let is_active =
         |agreement: &Agreement| agreement.state == AgreementState::Active && agreement.window.contains(now);
-    let all = of_provider(client, provider).await?.into_iter();
+    let all = of_institution(client, provider).await?.into_iter();
     Ok(all.filter(|listed| is_active(&listed.record)).map(|listed| (listed.id, listed.record)).collect())
 }
 

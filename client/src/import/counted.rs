@@ -2,7 +2,9 @@
 //!
 //! Agreements begin and end while an import runs: a window closes, a party terminates one, another of the same terms is signed.
 //! What is recorded in between is counted by none, and owed by nobody, or by two, and owed twice. So the counts of the
-//! agreements are compared with the journal's once everything is recorded, and where they differ, service by service.
+//! agreements are compared with the journal's once everything is recorded, and where they may differ, service by service. They
+//! cannot only where one agreement has these terms, is active, and counts as many: with two, or one that has ended, what others
+//! recorded could hide what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +18,7 @@ use super::changes::ChangedService;
 use super::error::ImportError;
 use super::journal::Contents;
 use super::limits;
+use super::plan::Plan;
 use super::submit::Submitter;
 use crate::client::Client;
 use crate::error::ClientError;
@@ -37,10 +40,19 @@ impl Miscounted {
     pub async fn find(submitter: &Submitter<'_>) -> Result<Self, ImportError> {
         let mut found = Self::default();
         for (pair, services) in by_pair(submitter.journal.contents()) {
-            // Whose key there is not, nothing can be corrected of.
-            let Some(client) = submitter.clients.get(&pair.provider) else { continue };
-            let agreements = agreement::with_terms(client, &pair).await?;
-            if agreement::count_net(client, &pair, &agreements).await? != services.len() as i64 {
+            // Either party may ask; whose keys there are not, nobody can.
+            let mut parties = [&pair.provider, &pair.payer].into_iter();
+            let asking = parties.find_map(|party| Some((party, submitter.clients.get(party)?)));
+            let Some((asking, client)) = asking else { continue };
+            let agreements = agreement::with_terms(client, asking, &pair).await?;
+            let mut all = agreements.iter();
+            let is_one_and_right = match (all.next(), all.next()) {
+                (Some((id, true)), None) => {
+                    agreement::count_net(client, &pair, *id).await? == services.len() as i64
+                }
+                (None | Some(_), _) => false,
+            };
+            if !is_one_and_right {
                 found.look_at_each(client, services, &agreements).await?;
             }
         }
@@ -51,11 +63,12 @@ impl Miscounted {
         &mut self,
         client: &Client,
         services: Vec<ChangedService>,
-        agreements: &BTreeSet<AgreementId>,
+        agreements: &BTreeMap<AgreementId, bool>,
     ) -> Result<(), ClientError> {
         let ask = |changed: ChangedService| async move {
             let listed: Entry<ServiceId, Service> = client.service(changed.service).await?;
-            let counted = listed.record.counted_in.iter().filter(|one| agreements.contains(&one.agreement));
+            let counted =
+                listed.record.counted_in.iter().filter(|one| agreements.contains_key(&one.agreement));
             Ok::<_, ClientError>((changed, counted.count(), listed.record.reversed_at.is_some()))
         };
         let asked: Vec<_> = services.into_iter().map(ask).collect();
@@ -85,9 +98,12 @@ impl Miscounted {
         })
     }
 
-    /// All of them, to be reversed and recorded anew.
-    pub fn into_changed(self) -> impl Iterator<Item = ChangedService> {
-        self.unowed.into_iter().chain(self.owed_twice)
+    /// Those that a plan asks for, to be reversed and recorded anew.
+    pub fn asked_for(self, plan: &Plan, contents: &Contents) -> impl Iterator<Item = ChangedService> {
+        let asked: BTreeSet<ServiceId> =
+            plan.items.iter().filter_map(|item| contents.object(&item.key).map(ServiceId)).collect();
+        let all = self.unowed.into_iter().chain(self.owed_twice);
+        all.filter(move |changed| asked.contains(&changed.service))
     }
 }
 

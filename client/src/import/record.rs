@@ -66,10 +66,9 @@ impl Recording<'_> {
         let institutions = institutions(&clients, self.consortium).await?;
         submitter.settle().await?;
         submitter.watch = self.complete_journal(&mut submitter).await?;
-        let plan = self.correct(&mut submitter, &institutions).await?;
+        let plan = self.correct(&mut submitter, &institutions, &passphrase).await?;
         let summary = self.record(plan, &mut submitter, &institutions, &passphrase).await?;
         submitter.journal.note_seen(&submitter.watch.read())?;
-        Miscounted::find(&submitter).await?.refuse()?;
         Ok(summary)
     }
 
@@ -236,17 +235,25 @@ impl Recording<'_> {
         &self,
         submitter: &mut Submitter<'_>,
         institutions: &BTreeMap<InstitutionId, Institution>,
+        passphrase: &SecretString,
     ) -> Result<Plan, ImportError> {
         let (plan, mut found) = self.found(submitter).await?;
         if !self.options.corrects {
             return Ok(plan);
         }
-        found.add(Miscounted::find(submitter).await?.into_changed());
+        let miscounted = Miscounted::find(submitter).await?;
+        found.add(miscounted.asked_for(&plan, submitter.journal.contents()));
         if found.is_empty() {
             return Ok(plan);
         }
         // What is reversed must be recorded anew, so what would stop that stops it before.
-        self.agreements(&plan, submitter, institutions).await?;
+        let secret = self.planning.secret;
+        submitter.tags = self.state.tags(&plan.subjects, secret, passphrase)?;
+        let agreements = self.agreements(&plan, submitter, institutions).await?;
+        self.make(&agreements, submitter).await?;
+        if !agreements.are_signed(submitter, secret) {
+            return Ok(plan);
+        }
         self.take_back(&found, ReversalReason::NotDelivered, submitter).await?;
         submitter.journal.note_known(&found.staying())?;
         Ok(run::plan(self.planning, Some(submitter.journal.contents())))
@@ -287,6 +294,17 @@ impl Recording<'_> {
     ) -> Result<Agreements, ImportError> {
         let (pairs, secret) = (agreement::pairs(plan), self.planning.secret);
         Agreements::find(pairs, institutions, submitter, secret, self.options.is_beside_others).await
+    }
+
+    /// Proposes and signs the agreements that are missing. None is signed before it is clear that nobody else proposes the same:
+    /// where two count a service, it is owed twice.
+    async fn make(&self, agreements: &Agreements, submitter: &mut Submitter<'_>) -> Result<(), ImportError> {
+        for (wave, items) in waves(&agreements.items) {
+            self.options.progress.set_message(wave.name());
+            submitter.wave(items).await?;
+            submitter.look_around().await?;
+        }
+        Ok(())
     }
 
     /// The plan and what changed, once services that were reversed by hand are known.
@@ -336,19 +354,17 @@ impl Recording<'_> {
         let found = self.changes(&plan, submitter.journal.contents());
         options.progress.set_length((agreements.items.len() + plan.items.len()) as u64);
         options.progress.set_position(0);
-        // Agreements first, and none is signed before it is clear that nobody else proposes the same: where two count
-        // a service, it is owed twice.
-        for (wave, items) in waves(&agreements.items) {
-            options.progress.set_message(wave.name());
-            submitter.wave(items).await?;
-            submitter.look_around().await?;
-        }
+        self.make(&agreements, submitter).await?;
         agreements.hold_services(&mut plan.items, secret);
         for (wave, items) in waves(&plan.items) {
             options.progress.set_message(wave.name());
             submitter.wave(items).await?;
         }
         self.number_anew(&agreements, submitter).await?;
+        submitter.look_around().await?;
+        submitter.journal.note_seen(&submitter.watch.read())?;
+        // Before anything is closed.
+        Miscounted::find(submitter).await?.refuse()?;
         if options.closes_periods {
             options.progress.set_message(Wave::ClosePeriods.name());
             agreements.close(submitter, secret).await?;
