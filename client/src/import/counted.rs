@@ -1,10 +1,10 @@
 //! Whether the agreements count each service of an import once.
 //!
 //! Agreements begin and end while an import runs: a window closes, a party terminates one, another of the same terms is signed.
-//! What is recorded in between is counted by none, and owed by nobody, or by two, and owed twice. So the counts of the
-//! agreements are compared with the journal's once everything is recorded, and where they may differ, service by service. They
-//! cannot only where one agreement has these terms, is active, and counts as many: with two, or one that has ended, what others
-//! recorded could hide what is missing.
+//! What is recorded in between is counted by no agreement and owed by nobody, or counted by two and owed twice. So once
+//! everything is recorded, the counts of the agreements are compared with the journal's. Equal counts prove something only
+//! where a single agreement has these terms and is still active; otherwise services that others recorded could hide what is
+//! missing, and each service is asked what counted it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
