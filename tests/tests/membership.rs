@@ -33,6 +33,24 @@ fn status(cluster: &Cluster, of: usize) -> Result<Value> {
     Ok(answer["health"].clone())
 }
 
+fn peer_id(cluster: &Cluster, of: usize) -> Result<PeerId> {
+    let ended = node(cluster, of, &["status", "--json"])?;
+    let answer: Value = serde_json::from_str(&ended.stdout).with_context(|| format!("{ended:?}"))?;
+    Ok(answer["peer_id"].as_str().context("a peer id")?.parse()?)
+}
+
+/// Replaces a node's key on the network with its institution's own administrator; the peer ids before and after.
+fn rotate_own(cluster: &Cluster, of: usize) -> Result<(PeerId, PeerId)> {
+    let old = peer_id(cluster, of)?;
+    let id = cluster.institution(of);
+    let administrator = cluster.files.directory.join("keys").join(id.as_str()).join("administrator.key");
+    let ended = rotate(cluster, of, &administrator)?;
+    ensure!(ended.code == Some(0) && ended.stdout.contains("revoked"), "{ended:?}");
+    let new = peer_id(cluster, of)?;
+    ensure!(new != old, "it has another key: {ended:?}");
+    Ok((old, new))
+}
+
 /// Replaces a node's key on the network with an administrator's key, whose passphrase lies in `passphrase`.
 fn rotate(cluster: &Cluster, of: usize, administrator: &Path) -> Result<Ended> {
     let passphrase = format!("file:{}", cluster.files.directory.join("passphrase").display());
@@ -86,17 +104,8 @@ async fn keys_that_have_expired_stop_nothing_and_can_be_replaced() -> Result<()>
 #[tokio::test]
 async fn two_nodes_replace_their_keys_and_find_each_other_again() -> Result<()> {
     let mut cluster = Cluster::start(&VALIDATORS).await?;
-    let peer_id = |cluster: &Cluster, of| -> Result<Value> {
-        let ended = node(cluster, of, &["status", "--json"])?;
-        Ok(serde_json::from_str::<Value>(&ended.stdout)?["peer_id"].clone())
-    };
     for of in [COUNTY, INSURER] {
-        let old = peer_id(&cluster, of)?;
-        let id = cluster.institution(of);
-        let administrator = cluster.files.directory.join("keys").join(id.as_str()).join("administrator.key");
-        let ended = rotate(&cluster, of, &administrator)?;
-        ensure!(ended.code == Some(0) && ended.stdout.contains("revoked"), "{ended:?}");
-        ensure!(peer_id(&cluster, of)? != old, "it has another key: {ended:?}");
+        rotate_own(&cluster, of)?;
         record_one(&cluster, of).await?;
     }
     // Each of the two knows the other only by the key that was revoked; so does everybody else's configuration.
@@ -119,19 +128,10 @@ async fn two_nodes_replace_their_keys_and_find_each_other_again() -> Result<()> 
 #[tokio::test]
 async fn a_validator_that_lost_its_disk_comes_back_to_peers_that_have_new_keys() -> Result<()> {
     let mut cluster = Cluster::start(&VALIDATORS).await?;
-    let peer_id = |cluster: &Cluster, of| -> Result<PeerId> {
-        let ended = node(cluster, of, &["status", "--json"])?;
-        let shown = serde_json::from_str::<Value>(&ended.stdout)?["peer_id"].clone();
-        Ok(shown.as_str().context("a peer id")?.parse()?)
-    };
     let mut new_keys = BTreeMap::new();
     for of in [TEACHING, COUNTY, INSURER] {
-        let old = peer_id(&cluster, of)?;
-        let id = cluster.institution(of);
-        let administrator = cluster.files.directory.join("keys").join(id.as_str()).join("administrator.key");
-        let ended = rotate(&cluster, of, &administrator)?;
-        ensure!(ended.code == Some(0), "{ended:?}");
-        new_keys.insert(old, peer_id(&cluster, of)?);
+        let (old, new) = rotate_own(&cluster, of)?;
+        new_keys.insert(old, new);
     }
     cluster.stop(TOWNSHIP)?;
     cluster.wipe(TOWNSHIP)?;
