@@ -5,7 +5,6 @@
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
-
 use yilian_spec::base::id::{ChainId, GrantId};
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::signature::SecretKey;
@@ -83,11 +82,7 @@ fn failure(why: &str) -> Response {
 /// The description as JSON, in which every part of a schema that is an object has a name.
 pub fn text(description: &OpenApi) -> String {
     let mut json = serde_json::to_value(description).expect("a description is plain data");
-    schemas::each(&mut json, &|value| {
-        if value.is_object() {
-            schemas::bound_integers(value);
-        }
-    });
+    schemas::bound_integers(&mut json);
     if let Some(schemas) = json.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         schemas::name_parts(schemas);
     }

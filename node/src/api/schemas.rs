@@ -21,28 +21,17 @@ fn referred(schema: &Value) -> Option<&str> {
 
 /// Bounds integers as their types do, in words that every reader of JSON Schema knows.
 pub fn bound_integers(value: &mut Value) {
-    if let Some(format) = value["format"].as_str() {
-        let (bound, format) = match format {
-            "u-int8" => (u64::from(u8::MAX), "int32"),
-            "u-int16" => (u64::from(u16::MAX), "int32"),
-            "u-int32" => (u64::from(u32::MAX), "int64"),
-            "u-int64" => (i64::MAX.unsigned_abs(), "int64"),
-            _ => return,
-        };
-        value["format"] = format.into();
-        value["minimum"] = 0.into();
-        value["maximum"] = bound.into();
-    }
-}
-
-/// Does something to every value inside a value.
-pub fn each(value: &mut Value, act: &dyn Fn(&mut Value)) {
-    match value {
-        Value::Object(fields) => fields.values_mut().for_each(|part| each(part, act)),
-        Value::Array(items) => items.iter_mut().for_each(|part| each(part, act)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return,
-    }
-    act(value);
+    parts_mut(value).into_iter().for_each(bound_integers);
+    let (maximum, format) = match value["format"].as_str() {
+        Some("u-int8") => (u64::from(u8::MAX), "int32"),
+        Some("u-int16") => (u64::from(u16::MAX), "int32"),
+        Some("u-int32") => (u64::from(u32::MAX), "int64"),
+        Some("u-int64") => (i64::MAX.unsigned_abs(), "int64"),
+        Some(_) | None => return,
+    };
+    value["format"] = format.into();
+    value["minimum"] = 0.into();
+    value["maximum"] = maximum.into();
 }
 
 /// Makes every object inside another schema a component.
@@ -83,14 +72,22 @@ pub fn drop_unused(description: &mut Value) {
 
 fn references(value: &Value, used: &mut BTreeSet<String>) {
     used.extend(referred(value).map(str::to_owned));
-    parts(value).for_each(|part| references(part, used));
+    parts(value).into_iter().for_each(|part| references(part, used));
 }
 
-fn parts(value: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
+fn parts(value: &Value) -> Vec<&Value> {
     match value {
-        Value::Object(fields) => Box::new(fields.values()),
-        Value::Array(items) => Box::new(items.iter()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Box::new(std::iter::empty()),
+        Value::Object(fields) => fields.values().collect(),
+        Value::Array(items) => items.iter().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+fn parts_mut(value: &mut Value) -> Vec<&mut Value> {
+    match value {
+        Value::Object(fields) => fields.values_mut().collect(),
+        Value::Array(items) => items.iter_mut().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     }
 }
 
@@ -105,12 +102,7 @@ fn refer(schemas: &mut Schemas) {
 }
 
 fn refer_inside(schema: &mut Value, names: &BTreeMap<String, String>) {
-    let parts: Vec<&mut Value> = match schema {
-        Value::Object(fields) => fields.values_mut().collect(),
-        Value::Array(items) => items.iter_mut().collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return,
-    };
-    for part in parts {
+    for part in parts_mut(schema) {
         match names.get(&part.to_string()) {
             Some(name) => *part = reference(name),
             None => refer_inside(part, names),
