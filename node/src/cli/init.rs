@@ -9,6 +9,7 @@ use yilian_client::keyfile::Key;
 use yilian_client::passphrase::{self, PassphraseSource, SecretString};
 use yilian_client::sealed::WorkFactor;
 use yilian_spec::base::id::InstitutionId;
+use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::Role;
 use yilian_spec::ledger::genesis::Genesis;
 
@@ -115,20 +116,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         path.display(),
         if made.is_empty() { "nothing to make".to_owned() } else { made.join(", ") }
     );
-    for (role, key) in [(Role::Node, Some(network)), (Role::Validator, validator)] {
-        let named = |genesis: &Genesis| {
-            let mut keys = genesis.institutions.iter().flat_map(|one| &one.keys);
-            keys.any(|named| Some(named.key) == key && named.role == role)
-        };
-        if let (Some(key), Ok(genesis)) = (key, home.genesis())
-            && !named(&genesis)
-        {
-            println!(
-                "warning: the genesis names no key {key} of role {}: this node acts by it only once an administrator has registered it; \
-                 where it was mistyped there, correct the genesis before anybody starts",
-                if role == Role::Node { "node" } else { "validator" },
-            );
-        }
+    if let Ok(genesis) = home.genesis() {
+        warn_of_unnamed(&genesis, "node", Role::Node, Some(network));
+        warn_of_unnamed(&genesis, "validator", Role::Validator, validator);
     }
     println!("network key (role node)        {network}");
     println!("peer id                        {peer}");
@@ -148,6 +138,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         ),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says that the genesis does not name a key: here it can still be corrected.
+fn warn_of_unnamed(genesis: &Genesis, name: &str, role: Role, key: Option<PublicKey>) {
+    let Some(key) = key else { return };
+    let mut named = genesis.institutions.iter().flat_map(|one| &one.keys);
+    if !named.any(|named| named.key == key && named.role == role) {
+        println!(
+            "warning: the genesis names no key {key} of role {name}: this node acts by it only once an administrator has \
+             registered it; where it was mistyped there, correct the genesis before anybody starts"
+        );
+    }
 }
 
 fn new_passphrase(source: &str) -> Result<SecretString> {

@@ -93,7 +93,7 @@ async fn keep_running(mut nodes: Vec<NodeProcess>, program: &std::path::Path) ->
             Ok(()) => true,
             Err(error) => {
                 let (program, home) = (program.display(), node.home().display());
-                println!("\n{error}\nThe others go on. `{program} run --home {home}` starts it again.");
+                println!("\n{error}\n`{program} run --home {home}` starts it again; the others are left as they are.");
                 false
             }
         });
