@@ -31,15 +31,19 @@ async fn other_peoples_tools_find_nothing() -> Result<()> {
     let text = reqwest::get(format!("{}/v1/openapi.json", token.node)).await?.text().await?;
     std::fs::write(&description, text)?;
 
-    run(Command::new(tools.join("openapi-spec-validator")).arg(&description))?;
-    let mut generate = Command::new(tools.join("openapi-python-client"));
+    let tool = |name: &str| {
+        let mut command = Command::new(tools.join(name));
+        // What it keeps for its next run goes with the directory.
+        command.current_dir(place.path());
+        command
+    };
+    run(tool("openapi-spec-validator").arg(&description))?;
+    let mut generate = tool("openapi-python-client");
     generate.args(["generate", "--meta", "none", "--path"]).arg(&description).arg("--output-path");
     let generated = run(generate.arg(place.path().join("generated")))?;
     ensure!(!generated.contains("Unable to") && !generated.contains("WARNING parsing"), "{generated}");
-    run(Command::new(tools.join("python"))
-        .args(["-m", "compileall", "-q"])
-        .arg(place.path().join("generated")))?;
-    let mut schemathesis = Command::new(tools.join("schemathesis"));
+    run(tool("python").args(["-m", "compileall", "-q"]).arg(place.path().join("generated")))?;
+    let mut schemathesis = tool("schemathesis");
     schemathesis.arg("run").arg(format!("{}/v1/openapi.json", token.node));
     schemathesis.args(["--header", &format!("Authorization: Bearer {}", token.token)]);
     // Events never end.

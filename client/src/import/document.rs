@@ -1,8 +1,9 @@
 //! What stands for documents and for the import's own bookkeeping: digests, salted commitments, keys of the journal.
 //!
 //! All of them are made with a local secret of 32 random bytes, drawn once per import directory. A salt is SHA-256
-//! over the secret and the name of what is committed to; a key of the journal, a patient's tag and half a transaction's nonce likewise. Whoever has neither the
-//! secret nor the document learns nothing from them; destroying the secret makes every commitment meaningless.
+//! over the secret and the name of what is committed to; a key of the journal, a patient's tag and half a transaction's
+//! nonce likewise. Whoever has neither the secret nor the document learns nothing from them; destroying the secret makes
+//! every commitment meaningless.
 
 use std::fmt;
 

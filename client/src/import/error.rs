@@ -111,8 +111,8 @@ pub enum ImportError {
     #[error(
         "of the services of this import, {unowed} are counted by no agreement with its terms and {owed_twice} by two (the first is \
          {first}, delivered by {provider}, paid by {payer}): an agreement ended, or another one began, while they were recorded. See to \
-         it that one agreement of these terms is active (`yilian agreement list`), and run this again with --correct, which reverses \
-         these services and records them anew"
+         it that one agreement of these terms is active (`yilian agreement list`), and run this again with the whole input and \
+         --correct, which reverses these services and records them anew"
     )]
     Miscounted {
         /// Owed by nobody.

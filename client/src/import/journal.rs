@@ -23,10 +23,10 @@
 //!
 //! `reversed` notes a service that somebody else's command reversed and whose source changed since, so that it is recorded
 //! anew; `reversed_by_others` one whose source did not; `replaced` one that was recorded, reversed and recorded
-//! anew without this copy's knowing when; `known` that a change, or without a source a
-//! withdrawal, was looked at, and that what is recorded stays; `seen` how much of an author's stream needs no look any more; `began` the height
-//! of the ledger before the import signed anything; `untold` a transaction of this import that was found on the ledger by
-//! who took everything back, and did not know what it stood for.
+//! anew without this copy's knowing when; `known` that a change, or without a source a withdrawal, was looked at, and that
+//! what is recorded stays; `seen` how much of an author's stream needs no look any more; `began` the height of the ledger
+//! before the import signed anything; `untold` a transaction of this import that a withdrawal found on the ledger without
+//! knowing what it stood for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
@@ -146,6 +146,12 @@ enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<String>,
     },
+}
+
+impl Entry {
+    fn seen((institution, entries): &(InstitutionId, u64)) -> Self {
+        Self::Seen { institution: institution.clone(), entries: *entries }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -411,11 +417,7 @@ impl Journal {
         let is_new = |(institution, entries): &&(InstitutionId, u64)| {
             self.contents.seen.get(institution) != Some(entries)
         };
-        let entry = |(institution, entries): &(InstitutionId, u64)| Entry::Seen {
-            institution: institution.clone(),
-            entries: *entries,
-        };
-        self.note(lengths.iter().filter(is_new).map(entry).collect())
+        self.note(lengths.iter().filter(is_new).map(Entry::seen).collect())
     }
 
     /// Notes how far the ledger and the authors' streams have come before anything is signed.
@@ -427,11 +429,7 @@ impl Journal {
         height: Height,
         lengths: &[(InstitutionId, u64)],
     ) -> Result<(), JournalError> {
-        let seen = |(institution, entries): &(InstitutionId, u64)| Entry::Seen {
-            institution: institution.clone(),
-            entries: *entries,
-        };
-        self.note(lengths.iter().map(seen).chain([Entry::Began(height)]).collect())
+        self.note(lengths.iter().map(Entry::seen).chain([Entry::Began(height)]).collect())
     }
 
     /// Notes transactions of this import that took effect, where nobody knows what their operations stand for.

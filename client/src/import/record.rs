@@ -252,6 +252,7 @@ impl Recording<'_> {
         let agreements = self.agreements(&plan, submitter, institutions).await?;
         self.make(&agreements, submitter).await?;
         if !agreements.are_signed(submitter, secret) {
+            // The refusal of the signature is told, and what is recorded stays owed as it is.
             return Ok(plan);
         }
         self.take_back(&found, ReversalReason::NotDelivered, submitter).await?;
@@ -363,7 +364,7 @@ impl Recording<'_> {
         self.number_anew(&agreements, submitter).await?;
         submitter.look_around().await?;
         submitter.journal.note_seen(&submitter.watch.read())?;
-        // Before anything is closed.
+        // A period that is closed is not counted anew.
         Miscounted::find(submitter).await?.refuse()?;
         if options.closes_periods {
             options.progress.set_message(Wave::ClosePeriods.name());

@@ -88,7 +88,7 @@ pub struct Submitter<'a> {
     /// Services whose evidence is on the ledger under a number that the journal does not know: they were recorded and reversed
     /// before an older copy of it came into use, and want the next number.
     pub repeated: Vec<Key>,
-    /// What others record meanwhile; `None` where that comes from other sources.
+    /// What others record meanwhile.
     pub watch: Watch,
     /// Moves by one for each operation.
     pub progress: ProgressBar,

@@ -3,7 +3,7 @@
 //!
 //! The import knows its own transactions by their nonces ([`super::document`]). What somebody else's commitments stand for, nobody
 //! else can say: a service may well be one of this input. So services of the same parties that others recorded stop the import,
-//! unless somebody says that they come from another source. It looks before it begins, once it has proposed its agreements,
+//! unless somebody says that they come from another source; another copy of this directory at work always does. It looks before it begins, once it has proposed its agreements,
 //! before it records services, after each lot of them, and at the end: of two imports at once at least one sees the other
 //! before it signs anything, or where the agreement was there before, before it has recorded more than one service of a provider.
 
