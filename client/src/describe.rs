@@ -1,9 +1,11 @@
 //! What a proof shows, in one paragraph for people.
 
 use yilian_spec::base::money::Currency;
-use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::block::Header;
+use yilian_spec::ledger::receipt::{Outcome, Receipt};
+use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::proof::{
-    Checkpoint, Proof, ProofDocument, ProofError, StateProof, StatementProof, TransactionProof,
+    CertifiedHeader, Checkpoint, Proof, ProofDocument, ProofError, StateProof, StatementProof, StreamParts,
 };
 use yilian_spec::state::key::StateKey;
 
@@ -16,37 +18,60 @@ use crate::moment;
 pub fn verified(document: &ProofDocument, checkpoint: &Checkpoint) -> Result<String, ProofError> {
     let header = document.verify(checkpoint)?;
     let claim = match &document.proof {
-        Proof::Transaction(proof) => transaction(proof),
+        Proof::Transaction(proof) => transaction(&proof.transaction, &proof.receipt),
         Proof::State(proof) => state(proof),
-        Proof::Stream(proof) => {
-            let shown = proof.verify(checkpoint)?;
-            let name = &proof.stream;
-            match (shown.length, shown.first) {
-                (0, _) => format!("The ledger knew no stream {name}: it had no entries"),
-                (length, 0) => {
-                    format!("The stream {name} had exactly these {length} entries; none was left out")
-                }
-                (length, first) => format!(
-                    "The stream {name} had {length} entries, and from number {first} on exactly these {}; none of those was left out",
-                    length - first
-                ),
-            }
-        }
+        Proof::Stream(proof) => stream(&StreamParts::new(proof, proof.part()?)),
         Proof::Statement(proof) => statement(proof, checkpoint)?,
+        Proof::Inclusion(proof) => {
+            format!("{}, and stands in the ledger's log", transaction(&proof.transaction, &proof.receipt))
+        }
+        Proof::Consistency(proof) => {
+            let Header { height, log_size, .. } = proof.earlier.header;
+            format!(
+                "The ledger continued that of block {height}: none of its {log_size} transactions was taken back"
+            )
+        }
     };
     let signed = document.block().certificate.signatures.len();
-    let validators = checkpoint.validators.validators().len();
-    Ok(format!(
-        "{claim}, as of block {} of {}. {signed} of the {validators} validators of the checkpoint at height {} of chain {} signed that block.",
-        header.height,
-        moment::show(header.time),
-        checkpoint.height,
-        header.chain_id,
-    ))
+    Ok(format!("{claim}, {}", signed_by(header, signed, checkpoint)))
 }
 
-fn transaction(proof: &TransactionProof) -> String {
-    let body = &proof.transaction.body;
+/// What parts of a stream show that were verified one by one against this checkpoint.
+pub fn verified_parts(parts: &StreamParts, last: &CertifiedHeader, checkpoint: &Checkpoint) -> String {
+    let signed = last.certificate.signatures.len();
+    format!("{}, {}", stream(parts), signed_by(&last.header, signed, checkpoint))
+}
+
+fn signed_by(header: &Header, signed: usize, checkpoint: &Checkpoint) -> String {
+    format!(
+        "as of block {} of {}. {signed} of the {} validators of the checkpoint at height {} of chain {} signed that block.",
+        header.height,
+        moment::show(header.time),
+        checkpoint.validators.validators().len(),
+        checkpoint.height,
+        header.chain_id,
+    )
+}
+
+fn stream(parts: &StreamParts) -> String {
+    let (name, length, first, next) = (parts.stream(), parts.length(), parts.first(), parts.next());
+    match (length, first, next - first) {
+        (0, ..) => format!("The ledger knew no stream {name}: it had no entries"),
+        (_, 0, count) if count == length => {
+            format!("The stream {name} had exactly these {length} entries; none was left out")
+        }
+        (.., count) if next == length => format!(
+            "The stream {name} had {length} entries, and from number {first} on exactly these {count}; none of those was left out"
+        ),
+        (.., count) => format!(
+            "The stream {name} had {length} entries, and from number {first} to number {} exactly these {count}; none of those was left out",
+            next - 1
+        ),
+    }
+}
+
+fn transaction(transaction: &Transaction, receipt: &Receipt) -> String {
+    let body = &transaction.body;
     // A gateway records hundreds of the same kind at once; each run of them is named once.
     let runs = body.operations.chunk_by(|left, right| left.name() == right.name());
     let names: Vec<String> = runs
@@ -55,7 +80,7 @@ fn transaction(proof: &TransactionProof) -> String {
             many => format!("{} times {}", many.len(), many[0].name()),
         })
         .collect();
-    let became = match proof.receipt.outcome {
+    let became = match receipt.outcome {
         Outcome::Applied => "took effect".to_owned(),
         Outcome::Refused { operation, reason } => {
             format!("was refused by the rules at operation {operation} ({reason})")
@@ -63,7 +88,7 @@ fn transaction(proof: &TransactionProof) -> String {
     };
     format!(
         "Transaction {}, signed by key {} for {} and asking for {}, {became}",
-        proof.transaction.id(),
+        transaction.id(),
         body.author,
         body.institution,
         names.join(", ")

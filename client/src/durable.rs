@@ -53,12 +53,51 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FileE
 /// # Errors
 /// [`FileError::Exists`] when there is one already, which then stays as it is; else what the system says.
 pub fn create(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let part = write_beside(path, bytes)?;
-    part.persist_noclobber(path).map_err(|failed| match failed.error.kind() {
-        ErrorKind::AlreadyExists => FileError::Exists { path: path.to_owned() },
-        _ => io("create", path)(failed.error),
-    })?;
-    sync_directory(path)
+    let mut file = NewFile::begin(path)?;
+    file.append(bytes)?;
+    file.finish()
+}
+
+/// A new file of any length (mode 0600) that appears under its name when it is whole.
+#[derive(Debug)]
+pub struct NewFile {
+    part: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl NewFile {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// [`FileError::Exists`] when there is one already, before anything was written for nothing; else what the system says.
+    pub fn begin(path: &Path) -> Result<Self, FileError> {
+        if path.symlink_metadata().is_ok() {
+            return Err(FileError::Exists { path: path.to_owned() });
+        }
+        Ok(Self { part: beside(path)?, path: path.to_owned() })
+    }
+
+    /// Appends to it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.part.write_all(bytes).map_err(io("write", &self.path))
+    }
+
+    /// Puts it under its name. Without this it leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`FileError::Exists`] when there is one meanwhile, which then stays as it is; else what the system says.
+    pub fn finish(self) -> Result<(), FileError> {
+        let Self { part, path } = self;
+        part.as_file().sync_all().map_err(io("sync", &path))?;
+        part.persist_noclobber(&path).map_err(|failed| match failed.error.kind() {
+            ErrorKind::AlreadyExists => FileError::Exists { path: path.clone() },
+            _ => io("create", &path)(failed.error),
+        })?;
+        sync_directory(&path)
+    }
 }
 
 /// Puts new content in place of the old (mode 0600).
@@ -110,15 +149,20 @@ pub(crate) fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Writes the content to a temporary file in the same directory, mode 0600, and syncs it. It removes itself
-/// unless it is persisted; only a crash can leave one behind, and nothing ever reads it.
-fn write_beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, FileError> {
+/// A temporary file in the same directory, mode 0600. It removes itself unless it is persisted; only a crash can leave one
+/// behind, and nothing ever reads it.
+fn beside(path: &Path) -> Result<tempfile::NamedTempFile, FileError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut part = tempfile::Builder::new()
+    tempfile::Builder::new()
         .prefix(&format!(".{name}."))
         .suffix(".part")
         .tempfile_in(directory(path))
-        .map_err(io("create a file in the directory of", path))?;
+        .map_err(io("create a file in the directory of", path))
+}
+
+/// The content in a temporary file in the same directory, synced.
+fn write_beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, FileError> {
+    let mut part = beside(path)?;
     part.write_all(bytes).map_err(io("write", path))?;
     part.as_file().sync_all().map_err(io("sync", path))?;
     Ok(part)

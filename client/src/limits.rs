@@ -53,6 +53,8 @@ pub const TRANSACTIONS_PER_REQUEST_MAX: usize = 256;
 pub const PAGE_ITEMS: usize = 500;
 /// Items that a list collects over all its pages.
 pub const LIST_ITEMS_MAX: usize = 1_000_000;
+/// Transactions and records that are looked up one by one, at a time.
+pub const LOOKUPS_IN_FLIGHT: usize = 16;
 
 const _: () = assert!(TOKEN_LIFETIME_S <= yilian_spec::base::limits::TOKEN_LIFETIME_S_MAX);
 const _: () = assert!(TRANSACTION_LIFETIME_MS <= yilian_spec::base::limits::TRANSACTION_LIFETIME_MS_MAX);

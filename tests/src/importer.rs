@@ -236,7 +236,7 @@ pub async fn standing_of(cluster: &Cluster, institution: usize) -> Result<i64> {
 pub async fn operations_of(cluster: &Cluster, institution: usize) -> Result<Vec<Operation>> {
     let client = cluster.desk(institution).await?.client;
     let id = cluster.institution(institution);
-    let (stream, _) = client.stream(&StreamId::Institution(id.clone()), 0).await?;
+    let stream = client.stream(&StreamId::Institution(id.clone()), 0).await?;
     let mut ids: Vec<_> = stream.entries.iter().map(|entry| entry.transaction_id).collect();
     ids.dedup();
     let mut operations = Vec::new();

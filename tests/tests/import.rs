@@ -72,7 +72,6 @@ async fn owed(cluster: &Cluster) -> Result<BTreeMap<String, i64>> {
         let terms = client
             .record::<yilian_spec::domain::agreement::Agreement>(
                 &yilian_spec::state::key::StateKey::Agreement(id),
-                "the agreement",
             )
             .await?
             .value
@@ -97,7 +96,7 @@ async fn services(cluster: &Cluster) -> Result<u64> {
     let mut of_provider: BTreeMap<String, u64> = BTreeMap::new();
     for agreement in client.list::<Value>("/v1/agreements", &filter).await?.items {
         let id: AgreementId = agreement["id"].as_str().context("an agreement has an id")?.parse()?;
-        let terms = client.record::<Agreement>(&StateKey::Agreement(id), "the agreement").await?.value.terms;
+        let terms = client.record::<Agreement>(&StateKey::Agreement(id)).await?.value.terms;
         let head = StateKey::StreamHead(StreamId::Period { agreement: id, period: 0 });
         let head = client.row::<Frontier>(&head, "head of a period's stream").await?.value;
         let events = head.map_or(0, |head| head.length());

@@ -36,7 +36,7 @@ async fn what_one_institution_records_is_read_on_every_node_with_its_proof() -> 
             let (proof, verified) = client.transaction_proof(recorded.transaction_id()).await?;
             ensure!(verified && proof.block.header.height == recorded.height);
             let key = StateKey::Grant(GrantId(recorded.object(1)));
-            let row = client.record::<Grant>(&key, "grant").await?;
+            let row = client.record::<Grant>(&key).await?;
             ensure!(row.verified && row.value.grantor == cluster.institution(*custodian));
         }
     }

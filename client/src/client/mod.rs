@@ -4,15 +4,18 @@
 //!   [`clock`] notices clocks that differ.
 //! - [`token`]: what says who asks.
 //! - [`submit`]: signing, submitting the same signed bytes until a node takes them, waiting for finality.
-//! - [`query`]: rows with their proofs, lists, streams.
+//! - [`query`]: rows with their proofs, lists.
+//! - [`stream`]: streams, part by part; [`history`]: what their entries say.
 //! - [`freshness`]: whether an answer is of the present, and the comparison of nodes.
 //! - [`events`]: new blocks as they come.
 
 pub mod clock;
 pub mod events;
 pub mod freshness;
+pub mod history;
 mod http;
 pub mod query;
+pub mod stream;
 pub mod submit;
 pub mod token;
 pub mod transport;
@@ -213,7 +216,11 @@ impl Client {
         match &document.proof {
             // It stands in its block for ever, whatever came since.
             Proof::Transaction(_) => {}
-            Proof::State(_) | Proof::Stream(_) | Proof::Statement(_) => self.require_present(header)?,
+            Proof::State(_)
+            | Proof::Stream(_)
+            | Proof::Statement(_)
+            | Proof::Inclusion(_)
+            | Proof::Consistency(_) => self.require_present(header)?,
         }
         Ok(true)
     }

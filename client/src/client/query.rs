@@ -1,18 +1,17 @@
-//! Questions: rows of the state with their proofs, lists, streams, statements.
+//! Questions: rows of the state with their proofs, lists, statements, blocks.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use yilian_spec::api::Page;
-use yilian_spec::api::ledger::{Block, StreamItem};
+use yilian_spec::api::ledger::Block;
 use yilian_spec::api::settlement::Period;
 use yilian_spec::base::codec::Canonical;
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{AgreementId, DisclosureId, InstitutionId, ServiceId};
 use yilian_spec::base::time::LedgerTime;
-use yilian_spec::crypto::merkle::log::Frontier;
-use yilian_spec::proof::{Checkpoint, Proof, ProofDocument, ProofError, StatementProof, StreamProof};
-use yilian_spec::state::key::{StateKey, StreamId};
-use yilian_spec::state::stream::Entry;
+use yilian_spec::ledger::block::Header;
+use yilian_spec::proof::{Checkpoint, Proof, ProofDocument, StatementProof};
+use yilian_spec::state::key::StateKey;
 
 use super::Client;
 use super::transport::Request;
@@ -113,14 +112,26 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::NotFound`], and as [`Client::row_proof`].
-    pub async fn record<T: Canonical>(
+    pub async fn record<T: Canonical>(&self, key: &StateKey) -> Result<Fetched<T>, ClientError> {
+        self.proven_record(key).await.map(|(_, fetched)| fetched)
+    }
+
+    /// [`Client::record`] together with its proof.
+    ///
+    /// # Errors
+    /// As [`Client::record`].
+    pub async fn proven_record<T: Canonical>(
         &self,
         key: &StateKey,
-        what: &'static str,
-    ) -> Result<Fetched<T>, ClientError> {
-        let Fetched { value, height, time, verified } = self.row(key, what).await?;
+    ) -> Result<(ProofDocument, Fetched<T>), ClientError> {
+        let (document, verified) = self.row_proof(key).await?;
+        let Proof::State(proof) = &document.proof else {
+            return Err(ClientError::OtherProof { what: key.to_string() });
+        };
+        let Header { height, time, .. } = proof.block.header;
+        let value = proof.row.read(key.kind().name())?;
         let value = value.ok_or_else(|| ClientError::NotFound { what: key.to_string() })?;
-        Ok(Fetched { value, height, time, verified })
+        Ok((document, Fetched { value, height, time, verified }))
     }
 
     /// A list, over all its pages. Not proven; streams are where completeness is. Its height is the node's word, so one that
@@ -224,56 +235,6 @@ impl Client {
         }
     }
 
-    /// A stream from entry `from` on, with its proof. One that is longer than a node proves at once is listed page by
-    /// page, and the proof put together here from the entries and the proven head.
-    ///
-    /// # Errors
-    /// [`ClientError::NoneOfYours`], [`ClientError::OtherProof`] when it is another stream or does not begin there,
-    /// [`ClientError::Verification`], or what asking gives.
-    pub async fn stream(&self, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), ClientError> {
-        match self.short_stream(stream, from).await {
-            Err(ClientError::Rejected { status: 400, .. }) => self.long_stream(stream, from).await,
-            other => other,
-        }
-    }
-
-    async fn short_stream(&self, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), ClientError> {
-        let what = || format!("stream {stream} from entry {from}");
-        let path = format!("/v1/streams/{stream}/proof");
-        let absent = ClientError::NoneOfYours { what: format!("stream {stream}") };
-        let (document, verified) = self.proof(Request::get(&path).with("from", from), absent).await?;
-        match document.proof {
-            Proof::Stream(proof) if proof.stream == *stream && proof.before.length() == from => {
-                Ok((*proof, verified))
-            }
-            _ => Err(ClientError::OtherProof { what: what() }),
-        }
-    }
-
-    /// The listed entries, then those that came since, under a head that decides whether all of them are right.
-    async fn long_stream(&self, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), ClientError> {
-        let items = self.list::<StreamItem>(&format!("/v1/streams/{stream}"), &[]).await?.items;
-        let listed = items.len() as u64;
-        let (mut proof, _) = self.short_stream(stream, listed.max(from)).await?;
-        let mut before = Frontier::new();
-        let mut entries = Vec::new();
-        for (index, item) in (0..).zip(items) {
-            let StreamItem { height, transaction_id, operation, kind, .. } = item;
-            let entry = Entry { height, transaction_id, operation, kind };
-            if index < from {
-                before.append(entry.leaf_hash()).map_err(ProofError::from)?;
-            } else {
-                entries.push(entry);
-            }
-        }
-        entries.append(&mut proof.entries);
-        proof.entries = entries;
-        proof.before = before;
-        let verified = self.checkpoint.as_ref().map(|checkpoint| proof.verify(checkpoint)).transpose()?;
-        let verified = verified.is_some();
-        Ok((proof, verified))
-    }
-
     /// A block by its height, or `latest`; its header verified where there is a checkpoint.
     ///
     /// # Errors
@@ -285,6 +246,21 @@ impl Client {
                 Err(error) if self.asks_again(&error, &mut pauses).await => {}
                 other => return other,
             }
+        }
+    }
+
+    /// The proof that the log of the latest block begins with that of block `height`.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], [`ClientError::OtherProof`], [`ClientError::Verification`], or what asking gives.
+    pub async fn consistency_proof(&self, height: u64) -> Result<(ProofDocument, bool), ClientError> {
+        let what = || format!("block of height {height}");
+        let path = format!("/v1/blocks/{height}/consistency");
+        let absent = ClientError::NotFound { what: what() };
+        let (document, verified) = self.proof(Request::get(&path), absent).await?;
+        match &document.proof {
+            Proof::Consistency(proof) if proof.earlier.header.height.0 == height => Ok((document, verified)),
+            _ => Err(ClientError::OtherProof { what: what() }),
         }
     }
 

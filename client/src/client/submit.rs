@@ -12,7 +12,7 @@ use yilian_spec::base::id::TransactionId;
 use yilian_spec::domain::Operation;
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
-use yilian_spec::proof::{Proof, TransactionProof};
+use yilian_spec::proof::{Proof, ProofDocument, TransactionProof};
 
 use super::Client;
 use super::transport::Request;
@@ -235,6 +235,21 @@ impl Client {
         let (document, verified) = self.proof(Request::get(&path), absent).await?;
         match document.proof {
             Proof::Transaction(proof) if proof.transaction.id() == id => Ok((*proof, verified)),
+            _ => Err(ClientError::OtherProof { what: what() }),
+        }
+    }
+
+    /// The proof that a transaction and its receipt stand in the ledger's log as of the latest block.
+    ///
+    /// # Errors
+    /// As [`Client::transaction_proof`].
+    pub async fn inclusion_proof(&self, id: TransactionId) -> Result<(ProofDocument, bool), ClientError> {
+        let what = || format!("transaction {id}");
+        let path = format!("/v1/transactions/{id}/inclusion");
+        let (document, verified) =
+            self.proof(Request::get(&path), ClientError::NotFound { what: what() }).await?;
+        match &document.proof {
+            Proof::Inclusion(proof) if proof.transaction.id() == id => Ok((document, verified)),
             _ => Err(ClientError::OtherProof { what: what() }),
         }
     }

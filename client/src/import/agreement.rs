@@ -258,7 +258,7 @@ impl Agreements {
         let mut items = Vec::new();
         for (Pair { provider, .. }, id) in self.ids(submitter) {
             let client = client(submitter, &provider)?;
-            let agreement = client.record::<Agreement>(&StateKey::Agreement(id), "agreement").await?.value;
+            let agreement = client.record::<Agreement>(&StateKey::Agreement(id)).await?.value;
             let period = agreement.open_period;
             if has_events(client, id, period).await? {
                 items.push(Item {
@@ -302,7 +302,7 @@ async fn has_events(client: &Client, agreement: AgreementId, period: u32) -> Res
 
 /// Whether an agreement is active, or may become so, and its window is not over.
 async fn may_serve(client: &Client, id: AgreementId, now: LedgerTime) -> Result<bool, ClientError> {
-    let agreement = client.record::<Agreement>(&StateKey::Agreement(id), "agreement").await?.value;
+    let agreement = client.record::<Agreement>(&StateKey::Agreement(id)).await?.value;
     let is_open = matches!(agreement.state, AgreementState::Proposed | AgreementState::Active);
     Ok(is_open && now < agreement.window.expires)
 }
@@ -372,7 +372,7 @@ fn counts_too(terms: &Terms, pair: &Pair) -> bool {
 }
 
 async fn totals(client: &Client, pair: Pair, id: AgreementId) -> Result<Totals, ImportError> {
-    let agreement = client.record::<Agreement>(&StateKey::Agreement(id), "agreement").await?;
+    let agreement = client.record::<Agreement>(&StateKey::Agreement(id)).await?;
     let periods = agreement.value.open_period;
     let mut totals = Totals {
         agreement: id,

@@ -17,11 +17,11 @@ use super::agreement::{self, Pair};
 use super::changes::ChangedService;
 use super::error::ImportError;
 use super::journal::Contents;
-use super::limits;
 use super::plan::Plan;
 use super::submit::Submitter;
 use crate::client::Client;
 use crate::error::ClientError;
+use crate::limits;
 
 /// Services that the agreements with the import's terms do not count once.
 #[derive(Debug, Default)]

@@ -43,8 +43,6 @@ pub const EXPIRY_MARGIN_MS: u64 = 60_000;
 pub const RECORDED_ANEW_MAX: u32 = 8;
 /// How many numbers are tried for a service whose evidence the ledger has under an earlier one.
 pub const EVIDENCE_NUMBERS_MAX: usize = 64;
-/// Changed services that are looked up on the ledger at a time.
-pub const LOOKUPS_IN_FLIGHT: usize = 16;
 /// Life of the grants that the import gives.
 pub const GRANT_LIFETIME_MS: u64 = 5 * 365 * 24 * 60 * 60 * 1_000;
 /// Life of the agreements that the import proposes.

@@ -392,7 +392,7 @@ async fn reversed_by_hand(submitter: &Submitter<'_>, found: &Changes) -> Result<
     };
     let asked: Vec<_> = found.services.iter().map(ask).collect();
     let answers: Vec<Result<Option<ServiceId>, ClientError>> =
-        futures::stream::iter(asked).buffer_unordered(limits::LOOKUPS_IN_FLIGHT).collect().await;
+        futures::stream::iter(asked).buffer_unordered(crate::limits::LOOKUPS_IN_FLIGHT).collect().await;
     let reversed: Result<Vec<Option<ServiceId>>, ClientError> = answers.into_iter().collect();
     let mut reversed: Vec<ServiceId> = reversed?.into_iter().flatten().collect();
     reversed.sort();
@@ -409,12 +409,13 @@ async fn ended_by_hand(
         async move {
             // Without a key of its grantor nothing of it can be done either.
             let Some(client) = client else { return Ok(None) };
-            let record: Grant = client.record(&StateKey::Grant(grant), "grant").await?.value;
+            let record: Grant = client.record(&StateKey::Grant(grant)).await?.value;
             Ok::<_, ClientError>(record.ended.map(|_| (key, None)))
         }
     };
     let asked: Vec<_> = found.grants().iter().map(ask).collect();
-    let answers: Vec<_> = futures::stream::iter(asked).buffered(limits::LOOKUPS_IN_FLIGHT).collect().await;
+    let answers: Vec<_> =
+        futures::stream::iter(asked).buffered(crate::limits::LOOKUPS_IN_FLIGHT).collect().await;
     let ended: Result<Vec<_>, ClientError> = answers.into_iter().collect();
     Ok(ended?.into_iter().flatten().collect())
 }
@@ -438,7 +439,7 @@ async fn institutions(
     let mut institutions = BTreeMap::new();
     for (id, client) in clients {
         let key = StateKey::Institution(id.clone());
-        let ledger = client.record::<Institution>(&key, "institution").await?.value;
+        let ledger = client.record::<Institution>(&key).await?.value;
         if let Some(member) = consortium.member(id) {
             let (file, found) = (shown(member.kind, member.tier), shown(ledger.kind, ledger.tier));
             if file != found {

@@ -23,9 +23,9 @@ use super::agreement::Pair;
 use super::document::Secret;
 use super::error::ImportError;
 use super::journal::Contents;
-use super::limits;
 use crate::client::Client;
 use crate::error::ClientError;
+use crate::limits;
 
 type Clients = BTreeMap<InstitutionId, Client>;
 
@@ -79,11 +79,11 @@ impl Watch {
         let mut transactions = Vec::new();
         for (author, read) in &mut self.read {
             let Some(client) = clients.get(author) else { continue };
-            let (proof, _) = client.stream(&StreamId::Institution(author.clone()), *read).await?;
-            *read += proof.entries.len() as u64;
+            let stream = client.stream(&StreamId::Institution(author.clone()), *read).await?;
+            *read += stream.entries.len() as u64;
             let began = self.began;
             let is_new = |entry: &&Entry| entry.kind == EntryKind::Applied && entry.height > began;
-            let applied = proof.entries.iter().filter(is_new);
+            let applied = stream.entries.iter().filter(is_new);
             let mut ids: Vec<TransactionId> =
                 applied.map(|entry| entry.transaction_id).filter(|id| !contents.knows(id)).collect();
             ids.dedup();

@@ -173,15 +173,18 @@ fn streams_and_statements_are_proven_complete_and_saved() {
     let setting = Setting::new();
     let name = format!("subject/{}", *SUBJECT);
     let stream = setting.json(&["stream", "show", &name, "--resolve"]);
-    assert_eq!((&stream["length"], &stream["complete"]), (&json!(3), &json!(true)));
+    assert_eq!((&stream["length"], &stream["complete"]), (&json!(2), &json!(true)));
     let names: Vec<&Value> =
         stream["entries"].as_array().unwrap().iter().map(|entry| &entry["operation_name"]).collect();
-    assert_eq!(names, ["grant_access", "record_disclosure", "record_disclosure"]);
-    assert_eq!(stream["entries"][2]["kind"], "refused");
+    assert_eq!(names, ["grant_access", "record_disclosure"]);
+    assert_eq!(stream["entries"][1]["kind"], "refused");
     let block = setting.json(&["block", "show", "latest"]);
     assert_eq!((&block["header"]["height"], &block["verified"]), (&json!(4), &json!(true)));
     let part = setting.json(&["stream", "show", &name, "--from", "1"]);
-    assert_eq!((&part["length"], &part["complete"]), (&json!(3), &json!(false)));
+    assert_eq!((&part["length"], &part["complete"]), (&json!(2), &json!(false)));
+    let part = setting.json(&["stream", "show", "institution/qinghe-hospital", "--from", "1", "--limit", "2"]);
+    assert_eq!((&part["complete"], part["entries"].as_array().unwrap().len()), (&json!(false), 2));
+    assert!(part["length"].as_u64().unwrap() > 3);
     let agreement = setting.agreement();
     let shown = setting.run(&["statement", "show", &agreement, "0"]).exits(0).out;
     assert!(shown.contains("540.00 CNY") && shown.contains("qinghe-hospital"), "{shown}");
@@ -197,16 +200,15 @@ fn streams_and_statements_are_proven_complete_and_saved() {
 #[test]
 fn a_transaction_that_is_not_readable_leaves_a_named_gap_in_a_stream() {
     let setting = Setting::new();
-    let name = format!("subject/{}", *SUBJECT);
-    let show = ["stream", "show", &name, "--resolve"];
+    let show = ["stream", "show", "institution/qinghe-hospital", "--resolve"];
     let whole = setting.json(&show);
     let transaction = |index: usize| whole["entries"][index]["transaction_id"].as_str().unwrap().to_owned();
     setting.node.hide(&transaction(1));
     setting.node.lose(&transaction(2));
     let parted = setting.json(&show);
-    assert_eq!((&parted["length"], &parted["complete"]), (&json!(3), &json!(true)));
+    assert_eq!((&parted["length"], &parted["complete"]), (&whole["length"], &json!(true)));
     let entries = parted["entries"].as_array().unwrap();
-    let gaps: Vec<&Value> = entries.iter().map(|entry| &entry["gap"]).collect();
+    let gaps: Vec<&Value> = entries.iter().take(3).map(|entry| &entry["gap"]).collect();
     assert_eq!(gaps, [&json!(null), &json!("not_readable"), &json!("not_there")]);
     assert_eq!(entries[0], whole["entries"][0]);
     assert_eq!(
@@ -219,6 +221,64 @@ fn a_transaction_that_is_not_readable_leaves_a_named_gap_in_a_stream() {
     {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+}
+
+/// A subject's stream names its grants, and theirs hold what was disclosed.
+#[test]
+fn everything_about_a_subject_is_its_stream_and_those_of_its_grants() {
+    let setting = Setting::new();
+    let name = format!("subject/{}", *SUBJECT);
+    let grant = setting.grant();
+    let found = setting.json(&["stream", "show", &name, "--with-grants"]);
+    assert_eq!((&found["entries"], &found["complete"]), (&json!(4), &json!(true)));
+    let grants = found["grants"].as_array().unwrap();
+    assert_eq!(grants.len(), 1);
+    assert_eq!(grants[0]["stream"], format!("grant/{grant}"));
+    let names: Vec<&Value> =
+        grants[0]["entries"].as_array().unwrap().iter().map(|entry| &entry["operation_name"]).collect();
+    assert_eq!(names, ["grant_access", "record_disclosure"]);
+    let said = setting.run(&["stream", "show", &name, "--with-grants"]).exits(0).out;
+    assert!(said.contains("4 entries under 1 grants: everything about this subject, none left out"), "{said}");
+    // A transaction that cannot be read may have created a grant.
+    let given = found["contents"]["entries"][0]["transaction_id"].as_str().unwrap().to_owned();
+    setting.node.hide(&given);
+    let found = setting.json(&["stream", "show", &name, "--with-grants"]);
+    assert_eq!((&found["complete"], found["grants"].as_array().unwrap().len()), (&json!(false), 0));
+    let said = setting.run(&["stream", "show", &name, "--with-grants"]).exits(0).out;
+    assert!(said.contains("not proven complete"), "{said}");
+    let other = format!("grant/{grant}");
+    setting.run(&["stream", "show", &other, "--with-grants"]).exits(2);
+}
+
+#[test]
+fn the_proof_of_whatever_is_shown_can_be_saved() {
+    let setting = Setting::new();
+    let (grant, agreement) = (setting.grant(), setting.agreement());
+    let shown: [&[&str]; 6] = [
+        &["grant", "show", &grant],
+        &["agreement", "show", &agreement],
+        &["period", "show", &agreement, "0"],
+        &["institution", "show", "renhe-hospital"],
+        &["block", "consistency", "2"],
+        &["grant", "show", &grant, "--json"],
+    ];
+    for (number, command) in shown.into_iter().enumerate() {
+        let file = format!("proof{number}.json");
+        let run = setting.run(&[command, &["--save", &file]].concat()).exits(0);
+        let said = if command.contains(&"--json") { &run.err } else { &run.out };
+        assert!(said.contains(&format!("saved {file}")), "{said}");
+        let run = setting.run(&["verify", &file, "--trust", "trust.json"]).exits(0);
+        assert!(run.out.starts_with("Verified. "), "{}", run.out);
+        setting.run(&[command, &["--save", &file]].concat()).exits(5);
+    }
+    let id = setting.json(&["stream", "show", &format!("grant/{grant}")])["entries"][1]["transaction_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    setting.run(&["transaction", "receipt", &id, "--in-log", "--save", "in-log.json"]).exits(0);
+    let said = setting.run(&["verify", "in-log.json", "--trust", "trust.json"]).exits(0).out;
+    assert!(said.contains("took effect, and stands in the ledger's log, as of block 4"), "{said}");
+    setting.run(&["capacity", "show", "renhe-hospital", "--save", "capacity.json"]).exits(2);
 }
 
 /// A node says the same of what does not exist and of what exists for others.
@@ -402,10 +462,9 @@ async fn a_stream_longer_than_one_proof_is_still_proven_whole() {
     let transactions: Vec<_> = (0..16).map(|_| client.sign(denials(256)).unwrap()).collect();
     client.submit_many(&transactions).await.unwrap();
     let stream = StreamId::Subject(*SUBJECT);
-    let (proof, verified) = client.stream(&stream, 0).await.unwrap();
-    assert_eq!((proof.entries.len(), verified), (3 + 16 * 256, true));
-    let (proof, verified) = client.stream(&stream, 2).await.unwrap();
-    assert_eq!((proof.before.length(), proof.entries.len(), verified), (2, 1 + 16 * 256, true));
-    let (proof, verified) = client.stream(&stream, 1_000).await.unwrap();
-    assert_eq!((proof.before.length(), proof.entries.len(), verified), (1_000, 3_099, true));
+    for (from, length) in [(0, 2 + 16 * 256), (2, 16 * 256), (1_000, 3_098), (4_098, 0)] {
+        let found = client.stream(&stream, from).await.unwrap();
+        assert_eq!((found.entries.len(), found.verified), (length, true));
+        assert_eq!((found.parts.first(), found.parts.reach_the_end()), (from, true));
+    }
 }

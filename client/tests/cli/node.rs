@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use yilian_spec::api::ledger::{StreamItem, StreamPage};
 use yilian_spec::base::codec;
 use yilian_spec::base::id::TransactionId;
 use yilian_spec::base::limits::TRANSACTION_BYTES_MAX;
@@ -19,7 +18,6 @@ use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::ledger::trial::decode_body;
 use yilian_spec::proof::ProofDocument;
 use yilian_spec::state::key::StreamId;
-use yilian_spec::state::stream::Entry;
 
 use crate::ledger::{Day, Ledger};
 
@@ -253,10 +251,6 @@ fn answer(asked: &Asked, day: &mut Day, key: PublicKey, fault: Option<Fault>) ->
             return (200, block.to_string());
         }
         ["v1", "grants"] => return (200, grants(day).to_string()),
-        ["v1", "streams", kind, id] => {
-            let stream = StreamId::from_parts(kind, id).unwrap();
-            return (200, entries(&day.ledger, stream, &asked.query).to_string());
-        }
         ["v1", "transactions"] => return (202, submit(asked, &mut day.ledger, fault).to_string()),
         ["v1", "transactions", "check"] => {
             let outcome = day.ledger.trial(decode_body(&asked.body).unwrap());
@@ -267,17 +261,27 @@ fn answer(asked: &Asked, day: &mut Day, key: PublicKey, fault: Option<Fault>) ->
         ["v1", "transactions", id, "proof"] => {
             find(&day.ledger, id).map(|(height, index)| day.ledger.transaction_proof(height, index).into())
         }
+        ["v1", "transactions", id, "inclusion"] => {
+            find(&day.ledger, id).map(|(height, index)| day.ledger.inclusion_proof(height, index).into())
+        }
+        ["v1", "blocks", height, "consistency"] => {
+            Some(day.ledger.consistency_proof(height.parse().unwrap()).into())
+        }
         ["v1", "state", key, "proof"] => {
             let row = day.ledger.row_under(hex::decode(key).unwrap());
             Some(yilian_spec::proof::StateProof { row, block: day.ledger.tip_block() }.into())
         }
         ["v1", "streams", kind, id, "proof"] => {
-            let from = asked.query.trim_start_matches("from=").parse().unwrap_or(0);
-            let proof = day.ledger.stream_proof(StreamId::from_parts(kind, id).unwrap(), from);
-            if proof.entries.len() > ENTRIES_PER_PROOF_MAX {
-                return error(400, "malformed", "more entries than one proof has: give a later from");
-            }
-            Some(proof.into())
+            let number = |name: &str| {
+                asked
+                    .query
+                    .split('&')
+                    .find_map(|pair| pair.strip_prefix(name))
+                    .map(|text| text.parse().unwrap())
+            };
+            let (from, limit) = (number("from=").unwrap_or(0), number("limit="));
+            let limit = limit.unwrap_or(ENTRIES_PER_PROOF_MAX);
+            Some(day.ledger.stream_part(StreamId::from_parts(kind, id).unwrap(), from, limit).into())
         }
         ["v1", "agreements", id, "periods", period, "statement", "proof"] => {
             Some(day.ledger.statement_proof(id.parse().unwrap(), period.parse().unwrap()).into())
@@ -297,26 +301,6 @@ fn chain(ledger: &Ledger, node: PublicKey) -> Value {
         "time": tip.time, "validators": tip.validators, "protocol_version": 2, "protocol_version_known": 2,
         "parameters": tip.parameters,
     })
-}
-
-/// A page of 500 entries; the cursor is the index of the first.
-fn entries(ledger: &Ledger, stream: StreamId, query: &str) -> Value {
-    let cursor = query.split('&').find_map(|pair| pair.strip_prefix("cursor="));
-    let first: usize = cursor.map_or(0, |cursor| cursor.parse().unwrap());
-    let all = ledger.stream_proof(stream, 0).entries;
-    let item = |(index, entry): (usize, &Entry)| StreamItem {
-        index: index as u64,
-        height: entry.height,
-        transaction_id: entry.transaction_id,
-        operation: entry.operation,
-        kind: entry.kind,
-        operation_name: "record_disclosure".to_owned(),
-    };
-    let items: Vec<StreamItem> = all.iter().enumerate().skip(first).take(500).map(item).collect();
-    let next = first + items.len();
-    let next_cursor = (next < all.len()).then(|| next.to_string());
-    let page = StreamPage { items, next_cursor, height: ledger.tip().height, length: all.len() as u64 };
-    serde_json::to_value(page).unwrap()
 }
 
 fn grants(day: &Day) -> Value {

@@ -4,8 +4,11 @@ use std::os::unix::fs::DirBuilderExt as _;
 
 use serde_json::{Value, json};
 use yilian_spec::base::id::BlockId;
+use yilian_spec::base::limits::PROOF_BYTES_MAX;
+use yilian_spec::proof::ProofDocument;
+use yilian_spec::state::key::StreamId;
 
-use crate::ledger::Day;
+use crate::ledger::{Day, institution};
 use crate::yilian::Yilian;
 
 const ID: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9";
@@ -273,17 +276,20 @@ fn saved_proofs_are_verified_offline() {
         "deliver_service",
         "held grant",
         "held no grant",
-        "exactly these 3",
+        "exactly these 2",
         "from number 3 on",
         "had no entries",
-        "owes qinghe-hospital 0.00 CNY",
+        "renhe-hospital 540.00 CNY",
+        "from number 2 to number 4 exactly these 3",
+        "was refused",
+        "continued that of block 2",
     ];
+    assert_eq!(day.documents().len(), says.len());
     for (number, document) in day.documents().iter().enumerate() {
         let name = format!("{number}.json");
         yilian.write(&name, document.to_json());
         let run = yilian.run(&["verify", &name, "--trust", "trust.json"]).exits(0);
-        let expected = if number == 8 { "renhe-hospital 540.00 CNY" } else { says[number] };
-        assert!(run.out.starts_with("Verified. ") && run.out.contains(expected), "{}", run.out);
+        assert!(run.out.starts_with("Verified. ") && run.out.contains(says[number]), "{}", run.out);
         let run = yilian.run(&["verify", &name, "--trust", "trust.json", "--json"]).exits(0).json();
         assert_eq!(
             (&run["verified"], &run["height"]),
@@ -304,4 +310,62 @@ fn saved_proofs_are_verified_offline() {
     yilian.write("fork.json", serde_json::to_vec(&checkpoint).unwrap());
     let run = yilian.run(&["verify", "0.json", "--trust", "fork.json"]).exits(4);
     assert!(run.err.contains("two histories"), "{}", run.err);
+}
+
+/// Rule P-21: a file of many proofs, of which parts of a stream go together.
+#[test]
+fn parts_of_a_stream_in_one_file_are_verified_together() {
+    let yilian = Yilian::new();
+    let day = Day::play();
+    yilian.write("trust.json", serde_json::to_vec(&day.ledger.checkpoint()).unwrap());
+    let name = StreamId::Institution(institution("renhe-hospital"));
+    let length = day.ledger.stream_proof(name.clone(), 0).entries.len();
+    let part = |from, count| {
+        ProofDocument::from(day.ledger.stream_part(name.clone(), from, count)).to_json()
+    };
+    let parts: Vec<String> = (0..length).step_by(2).map(|from| part(from, 2)).collect();
+    assert!(parts.len() > 2);
+    let verify = |lines: &[&str]| {
+        yilian.write("parts.json", lines.concat());
+        yilian.run(&["verify", "parts.json", "--trust", "trust.json", "--json"])
+    };
+    let all: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let run = verify(&all).exits(0).json();
+    assert_eq!((&run["verified"], &run["kind"]), (&json!(true), &json!("stream")));
+    let proves = run["proves"].as_str().unwrap();
+    assert!(proves.contains(&format!("exactly these {length} entries; none was left out")), "{proves}");
+    let text = yilian.run(&["verify", "parts.json", "--trust", "trust.json"]).exits(0).out;
+    assert_eq!(text.lines().count(), 1, "{text}");
+    // With others in the file each is told.
+    let receipt = ProofDocument::from(day.ledger.transaction_proof(1, 0)).to_json();
+    let with_others = [&[receipt.as_str()][..], &all[..2], &[receipt.as_str()]].concat();
+    let run = verify(&with_others).exits(0).json();
+    let kinds: Vec<&Value> = run["proofs"].as_array().unwrap().iter().map(|proof| &proof["kind"]).collect();
+    assert_eq!(kinds, ["transaction", "stream", "transaction"]);
+    assert!(run["proofs"][1]["proves"].as_str().unwrap().contains("from number 0 to number 3"), "{run}");
+    // One left out, two swapped, one twice, one bent.
+    let without = [&all[..1], &all[2..]].concat();
+    let swapped = [&[all[1], all[0]][..], &all[2..]].concat();
+    let doubled = [&all[..1], &all[..]].concat();
+    for (lines, line) in [(without, 2), (swapped, 2), (doubled, 2)] {
+        let run = verify(&lines).exits(4).json();
+        let details = &run["error"]["details"];
+        assert_eq!((&details["rule"], &details["line"]), (&json!("P-21"), &json!(line)), "{details}");
+        assert_eq!(details["name"], "part_missing");
+    }
+    let bent = bend(all[1]) + "\n";
+    let run = verify(&[&[all[0], bent.as_str()][..], &all[2..]].concat()).exits(4).json();
+    assert_eq!((&run["error"]["details"]["rule"], &run["error"]["details"]["line"]), (&json!("P-5"), &json!(2)));
+    // Cut off in the middle of a line, an empty line, and what is no proof.
+    for last in [&all[1][..all[1].len() / 2], "\n", "[]\n"] {
+        let run = verify(&[all[0], last]).exits(5);
+        assert!(run.out.contains("line 2"), "{}", run.out);
+    }
+    let long = "x".repeat(PROOF_BYTES_MAX + 1);
+    let run = verify(&[all[0], long.as_str()]).exits(4).json();
+    assert_eq!(run["error"]["details"]["name"], "too_long");
+    // One proof may stand on several lines.
+    let value: Value = serde_json::from_str(all[0]).unwrap();
+    let pretty = serde_json::to_string_pretty(&value).unwrap();
+    verify(&[pretty.as_str()]).exits(0);
 }

@@ -14,7 +14,9 @@ use super::Api;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
+use super::ledger::View;
 use super::list::{self, Listed};
+use super::members;
 use super::page::PageRequest;
 use super::rights;
 
@@ -117,6 +119,19 @@ fn is_overdue(disclosure: &Disclosure, now: LedgerTime) -> bool {
     waits && now > disclosure.receipt_due
 }
 
+/// Where the open disclosures lie that an institution received, and where those that it made, one place for each recipient.
+fn open_disclosures_of(view: &View<'_>, institution: &InstitutionId) -> Result<Vec<Vec<u8>>, ApiError> {
+    const INDEX: RowKind = RowKind::OpenDisclosureIndex;
+    let mut prefixes = vec![INDEX.under(institution)];
+    for member in members::all(view)? {
+        if member != *institution {
+            prefixes.push(INDEX.under_both(&member, institution));
+        }
+    }
+    prefixes.sort();
+    Ok(prefixes)
+}
+
 /// Disclosures that wait for a receipt; a regulator may list all.
 #[utoipa::path(
     get, path = "/v1/disclosures", tag = "access", params(DisclosureQuery),
@@ -138,12 +153,12 @@ pub async fn disclosures(
     }
     let now = LedgerTime(api.clock.now_ms());
     api.read(move |view| {
-        let prefix = match institution {
-            Some(id) => RowKind::OpenDisclosureIndex.under(&id),
-            None => RowKind::Disclosure.prefix(),
+        let prefixes = match &institution {
+            Some(id) => open_disclosures_of(view, id)?,
+            None => vec![RowKind::Disclosure.prefix()],
         };
-        list::page(view, &prefix, request, |key, _| {
-            let (StateKey::OpenDisclosureIndex(_, id) | StateKey::Disclosure(id)) = key else {
+        list::page_over(view, &prefixes, request, |key, _| {
+            let (StateKey::OpenDisclosureIndex(.., id) | StateKey::Disclosure(id)) = key else {
                 return Err(list::stray(&key));
             };
             let record: Disclosure = view.require(&StateKey::Disclosure(id), "disclosure")?;

@@ -7,7 +7,6 @@ use yilian_spec::base::codec::{self, Canonical};
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{ChainId, InstitutionId, TransactionId};
 use yilian_spec::base::time::LedgerTime;
-use yilian_spec::crypto::merkle::log::Frontier;
 use yilian_spec::domain::Operation;
 use yilian_spec::ledger::block::Block;
 use yilian_spec::ledger::chain::Tip;
@@ -15,14 +14,17 @@ use yilian_spec::ledger::receipt::{Outcome, Receipt};
 use yilian_spec::ledger::transaction::TransactionBody;
 use yilian_spec::ledger::trial::{self, TrialError};
 use yilian_spec::ledger::validation::contextual::ContextualError;
-use yilian_spec::proof::{CertifiedHeader, ProvenRow, TransactionProof};
+use yilian_spec::proof::{
+    CertifiedHeader, LogConsistencyProof, LogInclusionProof, ProvenRow, StreamProof, TransactionProof,
+};
 use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::Entry;
 
 use super::error::ApiError;
-use super::limits::{API_FRONTIER_ENTRIES_MAX, API_ROW_BYTES_MAX};
+use super::limits::API_ROW_BYTES_MAX;
 use super::refusal;
 use crate::application::reader::StoredTransaction;
+use crate::application::stream_log::ProvenEntries;
 use crate::storage::StorageError;
 
 impl From<StorageError> for ApiError {
@@ -173,6 +175,37 @@ impl<'a> View<'a> {
         }))
     }
 
+    /// A transaction with its receipt's proof in the log of the tip.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn included_transaction(&self, id: TransactionId) -> Result<Option<LogInclusionProof>, ApiError> {
+        let Some(Located { height, index, transaction, receipt, .. }) = self.located(id)? else {
+            return Ok(None);
+        };
+        let inclusion = self.0.prove_inclusion((height, index))?;
+        let block = self.certified(self.height())?;
+        Ok(Some(LogInclusionProof { transaction, receipt, inclusion, block }))
+    }
+
+    /// That the log of the tip begins with that of an earlier block.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] where there is no such block, [`ApiError::Malformed`] where there is nothing to prove, or when
+    /// storage fails.
+    pub fn growth_since(&self, height: Height) -> Result<LogConsistencyProof, ApiError> {
+        let earlier = self.certified(height)?;
+        if height >= self.height() || earlier.header.log_size == 0 {
+            return Err(ApiError::Malformed(format!(
+                "block {height} is not before the latest block, {}, or no transaction comes before its end: give another height",
+                self.height()
+            )));
+        }
+        let consistency = self.0.prove_growth(height)?;
+        let block = self.certified(self.height())?;
+        Ok(LogConsistencyProof { earlier, consistency, block })
+    }
+
     /// A row of the state tree, or its absence, with its path.
     ///
     /// # Errors
@@ -207,30 +240,16 @@ impl<'a> View<'a> {
         Ok(entries)
     }
 
-    /// The head that a stream had when it held its first `length` entries.
+    /// Entries of a stream from `first` on, at most `count`, with their proof.
     ///
     /// # Errors
-    /// [`ApiError::Malformed`] when that is too far to compute, or when storage fails.
-    pub fn frontier_before(&self, stream: &StreamId, length: u64) -> Result<Frontier, ApiError> {
-        if length > API_FRONTIER_ENTRIES_MAX {
-            return Err(ApiError::Malformed(format!(
-                "from is {length}: a proof may start at entry {API_FRONTIER_ENTRIES_MAX} at most"
-            )));
-        }
-        let mut frontier = Frontier::default();
-        while frontier.length() < length {
-            let missing = usize::try_from(length - frontier.length()).unwrap_or(usize::MAX);
-            let entries = self.entries(stream, frontier.length(), missing.min(1_000))?;
-            if entries.is_empty() {
-                return Err(ApiError::Internal("a stream ends before its head says".to_owned()));
-            }
-            for entry in entries {
-                frontier
-                    .append(entry.leaf_hash())
-                    .map_err(|error| ApiError::Internal(format!("a stream's head: {error}")))?;
-            }
-        }
-        Ok(frontier)
+    /// [`ApiError::NotFound`] before the first block, or when storage fails.
+    pub fn proven_stream(&self, stream: StreamId, first: u64, count: u64) -> Result<StreamProof, ApiError> {
+        let head = self.proven_row(&StateKey::StreamHead(stream.clone()).bytes())?;
+        let part = self.0.prove_stream(&stream, first, count)?;
+        let block = self.certified(self.height())?;
+        let ProvenEntries { before, entries, consistency } = part;
+        Ok(StreamProof { stream, head, before, entries, consistency, block })
     }
 }
 

@@ -12,10 +12,6 @@ pub const API_BLOCKS_PER_PAGE_MAX: usize = 20;
 pub const API_CURSOR_BYTES_MAX: usize = 256;
 /// Rows that one request looks at; a filtered page may be short and still have a next one.
 pub const API_ROWS_PER_REQUEST_MAX: usize = 5_000;
-/// Entries of a stream in one proof: below the bound of a proof document's bytes.
-pub const API_STREAM_PROOF_ENTRIES_MAX: u64 = 4_000;
-/// Entries before a proof's first one, whose head is computed anew for it.
-pub const API_FRONTIER_ENTRIES_MAX: u64 = 500_000;
 /// Longest row that is decoded.
 pub const API_ROW_BYTES_MAX: usize = 1 << 20;
 /// Tokens whose check is remembered; a client uses one for some minutes.

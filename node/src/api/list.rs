@@ -30,36 +30,60 @@ pub fn page<T>(
     view: &View<'_>,
     prefix: &[u8],
     request: PageRequest,
+    read: impl FnMut(StateKey, &[u8]) -> Result<Listed<T>, ApiError>,
+) -> Result<Page<T>, ApiError> {
+    page_over(view, &[prefix.to_vec()], request, read)
+}
+
+/// [`page`] over rows that lie in several places, whose prefixes ascend.
+///
+/// # Errors
+/// As [`page`].
+pub fn page_over<T>(
+    view: &View<'_>,
+    prefixes: &[Vec<u8>],
+    request: PageRequest,
     mut read: impl FnMut(StateKey, &[u8]) -> Result<Listed<T>, ApiError>,
 ) -> Result<Page<T>, ApiError> {
-    if request.after.as_ref().is_some_and(|key| !key.starts_with(prefix)) {
-        return Err(ApiError::Malformed("the cursor belongs to another list: start without one".to_owned()));
-    }
-    let mut items = Vec::new();
     let mut after = request.after;
+    let begin = match &after {
+        None => Some(0),
+        Some(cursor) => prefixes.iter().position(|prefix| cursor.starts_with(prefix)),
+    };
+    let begin = begin.ok_or_else(|| {
+        ApiError::Malformed("the cursor belongs to another list: start without one".to_owned())
+    })?;
+    let mut items = Vec::new();
     let mut looked_at = 0;
-    while items.len() < request.limit && looked_at < API_ROWS_PER_REQUEST_MAX {
-        let wanted = request.limit.min(API_ROWS_PER_REQUEST_MAX - looked_at);
-        let (rows, more) = view.rows(prefix, after.as_deref(), wanted)?;
-        let at_the_end = !more;
-        let last = rows.len();
-        for (position, (key, row)) in rows.into_iter().enumerate() {
-            looked_at += 1;
-            let parsed = StateKey::parse(&key);
-            let parsed = parsed.ok_or_else(|| ApiError::Internal("a row under no key".to_owned()))?;
-            let item = read(parsed, &row)?;
-            after = Some(key);
-            if let Listed::Item(item) = item {
+    let height = view.height();
+    let until = |items, cursor: Option<Vec<u8>>| Page { items, next_cursor: cursor.map(hex::encode), height };
+    for (position, prefix) in prefixes.iter().enumerate().skip(begin) {
+        let is_last_prefix = position + 1 == prefixes.len();
+        let mut at_the_end = false;
+        while !at_the_end {
+            if looked_at >= API_ROWS_PER_REQUEST_MAX {
+                return Ok(until(items, after.or_else(|| Some(prefix.clone()))));
+            }
+            let wanted = request.limit.min(API_ROWS_PER_REQUEST_MAX - looked_at);
+            let (rows, more) = view.rows(prefix, after.as_deref(), wanted)?;
+            // To look where there is nothing costs as much as a row.
+            looked_at += rows.len().max(1);
+            at_the_end = !more;
+            let last = rows.len();
+            for (number, (key, row)) in rows.into_iter().enumerate() {
+                let parsed = StateKey::parse(&key);
+                let parsed = parsed.ok_or_else(|| ApiError::Internal("a row under no key".to_owned()))?;
+                let item = read(parsed, &row)?;
+                after = Some(key);
+                let Listed::Item(item) = item else { continue };
                 items.push(item);
-                let is_last = at_the_end && position + 1 == last;
+                let is_last = is_last_prefix && at_the_end && number + 1 == last;
                 if items.len() == request.limit && !is_last {
-                    return Ok(Page { items, next_cursor: after.map(hex::encode), height: view.height() });
+                    return Ok(until(items, after));
                 }
             }
         }
-        if at_the_end {
-            return Ok(Page { items, next_cursor: None, height: view.height() });
-        }
+        after = None;
     }
-    Ok(Page { items, next_cursor: after.map(hex::encode), height: view.height() })
+    Ok(until(items, None))
 }

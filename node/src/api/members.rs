@@ -12,6 +12,7 @@ use super::Api;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
+use super::ledger::View;
 use super::list::{self, Listed};
 use super::page::PageQuery;
 
@@ -34,6 +35,29 @@ pub async fn institutions(
         .map(Json)
     })
     .await
+}
+
+/// The ids of all institutions, ascending.
+///
+/// # Errors
+/// When storage fails.
+pub fn all(view: &View<'_>) -> Result<Vec<InstitutionId>, ApiError> {
+    let prefix = RowKind::Institution.prefix();
+    let mut members = Vec::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let (rows, more) = view.rows(&prefix, after.as_deref(), usize::MAX)?;
+        for (key, _) in &rows {
+            let Some(StateKey::Institution(id)) = StateKey::parse(key) else {
+                return Err(ApiError::Internal("a list met a row that is no institution".to_owned()));
+            };
+            members.push(id);
+        }
+        if !more {
+            return Ok(members);
+        }
+        after = rows.into_iter().last().map(|(key, _)| key);
+    }
 }
 
 /// One institution.

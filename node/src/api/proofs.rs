@@ -8,13 +8,17 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use yilian_spec::api::ErrorBody;
+use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{AgreementId, GrantId, InstitutionId, ReferralId, TransactionId};
+use yilian_spec::base::limits::STREAM_PART_ENTRIES_MAX;
 use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::access::Grant;
 use yilian_spec::domain::agreement::Agreement;
 use yilian_spec::domain::referral::Referral;
-use yilian_spec::proof::{ProofDocument, StateProof, StatementProof, StreamProof};
-use yilian_spec::state::key::{StateKey, StreamId};
+use yilian_spec::ledger::receipt::Outcome;
+use yilian_spec::ledger::transaction::Transaction;
+use yilian_spec::proof::{ProofDocument, StateProof, StatementProof};
+use yilian_spec::state::key::StateKey;
 
 use super::Api;
 use super::agreements::read_agreement;
@@ -22,7 +26,6 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
 use super::ledger::View;
-use super::limits::API_STREAM_PROOF_ENTRIES_MAX;
 use super::rights;
 use super::streams::stream_of;
 
@@ -41,13 +44,49 @@ pub async fn transaction(
     api.read(move |view| {
         let proof = view.proven_transaction(id)?;
         let proof = proof.ok_or(ApiError::NotFound { what: "transaction", height: view.height().0 })?;
-        match rights::concerning(view, &caller, &proof.transaction, proof.receipt.outcome)?.len() {
-            0 => Err(ApiError::NotYours { what: "the transaction" }),
-            some if some < proof.transaction.body.operations.len() => Err(ApiError::PartlyYours),
-            _ => Ok(Json(proof.into())),
-        }
+        require_whole(view, &caller, &proof.transaction, proof.receipt.outcome)?;
+        Ok(Json(proof.into()))
     })
     .await
+}
+
+/// A transaction and its receipt, proven in the ledger's log as of the latest block: for whoever trusts a later checkpoint than
+/// that of their own block.
+#[utoipa::path(
+    get, path = "/v1/transactions/{id}/inclusion", operation_id = "inclusion_proof", tag = "proofs", params(("id" = TransactionId, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = ProofDocument), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+pub async fn inclusion(State(api): State<Api>, caller: Caller, PathOf(id): PathOf<TransactionId>) -> Answer {
+    api.read(move |view| {
+        let proof = view.included_transaction(id)?;
+        let proof = proof.ok_or(ApiError::NotFound { what: "transaction", height: view.height().0 })?;
+        require_whole(view, &caller, &proof.transaction, proof.receipt.outcome)?;
+        Ok(Json(proof.into()))
+    })
+    .await
+}
+
+/// That the ledger's log of the latest block begins with that of an earlier one.
+#[utoipa::path(
+    get, path = "/v1/blocks/{height}/consistency", operation_id = "consistency_proof", tag = "proofs", params(("height" = u64, Path, description = "the earlier block's height, which has transactions up to it and is below the latest", minimum = 1)),
+    responses((status = 200, body = ProofDocument), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+pub async fn consistency(State(api): State<Api>, _caller: Caller, PathOf(height): PathOf<u64>) -> Answer {
+    api.read(move |view| Ok(Json(view.growth_since(Height(height))?.into()))).await
+}
+
+/// Refuses unless all operations of the transaction concern the caller: a proof shows the whole of it.
+fn require_whole(
+    view: &View<'_>,
+    caller: &Caller,
+    transaction: &Transaction,
+    outcome: Outcome,
+) -> Result<(), ApiError> {
+    match rights::concerning(view, caller, transaction, outcome)?.len() {
+        0 => Err(ApiError::NotYours { what: "the transaction" }),
+        some if some < transaction.body.operations.len() => Err(ApiError::PartlyYours),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses unless the row under these key bytes may be read by the caller, or that there is none.
@@ -80,6 +119,7 @@ fn require_row(view: &View<'_>, caller: &Caller, key: &[u8]) -> Result<(), ApiEr
         | StateKey::Administrators(_)
         | StateKey::Settled(..)
         | StateKey::AgreementWork(_)
+        | StateKey::StreamNode(..)
         | StateKey::NodeKeys(_)
         | StateKey::GrantIndex(..)
         | StateKey::ReferralIndex(..)
@@ -206,23 +246,26 @@ pub async fn statement(
     .await
 }
 
-/// From where a stream's proof starts.
+/// Which part of a stream is proven.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct FromQuery {
-    /// The first entry of the proof; 0, which proves completeness, unless told.
+pub struct PartQuery {
+    /// The first entry of the proof; 0 unless told.
     #[serde(default)]
     pub from: u64,
+    /// Entries at most, 1 to 4000; 4000 unless told.
+    pub limit: Option<u64>,
 }
 
-/// A stream with its entries, proven complete from the first one asked for; for a regulator an unknown stream is an empty one.
+/// Entries of a stream that follow each other, with the proof that they are all between the first and the last of them; for a
+/// regulator an unknown stream is an empty one. A longer stream is read in parts: the next one begins behind the last entry.
 #[utoipa::path(
     get, path = "/v1/streams/{kind}/{id}/proof", operation_id = "stream_proof", tag = "proofs",
     params(
         ("kind" = String, Path, description = "subject, institution, grant, referral or period"),
         ("id" = String, Path, description = "the object's id; of a period `<agreement>.<number>`"),
-        FromQuery
+        PartQuery
     ),
     responses((status = 200, body = ProofDocument), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
@@ -230,32 +273,24 @@ pub async fn stream(
     State(api): State<Api>,
     caller: Caller,
     PathOf((kind, id)): PathOf<(String, String)>,
-    QueryOf(query): QueryOf<FromQuery>,
+    QueryOf(query): QueryOf<PartQuery>,
 ) -> Answer {
     let stream = stream_of(&kind, &id)?;
-    api.read(move |view| {
-        rights::require_stream(view, &caller, &stream)?;
-        stream_proof(view, stream, query.from)
-    })
-    .await
-}
-
-fn stream_proof(view: &View<'_>, stream: StreamId, first: u64) -> Answer {
-    let head = view.proven_row(&StateKey::StreamHead(stream.clone()).bytes())?;
-    let length = view.stream_length(&stream)?;
-    if first > length {
-        return Err(ApiError::Malformed(format!("the stream has {length} entries: give from=0 to {length}")));
-    }
-    let count = length - first;
-    if count > API_STREAM_PROOF_ENTRIES_MAX {
+    let limit = query.limit.unwrap_or(STREAM_PART_ENTRIES_MAX);
+    if !(1..=STREAM_PART_ENTRIES_MAX).contains(&limit) {
         return Err(ApiError::Malformed(format!(
-            "{count} entries are more than the {API_STREAM_PROOF_ENTRIES_MAX} of one proof: give from={} or later",
-            length - API_STREAM_PROOF_ENTRIES_MAX
+            "limit is {limit}: it must lie between 1 and {STREAM_PART_ENTRIES_MAX}"
         )));
     }
-    let before = view.frontier_before(&stream, first)?;
-    let count = usize::try_from(count).expect("at most the bound of a proof");
-    let entries = view.entries(&stream, first, count)?;
-    let block = view.certified(view.height())?;
-    Ok(Json(StreamProof { stream, head, before, entries, block }.into()))
+    api.read(move |view| {
+        rights::require_stream(view, &caller, &stream)?;
+        let length = view.stream_length(&stream)?;
+        if query.from > length {
+            return Err(ApiError::Malformed(format!(
+                "the stream has {length} entries: give from=0 to {length}"
+            )));
+        }
+        Ok(Json(view.proven_stream(stream, query.from, limit)?.into()))
+    })
+    .await
 }

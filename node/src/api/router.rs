@@ -55,6 +55,8 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(agreements::statement))
         .routes(routes!(streams::stream))
         .routes(routes!(proofs::transaction))
+        .routes(routes!(proofs::inclusion))
+        .routes(routes!(proofs::consistency))
         .routes(routes!(proofs::state))
         .routes(routes!(proofs::grant))
         .routes(routes!(proofs::referral))

@@ -29,6 +29,7 @@ pub mod proofs;
 pub mod publish;
 pub mod reader;
 pub mod state_root;
+pub mod stream_log;
 #[cfg(test)]
 mod tests;
 pub mod timings;

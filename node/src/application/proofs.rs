@@ -15,7 +15,7 @@ use super::reader::View;
 use super::state_root::tree_error;
 use crate::storage::StorageError;
 use crate::storage::disk::Column;
-use crate::storage::tables::decode_row;
+use crate::storage::tables::{Location, decode_row};
 
 /// A state row, or its absence, under the state root of the tip's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +119,18 @@ impl View<'_> {
         Ok((decode_row(column, format!("{}/{index}", header.height).as_bytes(), row)?, path))
     }
 
+    /// Proves that the receipt at a place of the ledger stands in its log at the tip.
+    ///
+    /// # Errors
+    /// When storage fails, or there is no such place.
+    pub fn prove_inclusion(&self, (height, index): Location) -> Result<InclusionProof, StorageError> {
+        let header = self.tables().header(height)?;
+        let header =
+            header.ok_or_else(|| StorageError::contradiction(format!("there is no block {height}")))?;
+        let leaf = header.log_size - u64::from(header.transaction_count) + u64::from(index);
+        log::prove_inclusion(&self.tables(), leaf, self.published.tip.log.length()).map_err(log_error)
+    }
+
     /// Proves that the ledger's log at the tip begins with the log at an earlier height.
     ///
     /// # Errors
@@ -128,9 +140,13 @@ impl View<'_> {
         let header =
             header.ok_or_else(|| StorageError::contradiction(format!("there is no block {since}")))?;
         let size = self.published.tip.log.length();
-        log::prove_consistency(&self.tables(), header.log_size, size).map_err(|error| match error {
-            ProveError::Store(error) => error,
-            other => StorageError::contradiction(other.to_string()),
-        })
+        log::prove_consistency(&self.tables(), header.log_size, size).map_err(log_error)
+    }
+}
+
+pub(super) fn log_error(error: ProveError<StorageError>) -> StorageError {
+    match error {
+        ProveError::Store(error) => error,
+        other => StorageError::contradiction(other.to_string()),
     }
 }

@@ -189,6 +189,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use yilian_spec::base::id::BlockId;
+    use yilian_spec::base::limits::INTEGER_MAX;
 
     use super::*;
     use crate::consensus::proposal::{ProposalPosition, split};
@@ -261,7 +262,7 @@ mod tests {
     #[test]
     fn heights_outside_the_window_and_changed_bytes_are_refused() {
         let mut assembler = assembler();
-        for height in [7, 10, u64::MAX] {
+        for height in [7, 10, INTEGER_MAX] {
             let refused = assembler.accept(&parts(0, height, 0, 1, 10)[0]);
             assert!(matches!(refused, Err(PartError::Height { .. })), "{height}");
         }

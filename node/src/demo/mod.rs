@@ -155,7 +155,7 @@ async fn nodes_agree(files: &ConsortiumFiles, desks: &Desks, agreement: Agreemen
         if let (1, Some((height, block_id))) = (tips.len(), tips.first().copied()) {
             let key = StateKey::Agreement(agreement);
             let (proof, _) = desks.teaching.client.row_proof(&key).await?;
-            let agreement = desks.teaching.client.record::<Agreement>(&key, "the agreement").await?.value;
+            let agreement = desks.teaching.client.record::<Agreement>(&key).await?.value;
             let state_root = proof.block().header.state_root.to_string();
             let parties = agreement.terms.parties.into_iter().map(|party| party.institution).collect();
             return Ok(NodesAgree { height, block_id, state_root, parties });

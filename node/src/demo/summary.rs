@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use yilian_spec::state::key::StreamId;
+use anyhow::{Result, ensure};
 
 use super::day::{Desks, Evening};
 use super::desk::Desk;
@@ -27,10 +26,13 @@ impl Summary<'_> {
     pub async fn print(&self, tally: &mut Tally, verified: &Verified, agree: &NodesAgree) -> Result<()> {
         self.print_ledger(tally, agree);
         self.print_statement(agree).await?;
-        let subject = StreamId::Subject(self.evening.subject);
-        let (stream, _) = self.observer.client.stream(&subject, 0).await?;
-        let entries = stream.entries.len();
-        println!("\nThe regulator asks who saw one patient's records: {entries} entries, proven complete.");
+        let history = self.observer.client.subject_history(self.evening.subject).await?;
+        ensure!(history.is_complete(), "the patient's history is not proven complete");
+        println!(
+            "\nThe regulator asks who saw one patient's records: {} entries under {} grants, proven complete.",
+            history.count(),
+            history.grants.len()
+        );
         println!("\nVerified offline, from files alone\n");
         for said in &verified.said {
             said.lines().for_each(|line| println!("  {line}"));

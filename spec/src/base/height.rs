@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use wincode::adapter::FromInto;
 use wincode::{SchemaRead, SchemaWrite};
+
+use crate::base::integer::Unsigned;
 
 /// The position of a block in the ledger; the first block has height 1.
 #[derive(
@@ -23,7 +26,7 @@ use wincode::{SchemaRead, SchemaWrite};
     ToSchema,
 )]
 #[serde(transparent)]
-pub struct Height(pub u64);
+pub struct Height(#[wincode(with = "FromInto<Unsigned, _>")] pub u64);
 
 impl Height {
     /// The height of the first block.

@@ -8,6 +8,9 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
+use crate::base::integer::is_exact;
+use crate::base::limits::INTEGER_MAX;
+
 /// Why a text is not the JSON of a value.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum JsonError {
@@ -63,8 +66,8 @@ pub fn plain(said: &str) -> String {
         "u8" => integer(0, u8::MAX.into()),
         "u16" => integer(0, u16::MAX.into()),
         "u32" => integer(0, u32::MAX.into()),
-        "u64" | "usize" => integer(0, u64::MAX.into()),
-        "i64" => integer(i64::MIN.into(), i64::MAX as u128),
+        "u64" | "usize" => integer(0, INTEGER_MAX.into()),
+        "i64" => integer(-i128::from(INTEGER_MAX), INTEGER_MAX.into()),
         "struct" | "internally" => "an object".to_owned(),
         "tuple" | "newtype" => "a value".to_owned(),
         "enum" | "variant" | "unit" => "the name of a choice, or an object of that name".to_owned(),
@@ -129,6 +132,9 @@ impl<'de> serde::Deserialize<'de> for Strict {
 
 struct Any;
 
+/// What is said of a number that not every reader of JSON holds exactly.
+const BEYOND: &str = "a number is beyond 2^53 - 1";
+
 impl<'de> Visitor<'de> for Any {
     type Value = Value;
 
@@ -144,12 +150,12 @@ impl<'de> Visitor<'de> for Any {
         Ok(Value::Bool(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        if value <= INTEGER_MAX { Ok(Value::from(value)) } else { Err(E::custom(BEYOND)) }
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
+        if is_exact(value) { Ok(Value::from(value)) } else { Err(E::custom(BEYOND)) }
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
@@ -266,11 +272,16 @@ mod tests {
             ("\"time\":7", "\"time\":7,\"time\":8"),
             ("\"a/b\":1", "\"a/b\":1,\"a/b\":2"),
             ("-3", "-3e0"),
+            ("\"time\":7", "\"time\":9007199254740992"),
+            ("-3", "-9007199254740992"),
             ("abab", "ABab"),
             ("}", "} 1"),
         ];
         for (from, to) in unreadable {
             assert!(matches!(other(from, to), JsonError::Unreadable { .. }), "{to}");
+        }
+        for (from, to) in [("\"time\":7", "\"time\":9007199254740991"), ("-3", "-9007199254740991")] {
+            assert!(read::<Record>(text.replacen(from, to, 1).as_bytes()).is_ok(), "{to}");
         }
         let zero = text.replacen("-3", "-0", 1);
         assert!(read::<Record>(zero.as_bytes()).is_err());
@@ -284,8 +295,8 @@ mod tests {
         };
         let cases = [
             ("\"option\":null", "\"option\":256", "an integer from 0 to 255"),
-            ("\"time\":7", "\"time\":-1", "an integer from 0 to 18446744073709551615"),
-            ("-3", "\"3\"", "an integer from -9223372036854775808 to 9223372036854775807"),
+            ("\"time\":7", "\"time\":-1", "an integer from 0 to 9007199254740991"),
+            ("-3", "\"3\"", "an integer from -9007199254740991 to 9007199254740991"),
             ("[1,2]", "7", "expected a list"),
             ("{\"a/b\":1}", "7", "expected an object"),
         ];

@@ -1,5 +1,7 @@
 //! Every bound of the protocol, in one place, with the relations between them checked at compile time.
 
+/// Largest magnitude of an integer: what every JSON reader holds exactly (RFC 7493, section 2.2).
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// Longest slug in characters (institutions, consortia, service codes).
 pub const SLUG_LENGTH_MAX: usize = 40;
 /// Longest display name in bytes.
@@ -46,6 +48,8 @@ pub const HEADER_BYTES_MAX: usize = 1 << 10;
 pub const CERTIFICATE_BYTES_MAX: usize = 32 << 10;
 /// Longest proof bundle in bytes, as a file or an answer.
 pub const PROOF_BYTES_MAX: usize = 1 << 20;
+/// Entries of a stream in one proof: the JSON of so many is little more than half of [`PROOF_BYTES_MAX`].
+pub const STREAM_PART_ENTRIES_MAX: u64 = 4_000;
 /// How far a block's time may lie ahead of a validator's clock.
 pub const BLOCK_TIME_AHEAD_MS_MAX: u64 = 5_000;
 

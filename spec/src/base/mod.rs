@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod height;
 pub mod id;
+pub mod integer;
 pub mod json;
 pub mod limits;
 pub mod money;

@@ -8,8 +8,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use utoipa::ToSchema;
+use wincode::adapter::FromInto;
 use wincode::{SchemaRead, SchemaWrite};
 
+use crate::base::integer::{Signed, is_exact};
 use crate::base::limits;
 use crate::base::schema::text_schema;
 
@@ -21,8 +23,8 @@ pub enum MoneyError {
         "expected a currency in use by its code in ISO 4217, for example CNY; metals and test codes are none"
     )]
     NotCurrency,
-    /// Rule T-2: outside what a signed 64-bit count of minor units holds.
-    #[error("the amount leaves the range of 64-bit minor units; split it into smaller ones")]
+    /// Rule T-2: larger than an amount may be.
+    #[error("the amount is beyond 2^53 - 1 minor units; split it into smaller ones")]
     AmountOutOfRange,
     /// Rule T-3: the text is longer than any sensible amount.
     #[error("a decimal has at most {} characters, this one {length}", limits::DECIMAL_LENGTH_MAX)]
@@ -128,7 +130,7 @@ impl<'de> Deserialize<'de> for Currency {
 
 text_schema!(Currency, "^[A-Z]{3}$", "A currency by its code in ISO 4217, for example CNY");
 
-/// A signed amount in minor units (fen, cents) of one currency (rule T-2).
+/// A signed amount in minor units (fen, cents) of one currency, of at most 2^53 - 1 (rule T-2).
 #[derive(
     Debug,
     Clone,
@@ -145,18 +147,26 @@ text_schema!(Currency, "^[A-Z]{3}$", "A currency by its code in ISO 4217, for ex
     ToSchema,
 )]
 #[serde(transparent)]
-pub struct AmountMinor(pub i64);
+pub struct AmountMinor(#[wincode(with = "FromInto<Signed, _>")] pub i64);
 
 impl AmountMinor {
     /// Nothing.
     pub const ZERO: Self = Self(0);
+
+    /// An amount of so many minor units.
+    ///
+    /// # Errors
+    /// [`MoneyError::AmountOutOfRange`] when it does not fit.
+    pub fn new(minor: i64) -> Result<Self, MoneyError> {
+        if is_exact(minor) { Ok(Self(minor)) } else { Err(MoneyError::AmountOutOfRange) }
+    }
 
     /// The sum of two amounts.
     ///
     /// # Errors
     /// [`MoneyError::AmountOutOfRange`] when it does not fit.
     pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
-        self.0.checked_add(other.0).map(Self).ok_or(MoneyError::AmountOutOfRange)
+        self.0.checked_add(other.0).map_or(Err(MoneyError::AmountOutOfRange), Self::new)
     }
 
     /// The difference of two amounts.
@@ -164,15 +174,15 @@ impl AmountMinor {
     /// # Errors
     /// [`MoneyError::AmountOutOfRange`] when it does not fit.
     pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
-        self.0.checked_sub(other.0).map(Self).ok_or(MoneyError::AmountOutOfRange)
+        self.0.checked_sub(other.0).map_or(Err(MoneyError::AmountOutOfRange), Self::new)
     }
 
     /// The amount with the other sign.
     ///
     /// # Errors
-    /// [`MoneyError::AmountOutOfRange`] for the smallest amount, whose mirror does not fit.
+    /// [`MoneyError::AmountOutOfRange`] when it does not fit, as this one did not.
     pub fn negated(self) -> Result<Self, MoneyError> {
-        self.0.checked_neg().map(Self).ok_or(MoneyError::AmountOutOfRange)
+        self.0.checked_neg().map_or(Err(MoneyError::AmountOutOfRange), Self::new)
     }
 
     /// The sum of many amounts.
@@ -232,7 +242,8 @@ pub fn parse_decimal_to_minor(text: &str, decimals: u8) -> Result<ParsedAmount, 
     let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0').collect();
     let whole_length = i64::try_from(whole.len()).map_err(|_| MoneyError::NotDecimal)?;
     let (magnitude, was_rounded) = round_digits(&digits, whole_length + exponent + i64::from(decimals))?;
-    Ok(ParsedAmount { amount: AmountMinor(if is_negative { -magnitude } else { magnitude }), was_rounded })
+    let amount = AmountMinor::new(if is_negative { -magnitude } else { magnitude })?;
+    Ok(ParsedAmount { amount, was_rounded })
 }
 
 /// Reads an exponent of at most four digits; longer ones say nothing about money.
@@ -288,8 +299,8 @@ mod tests {
             ("77.49", 0, 77, true),
             ("1.2345", 3, 1_235, true),
             ("0.50", 1, 5, false),
-            ("92233720368547758.07", 2, i64::MAX, false),
-            ("-92233720368547758.07", 2, -i64::MAX, false),
+            ("90071992547409.91", 2, 9_007_199_254_740_991, false),
+            ("-90071992547409.91", 2, -9_007_199_254_740_991, false),
         ];
         for (text, decimals, minor, was_rounded) in cases {
             let expected = ParsedAmount { amount: AmountMinor(minor), was_rounded };
@@ -305,8 +316,8 @@ mod tests {
         ] {
             assert_eq!(parse_decimal_to_minor(text, 2), Err(MoneyError::NotDecimal), "{text}");
         }
-        assert_eq!(parse_decimal_to_minor("92233720368547758.08", 2), Err(MoneyError::AmountOutOfRange));
-        assert_eq!(parse_decimal_to_minor("92233720368547758.075", 2), Err(MoneyError::AmountOutOfRange));
+        assert_eq!(parse_decimal_to_minor("90071992547409.92", 2), Err(MoneyError::AmountOutOfRange));
+        assert_eq!(parse_decimal_to_minor("-90071992547409.915", 2), Err(MoneyError::AmountOutOfRange));
         assert_eq!(parse_decimal_to_minor("1e9999", 2), Err(MoneyError::AmountOutOfRange));
         let long = "1".repeat(limits::DECIMAL_LENGTH_MAX + 1);
         assert_eq!(parse_decimal_to_minor(&long, 2), Err(MoneyError::DecimalTooLong { length: long.len() }));
@@ -314,9 +325,11 @@ mod tests {
 
     #[test]
     fn amounts_never_wrap() {
-        let largest = AmountMinor(i64::MAX);
+        let largest = AmountMinor(9_007_199_254_740_991);
+        let least = largest.negated().unwrap();
+        assert_eq!(least.negated(), Ok(largest));
         assert_eq!(largest.plus(AmountMinor(1)), Err(MoneyError::AmountOutOfRange));
-        assert_eq!(AmountMinor(i64::MIN).minus(AmountMinor(1)), Err(MoneyError::AmountOutOfRange));
+        assert_eq!(least.minus(AmountMinor(1)), Err(MoneyError::AmountOutOfRange));
         assert_eq!(AmountMinor(i64::MIN).negated(), Err(MoneyError::AmountOutOfRange));
         assert_eq!(AmountMinor::sum([largest, AmountMinor(-1), AmountMinor(1)]), Ok(largest));
     }

@@ -4,9 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use wincode::adapter::FromInto;
 use wincode::{SchemaRead, SchemaWrite};
 
-/// Milliseconds since 1970-01-01T00:00:00Z, as the blocks tell it.
+use crate::base::integer::Unsigned;
+use crate::base::limits::INTEGER_MAX;
+
+/// Milliseconds since 1970-01-01T00:00:00Z, as the blocks tell it; at most [`INTEGER_MAX`].
 #[derive(
     Debug,
     Clone,
@@ -23,12 +27,13 @@ use wincode::{SchemaRead, SchemaWrite};
     ToSchema,
 )]
 #[serde(transparent)]
-pub struct LedgerTime(pub u64);
+pub struct LedgerTime(#[wincode(with = "FromInto<Unsigned, _>")] pub u64);
 
 impl LedgerTime {
     /// The time `milliseconds` later, or the last representable one.
     pub const fn plus_ms(self, milliseconds: u64) -> Self {
-        Self(self.0.saturating_add(milliseconds))
+        let later = self.0.saturating_add(milliseconds);
+        Self(if later > INTEGER_MAX { INTEGER_MAX } else { later })
     }
 
     /// The time `milliseconds` earlier, or the first representable one.

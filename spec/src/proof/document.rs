@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{
-    CertifiedHeader, Checkpoint, ProofError, StateProof, StatementProof, StreamProof, TransactionProof,
+    CertifiedHeader, Checkpoint, LogConsistencyProof, LogInclusionProof, ProofError, StateProof,
+    StatementProof, StreamProof, TransactionProof,
 };
 use crate::base::json;
 use crate::base::limits;
@@ -22,10 +23,28 @@ pub enum Proof {
     Transaction(Box<TransactionProof>),
     /// A row of the state, or its absence.
     State(Box<StateProof>),
-    /// A stream with its entries.
+    /// Entries of a stream.
     Stream(Box<StreamProof>),
     /// A statement of a closed period.
     Statement(Box<StatementProof>),
+    /// A transaction in the ledger's log.
+    Inclusion(Box<LogInclusionProof>),
+    /// A log that only grew.
+    Consistency(Box<LogConsistencyProof>),
+}
+
+impl Proof {
+    /// The kind, as the document names it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Transaction(_) => "transaction",
+            Self::State(_) => "state",
+            Self::Stream(_) => "stream",
+            Self::Statement(_) => "statement",
+            Self::Inclusion(_) => "inclusion",
+            Self::Consistency(_) => "consistency",
+        }
+    }
 }
 
 /// A proof as JSON.
@@ -74,9 +93,9 @@ impl ProofDocument {
         json::read(bytes).map_err(ProofError::NotADocument)
     }
 
-    /// The document as JSON text for a file, indented, ending in a line break.
+    /// The document as a line of JSON text for a file, with its line break (rule P-21).
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).expect("proofs hold nothing that JSON cannot");
+        let mut text = serde_json::to_string(self).expect("proofs hold nothing that JSON cannot");
         text.push('\n');
         text
     }
@@ -89,8 +108,10 @@ impl ProofDocument {
         match &self.proof {
             Proof::Transaction(proof) => proof.verify(checkpoint),
             Proof::State(proof) => proof.verify(checkpoint),
-            Proof::Stream(proof) => proof.verify(checkpoint).map(|verified| verified.header),
+            Proof::Stream(proof) => proof.verify(checkpoint).map(|(header, _)| header),
             Proof::Statement(proof) => proof.verify(checkpoint).map(|verified| verified.header),
+            Proof::Inclusion(proof) => proof.verify(checkpoint),
+            Proof::Consistency(proof) => proof.verify(checkpoint),
         }
     }
 
@@ -101,6 +122,8 @@ impl ProofDocument {
             Proof::State(proof) => &proof.block,
             Proof::Stream(proof) => &proof.block,
             Proof::Statement(proof) => &proof.block,
+            Proof::Inclusion(proof) => &proof.block,
+            Proof::Consistency(proof) => &proof.block,
         }
     }
 }
@@ -126,4 +149,6 @@ document_from! {
     State(StateProof)
     Stream(StreamProof)
     Statement(StatementProof)
+    Inclusion(LogInclusionProof)
+    Consistency(LogConsistencyProof)
 }

@@ -12,15 +12,13 @@ use crate::crypto::merkle::log::{FrontierError, LogProofError};
 use crate::crypto::merkle::state_tree::StateProofError;
 use crate::ledger::block::CertificateError;
 use crate::ledger::validation::semantic::SemanticError;
+use crate::state::key::StreamId;
 
 /// Why a proof proves nothing.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum ProofError {
     /// Rule P-1: too long; nothing was read.
-    #[error(
-        "{length} bytes are more than the {} of a proof; ask for a part of the stream",
-        limits::PROOF_BYTES_MAX
-    )]
+    #[error("{length} bytes are more than the {} of a proof", limits::PROOF_BYTES_MAX)]
     TooLong {
         /// Length in bytes.
         length: usize,
@@ -102,7 +100,7 @@ pub enum ProofError {
     Head(#[from] FrontierError),
     /// Rule P-14.
     #[error(
-        "the stream has {length} entries, the proof accounts for {found}: entries were left out or added"
+        "the stream has {length} entries, the proof goes up to {found}: it has none of them, or more than there are"
     )]
     EntryCount {
         /// Entries that the head counts.
@@ -119,6 +117,38 @@ pub enum ProofError {
     /// Rule P-17.
     #[error("the terms of the agreement and their hash differ")]
     TermsMismatch,
+    /// Rule P-19.
+    #[error("the receipt is not in the ledger's log: {0}")]
+    NotInLog(LogProofError),
+    /// Rule P-20.
+    #[error("block {earlier} is not earlier than block {height}")]
+    NotEarlier {
+        /// The height that should be the lower one.
+        earlier: Height,
+        /// The other.
+        height: Height,
+    },
+    /// Rule P-20.
+    #[error("the later log does not begin with the earlier one: {0}")]
+    LogNotConsistent(LogProofError),
+    /// Rule P-21.
+    #[error("a part of {stream} begins at entry {found}, the one before it ends before entry {expected}")]
+    PartMissing {
+        /// The stream.
+        stream: StreamId,
+        /// Where the part had to begin.
+        expected: u64,
+        /// Where it begins.
+        found: u64,
+    },
+    /// Rule P-21.
+    #[error("two parts of {stream} are not of one stream: what lies before entry {first} differs")]
+    PartsDiffer {
+        /// The stream.
+        stream: StreamId,
+        /// Where the later part begins.
+        first: u64,
+    },
 }
 
 impl ProofError {
@@ -143,6 +173,9 @@ impl ProofError {
             Self::EntriesMismatch => "P-15",
             Self::StatementMismatch => "P-16",
             Self::TermsMismatch => "P-17",
+            Self::NotInLog(_) => "P-19",
+            Self::NotEarlier { .. } | Self::LogNotConsistent(_) => "P-20",
+            Self::PartMissing { .. } | Self::PartsDiffer { .. } => "P-21",
         }
     }
 
@@ -172,6 +205,11 @@ impl ProofError {
             Self::EntriesMismatch => "entries_mismatch",
             Self::StatementMismatch => "statement_mismatch",
             Self::TermsMismatch => "terms_mismatch",
+            Self::NotInLog(_) => "not_in_log",
+            Self::NotEarlier { .. } => "not_earlier",
+            Self::LogNotConsistent(_) => "log_not_consistent",
+            Self::PartMissing { .. } => "part_missing",
+            Self::PartsDiffer { .. } => "parts_differ",
         }
     }
 

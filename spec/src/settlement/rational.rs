@@ -9,8 +9,10 @@ use num_rational::BigRational;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
+use wincode::adapter::FromInto;
 use wincode::{SchemaRead, SchemaWrite};
 
+use crate::base::integer::{Signed, Unsigned, is_exact};
 use crate::base::limits;
 use crate::base::money::AmountMinor;
 
@@ -24,7 +26,7 @@ pub enum ArithmeticError {
     #[error("division by zero; guard the divisor with a maximum of one in the terms")]
     DivisionByZero,
     /// Rule T-2: a whole number does not fit an amount.
-    #[error("a result leaves the range of 64-bit minor units")]
+    #[error("a result is beyond 2^53 - 1 minor units")]
     AmountOutOfRange,
     /// Rule T-6: an allotment of a value that is not whole.
     #[error("only a whole number can be allotted; round it first")]
@@ -45,8 +47,10 @@ pub enum ArithmeticError {
 #[serde(deny_unknown_fields)]
 pub struct Ratio {
     /// The numerator.
+    #[wincode(with = "FromInto<Signed, _>")]
     pub numerator: i64,
     /// The denominator, at least 1.
+    #[wincode(with = "FromInto<Unsigned, _>")]
     pub denominator: u64,
 }
 
@@ -182,7 +186,7 @@ impl Rational {
         self.0.denom()
     }
 
-    /// The value as a whole 64-bit number.
+    /// The value as a whole number that fits an amount.
     ///
     /// # Errors
     /// [`ArithmeticError::NotWhole`] when it has a fraction, [`ArithmeticError::AmountOutOfRange`] when it is too large.
@@ -190,7 +194,8 @@ impl Rational {
         if !self.is_whole() {
             return Err(ArithmeticError::NotWhole);
         }
-        i64::try_from(self.0.numer()).map_err(|_| ArithmeticError::AmountOutOfRange)
+        let whole = i64::try_from(self.0.numer()).ok();
+        whole.filter(|whole| is_exact(*whole)).ok_or(ArithmeticError::AmountOutOfRange)
     }
 
     /// The value as an amount.
@@ -243,7 +248,12 @@ mod tests {
 
     #[test]
     fn an_amount_is_whole_and_fits() {
-        assert_eq!(Rational::whole(i64::MIN).to_amount(), Ok(AmountMinor(i64::MIN)));
+        let largest = 9_007_199_254_740_991;
+        assert_eq!(Rational::whole(-largest).to_amount(), Ok(AmountMinor(-largest)));
+        assert_eq!(Rational::whole(largest).to_amount(), Ok(AmountMinor(largest)));
+        for beyond in [largest + 1, -largest - 1, i64::MIN] {
+            assert_eq!(Rational::whole(beyond).to_amount(), Err(ArithmeticError::AmountOutOfRange));
+        }
         assert_eq!(ratio(1, 2).to_amount(), Err(ArithmeticError::NotWhole));
         let beyond = Rational::whole(i64::MAX).plus(&Rational::whole(1)).unwrap();
         assert_eq!(beyond.to_amount(), Err(ArithmeticError::AmountOutOfRange));

@@ -10,7 +10,7 @@ use super::stream::Entry;
 pub use super::stream_id::StreamId;
 use crate::base::codec::{self, DecodeError};
 use crate::base::id::{
-    AgreementId, Commitment, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode, ServiceId,
+    AgreementId, Commitment, DisclosureId, GrantId, Hash, InstitutionId, ReferralId, ServiceCode, ServiceId,
 };
 use crate::base::limits;
 use crate::crypto::merkle::log::Frontier;
@@ -160,6 +160,8 @@ rows! {
     0x88 Settled(agreement: AgreementId, period: u32) => SettledPeriod, "settled period";
     /// What operations on the agreement cost.
     0x89 AgreementWork(agreement: AgreementId) => AgreementWork, "work of the agreement";
+    /// The root of the stream's complete subtree of `2^level` entries from entry `index * 2^level` on (rule R-4).
+    0x8a StreamNode(stream: StreamId, level: u8, index: u64) => Hash, "subtree of the stream";
     /// The number of an institution's node keys that are not revoked.
     0x8f NodeKeys(institution: InstitutionId) => u32, "node keys";
     /// This grant concerns the institution (an index to list by).
@@ -168,8 +170,8 @@ rows! {
     0x91 ReferralIndex(institution: InstitutionId, referral: ReferralId) => Marker, "referral of the institution";
     /// This agreement concerns the institution.
     0x92 AgreementIndex(institution: InstitutionId, agreement: AgreementId) => Marker, "agreement of the institution";
-    /// This disclosure by or to the institution has no receipt yet.
-    0x93 OpenDisclosureIndex(institution: InstitutionId, disclosure: DisclosureId) => Marker, "open disclosure of the institution";
+    /// This disclosure has no receipt yet: who owes it, and to whom.
+    0x93 OpenDisclosureIndex(recipient: InstitutionId, source: InstitutionId, disclosure: DisclosureId) => Marker, "open disclosure";
     /// This key belongs to the institution.
     0x94 KeyIndex(institution: InstitutionId, key: PublicKey) => Marker, "key of the institution";
 }
@@ -195,6 +197,13 @@ impl RowKind {
     pub fn under(self, first: &impl KeyPart) -> Vec<u8> {
         let mut bytes = self.prefix();
         first.write(&mut bytes);
+        bytes
+    }
+
+    /// What the keys of such rows begin with whose first two parts are these.
+    pub fn under_both(self, first: &impl KeyPart, second: &impl KeyPart) -> Vec<u8> {
+        let mut bytes = self.under(first);
+        second.write(&mut bytes);
         bytes
     }
 }
@@ -258,12 +267,19 @@ mod tests {
             (StateKey::Disclosure(DisclosureId([7; 32])), format!("81{}", id(7))),
             (StateKey::Service(ServiceId([8; 32])), format!("82{}", id(8))),
             (StateKey::Evidence(Commitment([9; 32])), format!("83{}", id(9))),
-            (StateKey::Coverage(fund, renhe.clone(), imaging), format!("8466756e6400{hex_renhe}637400")),
+            (
+                StateKey::Coverage(fund.clone(), renhe.clone(), imaging),
+                format!("8466756e6400{hex_renhe}637400"),
+            ),
             (StateKey::Accumulator(AgreementId([5; 32]), 70_000), format!("85{}{period}", id(5))),
             (StateKey::Statement(AgreementId([5; 32]), 70_000), format!("86{}{period}", id(5))),
             (StateKey::Administrators(renhe.clone()), format!("87{hex_renhe}")),
             (StateKey::Settled(AgreementId([5; 32]), 70_000), format!("88{}{period}", id(5))),
             (StateKey::AgreementWork(AgreementId([5; 32])), format!("89{}", id(5))),
+            (
+                StateKey::StreamNode(StreamId::Grant(GrantId([3; 32])), 9, 258),
+                format!("8a03{}090000000000000102", id(3)),
+            ),
             (StateKey::NodeKeys(renhe.clone()), format!("8f{hex_renhe}")),
             (StateKey::GrantIndex(renhe.clone(), GrantId([3; 32])), format!("90{hex_renhe}{}", id(3))),
             (StateKey::ReferralIndex(renhe.clone(), ReferralId([4; 32])), format!("91{hex_renhe}{}", id(4))),
@@ -272,8 +288,8 @@ mod tests {
                 format!("92{hex_renhe}{}", id(5)),
             ),
             (
-                StateKey::OpenDisclosureIndex(renhe.clone(), DisclosureId([7; 32])),
-                format!("93{hex_renhe}{}", id(7)),
+                StateKey::OpenDisclosureIndex(renhe.clone(), fund, DisclosureId([7; 32])),
+                format!("93{hex_renhe}66756e6400{}", id(7)),
             ),
             (StateKey::KeyIndex(renhe, PublicKey::Ed25519([2; 32])), format!("94{hex_renhe}01{}", id(2))),
         ]

@@ -111,6 +111,7 @@ macro_rules! number_parts {
 }
 
 number_parts! {
+    u8 "level (u8)"
     u32 "period (u32)"
     u64 "index (u64)"
 }

@@ -9,6 +9,7 @@ use super::key::{StateKey, StreamId};
 use super::overlay::Overlay;
 use crate::base::codec;
 use crate::base::height::Height;
+use crate::base::id::Hash;
 use crate::base::id::TransactionId;
 use crate::crypto::merkle::log;
 
@@ -44,7 +45,12 @@ impl Entry {
     }
 }
 
-/// Appends an entry to each of some streams: one proven row (the head) and one plain row (the entry) in each.
+/// Of the complete subtrees of a stream those of this level and above have a row: from them and fewer than `2^8` entries on
+/// either side anybody who holds the rows proves any part of a stream, however long it is.
+pub const NODE_LEVEL_MIN: u8 = 8;
+
+/// Appends an entry to each of some streams: one proven row (the head) and one plain row (the entry) in each, and with
+/// every `2^8` entries the subtrees that they complete.
 ///
 /// # Errors
 /// [`ViewError`] when storage fails.
@@ -58,7 +64,12 @@ pub fn append(
     for stream in streams {
         let head = overlay.head(&stream)?;
         let index = head.length();
-        head.append(leaf).map_err(|error| ViewError(error.to_string()))?;
+        let mut completed = Vec::new();
+        head.append_with(leaf, |node| completed.extend((node.level >= NODE_LEVEL_MIN).then_some(node)))
+            .map_err(|error| ViewError(error.to_string()))?;
+        for node in completed {
+            overlay.write(&StateKey::StreamNode(stream.clone(), node.level, node.index), &Hash(node.hash));
+        }
         overlay.put(&StateKey::StreamEntry(stream, index), row.clone());
     }
     Ok(())

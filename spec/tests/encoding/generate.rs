@@ -58,7 +58,21 @@ macro_rules! integers {
         }
     )*};
 }
-integers!(u8 u16 u32 u64 i64);
+integers!(u8 u16 u32);
+
+impl Arbitrary for u64 {
+    fn arbitrary(draw: &mut Gen) -> Self {
+        // Of at most 53 bits (rule E-8).
+        draw.number() >> (11 + draw.below(53))
+    }
+}
+
+impl Arbitrary for i64 {
+    fn arbitrary(draw: &mut Gen) -> Self {
+        let magnitude = u64::arbitrary(draw) as Self;
+        if draw.below(2) == 1 { -magnitude } else { magnitude }
+    }
+}
 
 impl<const N: usize> Arbitrary for [u8; N] {
     fn arbitrary(draw: &mut Gen) -> Self {

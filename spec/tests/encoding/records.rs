@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use syn::{Attribute, Expr, Fields, GenericArgument, Item, Lit, Meta, PathArguments, Type};
+use syn::{Attribute, Expr, Fields, GenericArgument, Item, Lit, Meta, PathArguments, Type, Visibility};
 use yilian_spec::domain::OperationKind;
 
 const OPENING: &str = "# 10. Records
@@ -121,9 +121,25 @@ fn shown(kind: &Type, names: &mut BTreeSet<String>) -> String {
     }
 }
 
+/// A field's type, with the bound of rule E-8 where it has one.
+fn field_type(field: &syn::Field, names: &mut BTreeSet<String>) -> String {
+    let kind = shown(&field.ty, names);
+    let adapter = field.attrs.iter().find_map(|attribute| match &attribute.meta {
+        Meta::List(list) if list.path.is_ident("wincode") => Some(list.tokens.to_string()),
+        _ => None,
+    });
+    match adapter.as_deref() {
+        None => kind,
+        Some("with = \"FromInto<Unsigned, _>\"" | "with = \"FromInto<Signed, _>\"") => {
+            format!("{kind} (E-8)")
+        }
+        Some(other) => panic!("a field is encoded {other}, for which there are no words"),
+    }
+}
+
 fn fields_inline(fields: &Fields, names: &mut BTreeSet<String>) -> String {
     let one = |field: &syn::Field, names: &mut BTreeSet<String>| {
-        let kind = shown(&field.ty, names);
+        let kind = field_type(field, names);
         field.ident.as_ref().map_or_else(|| kind.clone(), |name| format!("{name}: {kind}"))
     };
     fields.iter().map(|field| one(field, names)).collect::<Vec<_>>().join(", ")
@@ -152,13 +168,14 @@ fn has_byte_tag(attributes: &[Attribute]) -> bool {
 fn section(item: &Item, folder: &str) -> Option<Section> {
     let mut names = BTreeSet::new();
     let (name, attributes, table) = match item {
-        Item::Struct(record) if is_encoded(&record.attrs) => {
+        // What only says how a number is encoded is no record.
+        Item::Struct(record) if is_encoded(&record.attrs) && matches!(record.vis, Visibility::Public(_)) => {
             let mut table = String::new();
             match &record.fields {
                 Fields::Named(fields) => {
                     table.push_str("| field | type | |\n|---|---|---|\n");
                     for field in &fields.named {
-                        let (name, kind) = (field.ident.as_ref().unwrap(), shown(&field.ty, &mut names));
+                        let (name, kind) = (field.ident.as_ref().unwrap(), field_type(field, &mut names));
                         writeln!(table, "| `{name}` | {kind} | {} |", says(&field.attrs)).unwrap();
                     }
                 }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use yilian_spec::base::codec::{self, Canonical, Domain};
+use yilian_spec::base::codec::{self, Canonical, DecodeError, Domain};
 use yilian_spec::base::height::Height;
 use yilian_spec::base::id::{BlockId, ChainId, ConsortiumId, Hash, InstitutionId, ReferralId, TransactionId};
+use yilian_spec::base::money::AmountMinor;
 use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::base::version::{ProtocolVersion, VersionSchedule};
 use yilian_spec::crypto::signature::{PublicKey, Signature};
@@ -19,6 +20,7 @@ use yilian_spec::ledger::block::{CommitCertificate, CommitSignature, Header};
 use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
 use yilian_spec::ledger::receipt::{Outcome, Receipt};
 use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
+use yilian_spec::settlement::rational::Ratio;
 
 /// Bytes from a text of hexadecimal digits, `11*32` for a repeated byte, and `'text'` for ASCII.
 pub fn bytes(text: &str) -> Vec<u8> {
@@ -69,7 +71,7 @@ fn header() {
         chain_id: ChainId([0x11; 32]),
         height: Height(2),
         previous: BlockId([0x12; 32]),
-        time: LedgerTime(0x0102_0304_0506_0708),
+        time: LedgerTime(0x0002_0304_0506_0708),
         proposer: PublicKey::Ed25519([0x13; 32]),
         transaction_count: 3,
         transactions_root: Hash([0x14; 32]),
@@ -83,7 +85,7 @@ fn header() {
     check(
         "header",
         &header,
-        "0100 11*32 0200000000000000 12*32 0807060504030201 01 13*32 03000000 14*32 15*32 0400000000000000 16*32
+        "0100 11*32 0200000000000000 12*32 0807060504030200 01 13*32 03000000 14*32 15*32 0400000000000000 16*32
          17*32 18*32 19*32",
     );
 }
@@ -198,4 +200,36 @@ fn effects() {
     );
     let hash = codec::hash(Domain::Effects, &writes).to_string();
     assert_eq!(hash, "b958d4f8a09940fe84db5de8af51768f3898e2de0e1df3525f31f73fffad890e");
+}
+
+/// Rule E-8: what not every reader of JSON holds exactly is the encoding of nothing.
+#[test]
+fn a_number_beyond_what_json_holds_does_not_decode() {
+    const LARGEST: u64 = 9_007_199_254_740_991;
+    fn decoded<T: Canonical>(bytes: &[u8]) -> Result<(), DecodeError> {
+        codec::decode::<T>(bytes, 16).map(drop)
+    }
+    let ratio = |numerator: i64, denominator: u64| {
+        decoded::<Ratio>(&[numerator.to_le_bytes(), denominator.to_le_bytes()].concat())
+    };
+    for largest in [LARGEST, LARGEST - 1, 0] {
+        assert_eq!(decoded::<LedgerTime>(&largest.to_le_bytes()), Ok(()));
+        assert_eq!(decoded::<Height>(&largest.to_le_bytes()), Ok(()));
+        for amount in [largest.cast_signed(), -largest.cast_signed()] {
+            assert_eq!(decoded::<AmountMinor>(&amount.to_le_bytes()), Ok(()));
+            assert_eq!(ratio(amount, largest), Ok(()));
+        }
+    }
+    for beyond in [LARGEST + 1, u64::MAX >> 1] {
+        assert_eq!(decoded::<LedgerTime>(&beyond.to_le_bytes()), Err(DecodeError::NotCanonical));
+        assert_eq!(decoded::<Height>(&beyond.to_le_bytes()), Err(DecodeError::NotCanonical));
+        assert_eq!(ratio(1, beyond), Err(DecodeError::NotCanonical));
+        for amount in [beyond.cast_signed(), -beyond.cast_signed()] {
+            assert_eq!(decoded::<AmountMinor>(&amount.to_le_bytes()), Err(DecodeError::NotCanonical));
+            assert_eq!(ratio(amount, 1), Err(DecodeError::NotCanonical));
+        }
+    }
+    assert_eq!(LedgerTime(LARGEST - 1).plus_ms(1), LedgerTime(LARGEST));
+    assert_eq!(LedgerTime(LARGEST - 1).plus_ms(2), LedgerTime(LARGEST));
+    assert_eq!(LedgerTime(7).plus_ms(u64::MAX), LedgerTime(LARGEST));
 }

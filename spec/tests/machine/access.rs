@@ -52,14 +52,15 @@ fn a_disclosure_under_a_grant_is_matched_by_its_receipt() {
     let mut world = World::new();
     let id = granted(&mut world);
     let disclosed = DisclosureId(world.apply_one(COUNTY, Operation::RecordDisclosure(disclosure(id))));
-    assert!(world.contains(&StateKey::OpenDisclosureIndex(institution(TEACHING), disclosed)));
+    let open = StateKey::OpenDisclosureIndex(institution(TEACHING), institution(COUNTY), disclosed);
+    assert!(world.contains(&open));
     let receipt = RecordReceipt { disclosure: disclosed, content: commitment(7), acting_person: None };
     world.apply_one(TEACHING, Operation::RecordReceipt(receipt.clone()));
-    assert!(!world.contains(&StateKey::OpenDisclosureIndex(institution(TEACHING), disclosed)));
+    assert!(!world.contains(&open));
     let record: Disclosure = world.read(&StateKey::Disclosure(disclosed)).unwrap();
     assert_eq!(record.received_at, Some(world.time()));
     world.refuse_one(TEACHING, Operation::RecordReceipt(receipt), Refusal::AlreadyReceived);
-    assert_eq!(world.stream(StreamId::Subject(subject(1))).len(), 3);
+    assert_eq!(world.stream(StreamId::Subject(subject(1))).len(), 1, "contents: the grant, and no more");
     assert_eq!(world.stream(StreamId::Grant(id)).len(), 3);
 }
 
@@ -134,7 +135,7 @@ fn a_denial_is_recorded_and_cannot_be_received() {
     let receipt = RecordReceipt { disclosure: id, content: commitment(7), acting_person: None };
     world.refuse_one(TEACHING, Operation::RecordReceipt(receipt), Refusal::DisclosureDenied);
     assert_eq!(world.stream(StreamId::Subject(subject(1))).len(), 1);
-    assert!(!world.contains(&StateKey::OpenDisclosureIndex(institution(TEACHING), id)));
+    assert!(!world.contains(&StateKey::OpenDisclosureIndex(institution(TEACHING), institution(COUNTY), id)));
 }
 
 /// The attack: an insurer that was refused the stream of a subject planted a denial on its tag, and so came to be one whom

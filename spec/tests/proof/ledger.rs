@@ -33,8 +33,8 @@ use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 use yilian_spec::ledger::trial::trial;
 use yilian_spec::ledger::validation::semantic;
 use yilian_spec::proof::{
-    CertifiedHeader, Checkpoint, ProofDocument, ProvenRow, StateProof, StatementProof, StreamProof,
-    TransactionProof,
+    CertifiedHeader, Checkpoint, LogConsistencyProof, LogInclusionProof, ProofDocument, ProvenRow,
+    StateProof, StatementProof, StreamProof, TransactionProof,
 };
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::templates::{Frame, fixed_price};
@@ -270,18 +270,64 @@ impl Ledger {
         StateProof { row: self.row(key), block: self.tip_block() }
     }
 
+    /// The stream from an entry on to its end.
     pub fn stream_proof(&self, stream: StreamId, from: usize) -> StreamProof {
+        self.stream_part(stream, from, usize::MAX)
+    }
+
+    /// So many entries of the stream, or as many as there are.
+    pub fn stream_part(&self, stream: StreamId, from: usize, count: usize) -> StreamProof {
         let read = |index| {
             let key = StateKey::StreamEntry(stream.clone(), index).bytes();
             let row = self.rows.rows.get(&key)?;
             Some(codec::decode::<Entry>(row, 1 << 10).unwrap())
         };
-        let mut entries: Vec<Entry> = (0..).map_while(read).collect();
-        let rest = entries.split_off(from);
+        let all: Vec<Entry> = (0..).map_while(read).collect();
+        let end = from.saturating_add(count).min(all.len());
         let mut before = Frontier::new();
-        entries.iter().for_each(|entry| before.append(entry.leaf_hash()).unwrap());
-        let head = self.row(&StateKey::StreamHead(stream.clone()));
-        StreamProof { stream, head, before, entries: rest, block: self.tip_block() }
+        all[..from].iter().for_each(|entry| before.append(entry.leaf_hash()).unwrap());
+        let leaves: Vec<_> = all.iter().map(Entry::leaf_hash).collect();
+        let tree = LogTree::from_leaf_hashes(&leaves);
+        let path = (end > 0).then(|| tree.prove_consistency(end as u64).unwrap().path);
+        StreamProof {
+            head: self.row(&StateKey::StreamHead(stream.clone())),
+            stream,
+            before,
+            entries: all[from..end].to_vec(),
+            consistency: path.unwrap_or_default(),
+            block: self.tip_block(),
+        }
+    }
+
+    /// The receipts of all blocks up to a height, as leaves of the log.
+    fn log_up_to(&self, height: usize) -> Vec<[u8; 32]> {
+        let receipts = self.blocks[..height].iter().flat_map(|stored| &stored.receipts);
+        receipts.map(|receipt| log::leaf_hash(&codec::encode(receipt))).collect()
+    }
+
+    /// A transaction in the log of the tip.
+    pub fn inclusion_proof(&self, height: usize, index: usize) -> LogInclusionProof {
+        let Stored { transactions, receipts, .. } = &self.blocks[height - 1];
+        let leaf = self.log_up_to(height - 1).len() + index;
+        let tree = LogTree::from_leaf_hashes(&self.log_up_to(self.blocks.len()));
+        LogInclusionProof {
+            transaction: transactions[index].clone(),
+            receipt: receipts[index].clone(),
+            inclusion: tree.prove_inclusion(leaf as u64).unwrap(),
+            block: self.tip_block(),
+        }
+    }
+
+    /// That the log of the tip begins with that of an earlier block.
+    pub fn consistency_proof(&self, height: usize) -> LogConsistencyProof {
+        let all = self.log_up_to(self.blocks.len());
+        let old = self.log_up_to(height).len() as u64;
+        let tree = LogTree::from_leaf_hashes(&all);
+        LogConsistencyProof {
+            earlier: self.blocks[height - 1].block.clone(),
+            consistency: tree.prove_consistency(old).unwrap(),
+            block: self.tip_block(),
+        }
     }
 
     pub fn statement_proof(&self, agreement: AgreementId, period: u32) -> StatementProof {
@@ -395,6 +441,9 @@ impl Day {
             ledger.stream_proof(StreamId::Institution(institution("renhe-hospital")), 3).into(),
             ledger.stream_proof(StreamId::Subject(SubjectTag([8; 32])), 0).into(),
             ledger.statement_proof(*agreement, 0).into(),
+            ledger.stream_part(StreamId::Institution(institution("renhe-hospital")), 2, 3).into(),
+            ledger.inclusion_proof(3, 1).into(),
+            ledger.consistency_proof(2).into(),
         ]
     }
 }

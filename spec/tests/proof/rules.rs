@@ -15,7 +15,7 @@ use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::ledger::block::CertificateError;
 use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::validation::semantic::SemanticError;
-use yilian_spec::proof::{Checkpoint, ProofDocument, ProofError};
+use yilian_spec::proof::{Checkpoint, ProofDocument, ProofError, StreamParts};
 use yilian_spec::state::key::{StateKey, StreamId};
 
 use crate::ledger::{Day, SUBJECT, certificate, institution, secret};
@@ -46,14 +46,14 @@ fn a_stream_proof_shows_that_nothing_was_left_out() {
     let day = Day::play();
     let checkpoint = day.ledger.checkpoint();
     let all = day.ledger.stream_proof(StreamId::Subject(*SUBJECT), 0);
-    let verified = all.verify(&checkpoint).unwrap();
-    assert_eq!((verified.first, verified.length), (0, 3), "a grant, a disclosure, a refused disclosure");
+    let (_, part) = all.verify(&checkpoint).unwrap();
+    assert_eq!((part.first, part.length), (0, 2), "a grant and a refused disclosure");
     let name = StreamId::Institution(institution("renhe-hospital"));
-    let whole = day.ledger.stream_proof(name.clone(), 0).verify(&checkpoint).unwrap().length;
+    let whole = day.ledger.stream_proof(name.clone(), 0).verify(&checkpoint).unwrap().1.length;
     for from in 0..=whole {
         let part = day.ledger.stream_proof(name.clone(), from as usize);
-        let verified = part.verify(&checkpoint).unwrap();
-        assert_eq!((verified.first, verified.length), (from, whole));
+        let (_, part) = part.verify(&checkpoint).unwrap();
+        assert_eq!((part.first, part.length), (from, whole));
     }
 }
 
@@ -79,9 +79,9 @@ fn p_1_other_documents_are_refused() {
     for (from, to) in [
         ("yilian-proof/v1", "yilian-proof/v2"),
         ("\"format\"", "\"fromat\""),
-        ("\"transaction\",", "\"receipt\","),
-        ("\"kind\": \"transaction\"", "\"kind\": \"state\""),
-        ("\"receipt_inclusion\": {", "\"receipt_inclusion\": {\"note\": 1,"),
+        ("\"transaction\"", "\"receipt\""),
+        ("\"kind\":\"transaction\"", "\"kind\":\"state\""),
+        ("\"receipt_inclusion\":{", "\"receipt_inclusion\":{\"note\": 1,"),
         ("\"effects\"", "\"side_effects\""),
     ] {
         assert!(matches!(bend(from, to), Err(ProofError::NotADocument { .. })), "{from} to {to}");
@@ -200,10 +200,13 @@ fn p_12_to_p_15_a_stream_is_its_own_and_whole() {
     assert!(matches!(other.verify(checkpoint), Err(ProofError::OtherRow { .. })));
     let mut shorter = good.clone();
     shorter.entries.pop();
-    assert_eq!(shorter.verify(checkpoint), Err(ProofError::EntryCount { length: 3, found: 2 }));
+    assert_eq!(shorter.verify(checkpoint), Err(ProofError::EntriesMismatch), "the rest is not proven");
     let mut longer = good.clone();
     longer.entries.push(longer.entries[0].clone());
-    assert_eq!(longer.verify(checkpoint), Err(ProofError::EntryCount { length: 3, found: 4 }));
+    assert_eq!(longer.verify(checkpoint), Err(ProofError::EntryCount { length: 2, found: 3 }));
+    let mut none = good.clone();
+    none.entries.clear();
+    assert_eq!(none.verify(checkpoint), Err(ProofError::EntryCount { length: 2, found: 0 }));
     let mut exchanged = good.clone();
     exchanged.entries.swap(0, 1);
     assert_eq!(exchanged.verify(checkpoint), Err(ProofError::EntriesMismatch));
@@ -220,11 +223,137 @@ fn p_12_to_p_15_a_stream_is_its_own_and_whole() {
     assert!(matches!(no_head.verify(checkpoint), Err(ProofError::OtherRow { .. })));
 }
 
+/// Every part of a stream stands by itself, and follows those before it.
+#[test]
+fn p_14_p_15_p_21_parts_of_a_stream_are_proven_alone_and_go_together() {
+    let day = Day::play();
+    let checkpoint = &day.ledger.checkpoint();
+    let name = StreamId::Institution(institution("renhe-hospital"));
+    let length = day.ledger.stream_proof(name.clone(), 0).entries.len();
+    assert!(length > 6);
+    for size in 1..=length {
+        let mut all: Option<StreamParts> = None;
+        for from in (0..length).step_by(size) {
+            let proof = day.ledger.stream_part(name.clone(), from, size);
+            let (_, part) = proof.verify(checkpoint).unwrap();
+            assert_eq!((part.first, part.length), (from as u64, length as u64));
+            match &mut all {
+                None => all = Some(StreamParts::new(&proof, part)),
+                Some(all) => all.add(&proof, part).unwrap(),
+            }
+            let all = all.as_ref().unwrap();
+            assert_eq!((all.first(), all.next()), (0, (from + size).min(length) as u64));
+            assert_eq!(all.are_complete(), from + size >= length);
+        }
+    }
+    let part = |from, count| {
+        let proof = day.ledger.stream_part(name.clone(), from, count);
+        let part = proof.part().unwrap();
+        (proof, part)
+    };
+    let begun = |from, count| {
+        let (proof, part) = part(from, count);
+        StreamParts::new(&proof, part)
+    };
+    let (proof, gap) = part(4, 2);
+    let missing = |expected| ProofError::PartMissing { stream: name.clone(), expected, found: 4 };
+    assert_eq!(begun(0, 3).add(&proof, gap.clone()), Err(missing(3)));
+    assert_eq!(begun(0, 5).add(&proof, gap.clone()), Err(missing(5)));
+    assert_eq!(begun(2, 2).add(&proof, gap.clone()), Ok(()));
+    // As long a part of another stream, and what lies before made up.
+    let other = StreamId::Institution(institution("qinghe-hospital"));
+    let theirs = day.ledger.stream_part(other, 0, 4);
+    let differ = ProofError::PartsDiffer { stream: theirs.stream.clone(), first: 4 };
+    let their_part = theirs.part().unwrap();
+    assert_eq!(StreamParts::new(&theirs, their_part).add(&proof, gap.clone()), Err(differ));
+    let mut made_up = proof.clone();
+    made_up.before = Frontier::from_parts(4, vec![[7; 32]]).unwrap();
+    let differ = ProofError::PartsDiffer { stream: name.clone(), first: 4 };
+    assert_eq!(begun(0, 4).add(&made_up, gap), Err(differ));
+}
+
+#[test]
+fn p_15_the_rest_of_a_stream_is_not_made_up() {
+    let day = Day::play();
+    let checkpoint = &day.ledger.checkpoint();
+    let name = StreamId::Institution(institution("renhe-hospital"));
+    let good = day.ledger.stream_part(name.clone(), 1, 2);
+    let mut longer = good.clone();
+    longer.consistency.push([1; 32]);
+    assert_eq!(longer.verify(checkpoint), Err(ProofError::EntriesMismatch));
+    let mut shorter = good;
+    shorter.consistency.pop();
+    assert_eq!(shorter.verify(checkpoint), Err(ProofError::EntriesMismatch));
+    let mut whole = day.ledger.stream_proof(name, 0);
+    whole.consistency.push([1; 32]);
+    assert_eq!(whole.verify(checkpoint), Err(ProofError::EntriesMismatch));
+    let mut empty = day.ledger.stream_proof(StreamId::Subject(SubjectTag([8; 32])), 0);
+    assert!(empty.verify(checkpoint).is_ok());
+    empty.consistency.push([1; 32]);
+    assert_eq!(empty.verify(checkpoint), Err(ProofError::EntriesMismatch));
+}
+
+#[test]
+fn p_19_a_transaction_stands_in_the_log_of_a_later_block() {
+    let day = Day::play();
+    let checkpoint = &day.ledger.checkpoint();
+    for (height, index, id) in day.ledger.transactions().collect::<Vec<_>>() {
+        let proof = day.ledger.inclusion_proof(height, index);
+        assert_eq!(proof.transaction.id(), id);
+        assert_eq!(proof.verify(checkpoint).unwrap().height, day.ledger.tip().height);
+    }
+    let good = day.ledger.inclusion_proof(3, 1);
+    let mut elsewhere = good.clone();
+    elsewhere.inclusion.index += 1;
+    assert!(matches!(elsewhere.verify(checkpoint), Err(ProofError::NotInLog(_))));
+    let mut earlier = good.clone();
+    earlier.block = day.ledger.consistency_proof(3).earlier;
+    assert!(matches!(earlier.verify(checkpoint), Err(ProofError::NotInLog(_))), "another size of the log");
+    let mut became = good.clone();
+    became.receipt.outcome = Outcome::Applied;
+    assert!(matches!(became.verify(checkpoint), Err(ProofError::NotInLog(_))));
+    let mut other = good.clone();
+    other.transaction = day.ledger.inclusion_proof(3, 0).transaction;
+    assert!(matches!(other.verify(checkpoint), Err(ProofError::OtherReceipt { .. })));
+    let mut unsigned = good;
+    unsigned.transaction.signature = day.ledger.inclusion_proof(3, 0).transaction.signature;
+    assert!(matches!(unsigned.verify(checkpoint), Err(ProofError::Transaction(_))));
+}
+
+#[test]
+fn p_20_a_log_only_grew() {
+    let day = Day::play();
+    let checkpoint = &day.ledger.checkpoint();
+    for height in 1..4 {
+        let proof = day.ledger.consistency_proof(height);
+        assert_eq!(proof.verify(checkpoint).unwrap().height, day.ledger.tip().height);
+    }
+    let good = day.ledger.consistency_proof(2);
+    let mut backwards = good.clone();
+    (backwards.earlier, backwards.block) = (good.block.clone(), good.earlier.clone());
+    let refused = ProofError::NotEarlier { earlier: Height(4), height: Height(2) };
+    assert_eq!(backwards.verify(checkpoint), Err(refused));
+    let mut same = good.clone();
+    same.earlier = good.block.clone();
+    let refused = ProofError::NotEarlier { earlier: Height(4), height: Height(4) };
+    assert_eq!(same.verify(checkpoint), Err(refused));
+    let mut other = good.clone();
+    other.earlier = day.ledger.consistency_proof(3).earlier;
+    assert!(matches!(other.verify(checkpoint), Err(ProofError::LogNotConsistent(_))));
+    let mut bent = good.clone();
+    bent.consistency.path[0][0] ^= 1;
+    assert!(matches!(bent.verify(checkpoint), Err(ProofError::LogNotConsistent(_))));
+    // Whoever is shown the earlier block must be shown that it was final.
+    let mut invented = good;
+    invented.earlier.header.log_root.0[0] ^= 1;
+    assert!(matches!(invented.verify(checkpoint), Err(ProofError::Certificate(_))));
+}
+
 #[test]
 fn p_13_a_malformed_part_before_is_refused() {
     let day = Day::play();
     let document: ProofDocument = day.ledger.stream_proof(StreamId::Subject(*SUBJECT), 0).into();
-    let bent = document.to_json().replacen("\"length\": 0", "\"length\": 1", 1);
+    let bent = document.to_json().replacen("\"length\":0", "\"length\":1", 1);
     let bent = ProofDocument::from_json(bent.as_bytes()).unwrap();
     assert!(matches!(bent.verify(&day.ledger.checkpoint()), Err(ProofError::Head(_))));
 }

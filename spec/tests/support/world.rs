@@ -6,7 +6,7 @@ use yilian_spec::base::codec::{self, Canonical};
 use yilian_spec::base::id::{Commitment, Hash, InstitutionId, ServiceCode, SubjectTag, TransactionId};
 use yilian_spec::base::limits::BLOCK_WORK_MAX;
 use yilian_spec::base::time::{LedgerTime, Window};
-use yilian_spec::crypto::merkle::log::Frontier;
+use yilian_spec::crypto::merkle::log::{self, Frontier};
 use yilian_spec::crypto::merkle::state_tree::workload::MemoryStore;
 use yilian_spec::crypto::merkle::state_tree::{KeyHash, StateTree, ValueHash};
 use yilian_spec::crypto::signature::SecretKey;
@@ -247,7 +247,7 @@ impl World {
     fn assert_only_streams_changed(&self, before: &BTreeMap<Vec<u8>, Vec<u8>>) {
         let changed = self.rows.rows.iter().filter(|(key, row)| before.get(*key) != Some(row));
         for (key, _) in changed {
-            assert!([0x20, 0x80].contains(&key[0]), "a refused transaction wrote row {key:02x?}");
+            assert!([0x20, 0x80, 0x8a].contains(&key[0]), "a refused transaction wrote row {key:02x?}");
         }
         assert!(before.keys().all(|key| self.rows.rows.contains_key(key)));
     }
@@ -283,6 +283,14 @@ impl World {
         let mut again = Frontier::default();
         entries.iter().for_each(|entry| again.append(entry.leaf_hash()).unwrap());
         assert_eq!(head, again, "the head of {stream:?} does not match its entries");
+        let leaves: Vec<_> = entries.iter().map(Entry::leaf_hash).collect();
+        for level in 7..10u8 {
+            let mut subtrees = leaves.chunks_exact(1 << level).map(|leaves| Hash(log::root(leaves)));
+            for index in 0..=(leaves.len() >> level) as u64 {
+                let row: Option<Hash> = self.read(&StateKey::StreamNode(stream.clone(), level, index));
+                assert_eq!(row, subtrees.next().filter(|_| level >= 8), "subtree {index} of level {level}");
+            }
+        }
         entries
     }
 }

@@ -25,6 +25,7 @@ use crate::failure::Failure;
 use crate::grant;
 use crate::output;
 use crate::parse;
+use crate::saving::{SaveArgument, show_record};
 use crate::submission::{submit, submit_with};
 
 /// Agreements: terms that parties sign.
@@ -60,6 +61,8 @@ pub enum AgreementCommand {
     Show {
         /// The agreement.
         agreement: AgreementId,
+        #[command(flatten)]
+        save: SaveArgument,
     },
     /// List the agreements that concern an institution.
     #[command(after_help = "Example:\n  yilian agreement list --institution anping-insurer")]
@@ -246,7 +249,7 @@ impl AgreementCommand {
             Self::Terminate { agreement } => {
                 submit(context, Operation::TerminateAgreement(TerminateAgreement { agreement })).await
             }
-            Self::Show { agreement } => show(context, agreement).await,
+            Self::Show { agreement, save } => show(context, agreement, save).await,
             Self::List { institution } => list(context, institution).await,
         }
     }
@@ -256,7 +259,7 @@ impl AgreementCommand {
 async fn sign(context: &Context, agreement: AgreementId, expected: Option<Hash>) -> Outcome {
     let role = yilian_spec::domain::membership::Role::Finance;
     let client = context.client(Some(role)).await?;
-    let record = client.record::<Agreement>(&StateKey::Agreement(agreement), "agreement").await?.value;
+    let record = client.record::<Agreement>(&StateKey::Agreement(agreement)).await?.value;
     let terms_hash = yilian_spec::base::codec::hash(yilian_spec::base::codec::Domain::Terms, &record.terms);
     if terms_hash != expected.unwrap_or(record.terms_hash) {
         return Err(Failure::Verification(format!(
@@ -267,11 +270,9 @@ async fn sign(context: &Context, agreement: AgreementId, expected: Option<Hash>)
         .await
 }
 
-async fn show(context: &Context, id: AgreementId) -> Outcome {
+async fn show(context: &Context, id: AgreementId, save: SaveArgument) -> Outcome {
     let client = context.client(None).await?;
-    let fetched = client.record::<Agreement>(&StateKey::Agreement(id), "agreement").await?;
-    output::print_record(context.json(), &id.to_string(), &fetched, fields);
-    Ok(exit::OK)
+    show_record(context, &client, &StateKey::Agreement(id), &id.to_string(), save, fields).await
 }
 
 fn fields(agreement: &Agreement) -> Vec<(&'static str, String)> {

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use serde_json::json;
+use yilian_client::client::Client;
 use yilian_client::error::exit;
 use yilian_spec::api::ledger::{Block, BlockTransaction};
 use yilian_spec::ledger::receipt::Outcome as Became;
@@ -9,6 +10,7 @@ use yilian_spec::ledger::receipt::Outcome as Became;
 use crate::command::Outcome;
 use crate::context::Context;
 use crate::output;
+use crate::saving::SaveArgument;
 
 /// Blocks: header, certificate, and the transactions that concern one's institution.
 #[derive(Debug, Subcommand)]
@@ -20,6 +22,14 @@ pub enum BlockCommand {
         /// Its height, or latest.
         height: String,
     },
+    /// Prove that the ledger of the latest block continues that of an earlier one: nothing up to there was taken back.
+    #[command(after_help = "Example:\n  yilian block consistency 12 --save consistency.json")]
+    Consistency {
+        /// The earlier block's height.
+        height: u64,
+        #[command(flatten)]
+        save: SaveArgument,
+    },
 }
 
 impl BlockCommand {
@@ -28,12 +38,35 @@ impl BlockCommand {
     /// # Errors
     /// Why it failed.
     pub async fn run(self, context: &Context) -> Outcome {
-        let Self::Show { height } = self;
         let client = context.client(None).await?;
-        let (block, verified) = client.block(&height).await?;
-        print(context, &block, verified);
-        Ok(exit::OK)
+        match self {
+            Self::Show { height } => {
+                let (block, verified) = client.block(&height).await?;
+                print(context, &block, verified);
+                Ok(exit::OK)
+            }
+            Self::Consistency { height, save } => consistency(context, &client, height, save).await,
+        }
     }
+}
+
+async fn consistency(context: &Context, client: &Client, height: u64, save: SaveArgument) -> Outcome {
+    let (document, verified) = client.consistency_proof(height).await?;
+    let header = &document.block().header;
+    if context.json() {
+        output::print_json(&json!({
+            "earlier_height": height, "height": header.height, "time": header.time,
+            "log_size": header.log_size, "verified": verified,
+        }));
+    } else {
+        let said = if verified { "proven" } else { "as the node says" };
+        output::print_line(&format!(
+            "the ledger continues that of block {height}, {said} ({})",
+            output::standing(header.height.0, header.time, verified)
+        ));
+    }
+    save.save(context, &document, verified)?;
+    Ok(exit::OK)
 }
 
 fn print(context: &Context, block: &Block, verified: bool) {

@@ -11,7 +11,9 @@ use yilian_spec::state::key::StateKey;
 
 use crate::command::Outcome;
 use crate::context::Context;
+use crate::failure::Failure;
 use crate::output;
+use crate::saving::{SaveArgument, show_record};
 use crate::submission::submit;
 
 /// Capacity: how many cases of a service can be taken.
@@ -36,6 +38,8 @@ pub enum CapacityCommand {
         /// One service.
         #[arg(long, value_name = "CODE")]
         service: Option<ServiceCode>,
+        #[command(flatten)]
+        save: SaveArgument,
     },
 }
 
@@ -49,10 +53,13 @@ impl CapacityCommand {
             Self::Publish { service, slots } => {
                 submit(context, Operation::PublishCapacity(PublishCapacity { service, slots })).await
             }
-            Self::Show { institution, service } => {
+            Self::Show { institution, service, save } => {
                 let institution = institution.map_or_else(|| context.institution(), Ok)?;
                 match service {
-                    Some(service) => show(context, institution, service).await,
+                    Some(service) => show(context, institution, service, save).await,
+                    None if save.is_asked() => Err(Failure::Usage(
+                        "--save needs --service: each service's capacity has its own proof".to_owned(),
+                    )),
                     None => list(context, institution).await,
                 }
             }
@@ -60,15 +67,19 @@ impl CapacityCommand {
     }
 }
 
-async fn show(context: &Context, institution: InstitutionId, service: ServiceCode) -> Outcome {
+async fn show(
+    context: &Context,
+    institution: InstitutionId,
+    service: ServiceCode,
+    save: SaveArgument,
+) -> Outcome {
     let client = context.client(None).await?;
     let id = format!("{institution}/{service}");
     let key = StateKey::Capacity(institution, service);
-    let fetched = client.record::<Capacity>(&key, "published capacity").await?;
-    output::print_record(context.json(), &id, &fetched, |capacity| {
+    show_record::<Capacity>(context, &client, &key, &id, save, |capacity| {
         vec![("slots", capacity.slots.to_string()), ("reserved", capacity.reserved.to_string())]
-    });
-    Ok(exit::OK)
+    })
+    .await
 }
 
 async fn list(context: &Context, institution: InstitutionId) -> Outcome {

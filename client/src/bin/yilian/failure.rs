@@ -24,6 +24,13 @@ pub enum Failure {
     Local(String),
     /// A saved proof breaks a rule.
     Proof(ProofError),
+    /// One of several saved proofs breaks a rule.
+    ProofAt {
+        /// Its line in the file, from 1.
+        line: u64,
+        /// Which rule.
+        error: ProofError,
+    },
     /// What was proven does not say what was asked for.
     Verification(String),
     /// A stream that the ledger does not know, or that is others'.
@@ -37,7 +44,7 @@ impl Failure {
             Self::Client(error) => error.exit_code(),
             Self::Usage(_) => exit::USAGE,
             Self::Local(_) => exit::LOCAL,
-            Self::Proof(_) | Self::Verification(_) => exit::VERIFICATION,
+            Self::Proof(_) | Self::ProofAt { .. } | Self::Verification(_) => exit::VERIFICATION,
             Self::Unknown(_) => exit::UNKNOWN,
         }
     }
@@ -47,7 +54,7 @@ impl Failure {
             Self::Client(error) => error.code(),
             Self::Usage(_) => "usage",
             Self::Local(_) => "local",
-            Self::Proof(_) | Self::Verification(_) => "verification_failed",
+            Self::Proof(_) | Self::ProofAt { .. } | Self::Verification(_) => "verification_failed",
             Self::Unknown(_) => "not_found",
         }
     }
@@ -56,6 +63,7 @@ impl Failure {
         match self {
             Self::Client(error) => error.to_string(),
             Self::Proof(error) => error.to_string(),
+            Self::ProofAt { line, error } => format!("line {line}: {error}"),
             Self::Usage(text) | Self::Local(text) | Self::Verification(text) | Self::Unknown(text) => {
                 text.clone()
             }
@@ -67,6 +75,9 @@ impl Failure {
         match self {
             Self::Proof(error) | Self::Client(ClientError::Verification(error)) => {
                 Some(json!({"rule": error.rule(), "name": error.name(), "at": error.at()}))
+            }
+            Self::ProofAt { line, error } => {
+                Some(json!({"rule": error.rule(), "name": error.name(), "at": error.at(), "line": line}))
             }
             Self::Client(ClientError::Refused { transaction_id, operation, reason }) => {
                 Some(json!({"transaction_id": transaction_id, "operation": operation, "reason": reason}))

@@ -15,6 +15,7 @@ use crate::command::Outcome;
 use crate::context::Context;
 use crate::output;
 use crate::parse;
+use crate::saving::{SaveArgument, show_record};
 use crate::submission::submit;
 
 /// Grants: who may see whose records.
@@ -39,11 +40,13 @@ pub enum GrantCommand {
     },
     /// Show a grant.
     #[command(
-        after_help = "Example:\n  yilian grant show \\\n    5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee"
+        after_help = "Example:\n  yilian grant show \\\n    5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee \\\n    --save grant.json"
     )]
     Show {
         /// The grant.
         grant: GrantId,
+        #[command(flatten)]
+        save: SaveArgument,
     },
     /// List the grants that concern an institution.
     #[command(after_help = "Example:\n  yilian grant list --json")]
@@ -90,16 +93,15 @@ impl GrantCommand {
             Self::Revoke { grant, reason } => {
                 submit(context, Operation::RevokeGrant(RevokeGrant { grant, reason })).await
             }
-            Self::Show { grant } => show(context, grant).await,
+            Self::Show { grant, save } => show(context, grant, save).await,
             Self::List { institution } => list(context, institution).await,
         }
     }
 }
 
-async fn show(context: &Context, id: GrantId) -> Outcome {
+async fn show(context: &Context, id: GrantId, save: SaveArgument) -> Outcome {
     let client = context.client(None).await?;
-    let fetched = client.record::<Grant>(&StateKey::Grant(id), "grant").await?;
-    output::print_record(context.json(), &id.to_string(), &fetched, |grant| {
+    show_record::<Grant>(context, &client, &StateKey::Grant(id), &id.to_string(), save, |grant| {
         vec![
             ("from", grant.grantor.to_string()),
             ("to", grant.grantee.to_string()),
@@ -112,8 +114,8 @@ async fn show(context: &Context, id: GrantId) -> Outcome {
             ("referral", output::or_dash(grant.referral)),
             ("ended", ended(grant)),
         ]
-    });
-    Ok(yilian_client::error::exit::OK)
+    })
+    .await
 }
 
 /// From when to when.

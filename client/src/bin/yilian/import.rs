@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use yilian_client::consortium::{self, Consortium};
 use yilian_client::durable;
@@ -178,7 +177,7 @@ impl Withdraw {
             consortium,
             reason: self.reason,
             is_dry_run: self.dry_run,
-            progress: progress(),
+            progress: output::progress_bar(),
         };
         let withdrawn = import::withdraw(withdrawal).await?;
         if context.json() {
@@ -221,7 +220,7 @@ impl Fhir {
             },
             operations_per_transaction: self.operations_per_transaction,
             transactions_in_flight: self.transactions_in_flight,
-            progress: progress(),
+            progress: output::progress_bar(),
             ..Options::new(self.directory)
         };
         let summary = import::run(options).await?;
@@ -231,15 +230,5 @@ impl Fhir {
             output::print_line(summary.text().trim_end());
         }
         Ok(summary.exit_code())
-    }
-}
-
-/// A bar on standard error; nothing where that is no terminal.
-fn progress() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:32} {bar:40} {pos}/{len} {per_sec} {eta}");
-    let bar = ProgressBar::new(0);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }

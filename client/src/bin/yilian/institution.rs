@@ -10,6 +10,7 @@ use yilian_spec::state::key::StateKey;
 use crate::command::Outcome;
 use crate::context::Context;
 use crate::output;
+use crate::saving::{SaveArgument, show_record};
 
 /// Institutions of the ledger.
 #[derive(Debug, Subcommand)]
@@ -23,6 +24,8 @@ pub enum InstitutionCommand {
     Show {
         /// The institution [default: the profile's].
         institution: Option<InstitutionId>,
+        #[command(flatten)]
+        save: SaveArgument,
     },
 }
 
@@ -53,18 +56,18 @@ impl InstitutionCommand {
                     output::print_table(&["institution", "name", "kind", "tier", "consortia"], rows);
                 }
             }
-            Self::Show { institution } => {
+            Self::Show { institution, save } => {
                 let id = institution.map_or_else(|| context.institution(), Ok)?;
                 let key = StateKey::Institution(id.clone());
-                let fetched = client.record::<Institution>(&key, "institution").await?;
-                output::print_record(context.json(), id.as_str(), &fetched, |record| {
+                show_record::<Institution>(context, &client, &key, id.as_str(), save, |record| {
                     vec![
                         ("name", record.name.clone()),
                         ("kind", output::name(&record.kind)),
                         ("tier", output::or_dash(record.tier.map(|tier| output::name(&tier)))),
                         ("consortia", consortia(record)),
                     ]
-                });
+                })
+                .await?;
             }
         }
         Ok(exit::OK)

@@ -28,6 +28,7 @@ use crate::failure::Failure;
 use crate::grant;
 use crate::output;
 use crate::parse;
+use crate::saving::{SaveArgument, show_record};
 use crate::submission::{submit, submit_as, submit_with};
 
 /// Keys: make, register, rotate, revoke.
@@ -51,6 +52,8 @@ pub enum KeyCommand {
     Show {
         /// The file, or the public key in hexadecimal.
         key: String,
+        #[command(flatten)]
+        save: SaveArgument,
     },
     /// Print the bytes, in hexadecimal, that a key in a device signs (Ed25519) before it can be registered.
     #[command(
@@ -144,11 +147,14 @@ impl KeyCommand {
     pub async fn run(self, context: &Context) -> Outcome {
         match self {
             Self::Generate { role, out } => generate(context, role, &out),
-            Self::Show { key } => match key.parse::<PublicKey>() {
-                Ok(key) => show(context, key).await,
+            Self::Show { key, save } => match key.parse::<PublicKey>() {
+                Ok(key) => show(context, key, save).await,
                 // What looks like a key and is no file is a key that was copied wrong.
                 Err(error) if !Path::new(&key).exists() && is_hexadecimal(&key) => {
                     Err(Failure::Usage(format!("{key} is no file, and as a public key: {error}")))
+                }
+                Err(_) if save.is_asked() => {
+                    Err(Failure::Usage("--save needs a public key: a key file has no proof".to_owned()))
                 }
                 Err(_) => show_file(context, Path::new(&key)),
             },
@@ -162,7 +168,7 @@ impl KeyCommand {
             }
             Self::Rotate { old, new } => {
                 let client = context.client(Some(Role::Administrator)).await?;
-                let role = client.record::<KeyRecord>(&StateKey::Key(old), "key").await?.value.role;
+                let role = client.record::<KeyRecord>(&StateKey::Key(old)).await?.value.role;
                 let Possessed { key: new_key, possession, secret } = possess(context, &client, &new, role)?;
                 let window = new.window.window()?;
                 let rotate = RotateKey { old_key: old, new_key, window, possession };
@@ -290,18 +296,17 @@ async fn challenge(context: &Context, key: PublicKey, role: Role) -> Outcome {
     Ok(exit::OK)
 }
 
-async fn show(context: &Context, key: PublicKey) -> Outcome {
+async fn show(context: &Context, key: PublicKey, save: SaveArgument) -> Outcome {
     let client = context.client(None).await?;
-    let fetched = client.record::<KeyRecord>(&StateKey::Key(key), "key").await?;
-    output::print_record(context.json(), &key.to_string(), &fetched, |record| {
+    show_record::<KeyRecord>(context, &client, &StateKey::Key(key), &key.to_string(), save, |record| {
         vec![
             ("institution", record.institution.to_string()),
             ("role", output::name(&record.role)),
             ("valid", grant::window(&record.window)),
             ("revoked", output::or_dash(record.revoked_at.map(moment::show))),
         ]
-    });
-    Ok(exit::OK)
+    })
+    .await
 }
 
 async fn list(context: &Context, institution: Option<InstitutionId>) -> Outcome {

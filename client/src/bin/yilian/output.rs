@@ -1,6 +1,7 @@
 //! Printing: tables for people, one JSON document for programs.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{BufWriter, ErrorKind, Write as _};
@@ -40,6 +41,16 @@ pub fn warn(text: &str) {
 /// Prints something worth knowing on standard error, beside what a command is asked for.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "note: {text}");
+}
+
+/// A bar on standard error; nothing where that is no terminal.
+pub fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:32} {bar:40} {pos}/{len} {per_sec} {eta}");
+    let bar = ProgressBar::new(0);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// A table with these columns.

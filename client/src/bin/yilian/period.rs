@@ -1,7 +1,6 @@
 //! `yilian period`: closing periods, and what a closed one holds.
 
 use clap::Subcommand;
-use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_spec::base::id::AgreementId;
 use yilian_spec::domain::Operation;
@@ -12,7 +11,7 @@ use yilian_spec::state::key::StateKey;
 
 use crate::command::Outcome;
 use crate::context::Context;
-use crate::output;
+use crate::saving::{SaveArgument, show_record};
 use crate::submission::submit_with;
 
 /// Periods of agreements.
@@ -41,6 +40,8 @@ pub enum PeriodCommand {
         agreement: AgreementId,
         /// The number of the period, from 0.
         period: u32,
+        #[command(flatten)]
+        save: SaveArgument,
     },
 }
 
@@ -57,26 +58,32 @@ impl PeriodCommand {
                     Some(period) => period,
                     None => {
                         let key = StateKey::Agreement(agreement);
-                        client.record::<Agreement>(&key, "agreement").await?.value.open_period
+                        client.record::<Agreement>(&key).await?.value.open_period
                     }
                 };
                 let close = Operation::ClosePeriod(ClosePeriod { agreement, period });
                 submit_with(context, &client, vec![close]).await
             }
-            Self::Show { agreement, period } => {
+            Self::Show { agreement, period, save } => {
                 let client = context.client(None).await?;
                 let key = StateKey::ClosedPeriod(agreement, period);
-                let fetched = client.record::<ClosedPeriod>(&key, "closed period").await?;
-                output::print_record(context.json(), &format!("{agreement}.{period}"), &fetched, |closed| {
-                    vec![
-                        ("began", moment::show(closed.began)),
-                        ("closed", moment::show(closed.closed)),
-                        ("events", closed.events.to_string()),
-                        ("events root", closed.events_root.to_string()),
-                        ("statement hash", closed.statement_hash.to_string()),
-                    ]
-                });
-                Ok(exit::OK)
+                show_record::<ClosedPeriod>(
+                    context,
+                    &client,
+                    &key,
+                    &format!("{agreement}.{period}"),
+                    save,
+                    |closed| {
+                        vec![
+                            ("began", moment::show(closed.began)),
+                            ("closed", moment::show(closed.closed)),
+                            ("events", closed.events.to_string()),
+                            ("events root", closed.events_root.to_string()),
+                            ("statement hash", closed.statement_hash.to_string()),
+                        ]
+                    },
+                )
+                .await
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output;
 use crate::parse;
+use crate::saving::{SaveArgument, show_record};
 use crate::submission::submit;
 
 /// Referrals: from the request to both closures.
@@ -119,7 +120,12 @@ pub enum ReferralCommand {
     #[command(
         after_help = "Example:\n  yilian referral show \\\n    0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
     )]
-    Show(Which),
+    Show {
+        /// The referral.
+        referral: ReferralId,
+        #[command(flatten)]
+        save: SaveArgument,
+    },
     /// List the referrals that concern an institution.
     #[command(after_help = "Example:\n  yilian referral list --overdue")]
     List {
@@ -214,7 +220,7 @@ impl ReferralCommand {
     /// Why it failed.
     pub async fn run(self, context: &Context) -> Outcome {
         match self {
-            Self::Show(Which { referral }) => show(context, referral).await,
+            Self::Show { referral, save } => show(context, referral, save).await,
             Self::List { institution, overdue } => list(context, institution, overdue).await,
             command => submit(context, command.operation(context)?).await,
         }
@@ -260,7 +266,7 @@ impl ReferralCommand {
                 Operation::CloseAdministratively(CloseAdministratively { referral })
             }
             Self::Return(request) => request.operation()?,
-            Self::Show(_) | Self::List { .. } => {
+            Self::Show { .. } | Self::List { .. } => {
                 return Err(Failure::Usage("this command submits nothing".to_owned()));
             }
         })
@@ -293,10 +299,9 @@ impl Return {
     }
 }
 
-async fn show(context: &Context, id: ReferralId) -> Outcome {
+async fn show(context: &Context, id: ReferralId, save: SaveArgument) -> Outcome {
     let client = context.client(None).await?;
-    let fetched = client.record::<Referral>(&StateKey::Referral(id), "referral").await?;
-    output::print_record(context.json(), &id.to_string(), &fetched, |referral| {
+    show_record::<Referral>(context, &client, &StateKey::Referral(id), &id.to_string(), save, |referral| {
         vec![
             ("state", output::name(&referral.state)),
             ("since", moment::show(referral.since)),
@@ -315,8 +320,8 @@ async fn show(context: &Context, id: ReferralId) -> Outcome {
             ("returns", output::or_dash(referral.returns)),
             ("returned by", output::or_dash(referral.returned_by)),
         ]
-    });
-    Ok(exit::OK)
+    })
+    .await
 }
 
 async fn list(context: &Context, institution: Option<InstitutionId>, overdue: bool) -> Outcome {

@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use yilian_client::describe;
-use yilian_client::durable;
 use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_spec::base::id::AgreementId;
-use yilian_spec::base::limits::PROOF_BYTES_MAX;
 use yilian_spec::domain::agreement::Agreement;
-use yilian_spec::proof::{ProofDocument, ProofError, StatementProof};
+use yilian_spec::proof::StatementProof;
 use yilian_spec::settlement::evaluate::FigureValue;
 use yilian_spec::settlement::statement::LineKind;
 use yilian_spec::settlement::terms::Party;
@@ -19,6 +17,7 @@ use crate::command::Outcome;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output;
+use crate::saving::save;
 
 /// Statements of closed periods.
 #[derive(Debug, Subcommand)]
@@ -74,34 +73,6 @@ impl StatementCommand {
         }
         Ok(exit::OK)
     }
-}
-
-/// Writes a proof to a new file and says so.
-///
-/// # Errors
-/// When there is a file of that name, or it cannot be written.
-pub fn save(
-    context: &Context,
-    file: &std::path::Path,
-    document: ProofDocument,
-    verified: bool,
-) -> Result<(), Failure> {
-    let json = document.to_json();
-    if json.len() > PROOF_BYTES_MAX {
-        return Err(ProofError::TooLong { length: json.len() }.into());
-    }
-    durable::create(file, json.as_bytes())?;
-    let header = &document.block().header;
-    if context.json() {
-        output::print_json(&serde_json::json!({
-            "file": file, "height": header.height, "time": header.time, "verified": verified,
-        }));
-    } else {
-        let standing = output::standing(header.height.0, header.time, verified);
-        output::print_line(&format!("saved {} ({standing})", file.display()));
-        output::print_line(&format!("check it with: yilian verify {} --trust CHECKPOINT", file.display()));
-    }
-    Ok(())
 }
 
 fn record(proof: &StatementProof) -> Result<Agreement, Failure> {

@@ -1,16 +1,18 @@
 //! `yilian stream`: everything about something, proven complete.
 
-use std::path::PathBuf;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use yilian_client::client::Client;
+use yilian_client::client::history::{Gap, Resolved, ResolvedStream};
+use yilian_client::client::stream::{StreamReader, WholeStream};
+use yilian_client::durable::NewFile;
 use yilian_client::error::{ClientError, exit};
-use yilian_spec::api::transaction::TransactionPart;
-use yilian_spec::base::height::Height;
-use yilian_spec::domain::Operation;
-use yilian_spec::proof::StreamProof;
+use yilian_spec::base::id::SubjectTag;
+use yilian_spec::base::limits::STREAM_PART_ENTRIES_MAX;
+use yilian_spec::proof::StreamParts;
 use yilian_spec::state::key::StreamId;
 use yilian_spec::state::stream::{Entry, EntryKind};
 
@@ -18,7 +20,7 @@ use crate::command::Outcome;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output;
-use crate::statement::save;
+use crate::saving;
 
 /// Streams: everything about a subject, an institution, a grant, a referral or a period, proven complete.
 #[derive(Debug, Subcommand)]
@@ -26,13 +28,16 @@ use crate::statement::save;
 pub enum StreamCommand {
     /// Show all entries of a stream, and that none was left out.
     ///
+    /// A subject's stream is a table of contents: its consents, grants, referrals and denials. What was disclosed under a grant
+    /// stands in the grant's stream; --with-grants shows those too, and with them everything about the subject.
+    ///
     /// A stream that the ledger does not know, as after a mistyped tag, ends with exit code 6: that it has no entries
     /// says nothing about anybody. So does one that is there for others: a node tells nobody else whether there is one.
     #[command(
-        after_help = "Examples:\n  yilian stream show institution/renhe-hospital --resolve\n  yilian stream show institution/renhe-hospital --from 10 --json"
+        after_help = "Examples:\n  yilian stream show institution/renhe-hospital --resolve\n  yilian stream show institution/renhe-hospital --from 10 --json\n  yilian stream show \\\n    subject/5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee \\\n    --with-grants"
     )]
     Show(Show),
-    /// Save a stream with its proof, for `yilian verify`.
+    /// Save a stream with its proof, for `yilian verify`: one line for each part of some thousands of entries.
     #[command(after_help = "Example:\n  yilian stream save institution/renhe-hospital stream.json")]
     Save {
         /// The stream.
@@ -56,44 +61,13 @@ pub struct Show {
     /// Fetch and verify each entry's transaction, and show who did what. One that is not readable to you is named as such.
     #[arg(long)]
     resolve: bool,
+    /// Entries at most.
+    #[arg(long, value_name = "ENTRIES")]
+    limit: Option<NonZeroU64>,
+    /// Of a subject: also the streams of all its grants, each entry with who did what.
+    #[arg(long, conflicts_with_all = ["from", "limit"])]
+    with_grants: bool,
 }
-
-/// What an entry's transaction says.
-struct Found {
-    institution: String,
-    operation: &'static str,
-    verified: bool,
-}
-
-/// Why an entry's transaction says nothing here. That the stream is complete does not depend on it.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Gap {
-    /// The node shows it to others only.
-    NotReadable,
-    /// The node does not have it.
-    NotThere,
-}
-
-impl Gap {
-    fn words(self) -> &'static str {
-        match self {
-            Self::NotReadable => "not readable to you",
-            Self::NotThere => "the node does not have it",
-        }
-    }
-
-    /// The gap that an error is about a single transaction; `None` for what concerns all of them.
-    fn of(error: &ClientError) -> Option<Self> {
-        match error {
-            ClientError::Rejected { status: 403, code, .. } if code == "not_yours" => Some(Self::NotReadable),
-            ClientError::NotFound { .. } => Some(Self::NotThere),
-            _ => None,
-        }
-    }
-}
-
-type Resolved = Result<Found, Gap>;
 
 impl StreamCommand {
     /// Runs the command.
@@ -101,43 +75,110 @@ impl StreamCommand {
     /// # Errors
     /// Why it failed.
     pub async fn run(self, context: &Context) -> Outcome {
-        let client = context.client(None).await?;
         match self {
+            Self::Show(Show { with_grants: true, stream, .. }) => {
+                let StreamId::Subject(subject) = stream else {
+                    return Err(Failure::Usage(format!(
+                        "--with-grants is for subjects: {stream} names no grants"
+                    )));
+                };
+                show_with_grants(context, subject).await
+            }
             Self::Show(show) => {
-                let (proof, verified) = fetch(&client, &show.stream, show.from).await?;
-                let mut resolved = Vec::new();
-                if show.resolve {
-                    for entry in &proof.entries {
-                        resolved.push(resolve(&client, entry).await?);
-                    }
+                let client = context.client(None).await?;
+                let stream = read(&client, &show).await.map_err(unknown_to_caller)?;
+                let operations =
+                    if show.resolve { client.resolve(&stream.entries).await? } else { Vec::new() };
+                let code = exit_code(&stream.parts);
+                let found = ResolvedStream { stream, operations };
+                if context.json() {
+                    output::print_json(&json_of(&found));
+                } else {
+                    print(&found);
                 }
-                print(context, &proof, verified, &resolved);
-                Ok(exit_code(&proof))
+                Ok(code)
             }
             Self::Save { stream, file, from } => {
-                let (proof, verified) = fetch(&client, &stream, from).await?;
-                let code = exit_code(&proof);
-                if code == exit::UNKNOWN {
-                    output::warn(&unknown(&proof.stream));
-                }
-                save(context, &file, proof.into(), verified)?;
-                Ok(code)
+                let client = context.client(None).await?;
+                save(context, client.read_stream(stream, from), &file).await
             }
         }
     }
 }
 
-async fn fetch(client: &Client, stream: &StreamId, from: u64) -> Result<(StreamProof, bool), Failure> {
-    client.stream(stream, from).await.map_err(|error| match error {
+async fn show_with_grants(context: &Context, subject: SubjectTag) -> Outcome {
+    let client = context.client(None).await?;
+    let history = client.subject_history(subject).await.map_err(unknown_to_caller)?;
+    let code = exit_code(&history.contents.stream.parts);
+    if context.json() {
+        output::print_json(&json!({
+            "contents": json_of(&history.contents),
+            "grants": history.grants.iter().map(|(_, found)| json_of(found)).collect::<Vec<_>>(),
+            "entries": history.count(),
+            "complete": history.is_complete(),
+        }));
+        return Ok(code);
+    }
+    let grants = history.grants.iter().map(|(_, found)| found);
+    for found in [&history.contents].into_iter().chain(grants) {
+        output::print_line(&format!("stream {}", found.stream.parts.stream()));
+        print(found);
+        output::print_line("");
+    }
+    if code == exit::OK {
+        output::print_line(&summary(history.count(), history.grants.len(), history.is_complete()));
+    }
+    Ok(code)
+}
+
+async fn read(client: &Client, show: &Show) -> Result<WholeStream, ClientError> {
+    let Some(limit) = show.limit else { return client.stream(&show.stream, show.from).await };
+    let mut reader = client.read_stream(show.stream.clone(), show.from);
+    let mut entries = Vec::new();
+    loop {
+        let missing = limit.get() - entries.len() as u64;
+        entries.extend(reader.next(Some(missing.min(STREAM_PART_ENTRIES_MAX))).await?.entries);
+        let parts = reader.parts().expect("a part was read").clone();
+        if parts.reach_the_end() || entries.len() as u64 >= limit.get() {
+            return Ok(WholeStream { parts, entries, verified: reader.verified() });
+        }
+    }
+}
+
+/// Writes the parts as they come, so that a stream of any length can be saved.
+async fn save(context: &Context, mut reader: StreamReader<'_>, path: &Path) -> Outcome {
+    let mut file = NewFile::begin(path)?;
+    let progress = output::progress_bar().with_message("entries");
+    let parts = loop {
+        let proof = reader.next(None).await.map_err(unknown_to_caller)?;
+        saving::append(&mut file, &proof.into())?;
+        let parts = reader.parts().expect("a part was read");
+        progress.set_length(parts.length() - parts.first());
+        progress.set_position(parts.next() - parts.first());
+        if parts.reach_the_end() {
+            break parts.clone();
+        }
+    };
+    progress.finish_and_clear();
+    let code = exit_code(&parts);
+    if code == exit::UNKNOWN {
+        output::warn(&unknown(parts.stream()));
+    }
+    file.finish()?;
+    saving::tell_saved(context, path, parts.as_of(), reader.verified());
+    Ok(code)
+}
+
+fn unknown_to_caller(error: ClientError) -> Failure {
+    match error {
         ClientError::NoneOfYours { .. } => Failure::Unknown(error.to_string()),
         other => other.into(),
-    })
+    }
 }
 
 /// A stream comes to be with its first entry: one without any is known to nobody.
-fn exit_code(proof: &StreamProof) -> u8 {
-    let is_known = proof.before.length() > 0 || !proof.entries.is_empty();
-    if is_known { exit::OK } else { exit::UNKNOWN }
+fn exit_code(parts: &StreamParts) -> u8 {
+    if parts.length() > 0 { exit::OK } else { exit::UNKNOWN }
 }
 
 fn unknown(stream: &StreamId) -> String {
@@ -149,114 +190,90 @@ fn unknown(stream: &StreamId) -> String {
     format!("the ledger knows no stream {stream}: {hint}")
 }
 
-/// Proves the entry's transaction, and that it has the operation that the entry points at.
-async fn resolve(client: &Client, entry: &Entry) -> Result<Resolved, Failure> {
-    let number = entry.operation;
-    let (height, institution, operation, verified) =
-        match client.transaction_proof(entry.transaction_id).await {
-            Ok((proof, verified)) => {
-                let body = &proof.transaction.body;
-                let operation = body.operations.get(usize::from(number)).map(Operation::name);
-                (proof.block.header.height, body.institution.to_string(), operation, verified)
-            }
-            // Operations that concern others stand beside it: the node tells of it, and nothing proves what it tells.
-            Err(ClientError::Rejected { code, .. }) if code == "partly_yours" => {
-                let (height, part) = match part(client, entry).await? {
-                    Ok(found) => found,
-                    Err(gap) => return Ok(Err(gap)),
-                };
-                let operation = part.operations.into_iter().find(|one| one.number == number);
-                let Some(operation) = operation else { return Ok(Err(Gap::NotReadable)) };
-                (height, part.institution.to_string(), Some(operation.operation.name()), false)
-            }
-            Err(error) => return Gap::of(&error).map(Err).ok_or(error.into()),
-        };
-    match operation.filter(|_| height == entry.height) {
-        Some(operation) => Ok(Ok(Found { institution, operation, verified })),
-        None => Err(Failure::Verification(format!(
-            "transaction {} is not what its entry says",
-            entry.transaction_id
-        ))),
-    }
+fn json_of(found: &ResolvedStream) -> Value {
+    let ResolvedStream { stream: WholeStream { parts, entries, verified }, operations } = found;
+    let entry = |(position, entry): (usize, &Entry)| {
+        let found = operations.get(position).and_then(|resolved| resolved.as_ref().ok());
+        let gap = operations.get(position).and_then(|resolved| resolved.as_ref().err());
+        json!({
+            "index": parts.first() + position as u64,
+            "height": entry.height,
+            "transaction_id": entry.transaction_id,
+            "operation": entry.operation,
+            "kind": entry.kind,
+            "institution": found.map(|found| &found.institution),
+            "operation_name": found.map(|found| found.operation.name()),
+            "transaction_verified": found.map(|found| found.verified),
+            "gap": gap,
+        })
+    };
+    let entries: Vec<_> = entries.iter().enumerate().map(entry).collect();
+    let (height, time) = parts.as_of();
+    json!({
+        "stream": parts.stream().to_string(),
+        "known": exit_code(parts) == exit::OK,
+        "length": parts.length(),
+        "from": parts.first(),
+        "entries": entries,
+        "height": height,
+        "time": time,
+        "verified": verified,
+        "complete": verified & parts.are_complete(),
+    })
 }
 
-/// What the node tells of a transaction that is partly the caller's, with the height of its block.
-async fn part(client: &Client, entry: &Entry) -> Result<Result<(Height, TransactionPart), Gap>, Failure> {
-    match client.poll(entry.transaction_id, 0).await {
-        Ok(Some(found)) => Ok(found.part.map(|part| (found.height, part)).ok_or(Gap::NotReadable)),
-        Ok(None) => Ok(Err(Gap::NotThere)),
-        Err(error) => Gap::of(&error).map(Err).ok_or(error.into()),
-    }
-}
-
-fn print(context: &Context, proof: &StreamProof, verified: bool, resolved: &[Resolved]) {
-    let first = proof.before.length();
-    let header = &proof.block.header;
-    if context.json() {
-        let entry = |(position, entry): (usize, &Entry)| {
-            let found = resolved.get(position).and_then(|resolved| resolved.as_ref().ok());
-            let gap = resolved.get(position).and_then(|resolved| resolved.as_ref().err());
-            json!({
-                "index": first + position as u64,
-                "height": entry.height,
-                "transaction_id": entry.transaction_id,
-                "operation": entry.operation,
-                "kind": entry.kind,
-                "institution": found.map(|found| &found.institution),
-                "operation_name": found.map(|found| found.operation),
-                "transaction_verified": found.map(|found| found.verified),
-                "gap": gap,
-            })
-        };
-        let entries: Vec<_> = proof.entries.iter().enumerate().map(entry).collect();
-        return output::print_json(&json!({
-            "stream": proof.stream.to_string(),
-            "known": exit_code(proof) == exit::OK,
-            "length": first + proof.entries.len() as u64,
-            "from": first,
-            "entries": entries,
-            "height": header.height,
-            "time": header.time,
-            "verified": verified,
-            "complete": verified && first == 0,
-        }));
-    }
-    let standing = output::standing(header.height.0, header.time, verified);
-    if exit_code(proof) == exit::UNKNOWN {
-        let proven = if verified { "proven: it has no entries" } else { "as the node says" };
-        output::print_line(&unknown(&proof.stream));
+fn print(found: &ResolvedStream) {
+    let ResolvedStream { stream: WholeStream { parts, entries, verified }, operations } = found;
+    let (height, time) = parts.as_of();
+    let standing = output::standing(height.0, time, *verified);
+    if exit_code(parts) == exit::UNKNOWN {
+        let proven = if *verified { "proven: it has no entries" } else { "as the node says" };
+        output::print_line(&unknown(parts.stream()));
         return output::print_line(&format!("{proven} ({standing})"));
     }
     let row = |(position, entry): (usize, &Entry)| {
         let mut row = vec![
-            (first + position as u64).to_string(),
+            (parts.first() + position as u64).to_string(),
             entry.height.to_string(),
             entry.transaction_id.to_string(),
             entry.operation.to_string(),
             if entry.kind == EntryKind::Refused { "refused".to_owned() } else { String::new() },
         ];
-        row.extend(resolved.get(position).into_iter().flat_map(|resolved| match resolved {
-            Ok(found) => [found.institution.clone(), found.operation.to_owned()],
+        row.extend(operations.get(position).into_iter().flat_map(|resolved| match resolved {
+            Ok(found) => [found.institution.to_string(), found.operation.name().to_owned()],
             Err(gap) => [String::new(), gap.words().to_owned()],
         }));
         row
     };
     let mut columns = vec!["index", "block", "transaction", "operation", ""];
-    if !resolved.is_empty() {
+    if !operations.is_empty() {
         columns.extend(["by", "what"]);
     }
-    output::print_table(&columns, proof.entries.iter().enumerate().map(row).collect());
-    let count = proof.entries.len();
-    output::print_line(&match (verified, first) {
-        (true, 0) => format!("{count} entries, complete: none was left out ({standing})"),
-        (true, _) => format!("{count} entries from {first} on, none of them left out ({standing})"),
-        (false, _) => format!("{count} entries ({standing})"),
+    output::print_table(&columns, entries.iter().enumerate().map(row).collect());
+    let (count, first, length) = (entries.len(), parts.first(), parts.length());
+    output::print_line(&match (verified, first, parts.reach_the_end()) {
+        (true, 0, true) => format!("{count} entries, complete: none was left out ({standing})"),
+        (true, _, true) => format!("{count} entries from {first} on, none of them left out ({standing})"),
+        (true, _, false) => {
+            format!("{count} of {length} entries from {first} on, none between left out ({standing})")
+        }
+        (false, ..) => format!("{count} of {length} entries ({standing})"),
     });
-    print_gaps(resolved);
+    print_gaps(operations);
+}
+
+/// What a subject's streams show together.
+fn summary(entries: usize, grants: usize, is_complete: bool) -> String {
+    let all = format!("{entries} entries under {grants} grants");
+    if is_complete {
+        format!("{all}: everything about this subject, none left out")
+    } else {
+        format!("{all}; not proven complete: see above what could not be verified or read")
+    }
 }
 
 /// How many entries' transactions could not be shown, by the reason.
-fn print_gaps(resolved: &[Resolved]) {
+fn print_gaps(resolved: &[Result<Resolved, Gap>]) {
     for gap in [Gap::NotReadable, Gap::NotThere] {
         let count = resolved.iter().filter(|resolved| resolved.as_ref().err() == Some(&gap)).count();
         if count > 0 {

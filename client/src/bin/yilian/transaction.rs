@@ -18,7 +18,7 @@ use crate::command::Outcome;
 use crate::context::{Context, parse_json};
 use crate::failure::Failure;
 use crate::output;
-use crate::statement::save;
+use crate::saving::save;
 use crate::submission::{submit_signed, submit_with};
 
 /// Transactions: show, submit, save a receipt.
@@ -53,6 +53,9 @@ pub enum TransactionCommand {
         /// The file; one that exists is not overwritten.
         #[arg(long, value_name = "FILE")]
         save: PathBuf,
+        /// Prove it in the ledger's log as of the latest block, not in its own: for whoever trusts a later checkpoint.
+        #[arg(long)]
+        in_log: bool,
     },
 }
 
@@ -70,10 +73,15 @@ impl TransactionCommand {
                 Ok(exit::OK)
             }
             Self::Submit { file } => submit(context, &file).await,
-            Self::Receipt { transaction, save: file } => {
+            Self::Receipt { transaction, save: file, in_log } => {
                 let client = context.client(None).await?;
-                let (proof, verified) = client.transaction_proof(transaction).await?;
-                save(context, &file, proof.into(), verified)?;
+                let (document, verified) = if in_log {
+                    client.inclusion_proof(transaction).await?
+                } else {
+                    let (proof, verified) = client.transaction_proof(transaction).await?;
+                    (proof.into(), verified)
+                };
+                save(context, &file, document, verified)?;
                 Ok(exit::OK)
             }
         }

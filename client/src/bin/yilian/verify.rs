@@ -3,40 +3,46 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use yilian_client::describe;
-use yilian_client::durable;
-use yilian_client::error::{ClientError, exit};
-use yilian_spec::base::json;
-use yilian_spec::base::limits::PROOF_BYTES_MAX;
-use yilian_spec::proof::{Proof, ProofDocument};
+use yilian_client::error::exit;
+use yilian_spec::proof::{CertifiedHeader, Checkpoint, Proof, ProofDocument, ProofError, StreamParts};
 
 use crate::command::Outcome;
 use crate::context::{Context, read_checkpoint};
-use crate::failure::Failure;
 use crate::output;
+use crate::proof_file::ProofFile;
 
-/// Verify a saved proof offline and say what it proves.
+/// Verify saved proofs offline and say what they prove.
 ///
 /// Nothing is asked of any node: the file holds the proof, the checkpoint the validators that are trusted. Exit code 4
-/// says that the file does not prove what it claims, 5 that it is no proof.
+/// says that the file does not prove what it claims, 5 that it is no proof. A file may hold many proofs, one a line, such as
+/// the parts of a long stream; all of them must verify, and the parts follow each other.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  yilian verify receipt.json --trust checkpoint.json\n  yilian verify statement.json --trust checkpoint.json --json"
 )]
 pub struct Verify {
-    /// The file: a receipt, a statement, a stream or a row of the state.
+    /// The file: a receipt, a statement, a stream, a row of the state, or what the ledger's log proves.
     file: PathBuf,
     /// The checkpoint to trust.
     #[arg(long, value_name = "CHECKPOINT")]
     trust: PathBuf,
 }
 
-/// What every proof says of itself; a file without it was given by mistake, and proves nothing either way.
-#[derive(serde::Deserialize)]
-struct Format {
-    #[serde(rename = "format")]
-    _format: String,
+/// What a proof shows, or several parts of one stream together.
+struct Shown {
+    kind: &'static str,
+    block: CertifiedHeader,
+    proves: String,
+}
+
+/// The proofs of a file, as they are verified.
+struct Verdict<'c> {
+    checkpoint: &'c Checkpoint,
+    shown: Vec<Shown>,
+    /// The stream whose parts are being put together, and the last part's block.
+    stream: Option<(StreamParts, CertifiedHeader)>,
 }
 
 impl Verify {
@@ -46,40 +52,74 @@ impl Verify {
     /// Why it failed.
     pub fn run(self, context: &Context) -> Outcome {
         let checkpoint = read_checkpoint(&self.trust)?;
-        // One byte more than the bound, so that its own rule refuses what is too long.
-        let bytes = durable::read(&self.file, PROOF_BYTES_MAX as u64 + 1).map_err(|error| match error {
-            durable::FileError::TooLarge { .. } => Failure::Verification(error.to_string()),
-            other => other.into(),
-        })?;
-        if let Err(error) = serde_json::from_slice::<Format>(&bytes) {
-            let (path, reason) = (self.file.clone(), json::plain(&error.to_string()));
-            return Err(ClientError::FileContent { path, expected: "a saved proof (JSON)", reason }.into());
+        let mut file = ProofFile::open(&self.file)?;
+        let mut verdict = Verdict { checkpoint: &checkpoint, shown: Vec::new(), stream: None };
+        while let Some(bytes) = file.next()? {
+            let added = ProofDocument::from_json(&bytes).and_then(|document| verdict.add(document));
+            added.map_err(|error| file.failure(error))?;
         }
-        let document = ProofDocument::from_json(&bytes)?;
-        let proves = describe::verified(&document, &checkpoint)?;
-        if context.json() {
-            let header = &document.block().header;
-            output::print_json(&json!({
-                "verified": true,
-                "kind": kind(&document.proof),
-                "chain_id": header.chain_id,
-                "height": header.height,
-                "time": header.time,
-                "proves": proves,
-            }));
-        } else {
-            output::print_line(&format!("Verified. {proves}"));
+        let shown = verdict.finish();
+        if !context.json() {
+            output::print_lines(shown.iter().map(|shown| format!("Verified. {}", shown.proves)));
+            return Ok(exit::OK);
+        }
+        match shown.as_slice() {
+            [only] => output::print_json(&only.json()),
+            several => {
+                let proofs: Vec<Value> = several.iter().map(Shown::json).collect();
+                output::print_json(&json!({"verified": true, "proofs": proofs}));
+            }
         }
         Ok(exit::OK)
     }
 }
 
-/// The kind of a proof as its document names it.
-fn kind(proof: &Proof) -> &'static str {
-    match proof {
-        Proof::Transaction(_) => "transaction",
-        Proof::State(_) => "state",
-        Proof::Stream(_) => "stream",
-        Proof::Statement(_) => "statement",
+impl Verdict<'_> {
+    fn add(&mut self, document: ProofDocument) -> Result<(), ProofError> {
+        let Proof::Stream(proof) = &document.proof else {
+            self.end_stream();
+            let proves = describe::verified(&document, self.checkpoint)?;
+            let (kind, block) = (document.proof.kind(), document.block().clone());
+            self.shown.push(Shown { kind, block, proves });
+            return Ok(());
+        };
+        let (_, part) = proof.verify(self.checkpoint)?;
+        match &mut self.stream {
+            Some((parts, last)) if *parts.stream() == proof.stream => {
+                parts.add(proof, part)?;
+                last.clone_from(&proof.block);
+            }
+            _ => {
+                self.end_stream();
+                self.stream = Some((StreamParts::new(proof, part), proof.block.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn end_stream(&mut self) {
+        if let Some((parts, block)) = self.stream.take() {
+            let proves = describe::verified_parts(&parts, &block, self.checkpoint);
+            self.shown.push(Shown { kind: "stream", block, proves });
+        }
+    }
+
+    fn finish(mut self) -> Vec<Shown> {
+        self.end_stream();
+        self.shown
+    }
+}
+
+impl Shown {
+    fn json(&self) -> Value {
+        let header = &self.block.header;
+        json!({
+            "verified": true,
+            "kind": self.kind,
+            "chain_id": header.chain_id,
+            "height": header.height,
+            "time": header.time,
+            "proves": self.proves,
+        })
     }
 }

@@ -108,9 +108,12 @@ impl Objects {
                 .flat_map(|stream| ["", "?from=9"].map(|query| format!("/v1/streams/{stream}/proof{query}")))
                 .collect(),
             // A transaction's id depends on a random number: who has it was told of it.
-            "/v1/transactions/{id}" | "/v1/transactions/{id}/proof" => return None,
+            "/v1/transactions/{id}" | "/v1/transactions/{id}/proof" | "/v1/transactions/{id}/inclusion" => {
+                return None;
+            }
             // For every caller.
             "/v1/blocks/{height}"
+            | "/v1/blocks/{height}/consistency"
             | "/v1/institutions/{id}"
             | "/v1/institutions/{id}/keys"
             | "/v1/institutions/{id}/proof"

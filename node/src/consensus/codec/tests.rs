@@ -4,6 +4,7 @@ use arc_malachitebft_sync::{ValueRequest, ValueResponse};
 use engine::{NilOrVal, Round, RoundCertificateType, SignedMessage, Validity, VoteType};
 use sha2::{Digest, Sha256};
 use yilian_spec::base::id::BlockId;
+use yilian_spec::base::limits::INTEGER_MAX;
 use yilian_spec::crypto::signature::{PublicKey, Signature};
 use yilian_spec::ledger::block::CommitSignature;
 
@@ -31,7 +32,7 @@ fn votes() -> Vec<engine::SignedVote<LedgerContext>> {
 
 fn proposals() -> Vec<engine::SignedProposal<LedgerContext>> {
     let proposal = |pol_round| {
-        let (height, round, value) = (EngineHeight(u64::MAX), Round::new(u32::MAX), Value(block(3)));
+        let (height, round, value) = (EngineHeight(INTEGER_MAX), Round::new(u32::MAX), Value(block(3)));
         SignedMessage::new(
             Proposal { height, round, value, pol_round, proposer: address(2) },
             Signature::Ed25519([8; 64]),
@@ -117,7 +118,7 @@ fn sync_messages_round_trip_and_their_length_is_known() {
         ))
     };
     round_trip(&[request(5, 5), request(5, 4 + SYNC_BATCH as u64)]);
-    for (first, last) in [(6, 5), (5, 5 + SYNC_BATCH as u64), (0, u64::MAX)] {
+    for (first, last) in [(6, 5), (5, 5 + SYNC_BATCH as u64), (0, INTEGER_MAX)] {
         let bytes = LedgerCodec.encode(&request(first, last)).unwrap();
         let refused: Result<sync::Request<LedgerContext>, _> = LedgerCodec.decode(bytes);
         assert!(matches!(refused, Err(CodecError::Rule(_))), "{first} to {last}");

@@ -141,12 +141,14 @@ impl Operate for RecordDisclosure {
                 let grant: Grant = call.find(&StateKey::Grant(id), Refusal::NoSuchGrant)?;
                 check_covered(call, &grant, self)?;
                 call.append_to(StreamId::Grant(id));
+                let (recipient, source) = (self.recipient.clone(), call.institution.clone());
                 let disclosure = DisclosureId(call.object_id());
-                for party in [call.institution, &self.recipient] {
-                    call.state.mark(&StateKey::OpenDisclosureIndex(party.clone(), disclosure));
-                }
+                call.state.mark(&StateKey::OpenDisclosureIndex(recipient, source, disclosure));
             }
-            Decision::Deny { .. } => require_custodian(&self.subject, call.institution)?,
+            Decision::Deny { .. } => {
+                require_custodian(&self.subject, call.institution)?;
+                call.append_to(StreamId::Subject(self.subject));
+            }
         }
         let disclosure = Disclosure {
             source: call.institution.clone(),
@@ -159,7 +161,6 @@ impl Operate for RecordDisclosure {
             received_at: None,
         };
         call.state.write(&StateKey::Disclosure(DisclosureId(call.object_id())), &disclosure);
-        call.append_to(StreamId::Subject(self.subject));
         call.append_to(StreamId::Institution(self.recipient.clone()));
         Ok(())
     }
@@ -208,10 +209,8 @@ impl Operate for RecordReceipt {
         require(disclosure.content == self.content, Refusal::CommitmentMismatch)?;
         disclosure.received_at = Some(call.time());
         call.state.write(&key, &disclosure);
-        for party in [&disclosure.source, &disclosure.recipient] {
-            call.state.delete(&StateKey::OpenDisclosureIndex(party.clone(), self.disclosure));
-        }
-        call.append_to(StreamId::Subject(disclosure.subject));
+        let Disclosure { recipient, source, .. } = &disclosure;
+        call.state.delete(&StateKey::OpenDisclosureIndex(recipient.clone(), source.clone(), self.disclosure));
         call.append_to(StreamId::Grant(grant));
         call.append_to(StreamId::Institution(disclosure.source));
         Ok(())

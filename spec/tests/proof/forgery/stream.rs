@@ -9,9 +9,9 @@ use super::draw::Draw;
 use super::{attempt_all, judge};
 use crate::ledger::{Day, SUBJECT, institution};
 
-/// The honest proofs of one stream: from every entry on.
+/// The honest proofs of one stream: from every entry on to every later one.
 struct Stream {
-    from: Vec<StreamProof>,
+    parts: Vec<StreamProof>,
 }
 
 fn frontier(entries: &[Entry]) -> Frontier {
@@ -22,10 +22,10 @@ fn frontier(entries: &[Entry]) -> Frontier {
 
 fn bend(proof: &mut StreamProof, streams: &[Stream], blocks: &[CertifiedHeader], draw: &mut Draw) {
     let other = draw.of(streams);
-    let other = draw.of(&other.from).clone();
+    let other = draw.of(&other.parts).clone();
     let entries = &mut proof.entries;
     let at = draw.below(entries.len().max(1));
-    match draw.below(13) {
+    match draw.below(16) {
         // Left out, and at times another one doubled, so that the count fits.
         0 if !entries.is_empty() => {
             entries.remove(at);
@@ -63,6 +63,21 @@ fn bend(proof: &mut StreamProof, streams: &[Stream], blocks: &[CertifiedHeader],
             proof.before =
                 frontier(&other.entries[..other.entries.len().min(proof.before.length() as usize + 1)]);
         }
+        // The rest of the stream made up, left out, or another's.
+        12 => proof.consistency = other.consistency,
+        13 if !proof.consistency.is_empty() => {
+            let at = draw.below(proof.consistency.len());
+            if draw.one_in(2) {
+                proof.consistency.remove(at);
+            } else {
+                let other = proof.consistency[draw.below(proof.consistency.len())];
+                proof.consistency.insert(at, other);
+            }
+        }
+        // Fewer or more entries than the path goes with.
+        14 => {
+            (proof.entries, proof.consistency) = (other.entries, other.consistency);
+        }
         // An older block's word.
         11 => proof.block = draw.of(blocks).clone(),
         // All taken for the part before, with another last entry.
@@ -88,19 +103,22 @@ fn no_forged_stream_passes() {
     let streams: Vec<Stream> = streams
         .map(|stream| {
             let length = day.ledger.stream_proof(stream.clone(), 0).entries.len();
-            Stream { from: (0..=length).map(|from| day.ledger.stream_proof(stream.clone(), from)).collect() }
+            let part = |from, count| day.ledger.stream_part(stream.clone(), from, count);
+            let parts = (0..length).flat_map(|from| (1..=length - from).map(move |count| (from, count)));
+            let end = [(length, 0)];
+            Stream { parts: parts.chain(end).map(|(from, count)| part(from, count)).collect() }
         })
         .collect();
-    assert!(streams.iter().any(|stream| stream.from.len() > 5), "a stream of several entries to bend");
+    assert!(streams.iter().any(|stream| stream.parts.len() > 20), "a stream of several entries to bend");
     let blocks: Vec<CertifiedHeader> =
         (1..=4).map(|height| day.ledger.transaction_proof(height, 0).block).collect();
     attempt_all("stream", 3, |draw| {
         let stream = draw.of(&streams);
-        let mut proof = draw.of(&stream.from).clone();
+        let mut proof = draw.of(&stream.parts).clone();
         for _ in 0..draw.bends() {
             bend(&mut proof, &streams, &blocks, draw);
         }
-        let expected = streams.iter().any(|stream| stream.from.contains(&proof));
+        let expected = streams.iter().any(|stream| stream.parts.contains(&proof));
         let by_hash = |error: &ProofError| matches!(error, ProofError::EntriesMismatch | ProofError::Row(_));
         judge(&proof, expected, proof.verify(&checkpoint).map(|_| ()), by_hash)
     });

@@ -24,6 +24,7 @@ mod kind {
     pub const CAPACITY: u8 = 0x12;
     pub const STREAM_HEAD: u8 = 0x20;
     pub const STREAM_ENTRY: u8 = 0x80;
+    pub const STREAM_NODE: u8 = 0x8a;
     pub const STATEMENT: u8 = 0x86;
     pub const ADMINISTRATORS: u8 = 0x87;
     pub const NODE_KEYS: u8 = 0x8f;
@@ -32,7 +33,7 @@ mod kind {
 /// A refused transaction leaves entries in streams, and nothing else.
 pub fn assert_only_streams(writes: &Writes) {
     for (key, row) in writes {
-        let is_stream = [kind::STREAM_HEAD, kind::STREAM_ENTRY].contains(&key[0]);
+        let is_stream = [kind::STREAM_HEAD, kind::STREAM_ENTRY, kind::STREAM_NODE].contains(&key[0]);
         assert!(is_stream && row.is_some(), "a refused transaction wrote row {key:02x?}");
     }
 }
@@ -69,7 +70,7 @@ fn assert_tabled(rows: &Rows) {
 
 /// Every head counts and hashes exactly the entries that are there.
 fn assert_streams(rows: &Rows) {
-    let mut counted = 0;
+    let (mut counted, mut subtrees) = (0, 0);
     for (key, head) in of_kind(rows, kind::STREAM_HEAD) {
         let stream = StreamId::of_head_key(key).expect("a head's key names its stream");
         let head: Frontier = read(head);
@@ -81,7 +82,10 @@ fn assert_streams(rows: &Rows) {
         }
         assert!(again == head, "the head of {stream} is not that of its entries");
         counted += head.length();
+        subtrees += (8..64).map(|level| head.length() >> level).sum::<u64>();
     }
+    let nodes = of_kind(rows, kind::STREAM_NODE).count() as u64;
+    assert!(nodes == subtrees, "{nodes} subtrees, but the streams have {subtrees} of 256 entries or more");
     let entries = of_kind(rows, kind::STREAM_ENTRY).count() as u64;
     assert!(entries == counted, "{entries} entries, but the heads count {counted}");
 }

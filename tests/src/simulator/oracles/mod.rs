@@ -111,6 +111,20 @@ pub enum Finding {
         /// The number of the entry.
         index: u64,
     },
+    /// The root of a stream's subtree is missing or is another.
+    #[error("stream {stream} lacks the root of a subtree of level {level}, or has another")]
+    SubtreeDiffers {
+        /// The stream.
+        stream: String,
+        /// The level of the subtree.
+        level: u8,
+    },
+    /// A subtree that no stream has.
+    #[error("row {key} is of a subtree that no stream has")]
+    SubtreeAdded {
+        /// The row's key.
+        key: String,
+    },
     /// A stream has no head.
     #[error("stream {stream} has no head")]
     HeadMissing {

@@ -13,6 +13,8 @@ use super::Finding;
 pub const STREAM_HEAD: u8 = 0x20;
 /// Of the entries of streams.
 pub const STREAM_ENTRY: u8 = 0x80;
+/// Of the subtrees of streams.
+pub const STREAM_NODE: u8 = 0x8a;
 /// Of published capacity.
 pub const CAPACITY: u8 = 0x12;
 /// Of closed periods.

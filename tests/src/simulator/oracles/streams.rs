@@ -12,7 +12,7 @@ use yilian_spec::state::key::{StateKey, StreamId};
 use yilian_spec::state::stream::Entry;
 
 use super::history::{Act, Agreement, Grant, History, Referral};
-use super::rows::{Rows, STREAM_ENTRY, STREAM_HEAD};
+use super::rows::{Rows, STREAM_ENTRY, STREAM_HEAD, STREAM_NODE};
 use super::{Finding, merkle};
 
 /// A stream as it must be.
@@ -22,6 +22,26 @@ struct Stream {
     leaves: Vec<merkle::Hash>,
     /// How many entries were found on a disk.
     seen: usize,
+}
+
+/// Subtrees of so many levels above the entries have rows of their own.
+const SUBTREE_LEVEL_MIN: u8 = 8;
+
+impl Stream {
+    /// Level, index and root of the subtrees with a row that the entries from number `seen` on completed.
+    fn subtrees_since(&self, seen: usize) -> Vec<(u8, u64, merkle::Hash)> {
+        let mut subtrees = Vec::new();
+        for level in SUBTREE_LEVEL_MIN.. {
+            let size = 1usize << level;
+            if size > self.leaves.len() {
+                break;
+            }
+            for (index, leaves) in (0..).zip(self.leaves.chunks_exact(size)).skip(seen / size) {
+                subtrees.push((level, index, merkle::root(leaves)));
+            }
+        }
+        subtrees
+    }
 }
 
 /// All streams as they must be.
@@ -61,6 +81,10 @@ impl Streams {
                 let row = rows.get(&StateKey::StreamEntry(id.clone(), index as u64))?;
                 check_entry(&id, index as u64, stream.entries.get(index), row.as_ref())?;
             }
+            for (level, index, root) in stream.subtrees_since(stream.seen) {
+                let row = rows.get(&StateKey::StreamNode(id.clone(), level, index))?;
+                check_subtree(&id, level, root, row.as_ref())?;
+            }
             stream.seen = stream.entries.len();
             let head = rows.get(&StateKey::StreamHead(id.clone()))?;
             check_head(&id, Some(&merkle::head(&stream.leaves)), head.as_ref())?;
@@ -75,13 +99,21 @@ impl Streams {
     pub fn check_all(&self, rows: &Rows<'_>) -> Result<(), Finding> {
         let mut heads = rows.all(STREAM_HEAD)?;
         let mut entries = rows.all(STREAM_ENTRY)?;
+        let mut subtrees = rows.all(STREAM_NODE)?;
         for (id, stream) in &self.streams {
             for (index, expected) in (0..).zip(&stream.entries) {
                 let row = entries.remove(&StateKey::StreamEntry(id.clone(), index).bytes());
                 check_entry(id, index, Some(expected), row.as_ref())?;
             }
+            for (level, index, root) in stream.subtrees_since(0) {
+                let row = subtrees.remove(&StateKey::StreamNode(id.clone(), level, index).bytes());
+                check_subtree(id, level, root, row.as_ref())?;
+            }
             let head = heads.remove(&StateKey::StreamHead(id.clone()).bytes());
             check_head(id, Some(&merkle::head(&stream.leaves)), head.as_ref())?;
+        }
+        if let Some(key) = subtrees.into_keys().next() {
+            return Err(Finding::SubtreeAdded { key: hex::encode(key) });
         }
         if let Some(key) = entries.into_keys().next() {
             let (id, index) = stream_of_entry(&key).ok_or(Finding::Unreadable { key: hex::encode(&key) })?;
@@ -111,6 +143,18 @@ fn check_entry(
         (Some(_), None) => Err(Finding::EntryMissing { stream: stream(), index }),
         (None, Some(_)) => Err(Finding::EntryAdded { stream: stream(), index }),
         (None, None) => Ok(()),
+    }
+}
+
+fn check_subtree(
+    id: &StreamId,
+    level: u8,
+    root: merkle::Hash,
+    found: Option<&Vec<u8>>,
+) -> Result<(), Finding> {
+    match found {
+        Some(found) if *found == root => Ok(()),
+        Some(_) | None => Err(Finding::SubtreeDiffers { stream: id.to_string(), level }),
     }
 }
 
@@ -153,13 +197,14 @@ pub fn of_applied(history: &History, act: &Act<'_>) -> Result<BTreeSet<StreamId>
             streams.extend(of_grant(revoke.grant, history.grant(revoke.grant)?));
         }
         Operation::RecordDisclosure(disclosure) => {
-            streams.insert(StreamId::Subject(disclosure.subject));
             streams.insert(StreamId::Institution(disclosure.recipient.clone()));
-            streams.extend(permitting(disclosure.decision).map(StreamId::Grant));
+            streams.insert(match disclosure.decision {
+                Decision::Permit { grant } => StreamId::Grant(grant),
+                Decision::Deny { .. } => StreamId::Subject(disclosure.subject),
+            });
         }
         Operation::RecordReceipt(receipt) => {
             let disclosure = history.disclosure(receipt.disclosure)?;
-            streams.insert(StreamId::Subject(disclosure.recorded.subject));
             streams.insert(StreamId::Institution(disclosure.source.clone()));
             streams.extend(permitting(disclosure.recorded.decision).map(StreamId::Grant));
         }

@@ -19,7 +19,9 @@ mod verify;
 mod tests;
 
 pub use frontier::{CompleteNode, Frontier, FrontierError};
-pub use prove::{ConsistencyProof, InclusionProof, ProveError, prove_consistency, prove_inclusion};
+pub use prove::{
+    ConsistencyProof, InclusionProof, ProveError, prefix_frontier, prove_consistency, prove_inclusion,
+};
 pub use tree::LogTree;
 pub use verify::{LogProofError, verify_consistency, verify_inclusion};
 

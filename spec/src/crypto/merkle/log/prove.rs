@@ -7,7 +7,9 @@ use thiserror::Error;
 use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::{LOG_LENGTH_MAX, LogProofError, LogReader, node_hash, verify_consistency, verify_inclusion};
+use super::{
+    Frontier, LOG_LENGTH_MAX, LogProofError, LogReader, node_hash, verify_consistency, verify_inclusion,
+};
 use crate::base::id::Hash;
 use crate::crypto::merkle::NodeHash;
 use crate::crypto::merkle::hex_serde;
@@ -166,6 +168,22 @@ pub fn prove_consistency<R: LogReader>(
     }
     path.reverse();
     Ok(ConsistencyProof { old_size, new_size, path })
+}
+
+/// The head that the log had when it held its first `size` leaves (rule M-3).
+///
+/// # Errors
+/// [`ProveError`] when the size is out of range, or a node cannot be read.
+pub fn prefix_frontier<R: LogReader>(reader: &R, size: u64) -> Result<Frontier, ProveError<R::Error>> {
+    check_size(size)?;
+    let mut peaks = Vec::new();
+    let mut start = 0;
+    while start < size {
+        let length = 1 << (size - start).ilog2();
+        peaks.push(range_root(reader, start..start + length)?);
+        start += length;
+    }
+    Ok(Frontier::from_parts(size, peaks).expect("one peak for each one-bit of the size"))
 }
 
 fn check_size<E>(size: u64) -> Result<(), ProveError<E>> {
