@@ -112,7 +112,7 @@ fn statement(proof: &StatementProof, checkpoint: &Checkpoint) -> Result<String, 
         .iter()
         .filter_map(|line| {
             let party = &parties.get(line.party.position())?.institution;
-            Some(format!("{party} {}", amount(line.share.amount.0, statement.currency)))
+            Some(format!("{party} {}", amount(line.share.amount_minor.0, statement.currency)))
         })
         .collect();
     let payer = parties.get(statement.payer.position()).map_or("nobody", |party| party.institution.as_str());

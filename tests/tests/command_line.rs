@@ -191,7 +191,8 @@ async fn an_agreement_is_signed_and_settled_and_its_statement_verified_offline()
 /// What the lines of a shown statement owe, in minor units, ascending; the payer's own line owes nothing.
 fn owed(shown: &Value) -> Vec<i64> {
     let lines = shown["statement"]["statement"]["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut amounts: Vec<i64> = lines.iter().filter_map(|line| line["share"]["amount"].as_i64()).collect();
+    let mut amounts: Vec<i64> =
+        lines.iter().filter_map(|line| line["share"]["amount_minor"].as_i64()).collect();
     amounts.retain(|amount| *amount != 0);
     amounts.sort_unstable();
     amounts

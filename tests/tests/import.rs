@@ -78,7 +78,7 @@ async fn owed(cluster: &Cluster) -> Result<BTreeMap<String, i64>> {
             .terms;
         for line in &proof.statement.statement.lines {
             let party = &terms.parties[line.party.position()].institution;
-            *sums.entry(party.to_string()).or_default() += line.share.amount.0;
+            *sums.entry(party.to_string()).or_default() += line.share.amount_minor.0;
         }
     }
     sums.retain(|_, sum| *sum != 0);

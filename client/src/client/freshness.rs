@@ -42,6 +42,7 @@ pub struct Tip {
     /// Its id.
     pub block_id: BlockId,
     /// Its time.
+    #[serde(rename = "time_ms")]
     pub time: LedgerTime,
 }
 

@@ -26,6 +26,7 @@ pub struct Fetched<T> {
     /// The block after which it was so.
     pub height: Height,
     /// That block's time.
+    #[serde(rename = "time_ms")]
     pub time: LedgerTime,
     /// Whether it was proven against a checkpoint.
     pub verified: bool,

@@ -53,6 +53,7 @@ pub struct Confirmed {
     /// Its block.
     pub height: yilian_spec::base::height::Height,
     /// The block's time.
+    #[serde(rename = "time_ms")]
     pub time: yilian_spec::base::time::LedgerTime,
     /// What became of it.
     pub outcome: Outcome,

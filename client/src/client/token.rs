@@ -53,6 +53,7 @@ pub struct NodeToken {
     /// For whom it speaks.
     pub institution: InstitutionId,
     /// From when on it is void.
+    #[serde(rename = "expires_ms")]
     pub expires: LedgerTime,
 }
 

@@ -390,7 +390,7 @@ async fn totals(client: &Client, pair: Pair, id: AgreementId) -> Result<Totals, 
         let lines = &proof.statement.statement.lines;
         totals.services += lines.iter().map(|line| line.share.count).sum::<i64>();
         totals.gross_minor =
-            totals.gross_minor.plus(AmountMinor::sum(lines.iter().map(|line| line.share.gross))?)?;
+            totals.gross_minor.plus(AmountMinor::sum(lines.iter().map(|line| line.share.gross_minor))?)?;
         totals.owed_minor = totals.owed_minor.plus(proof.statement.statement.total()?)?;
         totals.verified &= verified;
     }

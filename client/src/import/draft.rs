@@ -310,7 +310,7 @@ impl Draft {
             Self::Request { subject, to, direction, service, reason, categories } => {
                 Operation::RequestReferral(RequestReferral {
                     subject: with.tags[subject.0],
-                    to,
+                    receiver: to,
                     direction,
                     service: service.code(),
                     urgency: service.urgency(),

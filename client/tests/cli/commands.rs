@@ -182,7 +182,8 @@ fn streams_and_statements_are_proven_complete_and_saved() {
     assert_eq!((&block["header"]["height"], &block["verified"]), (&json!(4), &json!(true)));
     let part = setting.json(&["stream", "show", &name, "--from", "1"]);
     assert_eq!((&part["length"], &part["complete"]), (&json!(2), &json!(false)));
-    let part = setting.json(&["stream", "show", "institution/qinghe-hospital", "--from", "1", "--limit", "2"]);
+    let part =
+        setting.json(&["stream", "show", "institution/qinghe-hospital", "--from", "1", "--limit", "2"]);
     assert_eq!((&part["complete"], part["entries"].as_array().unwrap().len()), (&json!(false), 2));
     assert!(part["length"].as_u64().unwrap() > 3);
     let agreement = setting.agreement();
@@ -238,7 +239,10 @@ fn everything_about_a_subject_is_its_stream_and_those_of_its_grants() {
         grants[0]["entries"].as_array().unwrap().iter().map(|entry| &entry["operation_name"]).collect();
     assert_eq!(names, ["grant_access", "record_disclosure"]);
     let said = setting.run(&["stream", "show", &name, "--with-grants"]).exits(0).out;
-    assert!(said.contains("4 entries under 1 grants: everything about this subject, none left out"), "{said}");
+    assert!(
+        said.contains("4 entries under 1 grants: everything about this subject, none left out"),
+        "{said}"
+    );
     // A transaction that cannot be read may have created a grant.
     let given = found["contents"]["entries"][0]["transaction_id"].as_str().unwrap().to_owned();
     setting.node.hide(&given);
@@ -318,7 +322,7 @@ fn a_token_serves_another_program_at_the_first_node_alone_and_says_until_when() 
     assert_eq!((&shown["node"], &shown["node_key"]), (&json!(other.url), &json!(other.key())));
     assert_eq!(shown["institution"], "qinghe-hospital");
     let now_ms = yilian_client::moment::now().unwrap().0;
-    let left_ms = shown["expires"].as_u64().unwrap().checked_sub(now_ms).unwrap();
+    let left_ms = shown["expires_ms"].as_u64().unwrap().checked_sub(now_ms).unwrap();
     assert!((1_000..=30_000).contains(&left_ms), "{left_ms}");
     assert_eq!(other.status_for(shown["token"].as_str().unwrap()), 200);
     for too_long in ["6m", "0s"] {

@@ -298,7 +298,7 @@ fn chain(ledger: &Ledger, node: PublicKey) -> Value {
     let tip = ledger.tip();
     json!({
         "chain_id": tip.chain_id, "node": node, "network": "proofs", "height": tip.height, "block_id": tip.block_id,
-        "time": tip.time, "validators": tip.validators, "protocol_version": 2, "protocol_version_known": 2,
+        "time_ms": tip.time, "validators": tip.validators, "protocol_version": 2, "protocol_version_known": 2,
         "parameters": tip.parameters,
     })
 }
@@ -320,7 +320,7 @@ fn transaction(ledger: &Ledger, id: &str) -> (u16, String) {
     };
     let proof = ledger.transaction_proof(height, index);
     let body = json!({
-        "status": "committed", "height": height, "index": index, "time": proof.block.header.time,
+        "status": "committed", "height": height, "index": index, "time_ms": proof.block.header.time,
         "transaction": proof.transaction, "receipt": proof.receipt,
     });
     (200, body.to_string())

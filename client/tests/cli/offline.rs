@@ -320,9 +320,7 @@ fn parts_of_a_stream_in_one_file_are_verified_together() {
     yilian.write("trust.json", serde_json::to_vec(&day.ledger.checkpoint()).unwrap());
     let name = StreamId::Institution(institution("renhe-hospital"));
     let length = day.ledger.stream_proof(name.clone(), 0).entries.len();
-    let part = |from, count| {
-        ProofDocument::from(day.ledger.stream_part(name.clone(), from, count)).to_json()
-    };
+    let part = |from, count| ProofDocument::from(day.ledger.stream_part(name.clone(), from, count)).to_json();
     let parts: Vec<String> = (0..length).step_by(2).map(|from| part(from, 2)).collect();
     assert!(parts.len() > 2);
     let verify = |lines: &[&str]| {
@@ -355,7 +353,10 @@ fn parts_of_a_stream_in_one_file_are_verified_together() {
     }
     let bent = bend(all[1]) + "\n";
     let run = verify(&[&[all[0], bent.as_str()][..], &all[2..]].concat()).exits(4).json();
-    assert_eq!((&run["error"]["details"]["rule"], &run["error"]["details"]["line"]), (&json!("P-5"), &json!(2)));
+    assert_eq!(
+        (&run["error"]["details"]["rule"], &run["error"]["details"]["line"]),
+        (&json!("P-5"), &json!(2))
+    );
     // Cut off in the middle of a line, an empty line, and what is no proof.
     for last in [&all[1][..all[1].len() / 2], "\n", "[]\n"] {
         let run = verify(&[all[0], last]).exits(5);

@@ -85,7 +85,7 @@ pub(super) fn read_block(
         let concerning = rights::concerning(view, caller, transaction, receipt.outcome)?;
         if !concerning.is_empty() {
             transactions.push(BlockTransaction {
-                id: receipt.transaction_id,
+                transaction_id: receipt.transaction_id,
                 index: u32::try_from(index).expect("a block has at most 10,000 transactions"),
                 institution: transaction.body.institution.clone(),
                 operations: concerning

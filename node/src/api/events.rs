@@ -129,7 +129,8 @@ impl Follower {
         };
         self.last = height;
         let transactions = block.transactions.into_iter().map(|entry| {
-            let data = TransactionEvent { transaction_id: entry.id, height, outcome: entry.outcome };
+            let data =
+                TransactionEvent { transaction_id: entry.transaction_id, height, outcome: entry.outcome };
             event("transaction", &data)
         });
         let mut events: Vec<Event> = transactions.collect();

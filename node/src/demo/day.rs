@@ -264,7 +264,7 @@ async fn refer(desks: &Desks, subjects: &[SubjectTag], tally: &mut Tally) -> Res
     let request = |subject: &SubjectTag, urgency| {
         Ok(Operation::RequestReferral(RequestReferral {
             subject: *subject,
-            to: up.id.clone(),
+            receiver: up.id.clone(),
             direction: Direction::Up,
             service: code("cardiology"),
             urgency,

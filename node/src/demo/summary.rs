@@ -76,7 +76,7 @@ impl Summary<'_> {
         let decimals = statement.currency.decimals();
         for line in &statement.lines {
             if let Some(party) = agree.parties.get(line.party.position()) {
-                let amount = line.share.amount.to_decimal(decimals);
+                let amount = line.share.amount_minor.to_decimal(decimals);
                 println!("  {amount:>12}  {party} ({} services)", line.share.count);
             }
         }

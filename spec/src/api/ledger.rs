@@ -27,6 +27,7 @@ pub struct Chain {
     /// The last block's id; before the first, the chain id.
     pub block_id: BlockId,
     /// The last block's time.
+    #[serde(rename = "time_ms")]
     pub time: LedgerTime,
     /// The validators of the next block.
     pub validators: ValidatorSet,
@@ -52,7 +53,7 @@ pub struct Block {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BlockTransaction {
     /// Its id.
-    pub id: TransactionId,
+    pub transaction_id: TransactionId,
     /// Its place in the block, from 0.
     pub index: u32,
     /// The author's institution.
@@ -71,6 +72,7 @@ pub struct BlockEvent {
     /// Its id.
     pub block_id: BlockId,
     /// Its time.
+    #[serde(rename = "time_ms")]
     pub time: LedgerTime,
     /// Its number of transactions.
     pub transactions: u32,

@@ -80,6 +80,7 @@ pub struct Committed {
     /// Its place in the block, from 0.
     pub index: u32,
     /// The block's time.
+    #[serde(rename = "time_ms")]
     pub time: LedgerTime,
     /// The transaction; absent where some of its operations do not concern the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]

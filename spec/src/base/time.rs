@@ -53,8 +53,10 @@ impl fmt::Display for LedgerTime {
 #[serde(deny_unknown_fields)]
 pub struct Window {
     /// First moment inside.
+    #[serde(rename = "starts_ms")]
     pub starts: LedgerTime,
     /// First moment after.
+    #[serde(rename = "expires_ms")]
     pub expires: LedgerTime,
 }
 

@@ -26,6 +26,7 @@ pub struct Header {
     /// The block before; for the first block, the chain id's bytes.
     pub previous: BlockId,
     /// Ledger time, later than the previous block's.
+    #[serde(rename = "time_ms")]
     pub time: LedgerTime,
     /// The validator that built it.
     pub proposer: PublicKey,

@@ -47,6 +47,7 @@ pub struct Genesis {
     /// The ledger's name for people.
     pub network: String,
     /// Ledger time before the first block.
+    #[serde(rename = "time_ms")]
     pub time: LedgerTime,
     /// The parameters.
     pub parameters: Parameters,

@@ -24,8 +24,10 @@ pub struct TransactionBody {
     /// The institution the author acts for.
     pub institution: InstitutionId,
     /// When it was made.
+    #[serde(rename = "created_ms")]
     pub created: LedgerTime,
     /// From when on no block may carry it.
+    #[serde(rename = "expires_ms")]
     pub expires: LedgerTime,
     /// Random, so that two equal requests are two transactions.
     #[serde(with = "hex::serde")]

@@ -38,7 +38,7 @@ pub struct ServiceEvent {
     /// What was done.
     pub service: ServiceCode,
     /// The gross amount, zero or more.
-    pub gross: AmountMinor,
+    pub gross_minor: AmountMinor,
     /// Who did what part of it, among the parties of the agreement.
     pub parts: Vec<PartPlayed>,
 }
@@ -133,7 +133,7 @@ pub struct Tally {
     /// Number of services.
     pub count: u64,
     /// Sum of their gross amounts.
-    pub gross: AmountMinor,
+    pub gross_minor: AmountMinor,
 }
 
 /// What was delivered and what of it was reversed.
@@ -153,7 +153,9 @@ impl Volume {
     pub fn net(self) -> Tally {
         Tally {
             count: self.delivered.count.saturating_sub(self.reversed.count),
-            gross: AmountMinor(self.delivered.gross.0.saturating_sub(self.reversed.gross.0)),
+            gross_minor: AmountMinor(
+                self.delivered.gross_minor.0.saturating_sub(self.reversed.gross_minor.0),
+            ),
         }
     }
 
@@ -162,9 +164,9 @@ impl Volume {
             Measure::DeliveredCount => self.delivered.count.into(),
             Measure::ReversedCount => self.reversed.count.into(),
             Measure::NetCount => self.net().count.into(),
-            Measure::DeliveredGross => self.delivered.gross.0.into(),
-            Measure::ReversedGross => self.reversed.gross.0.into(),
-            Measure::NetGross => self.net().gross.0.into(),
+            Measure::DeliveredGross => self.delivered.gross_minor.0.into(),
+            Measure::ReversedGross => self.reversed.gross_minor.0.into(),
+            Measure::NetGross => self.net().gross_minor.0.into(),
         }
     }
 
@@ -174,8 +176,10 @@ impl Volume {
             Direction::Reversed => &mut self.reversed,
         };
         tally.count = tally.count.checked_add(1).ok_or(MoneyError::AmountOutOfRange)?;
-        tally.gross = tally.gross.plus(event.gross)?;
-        if self.reversed.count > self.delivered.count || self.reversed.gross > self.delivered.gross {
+        tally.gross_minor = tally.gross_minor.plus(event.gross_minor)?;
+        if self.reversed.count > self.delivered.count
+            || self.reversed.gross_minor > self.delivered.gross_minor
+        {
             return Err(SettlementError::ReversedMoreThanDelivered { service: event.service.clone() });
         }
         Ok(())
@@ -396,8 +400,8 @@ fn check_event(terms: &Terms, event: &ServiceEvent) -> Result<(), SettlementErro
     if !terms.services.contains(&event.service) {
         return Err(SettlementError::ServiceNotCovered { service: event.service.clone() });
     }
-    if !(0..=limits::AMOUNT_MINOR_MAX).contains(&event.gross.0) {
-        return Err(SettlementError::GrossOutOfRange { gross: event.gross.0 });
+    if !(0..=limits::AMOUNT_MINOR_MAX).contains(&event.gross_minor.0) {
+        return Err(SettlementError::GrossOutOfRange { gross: event.gross_minor.0 });
     }
     if event.parts.len() > limits::PARTS_PER_SERVICE_MAX {
         return Err(SettlementError::TooManyParts { count: event.parts.len() });

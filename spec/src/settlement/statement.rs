@@ -61,9 +61,9 @@ pub struct Share {
     /// Parts it played, less those reversed; in an adjustment, the change.
     pub count: i64,
     /// Gross amount of the services in which it played them, counted once per part.
-    pub gross: AmountMinor,
+    pub gross_minor: AmountMinor,
     /// What it is owed.
-    pub amount: AmountMinor,
+    pub amount_minor: AmountMinor,
 }
 
 impl Share {
@@ -76,16 +76,16 @@ impl Share {
     pub(super) fn plus(self, other: Self) -> Result<Self, MoneyError> {
         Ok(Self {
             count: self.count.checked_add(other.count).ok_or(MoneyError::AmountOutOfRange)?,
-            gross: self.gross.plus(other.gross)?,
-            amount: self.amount.plus(other.amount)?,
+            gross_minor: self.gross_minor.plus(other.gross_minor)?,
+            amount_minor: self.amount_minor.plus(other.amount_minor)?,
         })
     }
 
     fn minus(self, other: Self) -> Result<Self, MoneyError> {
         Ok(Self {
             count: self.count.checked_sub(other.count).ok_or(MoneyError::AmountOutOfRange)?,
-            gross: self.gross.minus(other.gross)?,
-            amount: self.amount.minus(other.amount)?,
+            gross_minor: self.gross_minor.minus(other.gross_minor)?,
+            amount_minor: self.amount_minor.minus(other.amount_minor)?,
         })
     }
 }
@@ -97,7 +97,7 @@ pub struct JournalEntry {
     /// The party.
     pub party: PartyIndex,
     /// What it gets.
-    pub amount: AmountMinor,
+    pub amount_minor: AmountMinor,
 }
 
 /// The statement of a period: who is owed what, and why.
@@ -122,7 +122,7 @@ impl Statement {
     /// # Errors
     /// [`MoneyError::AmountOutOfRange`] when it does not fit.
     pub fn total(&self) -> Result<AmountMinor, MoneyError> {
-        AmountMinor::sum(self.lines.iter().map(|line| line.share.amount))
+        AmountMinor::sum(self.lines.iter().map(|line| line.share.amount_minor))
     }
 
     /// Double entry: each line's credit, then the payer's debit of their sum. The entries sum to zero (rule T-17).
@@ -130,11 +130,12 @@ impl Statement {
     /// # Errors
     /// [`MoneyError::AmountOutOfRange`] when the sum does not fit.
     pub fn journal(&self) -> Result<Vec<JournalEntry>, MoneyError> {
-        let credits = self.lines.iter().filter(|line| line.share.amount != AmountMinor::ZERO);
-        let mut entries: Vec<JournalEntry> =
-            credits.map(|line| JournalEntry { party: line.party, amount: line.share.amount }).collect();
+        let credits = self.lines.iter().filter(|line| line.share.amount_minor != AmountMinor::ZERO);
+        let mut entries: Vec<JournalEntry> = credits
+            .map(|line| JournalEntry { party: line.party, amount_minor: line.share.amount_minor })
+            .collect();
         if !entries.is_empty() {
-            entries.push(JournalEntry { party: self.payer, amount: self.total()?.negated()? });
+            entries.push(JournalEntry { party: self.payer, amount_minor: self.total()?.negated()? });
         }
         Ok(entries)
     }
@@ -147,7 +148,7 @@ impl Statement {
         let journal = self.journal()?;
         let of_party = |party: usize| {
             let entries = journal.iter().filter(move |entry| entry.party.position() == party);
-            AmountMinor::sum(entries.map(|entry| entry.amount))
+            AmountMinor::sum(entries.map(|entry| entry.amount_minor))
         };
         (0..parties).map(of_party).collect()
     }
@@ -237,13 +238,13 @@ fn shares(terms: &Terms, accumulator: &Accumulator) -> Result<(Vec<Share>, Vec<F
         }
     };
     let mut shares: Vec<Share> =
-        amounts.into_iter().map(|amount| Share { amount, ..Share::default() }).collect();
+        amounts.into_iter().map(|amount| Share { amount_minor: amount, ..Share::default() }).collect();
     for row in accumulator.parts() {
         let net = row.volume.net();
         if let Some(share) = shares.get_mut(row.played.party.position()) {
             let count = i64::try_from(net.count).ok().and_then(|count| share.count.checked_add(count));
             share.count = count.ok_or(MoneyError::AmountOutOfRange)?;
-            share.gross = share.gross.plus(net.gross)?;
+            share.gross_minor = share.gross_minor.plus(net.gross_minor)?;
         }
     }
     Ok((shares, figures))

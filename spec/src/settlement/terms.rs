@@ -189,6 +189,10 @@ impl Terms {
                 played.push(PartPlayed { party, role });
             }
         }
-        (!played.is_empty()).then(|| ServiceEvent { service: service.clone(), gross, parts: played })
+        (!played.is_empty()).then(|| ServiceEvent {
+            service: service.clone(),
+            gross_minor: gross,
+            parts: played,
+        })
     }
 }

@@ -14,8 +14,8 @@ const OPENING: &str = "# 10. Records
 
 What is encoded, field by field: written from the sources of `spec` by `spec/tests/encoding/records.rs`, which also compares it with
 them. A record is the encodings of its fields, one after the other, without anything between. A choice is its number (u32, or u8 where its table says so), and
-then the fields of what was chosen. How numbers, lists, sets, maps, options and texts are encoded stands in chapter 1. What a field
-means is said here in short, and in the chapters in full; what it may hold is said there alone.
+then the fields of what was chosen. How numbers, lists, sets, maps, options and texts are encoded stands in chapter 1. A field's
+name is that in JSON. What it means is said here in short, and in the chapters in full; what it may hold is said there alone.
 
 ";
 
@@ -137,6 +137,26 @@ fn field_type(field: &syn::Field, names: &mut BTreeSet<String>) -> String {
     }
 }
 
+/// A field's name in JSON. That of a time or an amount says its unit.
+fn json_name(field: &syn::Field) -> String {
+    let renamed = field.attrs.iter().find_map(|attribute| match &attribute.meta {
+        Meta::List(list) if list.path.is_ident("serde") => {
+            let tokens = list.tokens.to_string();
+            tokens.strip_prefix("rename = \"").map(|name| name.trim_end_matches('"').to_owned())
+        }
+        _ => None,
+    });
+    let name = renamed.unwrap_or_else(|| field.ident.as_ref().unwrap().to_string());
+    let kind = shown(&field.ty, &mut BTreeSet::new());
+    let unit = match kind.trim_start_matches("option of ") {
+        "LedgerTime" => "_ms",
+        "AmountMinor" => "_minor",
+        _ => "",
+    };
+    assert!(name.ends_with(unit), "{name} is a {kind}: its name ends in {unit}");
+    name
+}
+
 fn fields_inline(fields: &Fields, names: &mut BTreeSet<String>) -> String {
     let one = |field: &syn::Field, names: &mut BTreeSet<String>| {
         let kind = field_type(field, names);
@@ -175,7 +195,7 @@ fn section(item: &Item, folder: &str) -> Option<Section> {
                 Fields::Named(fields) => {
                     table.push_str("| field | type | |\n|---|---|---|\n");
                     for field in &fields.named {
-                        let (name, kind) = (field.ident.as_ref().unwrap(), field_type(field, &mut names));
+                        let (name, kind) = (json_name(field), field_type(field, &mut names));
                         writeln!(table, "| `{name}` | {kind} | {} |", says(&field.attrs)).unwrap();
                     }
                 }

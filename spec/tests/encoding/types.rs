@@ -76,11 +76,11 @@ record! {
     RecordDisclosure { subject, recipient, category, sensitivity, purpose, content, decision, acting_person, origin }
     RecordReceipt { disclosure, content, acting_person }
     PublishCapacity { service, slots }
-    RequestReferral { subject, to, direction, service, urgency, reason, access }
+    RequestReferral { subject, receiver, direction, service, urgency, reason, access }
     AcceptReferral { referral }
     DeclineReferral { referral, reason }
-    RedirectReferral { referral, to, reason }
-    ConfirmRedirect { referral, to }
+    RedirectReferral { referral, proposed_receiver, reason }
+    ConfirmRedirect { referral, receiver }
     CancelReferral { referral, reason }
     HandOver { referral, package }
     AcknowledgeHandover { referral, package }
@@ -101,12 +101,12 @@ record! {
     Expression { steps }
     Party { institution, roles }
     Terms { currency, services, metrics, parties, payer, rounding, expression }
-    Tally { count, gross }
+    Tally { count, gross_minor }
     Volume { delivered, reversed }
     PartPlayed { party, role }
     PartVolume { service, played, volume }
     MetricSum { metric, party, numerator, denominator }
-    Share { count, gross, amount }
+    Share { count, gross_minor, amount_minor }
     Line { party, kind, share }
     Figure { name, value }
     Statement { currency, payer, services, figures, lines }
@@ -114,7 +114,7 @@ record! {
     Disclosure { source, recipient, subject, content, decision, transaction_id, receipt_due, received_at }
     Referral {
         requester, receiver, subject, direction, service, urgency, reason, access, state, since, due, grant,
-        holds_slot, redirect_to, redirects, package, outcome, ended_because, returns, returned_by,
+        holds_slot, proposed_receiver, redirects, package, outcome, ended_because, returns, returned_by,
     }
     Capacity { slots, reserved }
     Service { delivered, recorder, transaction_id, counted_in, reversed_at }

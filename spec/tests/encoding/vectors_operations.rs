@@ -111,7 +111,7 @@ fn referral_requests() {
     let scope_text = "0200000000000000 00000000 0c000000 04000000 0100000000000000 07000000";
     let request = RequestReferral {
         subject: SubjectTag([5; 32]),
-        to: institution(),
+        receiver: institution(),
         direction: Direction::Lateral,
         service: service(),
         urgency: Urgency::Emergency,
@@ -150,11 +150,15 @@ fn referral_steps() {
             "0a000000 44*32 06000000",
         ),
         (
-            Operation::RedirectReferral(RedirectReferral { referral: REFERRAL, to: institution(), reason }),
+            Operation::RedirectReferral(RedirectReferral {
+                referral: REFERRAL,
+                proposed_receiver: institution(),
+                reason,
+            }),
             "0b000000 44*32 0200000000000000 'ab' 06000000",
         ),
         (
-            Operation::ConfirmRedirect(ConfirmRedirect { referral: REFERRAL, to: institution() }),
+            Operation::ConfirmRedirect(ConfirmRedirect { referral: REFERRAL, receiver: institution() }),
             "19000000 44*32 0200000000000000 'ab'",
         ),
         (Operation::CancelReferral(CancelReferral { referral: REFERRAL, reason }), "0c000000 44*32 06000000"),

@@ -154,7 +154,7 @@ fn rule_o26_nobody_but_its_custodian_begins_anything_about_a_tag() {
     world.refuse_one(INSURER, Operation::GrantAccess(own), Refusal::NotTheCustodian);
     let request = RequestReferral {
         subject: subject(1),
-        to: institution(TEACHING),
+        receiver: institution(TEACHING),
         direction: Direction::Lateral,
         service: service_code("cardiology"),
         urgency: Urgency::Routine,

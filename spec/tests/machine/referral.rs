@@ -21,7 +21,7 @@ use crate::world::{
 fn request_up() -> RequestReferral {
     RequestReferral {
         subject: subject_of(TOWNSHIP, 1),
-        to: institution(TEACHING),
+        receiver: institution(TEACHING),
         direction: Direction::Up,
         service: service_code("cardiology"),
         urgency: Urgency::Routine,
@@ -60,7 +60,7 @@ fn close_administratively(referral: ReferralId) -> Operation {
 }
 
 fn confirm(referral: ReferralId, to: &str) -> Operation {
-    Operation::ConfirmRedirect(ConfirmRedirect { referral, to: institution(to) })
+    Operation::ConfirmRedirect(ConfirmRedirect { referral, receiver: institution(to) })
 }
 
 fn cancel(referral: ReferralId) -> Operation {
@@ -253,7 +253,11 @@ fn a_referral_is_declined_or_redirected_by_the_one_who_was_asked() {
         Operation::DeclineReferral(DeclineReferral { referral: id, reason: ReferralReason::NoCapacity });
     let redirect = |to| {
         let reason = ReferralReason::BetterElsewhere;
-        Operation::RedirectReferral(RedirectReferral { referral: id, to: institution(to), reason })
+        Operation::RedirectReferral(RedirectReferral {
+            referral: id,
+            proposed_receiver: institution(to),
+            reason,
+        })
     };
     world.refuse_one(COUNTY, decline.clone(), Refusal::NoSuchReferral);
     world.refuse_one(TOWNSHIP, decline.clone(), Refusal::NotThatParty);
@@ -277,12 +281,12 @@ fn rule_o27_nobody_gets_access_by_a_redirection_that_the_requester_has_not_confi
     let mut world = World::new();
     let id = requested(&mut world);
     let reason = ReferralReason::BetterElsewhere;
-    let redirect = RedirectReferral { referral: id, to: institution(COUNTY), reason };
+    let redirect = RedirectReferral { referral: id, proposed_receiver: institution(COUNTY), reason };
     let before = world.stream(StreamId::Institution(institution(COUNTY))).len();
     world.apply_one(TEACHING, Operation::RedirectReferral(redirect.clone()));
     let referral = read(&world, id);
     assert_eq!(
-        (referral.state, referral.redirect_to),
+        (referral.state, referral.proposed_receiver),
         (ReferralState::Redirected, Some(institution(COUNTY)))
     );
     // The institution that is proposed can do nothing, and learns nothing.
@@ -301,7 +305,7 @@ fn rule_o27_nobody_gets_access_by_a_redirection_that_the_requester_has_not_confi
     world.refuse_one(TEACHING, accept(id), Refusal::NoSuchReferral);
     world.apply_one(COUNTY, accept(id));
     let referral = read(&world, id);
-    assert_eq!((referral.receiver, referral.redirect_to), (institution(COUNTY), None));
+    assert_eq!((referral.receiver, referral.proposed_receiver), (institution(COUNTY), None));
     let grant: Grant = world.read(&StateKey::Grant(referral.grant.unwrap())).unwrap();
     assert_eq!((grant.grantor, grant.grantee), (institution(TOWNSHIP), institution(COUNTY)));
 }
@@ -311,7 +315,7 @@ fn rule_o27_a_redirection_can_be_answered_by_taking_the_request_back() {
     let mut world = World::new();
     let id = requested(&mut world);
     let reason = ReferralReason::BetterElsewhere;
-    let redirect = RedirectReferral { referral: id, to: institution(COUNTY), reason };
+    let redirect = RedirectReferral { referral: id, proposed_receiver: institution(COUNTY), reason };
     world.apply_one(TEACHING, Operation::RedirectReferral(redirect));
     world.apply_one(TOWNSHIP, cancel(id));
     assert_eq!(read(&world, id).state, ReferralState::Cancelled);
@@ -324,7 +328,11 @@ fn rule_o10_a_request_lapses_at_its_deadline() {
     let (late, redirected) = (requested(&mut world), requested(&mut world));
     let reason = ReferralReason::BetterElsewhere;
     let redirect = |referral| {
-        Operation::RedirectReferral(RedirectReferral { referral, to: institution(COUNTY), reason })
+        Operation::RedirectReferral(RedirectReferral {
+            referral,
+            proposed_receiver: institution(COUNTY),
+            reason,
+        })
     };
     world.apply_one(TEACHING, redirect(redirected));
     // The time of the next block is a second later.
@@ -349,14 +357,20 @@ fn a_referral_is_not_passed_around_for_ever() {
     let mut from = TEACHING;
     for _ in 0..yilian_spec::base::limits::REDIRECTS_MAX {
         let to = if from == TEACHING { COUNTY } else { TEACHING };
-        let redirect =
-            RedirectReferral { referral: id, to: institution(to), reason: ReferralReason::BetterElsewhere };
+        let redirect = RedirectReferral {
+            referral: id,
+            proposed_receiver: institution(to),
+            reason: ReferralReason::BetterElsewhere,
+        };
         world.apply_one(from, Operation::RedirectReferral(redirect));
         world.apply_one(TOWNSHIP, confirm(id, to));
         from = to;
     }
-    let once_more =
-        RedirectReferral { referral: id, to: institution(COUNTY), reason: ReferralReason::BetterElsewhere };
+    let once_more = RedirectReferral {
+        referral: id,
+        proposed_receiver: institution(COUNTY),
+        reason: ReferralReason::BetterElsewhere,
+    };
     world.refuse_one(from, Operation::RedirectReferral(once_more), Refusal::TooManyRedirects);
 }
 
@@ -365,7 +379,7 @@ fn the_direction_agrees_with_the_tiers() {
     let mut world = World::new();
     let asked = |subject, to, direction| {
         let to = institution(to);
-        Operation::RequestReferral(RequestReferral { subject, to, direction, ..request_up() })
+        Operation::RequestReferral(RequestReferral { subject, receiver: to, direction, ..request_up() })
     };
     let request = |to, direction| asked(subject_of(TOWNSHIP, 1), to, direction);
     world.refuse_one(TOWNSHIP, request(TEACHING, Direction::Down), Refusal::DirectionMismatch);

@@ -87,7 +87,7 @@ fn reverse(service: [u8; 32]) -> Operation {
 fn request(access: AccessScope) -> RequestReferral {
     RequestReferral {
         subject: subject_of(TOWNSHIP, 1),
-        to: institution(TEACHING),
+        receiver: institution(TEACHING),
         direction: Direction::Up,
         service: service_code("cardiology"),
         urgency: Urgency::Routine,
@@ -122,7 +122,7 @@ fn rules_o9_and_o19_a_referral_needs_a_scope_and_a_case_to_return() {
     let empty = AccessScope { purposes: BTreeSet::new(), ..scope() };
     world.refuse_one(TOWNSHIP, Operation::RequestReferral(request(empty.clone())), Refusal::EmptyScope);
     let to = institution("nobody-here");
-    let nobody = RequestReferral { to, ..request(scope()) };
+    let nobody = RequestReferral { receiver: to, ..request(scope()) };
     world.refuse_one(TOWNSHIP, Operation::RequestReferral(nobody), Refusal::NoSuchInstitution);
     let id = ReferralId(world.apply_one(TOWNSHIP, Operation::RequestReferral(request(scope()))));
     let back = |returns, access| {

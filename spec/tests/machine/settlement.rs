@@ -90,7 +90,7 @@ fn close(agreement: AgreementId, period: u32) -> Operation {
 /// The amounts of a statement's lines, in order.
 fn amounts(world: &World, agreement: AgreementId, period: u32) -> Vec<i64> {
     let statement: PeriodStatement = world.read(&StateKey::Statement(agreement, period)).unwrap();
-    statement.statement.lines.iter().map(|line| line.share.amount.0).collect()
+    statement.statement.lines.iter().map(|line| line.share.amount_minor.0).collect()
 }
 
 #[test]

@@ -364,7 +364,7 @@ fn p_16_a_statement_is_the_closed_periods() {
     let checkpoint = &day.ledger.checkpoint();
     let good = day.ledger.statement_proof(day.agreement, 0);
     let mut changed = good.clone();
-    changed.statement.statement.lines[0].share.amount.0 += 1;
+    changed.statement.statement.lines[0].share.amount_minor.0 += 1;
     assert_eq!(changed.verify(checkpoint), Err(ProofError::StatementMismatch));
     let mut other = good.clone();
     other.statement.period = 1;

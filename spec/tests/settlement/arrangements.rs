@@ -27,7 +27,7 @@ fn a1_fixed_price_pays_completed_less_reversed() {
     let (statement, _) = close(&terms, 0, period).unwrap();
     assert_eq!(earned(&statement), [2_394_000, 0]);
     assert_eq!(statement.lines[0].share.count, 133);
-    assert_eq!(statement.lines[0].share.gross, AmountMinor(133 * 25_000));
+    assert_eq!(statement.lines[0].share.gross_minor, AmountMinor(133 * 25_000));
     assert_eq!(positions(&statement, 2), [2_394_000, -2_394_000]);
 }
 

@@ -16,7 +16,7 @@ fn closed(terms: &Terms, period: u32, events: &[i64]) -> (Statement, SettledPeri
 
 fn adjustments(statement: &Statement) -> Vec<(u32, u8, i64)> {
     let of_line = |line: &Line| match line.kind {
-        LineKind::Adjustment { period } => Some((period, line.party.0, line.share.amount.0)),
+        LineKind::Adjustment { period } => Some((period, line.party.0, line.share.amount_minor.0)),
         LineKind::Earned => None,
     };
     statement.lines.iter().filter_map(of_line).collect()
@@ -40,7 +40,7 @@ fn a14_a_late_reversal_is_not_the_mirror_of_one_event() {
         assert_eq!(adjustments(&next), lines, "{rounding:?}");
         assert_eq!(positions(&next, 4), [expected[0], expected[1], expected[2], 10_001]);
         let primary = next.lines.iter().find(|line| line.kind != LineKind::Earned).unwrap();
-        assert_eq!((primary.share.count, primary.share.gross), (-1, AmountMinor(-10_001)));
+        assert_eq!((primary.share.count, primary.share.gross_minor), (-1, AmountMinor(-10_001)));
     }
 }
 

@@ -61,7 +61,7 @@ pub fn consultation(gross: i64) -> ServiceEvent {
 
 pub fn event(code: &str, gross: i64, parts: &[(u8, PartRole)]) -> ServiceEvent {
     let parts = parts.iter().map(|(party, role)| PartPlayed { party: PartyIndex(*party), role: *role });
-    ServiceEvent { service: service(code), gross: AmountMinor(gross), parts: parts.collect() }
+    ServiceEvent { service: service(code), gross_minor: AmountMinor(gross), parts: parts.collect() }
 }
 
 pub fn deliver(terms: &Terms, events: &[ServiceEvent]) -> Accumulator {
@@ -75,7 +75,7 @@ pub fn deliver(terms: &Terms, events: &[ServiceEvent]) -> Accumulator {
 /// Amounts of the earned lines, in signed order.
 pub fn earned(statement: &Statement) -> Vec<i64> {
     let lines = statement.lines.iter().filter(|line| line.kind == LineKind::Earned);
-    lines.map(|line| line.share.amount.0).collect()
+    lines.map(|line| line.share.amount_minor.0).collect()
 }
 
 pub fn positions(statement: &Statement, parties: usize) -> Vec<i64> {

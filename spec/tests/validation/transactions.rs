@@ -183,7 +183,7 @@ fn rule_s1_every_name_that_came_from_bytes_is_a_slug() {
     };
     let request = RequestReferral {
         subject: subject(1),
-        to: institution("renhe-hospital"),
+        receiver: institution("renhe-hospital"),
         direction: Direction::Up,
         service: service_code("cardiology"),
         urgency: Urgency::Routine,
@@ -191,7 +191,8 @@ fn rule_s1_every_name_that_came_from_bytes_is_a_slug() {
         access: scope(),
     };
     let referral = ReferralId([1; 32]);
-    let redirect = RedirectReferral { referral, to: bad.clone(), reason: ReferralReason::NoCapacity };
+    let redirect =
+        RedirectReferral { referral, proposed_receiver: bad.clone(), reason: ReferralReason::NoCapacity };
     let back = ReturnDownward {
         returns: referral,
         service: code.clone(),
@@ -203,7 +204,7 @@ fn rule_s1_every_name_that_came_from_bytes_is_a_slug() {
         Operation::GrantAccess(grant),
         Operation::RecordDisclosure(disclosure),
         Operation::PublishCapacity(PublishCapacity { service: code.clone(), slots: 1 }),
-        Operation::RequestReferral(RequestReferral { to: bad.clone(), ..request.clone() }),
+        Operation::RequestReferral(RequestReferral { receiver: bad.clone(), ..request.clone() }),
         Operation::RequestReferral(RequestReferral { service: code.clone(), ..request }),
         Operation::RedirectReferral(redirect),
         Operation::ReturnDownward(back),

@@ -13,6 +13,7 @@ use yilian_node::consensus::codec::{StatusMessage, encode_status, encode_work};
 use yilian_node::consensus::context::EngineHeight;
 use yilian_node::network::Topic;
 use yilian_spec::base::height::Height;
+use yilian_spec::base::limits::INTEGER_MAX;
 
 use super::field::Field;
 use super::peer::line::{Door, total};
@@ -33,7 +34,7 @@ fn status(tip: u64) -> (Topic, Bytes) {
 async fn poison(door: Door, until: Instant) -> (u64, u64) {
     let mut line = Line::new(door, "consensus");
     let mut ticks = tokio::time::interval(TICK);
-    line.send(&[(Topic::Work, encode_work(Height(u64::MAX)))]).await;
+    line.send(&[(Topic::Work, encode_work(Height(INTEGER_MAX)))]).await;
     for tip in TIPS.into_iter().cycle() {
         ticks.tick().await;
         if Instant::now() >= until {

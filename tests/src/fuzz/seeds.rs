@@ -361,7 +361,7 @@ pub fn agreements() -> Vec<Vec<u8>> {
 fn events(services: &std::collections::BTreeSet<ServiceCode>) -> Vec<(ServiceEvent, bool)> {
     let event = |(service, gross): (&ServiceCode, i64)| ServiceEvent {
         service: service.clone(),
-        gross: AmountMinor(gross),
+        gross_minor: AmountMinor(gross),
         parts: vec![PartPlayed { party: PartyIndex(0), role: PartRole::Expert }],
     };
     services

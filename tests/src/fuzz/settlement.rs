@@ -50,9 +50,9 @@ pub fn assert_balanced(statement: &Statement, parties: usize) {
     let positions = statement.positions(parties).expect("closing checked that the positions can be computed");
     let sum: i128 = positions.iter().map(|position| i128::from(position.0)).sum();
     assert!(sum == 0, "the positions of a statement sum to {sum}");
-    let lines: i128 = statement.lines.iter().map(|line| i128::from(line.share.amount.0)).sum();
+    let lines: i128 = statement.lines.iter().map(|line| i128::from(line.share.amount_minor.0)).sum();
     let payer = statement.lines.iter().filter(|line| line.party == statement.payer);
-    let own: i128 = payer.map(|line| i128::from(line.share.amount.0)).sum();
+    let own: i128 = payer.map(|line| i128::from(line.share.amount_minor.0)).sum();
     let paid = i128::from(positions[statement.payer.position()].0);
     assert!(paid == own - lines, "the payer's position is {paid}, the lines say {}", own - lines);
 }

@@ -55,7 +55,7 @@ async fn consistency(context: &Context, client: &Client, height: u64, save: Save
     let header = &document.block().header;
     if context.json() {
         output::print_json(&json!({
-            "earlier_height": height, "height": header.height, "time": header.time,
+            "earlier_height": height, "height": header.height, "time_ms": header.time,
             "log_size": header.log_size, "verified": verified,
         }));
     } else {
@@ -94,7 +94,12 @@ fn print(context: &Context, block: &Block, verified: bool) {
             Became::Applied => "applied".to_owned(),
             Became::Refused { operation, reason } => format!("refused at {operation}: {reason}"),
         };
-        vec![entry.id.to_string(), entry.institution.to_string(), entry.operations.join(", "), outcome]
+        vec![
+            entry.transaction_id.to_string(),
+            entry.institution.to_string(),
+            entry.operations.join(", "),
+            outcome,
+        ]
     };
     let rows = transactions.iter().map(row).collect();
     output::print_table(&["transaction", "by", "operations", "outcome"], rows);

@@ -108,6 +108,7 @@ struct Shown<'a, T> {
     id: &'a str,
     record: &'a T,
     height: u64,
+    #[serde(rename = "time_ms")]
     time: LedgerTime,
     verified: bool,
 }

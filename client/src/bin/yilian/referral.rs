@@ -235,10 +235,10 @@ impl ReferralCommand {
                 Operation::DeclineReferral(DeclineReferral { referral, reason })
             }
             Self::Redirect { to, ended: Ended { referral, reason } } => {
-                Operation::RedirectReferral(RedirectReferral { referral, to, reason })
+                Operation::RedirectReferral(RedirectReferral { referral, proposed_receiver: to, reason })
             }
             Self::ConfirmRedirect { referral, to } => {
-                Operation::ConfirmRedirect(ConfirmRedirect { referral, to })
+                Operation::ConfirmRedirect(ConfirmRedirect { referral, receiver: to })
             }
             Self::Cancel(Ended { referral, reason }) => {
                 Operation::CancelReferral(CancelReferral { referral, reason })
@@ -277,7 +277,7 @@ impl Request {
     fn operation(self, context: &Context) -> Result<Operation, Failure> {
         Ok(Operation::RequestReferral(RequestReferral {
             subject: self.subject.tag(context)?,
-            to: self.to,
+            receiver: self.to,
             direction: self.direction,
             service: self.case.service,
             urgency: self.case.urgency,
@@ -308,7 +308,7 @@ async fn show(context: &Context, id: ReferralId, save: SaveArgument) -> Outcome 
             ("due", output::or_dash(referral.due.map(moment::show))),
             ("from", referral.requester.to_string()),
             ("to", referral.receiver.to_string()),
-            ("redirected to", output::or_dash(referral.redirect_to.as_ref())),
+            ("redirected to", output::or_dash(referral.proposed_receiver.as_ref())),
             ("subject", referral.subject.to_string()),
             ("direction", output::name(&referral.direction)),
             ("service", referral.service.to_string()),

@@ -82,7 +82,7 @@ pub fn save(context: &Context, file: &Path, document: ProofDocument, verified: b
 pub fn tell_saved(context: &Context, file: &Path, (height, time): (Height, LedgerTime), verified: bool) {
     if context.json() {
         return output::print_json(&serde_json::json!({
-            "file": file, "height": height, "time": time, "verified": verified,
+            "file": file, "height": height, "time_ms": time, "verified": verified,
         }));
     }
     output::print_lines(saved(file, &output::standing(height.0, time, verified)));

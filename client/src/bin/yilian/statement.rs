@@ -64,7 +64,7 @@ impl StatementCommand {
                     "statement": proof.statement,
                     "terms": record(&proof)?.terms,
                     "height": proof.block.header.height,
-                    "time": proof.block.header.time,
+                    "time_ms": proof.block.header.time,
                     "verified": verified,
                 }));
             }
@@ -100,7 +100,7 @@ fn print(proof: &StatementProof, verified: bool) -> Result<(), Failure> {
     let volumes = statement.services.iter().map(|(service, volume)| {
         let net = volume.net();
         let (delivered, reversed) = (volume.delivered.count, volume.reversed.count);
-        vec![service.to_string(), delivered.to_string(), reversed.to_string(), amount(net.gross.0)]
+        vec![service.to_string(), delivered.to_string(), reversed.to_string(), amount(net.gross_minor.0)]
     });
     output::print_table(&["service", "delivered", "reversed", "gross"], volumes.collect());
     let figures = statement.figures.iter().map(|figure| {
@@ -123,8 +123,8 @@ fn print(proof: &StatementProof, verified: bool) -> Result<(), Failure> {
             party(line.party.position()),
             kind,
             share.count.to_string(),
-            amount(share.gross.0),
-            amount(share.amount.0),
+            amount(share.gross_minor.0),
+            amount(share.amount_minor.0),
         ]
     });
     output::print_table(&["party", "for", "parts", "gross", "owed"], lines.collect());

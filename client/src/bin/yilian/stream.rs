@@ -216,7 +216,7 @@ fn json_of(found: &ResolvedStream) -> Value {
         "from": parts.first(),
         "entries": entries,
         "height": height,
-        "time": time,
+        "time_ms": time,
         "verified": verified,
         "complete": verified & parts.are_complete(),
     })

@@ -169,7 +169,7 @@ fn print_would_be_refused(context: &Context, height: u64, operation: u16, reason
             "status": "not_submitted",
             "created": [],
             "height": height,
-            "time": Value::Null,
+            "time_ms": Value::Null,
             "refusal": {"operation": operation, "reason": reason, "message": reason.to_string()},
             "verified": false,
         }));
@@ -196,7 +196,7 @@ fn print_pending(context: &Context, submitted: &Submitted) -> u8 {
             "status": "pending",
             "created": objects,
             "height": Value::Null,
-            "time": Value::Null,
+            "time_ms": Value::Null,
             "refusal": Value::Null,
             "verified": false,
         }));
@@ -226,7 +226,7 @@ fn print_confirmed(
             "status": if refusal.is_none() { "applied" } else { "refused" },
             "created": objects,
             "height": confirmed.height,
-            "time": confirmed.time,
+            "time_ms": confirmed.time,
             "refusal": refusal.map(|(operation, reason)| json!({
                 "operation": operation, "reason": reason, "message": reason.to_string(),
             })),

@@ -113,7 +113,7 @@ fn print(context: &Context, proof: &TransactionProof, verified: bool) {
             "receipt": proof.receipt,
             "height": header.height,
             "index": proof.transaction_inclusion.index,
-            "time": header.time,
+            "time_ms": header.time,
             "verified": verified,
         }));
     }

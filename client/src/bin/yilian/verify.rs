@@ -118,7 +118,7 @@ impl Shown {
             "kind": self.kind,
             "chain_id": header.chain_id,
             "height": header.height,
-            "time": header.time,
+            "time_ms": header.time,
             "proves": self.proves,
         })
     }

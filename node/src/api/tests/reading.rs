@@ -198,7 +198,7 @@ async fn rule_n7_a_redirected_referral_is_read_from_its_beginning_by_who_has_it(
     let mut world = World::new();
     let request = RequestReferral {
         subject: SubjectTag::of(&institution(INSURER), [3; 16]),
-        to: institution(CLINIC),
+        receiver: institution(CLINIC),
         direction: Direction::Lateral,
         service: ServiceCode::new("dialysis").unwrap(),
         urgency: Urgency::Routine,
@@ -215,10 +215,11 @@ async fn rule_n7_a_redirected_referral_is_read_from_its_beginning_by_who_has_it(
     let mut confirmations = Vec::new();
     for (from, receiver) in [(CLINIC, HOSPITAL), (HOSPITAL, CLINIC)] {
         let (to, reason) = (institution(receiver), ReferralReason::BetterElsewhere);
-        let redirect = Operation::RedirectReferral(RedirectReferral { referral, to: to.clone(), reason });
+        let redirect =
+            Operation::RedirectReferral(RedirectReferral { referral, proposed_receiver: to.clone(), reason });
         let redirect = world.transaction((from, AUTHOR), vec![redirect]);
         let redirect = world.committed(vec![redirect])[0];
-        let confirm = Operation::ConfirmRedirect(ConfirmRedirect { referral, to });
+        let confirm = Operation::ConfirmRedirect(ConfirmRedirect { referral, receiver: to });
         if confirmations.is_empty() {
             for id in [asked, redirect] {
                 let early = world.ask((HOSPITAL, AUTHOR), &format!("/v1/transactions/{id}")).await;

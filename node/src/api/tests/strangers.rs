@@ -163,7 +163,7 @@ fn scope() -> AccessScope {
 fn request(subject: SubjectTag, to: &str) -> Operation {
     Operation::RequestReferral(RequestReferral {
         subject,
-        to: institution(to),
+        receiver: institution(to),
         direction: Direction::Lateral,
         service: ServiceCode::new("dialysis").unwrap(),
         urgency: Urgency::Routine,
@@ -307,9 +307,9 @@ async fn rule_n7_who_passed_a_referral_on_does_not_see_that_it_was_accepted() {
     let subject = SubjectTag::of(&institution(INSURER), [3; 16]);
     let referral = ReferralId(record(&mut world, INSURER, request(subject, HOSPITAL)).await.0);
     let (to, reason) = (institution(CLINIC), ReferralReason::BetterElsewhere);
-    let redirect = RedirectReferral { referral, to: to.clone(), reason };
+    let redirect = RedirectReferral { referral, proposed_receiver: to.clone(), reason };
     record(&mut world, HOSPITAL, Operation::RedirectReferral(redirect)).await;
-    record(&mut world, INSURER, Operation::ConfirmRedirect(ConfirmRedirect { referral, to })).await;
+    record(&mut world, INSURER, Operation::ConfirmRedirect(ConfirmRedirect { referral, receiver: to })).await;
     let accept = Operation::AcceptReferral(AcceptReferral { referral });
     let (_, accepted) = record(&mut world, CLINIC, accept.clone()).await;
     let former = (HOSPITAL, Role::ReferralGateway);

@@ -24,6 +24,7 @@ pub enum GrantEnd {
 #[serde(deny_unknown_fields)]
 pub struct EarlyEnd {
     /// When.
+    #[serde(rename = "at_ms")]
     pub at: LedgerTime,
     /// How.
     pub how: GrantEnd,
@@ -74,8 +75,10 @@ pub struct Disclosure {
     /// The transaction that recorded it.
     pub transaction_id: TransactionId,
     /// Until when the recipient should record the receipt.
+    #[serde(rename = "receipt_due_ms")]
     pub receipt_due: LedgerTime,
     /// When it did.
+    #[serde(rename = "received_at_ms")]
     pub received_at: Option<LedgerTime>,
 }
 

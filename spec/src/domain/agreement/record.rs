@@ -46,6 +46,7 @@ pub struct Agreement {
     /// The number of the open period.
     pub open_period: u32,
     /// When the open period began.
+    #[serde(rename = "period_began_ms")]
     pub period_began: LedgerTime,
 }
 
@@ -60,8 +61,10 @@ impl HasParties for Agreement {
 #[serde(deny_unknown_fields)]
 pub struct ClosedPeriod {
     /// When it began.
+    #[serde(rename = "began_ms")]
     pub began: LedgerTime,
     /// When it was closed.
+    #[serde(rename = "closed_ms")]
     pub closed: LedgerTime,
     /// The number of events in it.
     pub events: u64,
@@ -80,8 +83,10 @@ pub struct PeriodStatement {
     /// The period, counted from 0.
     pub period: u32,
     /// When it began.
+    #[serde(rename = "began_ms")]
     pub began: LedgerTime,
     /// When it was closed.
+    #[serde(rename = "closed_ms")]
     pub closed: LedgerTime,
     /// Who is owed what, and why.
     pub statement: Statement,

@@ -146,5 +146,6 @@ pub struct KeyRecord {
     /// When it may act.
     pub window: Window,
     /// Since when it may no longer act, if it was revoked or rotated away.
+    #[serde(rename = "revoked_at_ms")]
     pub revoked_at: Option<LedgerTime>,
 }

@@ -82,19 +82,20 @@ impl ReferralStep for RedirectReferral {
     }
 
     fn names(&self) -> Vec<Named<'_>> {
-        vec![Named::Proposed(&self.to)]
+        vec![Named::Proposed(&self.proposed_receiver)]
     }
 
     fn take(&self, call: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
         require_in_time(call, referral)?;
-        let elsewhere = self.to != *call.institution && self.to != referral.requester;
+        let elsewhere =
+            self.proposed_receiver != *call.institution && self.proposed_receiver != referral.requester;
         require(elsewhere, Refusal::SameInstitution)?;
         require(referral.redirects < limits::REDIRECTS_MAX, Refusal::TooManyRedirects)?;
         let from = member(call, &referral.requester)?;
-        let to = member(call, &self.to)?;
+        let to = member(call, &self.proposed_receiver)?;
         require(direction_fits(referral.direction, from.tier, to.tier), Refusal::DirectionMismatch)?;
         // Nothing of the case goes to that institution yet: the requester has not consented to it.
-        referral.redirect_to = Some(self.to.clone());
+        referral.proposed_receiver = Some(self.proposed_receiver.clone());
         referral.redirects += 1;
         Ok(())
     }
@@ -111,17 +112,17 @@ impl ReferralStep for ConfirmRedirect {
     }
 
     fn names(&self) -> Vec<Named<'_>> {
-        vec![Named::Party(&self.to)]
+        vec![Named::Party(&self.receiver)]
     }
 
     fn take(&self, call: &mut Call<'_, '_>, referral: &mut Referral) -> Step {
         require_in_time(call, referral)?;
-        require(referral.redirect_to.as_ref() == Some(&self.to), Refusal::OtherReceiver)?;
+        require(referral.proposed_receiver.as_ref() == Some(&self.receiver), Refusal::OtherReceiver)?;
         // Who passed it on has no more to do with it.
         call.state.delete(&StateKey::ReferralIndex(referral.receiver.clone(), self.referral));
-        call.state.mark(&StateKey::ReferralIndex(self.to.clone(), self.referral));
-        referral.receiver = self.to.clone();
-        referral.redirect_to = None;
+        call.state.mark(&StateKey::ReferralIndex(self.receiver.clone(), self.referral));
+        referral.receiver = self.receiver.clone();
+        referral.proposed_receiver = None;
         Ok(())
     }
 }

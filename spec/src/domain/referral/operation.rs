@@ -79,7 +79,7 @@ pub struct RequestReferral {
     /// The patient, by the requester's tag.
     pub subject: SubjectTag,
     /// Who is asked.
-    pub to: InstitutionId,
+    pub receiver: InstitutionId,
     /// Where it goes.
     pub direction: Direction,
     /// The service that is asked for.
@@ -144,7 +144,7 @@ pub struct RedirectReferral {
     /// The referral.
     pub referral: ReferralId,
     /// Who should be asked instead.
-    pub to: InstitutionId,
+    pub proposed_receiver: InstitutionId,
     /// Why.
     pub reason: ReferralReason,
 }
@@ -158,7 +158,7 @@ pub struct ConfirmRedirect {
     /// The referral.
     pub referral: ReferralId,
     /// Who is asked now.
-    pub to: InstitutionId,
+    pub receiver: InstitutionId,
 }
 
 /// Takes the request back. By the requester. Needs: state `requested`, `redirected` or `accepted`. Frees the slot, ends the access.

@@ -89,15 +89,17 @@ pub struct Referral {
     /// Where it stands.
     pub state: ReferralState,
     /// When it got there.
+    #[serde(rename = "since_ms")]
     pub since: LedgerTime,
     /// By when it should leave this state; past that it is overdue. `None` in final states.
+    #[serde(rename = "due_ms")]
     pub due: Option<LedgerTime>,
     /// The grant that accepting it gave.
     pub grant: Option<GrantId>,
     /// Whether it holds a slot of the receiver's capacity.
     pub holds_slot: bool,
     /// The institution that the receiver proposes instead of itself, until the requester confirms it.
-    pub redirect_to: Option<InstitutionId>,
+    pub proposed_receiver: Option<InstitutionId>,
     /// How often it was redirected.
     pub redirects: u8,
     /// Commitment to the package that was handed over.

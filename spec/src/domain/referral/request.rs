@@ -27,7 +27,7 @@ impl Operate for RequestReferral {
     }
 
     fn names(&self) -> Vec<Named<'_>> {
-        vec![Named::Party(&self.to)]
+        vec![Named::Party(&self.receiver)]
     }
 
     fn refers_to(&self) -> Option<Object> {
@@ -35,14 +35,14 @@ impl Operate for RequestReferral {
     }
 
     fn execute(&self, call: &mut Call<'_, '_>) -> Step {
-        require(self.to != *call.institution, Refusal::SameInstitution)?;
+        require(self.receiver != *call.institution, Refusal::SameInstitution)?;
         require(is_useful(&self.access), Refusal::EmptyScope)?;
         let from = member(call, call.institution)?;
-        let to = member(call, &self.to)?;
+        let to = member(call, &self.receiver)?;
         require(direction_fits(self.direction, from.tier, to.tier), Refusal::DirectionMismatch)?;
         require_custodian(&self.subject, call.institution)?;
         let request = Request {
-            to: self.to.clone(),
+            to: self.receiver.clone(),
             subject: self.subject,
             direction: self.direction,
             service: self.service.clone(),
@@ -152,7 +152,7 @@ fn open(call: &mut Call<'_, '_>, request: Request) -> ReferralId {
         due: deadline(call, ReferralState::Requested, request.urgency),
         grant: None,
         holds_slot: false,
-        redirect_to: None,
+        proposed_receiver: None,
         redirects: 0,
         package: None,
         outcome: None,

@@ -32,6 +32,7 @@ pub struct Service {
     /// The agreements and periods that counted it.
     pub counted_in: Vec<CountedIn>,
     /// When it was reversed.
+    #[serde(rename = "reversed_at_ms")]
     pub reversed_at: Option<LedgerTime>,
 }
 

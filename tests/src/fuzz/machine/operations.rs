@@ -195,7 +195,7 @@ impl Known {
             21..25 => self.agreements(kind, input, actor, time),
             25 => Operation::ConfirmRedirect(ConfirmRedirect {
                 referral: self.referral(input),
-                to: partner(input),
+                receiver: partner(input),
             }),
             _ => {
                 let length = 1 + usize::from(input.byte());
@@ -277,7 +277,7 @@ impl Known {
             }
             8 => Operation::RequestReferral(RequestReferral {
                 subject: subject(input, actor),
-                to: partner(input),
+                receiver: partner(input),
                 direction: input.of(&[Direction::Up, Direction::Down, Direction::Lateral]),
                 service: service(input),
                 urgency: urgency(input),
@@ -291,7 +291,7 @@ impl Known {
             }),
             11 => Operation::RedirectReferral(RedirectReferral {
                 referral: self.referral(input),
-                to: partner(input),
+                proposed_receiver: partner(input),
                 reason: reason(input),
             }),
             12 => Operation::CancelReferral(CancelReferral {

@@ -96,7 +96,7 @@ fn request(author: &mut Author<'_>) -> Case {
     let wrong = author.random.chance(50);
     let request = RequestReferral {
         subject,
-        to: institution(receiver),
+        receiver: institution(receiver),
         direction: if wrong { Direction::Lateral } else { direction(requester, receiver) },
         service,
         urgency: author.one_of(&[Urgency::Routine, Urgency::Urgent, Urgency::Emergency]),
@@ -117,13 +117,13 @@ fn cancel(author: &mut Author<'_>, case: &mut Case) {
 fn redirect(author: &mut Author<'_>, case: &mut Case) {
     let elsewhere = PROVIDERS.iter().sum::<usize>() - case.requester - case.receiver;
     let reason = ReferralReason::BetterElsewhere;
-    let redirect = RedirectReferral { referral: case.id, to: institution(elsewhere), reason };
+    let redirect = RedirectReferral { referral: case.id, proposed_receiver: institution(elsewhere), reason };
     case.next(author, case.receiver, vec![Operation::RedirectReferral(redirect)]);
     // Now and then the new receiver does not wait, or another one is confirmed than was proposed.
     if !author.random.chance(150) {
         let wrong = author.random.chance(100);
         let to = institution(if wrong { INSURER } else { elsewhere });
-        let confirm = Operation::ConfirmRedirect(ConfirmRedirect { referral: case.id, to });
+        let confirm = Operation::ConfirmRedirect(ConfirmRedirect { referral: case.id, receiver: to });
         case.next(author, case.requester, vec![confirm]);
     }
     case.receiver = elsewhere;

@@ -4,6 +4,7 @@ use yilian_node::clock::Clock as _;
 use yilian_node::consensus::codec::{StatusMessage, encode_status, encode_work};
 use yilian_node::consensus::context::EngineHeight;
 use yilian_spec::base::height::Height;
+use yilian_spec::base::limits::INTEGER_MAX;
 
 use super::super::frame::Frame;
 use super::super::host::Host;
@@ -38,6 +39,6 @@ impl Liar for JumpingHeights {
 
     fn unasked(&mut self, host: &mut Host) -> Vec<Frame> {
         let height = Height(self.height(host));
-        vec![Frame::Work(encode_work(Height(u64::MAX))), Frame::Work(encode_work(height))]
+        vec![Frame::Work(encode_work(Height(INTEGER_MAX))), Frame::Work(encode_work(height))]
     }
 }

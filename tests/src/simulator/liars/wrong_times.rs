@@ -2,7 +2,7 @@
 //! time it says, so that the time alone is wrong.
 
 use yilian_spec::base::codec;
-use yilian_spec::base::limits::{BLOCK_BYTES_MAX, BLOCK_TIME_AHEAD_MS_MAX};
+use yilian_spec::base::limits::{BLOCK_BYTES_MAX, BLOCK_TIME_AHEAD_MS_MAX, INTEGER_MAX};
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::ledger::block::Block;
 
@@ -36,7 +36,7 @@ impl Liar for WrongTimes {
                 0 => return forge::other_block(host, manifest, block.header.time.0 + AHEAD_MS),
                 1 => block.header.time = last,
                 2 => block.header.time = LedgerTime(0),
-                _ => block.header.time = LedgerTime(u64::MAX),
+                _ => block.header.time = LedgerTime(INTEGER_MAX),
             }
             Some((block.header.id(), codec::encode(&block)))
         })

@@ -270,7 +270,7 @@ fn check_counted_once(services: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(), Findi
 
 fn lines(statement: &Statement, choose: impl Fn(LineKind) -> bool) -> i128 {
     let chosen = statement.lines.iter().filter(|line| choose(line.kind));
-    chosen.map(|line| i128::from(line.share.amount.0)).sum()
+    chosen.map(|line| i128::from(line.share.amount_minor.0)).sum()
 }
 
 /// What is earned sums to what the statement's own volumes ask for; the journal that a reader computes sums to zero, and
@@ -280,8 +280,9 @@ fn check_balance(statement: &Statement, simple: &Simple) -> Result<(), String> {
     let due: i128 = match simple {
         Simple::Split { .. } => {
             let volumes = statement.services.values();
-            let nets = volumes
-                .map(|volume| i128::from(volume.delivered.gross.0) - i128::from(volume.reversed.gross.0));
+            let nets = volumes.map(|volume| {
+                i128::from(volume.delivered.gross_minor.0) - i128::from(volume.reversed.gross_minor.0)
+            });
             nets.sum()
         }
         Simple::FixedPrice { fee, .. } => {
@@ -293,11 +294,11 @@ fn check_balance(statement: &Statement, simple: &Simple) -> Result<(), String> {
         return Err(format!("the parties earn {earned}, but {due} is due"));
     }
     let journal = statement.journal().map_err(|error| error.to_string())?;
-    let sum: i128 = journal.iter().map(|entry| i128::from(entry.amount.0)).sum();
+    let sum: i128 = journal.iter().map(|entry| i128::from(entry.amount_minor.0)).sum();
     if sum != 0 {
         return Err(format!("its journal sums to {sum}"));
     }
-    let debit = journal.last().map_or(0, |entry| i128::from(entry.amount.0));
+    let debit = journal.last().map_or(0, |entry| i128::from(entry.amount_minor.0));
     let total = lines(statement, |_| true);
     let is_payers = journal.last().is_none_or(|entry| entry.party == statement.payer);
     if debit != -total || !is_payers {

@@ -137,7 +137,7 @@ impl Book {
             let posted = lines_of(LineKind::Adjustment { period: *period }, sums);
             lines.extend(posted.into_iter().filter(|line| line.share != Share::default()));
         }
-        let has_amounts = lines.iter().any(|line| line.share.amount != AmountMinor::ZERO);
+        let has_amounts = lines.iter().any(|line| line.share.amount_minor != AmountMinor::ZERO);
         let statement = Statement {
             currency: self.terms.currency,
             payer: self.terms.payer,
@@ -221,8 +221,8 @@ impl Sums {
     fn share(&self) -> Share {
         Share {
             count: narrow(self.count),
-            gross: AmountMinor(narrow(self.gross)),
-            amount: AmountMinor(narrow(self.amount)),
+            gross_minor: AmountMinor(narrow(self.gross)),
+            amount_minor: AmountMinor(narrow(self.amount)),
         }
     }
 }
@@ -230,7 +230,7 @@ impl Sums {
 fn add(volume: &mut Volume, service: &Counted) {
     let count_into = |tally: &mut Tally| {
         tally.count += 1;
-        tally.gross = AmountMinor(narrow(i128::from(tally.gross.0) + service.event.gross));
+        tally.gross_minor = AmountMinor(narrow(i128::from(tally.gross_minor.0) + service.event.gross));
     };
     count_into(&mut volume.delivered);
     if service.reversed_in.is_some() {

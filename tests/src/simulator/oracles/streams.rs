@@ -231,7 +231,7 @@ pub fn of_applied(history: &History, act: &Act<'_>) -> Result<BTreeSet<StreamId>
         Operation::RequestReferral(request) => {
             streams.insert(StreamId::Referral(ReferralId(act.object())));
             streams.insert(StreamId::Subject(request.subject));
-            streams.insert(StreamId::Institution(request.to.clone()));
+            streams.insert(StreamId::Institution(request.receiver.clone()));
         }
         Operation::ReturnDownward(back) => {
             streams.extend(moved(back.returns)?);
@@ -247,7 +247,7 @@ pub fn of_applied(history: &History, act: &Act<'_>) -> Result<BTreeSet<StreamId>
             // Who was asked before has no more to do with it.
             let before = StreamId::Institution(history.referral(confirm.referral)?.receiver.clone());
             streams.extend(moved(confirm.referral)?.into_iter().filter(|stream| *stream != before));
-            streams.insert(StreamId::Institution(confirm.to.clone()));
+            streams.insert(StreamId::Institution(confirm.receiver.clone()));
         }
         Operation::HandOver(hand_over) => streams.extend(moved(hand_over.referral)?),
         Operation::AcknowledgeHandover(acknowledge) => streams.extend(moved(acknowledge.referral)?),

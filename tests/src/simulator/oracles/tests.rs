@@ -71,11 +71,11 @@ fn is_adjustment(line: &Line) -> bool {
 }
 
 fn adjusts(statement: &Statement) -> bool {
-    statement.lines.iter().any(|line| is_adjustment(line) && line.share.amount.0 != 0)
+    statement.lines.iter().any(|line| is_adjustment(line) && line.share.amount_minor.0 != 0)
 }
 
 fn splits(statement: &Statement) -> bool {
-    !statement.figures.is_empty() && statement.services.values().any(|one| one.delivered.gross.0 > 0)
+    !statement.figures.is_empty() && statement.services.values().any(|one| one.delivered.gross_minor.0 > 0)
 }
 
 fn rows_of(disk: &Memory, tag: u8) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -198,13 +198,13 @@ fn an_amount_that_is_one_fen_off_is_found() {
     let oracles = told(&maker);
     for number in 0..rows_of(&maker.disk, STATEMENT).len() {
         let more = with_statement(&maker.disk, number, |statement| {
-            statement.statement.lines[0].share.amount.0 += 1;
+            statement.statement.lines[0].share.amount_minor.0 += 1;
         });
         assert!(matches!(oracles.check_all(&more), Err(Finding::Unbalanced { .. })));
         // From one party to another: the sum is right.
         let moved = with_statement(&maker.disk, number, |statement| {
-            statement.statement.lines[0].share.amount.0 += 1;
-            statement.statement.lines[1].share.amount.0 -= 1;
+            statement.statement.lines[0].share.amount_minor.0 += 1;
+            statement.statement.lines[1].share.amount_minor.0 -= 1;
         });
         assert!(matches!(oracles.check_all(&moved), Err(Finding::ClosedPeriodChanged { .. })));
         assert!(matches!(told(&maker).check_touched(&moved), Err(Finding::ClosedPeriodChanged { .. })));
@@ -238,8 +238,8 @@ fn a_service_that_is_settled_twice_is_found() {
     let twice = with_statement(&maker.disk, number, |statement| {
         let volume = statement.statement.services.values_mut().next().unwrap();
         volume.delivered.count += 1;
-        volume.delivered.gross.0 += 500;
-        statement.statement.lines[0].share.amount.0 += 500;
+        volume.delivered.gross_minor.0 += 500;
+        statement.statement.lines[0].share.amount_minor.0 += 500;
     });
     assert!(matches!(oracles.check_all(&twice), Err(Finding::NotConserved { .. })));
     let services = rows_of(&maker.disk, SERVICE);

@@ -141,7 +141,7 @@ pub fn objection(history: &History, act: &Act<'_>) -> Objection {
             let proposed = history.referrals.get(&confirm.referral).and_then(|one| one.redirect_to.as_ref());
             step_objection(history, act, confirm.referral, REQUESTER, &[Redirected])
                 .or_else(|| lapse_objection(history, act, confirm.referral))
-                .or(unless(proposed == Some(&confirm.to), "another institution was proposed"))
+                .or(unless(proposed == Some(&confirm.receiver), "another institution was proposed"))
         }
         Operation::CancelReferral(cancel) => {
             step_objection(history, act, cancel.referral, REQUESTER, &[Requested, Redirected, Accepted])
@@ -257,9 +257,12 @@ fn fits(history: &History, direction: Direction, from: &InstitutionId, to: &Inst
 }
 
 fn request_objection(history: &History, act: &Act<'_>, request: &RequestReferral) -> Objection {
-    unless(is_other_member(history, act, &request.to), "the receiver is no other member")
+    unless(is_other_member(history, act, &request.receiver), "the receiver is no other member")
         .or(unless(useful(&request.access), "the scope is empty"))
-        .or(unless(fits(history, request.direction, act.institution, &request.to), "it goes another way"))
+        .or(unless(
+            fits(history, request.direction, act.institution, &request.receiver),
+            "it goes another way",
+        ))
         .or(unless(History::may_keep(request.subject, act.institution), ANOTHERS_TAG))
 }
 
@@ -271,8 +274,9 @@ fn slot_objection(history: &History, act: &Act<'_>, accept: &AcceptReferral) -> 
 
 fn redirect_objection(history: &History, act: &Act<'_>, redirect: &RedirectReferral) -> Objection {
     let referral = history.referrals.get(&redirect.referral)?;
-    let elsewhere = is_other_member(history, act, &redirect.to) && redirect.to != referral.requester;
-    let agrees = fits(history, referral.direction, &referral.requester, &redirect.to);
+    let elsewhere = is_other_member(history, act, &redirect.proposed_receiver)
+        && redirect.proposed_receiver != referral.requester;
+    let agrees = fits(history, referral.direction, &referral.requester, &redirect.proposed_receiver);
     unless(elsewhere, "it goes to no other member")
         .or(unless(referral.redirects < REDIRECTS_MAX, "it was redirected too often"))
         .or(unless(agrees, "it goes another way"))

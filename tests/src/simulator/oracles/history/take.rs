@@ -68,13 +68,13 @@ impl History {
             Operation::AcceptReferral(accept) => self.accept(act, accept.referral)?,
             Operation::RedirectReferral(redirect) => {
                 let referral = self.asked_anew(act, redirect.referral)?;
-                referral.redirect_to = Some(redirect.to.clone());
+                referral.redirect_to = Some(redirect.proposed_receiver.clone());
                 referral.redirects += 1;
                 referral.state = ReferralState::Redirected;
             }
             Operation::ConfirmRedirect(confirm) => {
                 let referral = self.asked_anew(act, confirm.referral)?;
-                referral.receiver = confirm.to.clone();
+                referral.receiver = confirm.receiver.clone();
                 referral.redirect_to = None;
                 referral.state = ReferralState::Requested;
             }
@@ -115,7 +115,7 @@ impl History {
     fn request(&mut self, act: &Act<'_>, request: &RequestReferral) {
         let referral = Referral {
             requester: act.institution.clone(),
-            receiver: request.to.clone(),
+            receiver: request.receiver.clone(),
             subject: request.subject,
             direction: request.direction,
             service: request.service.clone(),
@@ -139,7 +139,7 @@ impl History {
         let request = RequestReferral {
             // The tag of the one who asked first, who keeps it and gets the patient back.
             subject: first.subject,
-            to: first.requester.clone(),
+            receiver: first.requester.clone(),
             direction: Direction::Down,
             service: back.service.clone(),
             urgency: back.urgency,
