@@ -115,7 +115,7 @@ fn fill(directory: &Path, transactions: u64, per_block: u64) -> Result<()> {
     let clock = Arc::new(ManualClock::at(START_MS));
     let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
     let (mempool, _) = Mempool::new(ledger.reader(), shared, ledger.timings(), PoolBounds::default());
-    ledger.set_mempool(mempool.clone());
+    ledger.set_source(mempool.clone());
     let mut made = 0;
     while made < transactions {
         clock.advance(1_000);

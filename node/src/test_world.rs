@@ -142,7 +142,7 @@ impl TestNode {
         let clock = Arc::new(ManualClock::at(GENESIS_MS + 1_000));
         let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let (mempool, batches) = Mempool::new(ledger.reader(), shared, ledger.timings(), bounds);
-        ledger.set_mempool(mempool.clone());
+        ledger.set_source(mempool.clone());
         Self { ledger, mempool, batches, clock, number }
     }
 

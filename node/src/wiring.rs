@@ -376,7 +376,7 @@ fn open_ledger(home: &Home, store: Arc<Store>, proposer: Option<PublicKey>) -> R
         institution_bytes: config.mempool.institution_size_mib_max << 20,
     };
     let (mempool, batches) = Mempool::new(reader.clone(), Arc::clone(&clock), ledger.timings(), bounds);
-    ledger.set_mempool(mempool.clone());
+    ledger.set_source(mempool.clone());
     Ok(Stage { store, ledger, reader, mempool, batches, clock })
 }
 

@@ -30,6 +30,7 @@ use super::ledger::Located;
 use super::limits::{API_WAIT_MS_MAX, API_WAIT_UNKNOWN_MS_MAX};
 use super::refusal;
 use super::rights;
+use crate::application::source::TransactionSource as _;
 use crate::mempool::WaitOutcome;
 
 /// Submits transactions.

@@ -6,11 +6,11 @@ use yilian_spec::ledger::block::CommitCertificate;
 use yilian_spec::ledger::chain::Expectation;
 
 use super::ledger::{Ledger, failed};
+use super::source::TransactionSource;
 use super::{
     Application, ApplicationError, Arrival, BuiltBlock, Candidate, LedgerReader, Misbehaviour, StartPoint,
     UndecidedBlock, ValidatorInfo, Verdict,
 };
-use crate::mempool::Mempool;
 
 impl Application for Ledger {
     type Blocks = LedgerReader;
@@ -116,7 +116,7 @@ impl Application for Ledger {
     }
 
     fn has_work(&mut self) -> bool {
-        self.mempool().is_some_and(Mempool::has_work)
+        self.source().is_some_and(TransactionSource::has_work)
     }
 }
 

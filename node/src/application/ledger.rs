@@ -2,7 +2,7 @@
 //!
 //! A block's way through here:
 //!
-//! 1. *Built* from the mempool, or *received* and checked. Either way it is executed once, and kept in memory with all
+//! 1. *Built* from what waits ([`super::source`]), or *received* and checked. Either way it is executed once, and kept in memory with all
 //!    that committing it writes ([`super::executed`]).
 //! 2. *Remembered*: its bytes reach the disk before this node says anything about it. A crash from here on loses
 //!    nothing that others rely on: the bytes are read back and executed again.
@@ -32,12 +32,11 @@ use super::block_size::BlockSize;
 use super::executed::{Candidates, Executed};
 use super::publish::{CommittedBlock, Published, Publisher};
 use super::reader::LedgerReader;
-use super::state_root::{proven_changes, tree_error};
+use super::source::{BlockRoom, TransactionSource};
 use super::timings::{Outer, Stage, Timings};
 use crate::limits;
-use crate::mempool::Mempool;
-use crate::mempool::pool::BlockRoom;
 use crate::storage::commit::{BlockRows, block_batch};
+use crate::storage::state_root::{proven_changes, tree_error};
 use crate::storage::store::Opened;
 use crate::storage::tables::assemble_block;
 use crate::storage::{StorageError, Store};
@@ -57,7 +56,7 @@ pub struct Ledger {
     pub(super) options: LedgerOptions,
     pub(super) tip: Tip,
     tree: StateTree,
-    mempool: Option<Mempool>,
+    source: Option<Box<dyn TransactionSource>>,
     candidates: Candidates,
     block_size: BlockSize,
     /// Whether the last block of this process held transactions.
@@ -79,7 +78,7 @@ impl Ledger {
             options,
             tip,
             tree,
-            mempool: None,
+            source: None,
             candidates: Candidates::default(),
             block_size: BlockSize::default(),
             had_work: false,
@@ -89,8 +88,8 @@ impl Ledger {
     }
 
     /// Where this node's blocks take their transactions from; without one they are empty.
-    pub fn set_mempool(&mut self, mempool: Mempool) {
-        self.mempool = Some(mempool);
+    pub fn set_source(&mut self, source: impl TransactionSource + 'static) {
+        self.source = Some(Box::new(source));
     }
 
     /// A handle for reading.
@@ -109,8 +108,8 @@ impl Ledger {
         &self.tip
     }
 
-    pub(super) fn mempool(&self) -> Option<&Mempool> {
-        self.mempool.as_ref()
+    pub(super) fn source(&self) -> Option<&dyn TransactionSource> {
+        self.source.as_deref()
     }
 
     /// Executes a new block of this node's on the tip and keeps it; returns its id and bytes.
@@ -144,9 +143,9 @@ impl Ledger {
         Ok((block_id, bytes))
     }
 
-    /// Takes what a block of `time` may carry from the mempool, and drops from the mempool what no block may carry.
+    /// Takes what a block of `time` may carry from their source, and drops there what no block may carry.
     fn select(&self, time: LedgerTime, round: u32) -> Result<Vec<CheckedTransaction>, ApplicationError> {
-        let Some(mempool) = &self.mempool else {
+        let Some(source) = &self.source else {
             return Ok(Vec::new());
         };
         let parameters = &self.tip.parameters;
@@ -155,7 +154,7 @@ impl Ledger {
             bytes: parameters.block_bytes_max as usize,
             work: self.block_size.work(round),
         };
-        let taken = mempool.take(room, time);
+        let taken = source.take(room, time);
         let version = self.tip.next_version().map_err(ApplicationError::Version)?;
         let tables = self.store.tables();
         let mut fit = Vec::with_capacity(taken.len());
@@ -171,7 +170,7 @@ impl Ledger {
                 Err(_) => unfit.push(transaction.id()),
             }
         }
-        mempool.discard(&unfit);
+        source.discard(&unfit);
         Ok(fit)
     }
 
@@ -181,7 +180,7 @@ impl Ledger {
         bytes: &[u8],
         expectation: Expectation,
     ) -> Result<Result<BlockId, Invalid>, ApplicationError> {
-        let known = |id| self.mempool.as_ref().and_then(|mempool| mempool.checked(id));
+        let known = |id| self.source().and_then(|source| source.checked(id));
         let checked = self.timings.measure(Stage::Verification, || {
             let received = ReceivedBlock::decode(bytes, limits::BLOCK_DECODE_BYTES_MAX, known)?;
             Ok(received.has_the_body_of_its_header().then(|| received.check(self.tip.chain_id)))
@@ -257,8 +256,8 @@ impl Ledger {
         self.candidates.clear();
         let Some(block) = &published.block else { return };
         self.had_work = !block.transactions.is_empty();
-        if let Some(mempool) = &self.mempool {
-            mempool.committed(block);
+        if let Some(source) = &self.source {
+            source.committed(block);
         }
     }
 

@@ -28,7 +28,7 @@ pub mod ledger;
 pub mod proofs;
 pub mod publish;
 pub mod reader;
-pub mod state_root;
+pub mod source;
 pub mod stream_log;
 #[cfg(test)]
 mod tests;

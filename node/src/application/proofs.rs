@@ -12,9 +12,9 @@ use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::state::key::StateKey;
 
 use super::reader::View;
-use super::state_root::tree_error;
 use crate::storage::StorageError;
 use crate::storage::disk::Column;
+use crate::storage::state_root::tree_error;
 use crate::storage::tables::{Location, decode_row};
 
 /// A state row, or its absence, under the state root of the tip's header.

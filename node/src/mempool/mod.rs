@@ -15,6 +15,7 @@ mod peers;
 pub mod pool;
 mod queue;
 mod quota;
+mod source;
 #[cfg(test)]
 mod tests;
 mod waiters;
@@ -38,7 +39,6 @@ use yilian_spec::ledger::validation::contextual::ContextualError;
 use yilian_spec::ledger::validation::semantic::SemanticError;
 use yilian_spec::state::ViewError;
 
-use crate::application::publish::CommittedBlock;
 use crate::application::reader::LedgerReader;
 use crate::application::timings::Timings;
 use crate::clock::Clock;
@@ -48,7 +48,7 @@ use crate::storage::StorageError;
 use admit::Work;
 pub use peers::GossipOutcome;
 use peers::{Peers, Sender};
-use pool::{BlockRoom, Pool, PoolBounds, PoolError};
+use pool::{Pool, PoolBounds, PoolError};
 use queue::{Job, Queue, QueueError, Source};
 pub use waiters::Committed;
 use waiters::Waiters;
@@ -370,51 +370,6 @@ impl Mempool {
             StorageError::contradiction(reason)
         })?;
         Ok(Some(Committed { height, index, receipt }))
-    }
-
-    /// Transactions for a block of `time`, fairly by institution; they stay in the pool.
-    pub fn take(&self, room: BlockRoom, time: LedgerTime) -> Vec<CheckedTransaction> {
-        self.pool().take(room, time)
-    }
-
-    /// Whether a block of now would carry anything.
-    pub fn has_work(&self) -> bool {
-        self.pool().is_ready(LedgerTime(self.shared.clock.now_ms()))
-    }
-
-    /// A transaction of the pool, which need not be verified again.
-    pub fn checked(&self, id: TransactionId) -> Option<CheckedTransaction> {
-        self.pool().get(id).cloned()
-    }
-
-    /// Drops transactions that no block may carry.
-    pub fn discard(&self, ids: &[TransactionId]) {
-        self.pool().remove(ids);
-        self.announce_work();
-    }
-
-    /// A block is part of the ledger: its transactions leave the pool, as does what has expired with its time, and
-    /// whoever waits for one is told.
-    pub fn committed(&self, block: &CommittedBlock) {
-        let (height, time) = (block.header.height, block.header.time);
-        let shares = self.shares(block);
-        let quota_work_per_s = self.shared.reader.tip().tip.parameters.quota_work_per_s;
-        let mut pool = self.pool();
-        pool.set_quota(quota_work_per_s);
-        for (institution, work) in shares {
-            pool.charge(&institution, work, time);
-        }
-        pool.remove(block.receipts.iter().map(|receipt| &receipt.transaction_id));
-        pool.expire(time);
-        drop(pool);
-        self.announce_work();
-        let mut waiters = lock(&self.shared.waiters);
-        if waiters.is_empty() {
-            return;
-        }
-        for (index, receipt) in (0..).zip(&block.receipts) {
-            waiters.notify(&Committed { height, index, receipt: receipt.clone() });
-        }
     }
 
     /// To be called about once a second: drops what has expired, and sends what still waits to the peers again.

@@ -12,6 +12,7 @@ use yilian_spec::base::time::LedgerTime;
 use yilian_spec::ledger::transaction::CheckedTransaction;
 
 use super::quota::{self, Credit, Quotas};
+use crate::application::source::BlockRoom;
 use crate::limits;
 
 /// How much a pool holds.
@@ -38,26 +39,13 @@ impl Default for PoolBounds {
     }
 }
 
-/// What a block has room for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlockRoom {
-    /// Transactions.
-    pub transactions: usize,
-    /// Their encoded size in bytes.
-    pub bytes: usize,
-    /// The work that they are expected to cost.
-    pub work: u64,
-}
-
-impl BlockRoom {
-    /// The room left with this transaction in the block; `None` if it does not fit.
-    fn after(self, entry: &Entry) -> Option<Self> {
-        Some(Self {
-            transactions: self.transactions.checked_sub(1)?,
-            bytes: self.bytes.checked_sub(entry.transaction.encoded().len())?,
-            work: self.work.checked_sub(entry.work)?,
-        })
-    }
+/// The room left with this transaction in the block; `None` if it does not fit.
+fn after(room: BlockRoom, entry: &Entry) -> Option<BlockRoom> {
+    Some(BlockRoom {
+        transactions: room.transactions.checked_sub(1)?,
+        bytes: room.bytes.checked_sub(entry.transaction.encoded().len())?,
+        work: room.work.checked_sub(entry.work)?,
+    })
 }
 
 /// Which bound a transaction would break. All of them pass with time: submit again after the next blocks.
@@ -289,7 +277,7 @@ impl Pool {
             }
             let Some(entry) = ids.next().and_then(|id| self.entries.get(id)) else { continue };
             // What does not fit waits, and what stands behind it too: order within an institution is kept.
-            let Some(left) = room.after(entry) else { continue };
+            let Some(left) = after(room, entry) else { continue };
             room = left;
             taken.push(entry.transaction.clone());
             last = Some(owner.clone());

@@ -18,8 +18,9 @@ use yilian_spec::ledger::transaction::{CheckedTransaction, Transaction};
 use yilian_spec::ledger::validation::contextual::ContextualError;
 use yilian_spec::ledger::validation::semantic::{self, SemanticError};
 
-use super::pool::{BlockRoom, Pool, PoolBounds, PoolError};
+use super::pool::{Pool, PoolBounds, PoolError};
 use super::{Admission, GossipOutcome, Rejection, SubmitError, WaitOutcome};
+use crate::application::source::{BlockRoom, TransactionSource as _};
 use crate::clock::Clock;
 use crate::conduct::{Conduct, Offence};
 use crate::limits;

@@ -23,6 +23,7 @@ pub mod disk;
 pub mod error;
 mod log_tail;
 pub mod measure;
+pub mod state_root;
 pub mod store;
 pub mod tables;
 

@@ -21,7 +21,7 @@ use super::error::StorageError;
 use super::tables::{
     FORMAT_KEY, GENESIS_KEY, Tables, TipRow, UndecidedRow, damaged, decode_row, undecided_key,
 };
-use crate::application::state_root::{proven_changes, tree_error};
+use crate::storage::state_root::{proven_changes, tree_error};
 
 /// The format of the rows that this program writes.
 pub const FORMAT_VERSION: u32 = 1;

@@ -215,7 +215,7 @@ impl Host {
         let node_clock: Arc<dyn Clock> = clock.clone();
         let (mempool, gossip) =
             Mempool::new(reader.clone(), node_clock, ledger.timings(), PoolBounds::default());
-        ledger.set_mempool(mempool.clone());
+        ledger.set_source(mempool.clone());
         let own = identity.key.as_ref().map(SecretKey::public_key);
         let mut application = PoweredLedger::new(ledger, own, power.clone(), Arc::clone(&clock));
         application.sabotage(identity.index, sabotage);

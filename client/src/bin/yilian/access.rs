@@ -14,9 +14,8 @@ use yilian_spec::domain::access::{
 };
 
 use crate::arguments::{CommitmentArguments, ReceivedArguments, SubjectArguments, commit_to};
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::parse;
 use crate::submission::submit;

@@ -19,9 +19,8 @@ use yilian_spec::settlement::terms::{Rounding, Terms};
 use yilian_spec::state::key::StateKey;
 
 use crate::arguments::WindowArguments;
-use crate::command::Outcome;
 use crate::context::{Context, read_json};
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::grant;
 use crate::output;
 use crate::parse;

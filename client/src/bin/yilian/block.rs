@@ -7,8 +7,8 @@ use yilian_client::error::exit;
 use yilian_spec::api::ledger::{Block, BlockTransaction};
 use yilian_spec::ledger::receipt::Outcome as Became;
 
-use crate::command::Outcome;
 use crate::context::Context;
+use crate::failure::Outcome;
 use crate::output;
 use crate::saving::SaveArgument;
 

@@ -9,9 +9,8 @@ use yilian_spec::domain::referral::Capacity;
 use yilian_spec::domain::referral::PublishCapacity;
 use yilian_spec::state::key::StateKey;
 
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::saving::{SaveArgument, show_record};
 use crate::submission::submit;

@@ -8,9 +8,8 @@ use yilian_client::error::exit;
 use yilian_spec::ledger::genesis::Genesis;
 use yilian_spec::proof::Checkpoint;
 
-use crate::command::Outcome;
 use crate::context::{Context, read_checkpoint, read_json};
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 
 /// Checkpoints: what proofs are verified against.

@@ -7,14 +7,11 @@ use yilian_client::error::exit;
 use yilian_spec::base::id::{ChainId, InstitutionId};
 
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::Outcome;
 use crate::{
     access, agreement, block, capacity, checkpoint, grant, import, institution, key, node, output, parse,
     period, profile, referral, service, statement, stream, subject, token, transaction, verify, watch,
 };
-
-/// What every `run` of a command gives: an exit code, or why there is none.
-pub type Outcome = Result<u8, Failure>;
 
 const AFTER_HELP: &str = "\
 Exit codes:

@@ -13,6 +13,9 @@ use yilian_client::session::SessionError;
 use yilian_client::subject::SubjectError;
 use yilian_spec::proof::ProofError;
 
+/// What every command gives: an exit code, or why there is none.
+pub type Outcome = Result<u8, Failure>;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {

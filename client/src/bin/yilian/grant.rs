@@ -11,8 +11,8 @@ use yilian_spec::domain::access::{GrantAccess, GrantRevocationReason, RevokeGran
 use yilian_spec::state::key::StateKey;
 
 use crate::arguments::{CommitmentArguments, ScopeArguments, SubjectArguments, WindowArguments};
-use crate::command::Outcome;
 use crate::context::Context;
+use crate::failure::Outcome;
 use crate::output;
 use crate::parse;
 use crate::saving::{SaveArgument, show_record};

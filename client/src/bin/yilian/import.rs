@@ -11,9 +11,8 @@ use yilian_client::import::mapping::Mapping;
 use yilian_client::import::{self, Gross, ImportError, Options, Withdrawal, limits};
 use yilian_spec::domain::service::ReversalReason;
 
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::parse;
 

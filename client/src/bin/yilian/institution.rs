@@ -7,8 +7,8 @@ use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::membership::Institution;
 use yilian_spec::state::key::StateKey;
 
-use crate::command::Outcome;
 use crate::context::Context;
+use crate::failure::Outcome;
 use crate::output;
 use crate::saving::{SaveArgument, show_record};
 

@@ -22,9 +22,8 @@ use yilian_spec::domain::membership::{
 use yilian_spec::state::key::StateKey;
 
 use crate::arguments::WindowArguments;
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::grant;
 use crate::output;
 use crate::parse;

@@ -8,9 +8,8 @@ use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_spec::crypto::signature::PublicKey;
 
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 
 /// A node's health, and the tip of its ledger.

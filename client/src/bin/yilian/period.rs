@@ -9,8 +9,8 @@ use yilian_spec::domain::agreement::{Agreement, ClosedPeriod};
 use yilian_spec::domain::membership::Role;
 use yilian_spec::state::key::StateKey;
 
-use crate::command::Outcome;
 use crate::context::Context;
+use crate::failure::Outcome;
 use crate::saving::{SaveArgument, show_record};
 use crate::submission::submit_with;
 

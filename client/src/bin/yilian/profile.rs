@@ -9,9 +9,8 @@ use yilian_client::config::{Config, Profile};
 use yilian_client::error::exit;
 use yilian_spec::domain::membership::Role;
 
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::parse;
 

@@ -15,9 +15,8 @@ use yilian_spec::domain::referral::{
 use yilian_spec::state::key::StateKey;
 
 use crate::arguments::{CommitmentArguments, ReceivedArguments, ScopeArguments, SubjectArguments};
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::parse;
 use crate::saving::{SaveArgument, show_record};

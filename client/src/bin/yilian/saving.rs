@@ -15,9 +15,8 @@ use yilian_spec::ledger::block::Header;
 use yilian_spec::proof::{ProofDocument, ProofError};
 use yilian_spec::state::key::StateKey;
 
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 
 /// Where the proof of what is shown goes.

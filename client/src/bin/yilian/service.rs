@@ -13,9 +13,8 @@ use yilian_spec::domain::service::{CountedIn, DeliverService, PlayedPart, Revers
 use yilian_spec::settlement::PartRole;
 
 use crate::arguments::CommitmentArguments;
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::parse;
 use crate::submission::submit;

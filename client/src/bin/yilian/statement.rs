@@ -13,9 +13,8 @@ use yilian_spec::settlement::evaluate::FigureValue;
 use yilian_spec::settlement::statement::LineKind;
 use yilian_spec::settlement::terms::Party;
 
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::saving::save;
 

@@ -16,9 +16,8 @@ use yilian_spec::proof::StreamParts;
 use yilian_spec::state::key::StreamId;
 use yilian_spec::state::stream::{Entry, EntryKind};
 
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::saving;
 

@@ -11,9 +11,8 @@ use yilian_client::sealed::WorkFactor;
 use yilian_client::subject::SubjectTable;
 use yilian_spec::base::id::SubjectTag;
 
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 
 /// Longest text of entries that is imported, in bytes.

@@ -17,9 +17,8 @@ use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::ledger::receipt::Outcome as Became;
 use yilian_spec::ledger::transaction::Transaction;
 
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::strangers;
 

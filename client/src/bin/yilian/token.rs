@@ -5,9 +5,8 @@ use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_spec::base::limits::TOKEN_LIFETIME_S_MAX;
 
-use crate::command::Outcome;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::parse;
 

@@ -14,9 +14,8 @@ use yilian_spec::ledger::receipt::Outcome as Became;
 use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::proof::TransactionProof;
 
-use crate::command::Outcome;
 use crate::context::{Context, parse_json};
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::saving::save;
 use crate::submission::{submit_signed, submit_with};

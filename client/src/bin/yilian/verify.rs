@@ -8,8 +8,8 @@ use yilian_client::describe;
 use yilian_client::error::exit;
 use yilian_spec::proof::{CertifiedHeader, Checkpoint, Proof, ProofDocument, ProofError, StreamParts};
 
-use crate::command::Outcome;
 use crate::context::{Context, read_checkpoint};
+use crate::failure::Outcome;
 use crate::output;
 use crate::proof_file::ProofFile;
 

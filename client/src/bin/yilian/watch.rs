@@ -7,8 +7,8 @@ use yilian_client::error::exit;
 use yilian_client::moment;
 use yilian_spec::ledger::receipt::Outcome as Became;
 
-use crate::command::Outcome;
 use crate::context::Context;
+use crate::failure::Outcome;
 use crate::output;
 
 /// Print new blocks and one's own transactions as they become final. With --json one object a line.

@@ -144,7 +144,7 @@ impl World {
         let (mempool, _) =
             Mempool::new(ledger.reader(), Arc::clone(&shared), ledger.timings(), PoolBounds::default());
         mempool.spawn_workers(1).unwrap();
-        ledger.set_mempool(mempool.clone());
+        ledger.set_source(mempool.clone());
         let health = Arc::new(HealthMonitor::new(Arc::clone(&shared), 1 << 20, u64::MAX, || Gathered {
             power_reachable: 1,
             power_total: 1,

@@ -15,8 +15,8 @@ use yilian_spec::state::overlay::Writes;
 
 use super::executing::{Executed, Results};
 use super::{FINDINGS_MAX, Finding, Report, Wrong};
-use crate::application::state_root::proven_changes;
 use crate::storage::error::StorageError;
+use crate::storage::state_root::proven_changes;
 use crate::storage::tables::{Tables, log_node_key};
 
 /// The ledger up to the last block that is right.
