@@ -69,11 +69,33 @@ async fn a_grant_a_disclosure_its_receipt_and_a_complete_account_of_it() -> Resu
     ensure!(county.json("access open")?.as_array().is_some_and(Vec::is_empty));
 
     // Who saw this patient's records: the regulator has all of it, proven complete, the refused attempt too.
-    let account = regulator.json(&format!("stream show subject/{tag} --resolve"))?;
-    ensure!(account["verified"] == true && account["complete"] == true, "{account}");
-    let names: Vec<&str> = entries(&account).filter_map(|entry| entry["operation_name"].as_str()).collect();
-    let expected = ["grant_access", "record_disclosure", "record_disclosure", "record_receipt"];
-    ensure!(names == expected, "{names:?}");
+    let account = regulator.json(&format!("stream show subject/{tag} --with-grants"))?;
+    ensure!(account["complete"] == true && account["entries"] == 5, "{account}");
+    let names = |stream: &Value| -> Vec<String> {
+        let names = entries(stream).filter_map(|entry| entry["operation_name"].as_str());
+        names.map(str::to_owned).collect()
+    };
+    let contents = names(&account["contents"]);
+    ensure!(contents == ["grant_access", "record_disclosure"], "{contents:?}");
+    ensure!(account["contents"]["entries"][1]["kind"] == "refused", "{account}");
+    ensure!(account["grants"].as_array().is_some_and(|grants| grants.len() == 1), "{account}");
+    let under_grant = names(&account["grants"][0]);
+    ensure!(under_grant == ["grant_access", "record_disclosure", "record_receipt"], "{under_grant:?}");
+    // The recipient proves all of its own grant, and reads nothing else about the patient.
+    let own = county.json(&format!("stream show grant/{grant} --resolve"))?;
+    ensure!(own["complete"] == true && names(&own) == under_grant, "{own}");
+    county.ends_with(exit::UNKNOWN, &format!("stream show subject/{tag}"))?;
+    // Any of it goes into a file and is checked without a node.
+    regulator.ends_with(exit::OK, &format!("stream save grant/{grant} grant.json"))?;
+    regulator.ends_with(exit::OK, &format!("grant show {grant} --save row.json"))?;
+    let id = account["grants"][0]["entries"][1]["transaction_id"].as_str().context("an id")?;
+    regulator.ends_with(exit::OK, &format!("transaction receipt {id} --in-log --save receipt.json"))?;
+    regulator.ends_with(exit::OK, "block consistency 1 --save consistency.json")?;
+    for file in ["grant.json", "row.json", "receipt.json", "consistency.json"] {
+        let trust = cluster.files.checkpoint.display();
+        let said = regulator.ends_with(exit::OK, &format!("verify {file} --trust {trust}"))?;
+        ensure!(said.starts_with("Verified. "), "{file}: {said}");
+    }
     // A mistyped tag proves nothing about anybody, and says so.
     let typo = "7f".repeat(32);
     let said = regulator.ends_with(exit::UNKNOWN, &format!("stream show subject/{typo}"))?;

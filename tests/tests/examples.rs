@@ -188,7 +188,8 @@ impl Stage {
     fn fill(&self, example: &str) -> String {
         let group = example.split_whitespace().nth(1).unwrap_or_default();
         let id = self.ids.get(group).map_or(ID, String::as_str);
-        let other = if group == "subject" { &self.tag } else { &self.grant };
+        let is_tag = group == "subject" || example.contains(&format!("subject/{GRANT_OR_TAG}"));
+        let other = if is_tag { &self.tag } else { &self.grant };
         let mut line = example.replace(&format!("01{ID}"), id).replace(ID, id).replace(GRANT_OR_TAG, other);
         for (placeholder, name) in &self.names {
             line = line.replace(placeholder, name);

@@ -68,7 +68,7 @@ impl StreamReader<'_> {
         let path = format!("/v1/streams/{stream}/proof");
         let mut request = Request::get(&path).with("from", from);
         if let Some(limit) = limit {
-            request = request.with("limit", limit);
+            request = request.with("entries", limit);
         }
         let absent = ClientError::NoneOfYours { what: format!("stream {stream}") };
         let (document, verified) = self.client.proof(request, absent).await?;

@@ -279,7 +279,7 @@ fn answer(asked: &Asked, day: &mut Day, key: PublicKey, fault: Option<Fault>) ->
                     .find_map(|pair| pair.strip_prefix(name))
                     .map(|text| text.parse().unwrap())
             };
-            let (from, limit) = (number("from=").unwrap_or(0), number("limit="));
+            let (from, limit) = (number("from=").unwrap_or(0), number("entries="));
             let limit = limit.unwrap_or(ENTRIES_PER_PROOF_MAX);
             Some(day.ledger.stream_part(StreamId::from_parts(kind, id).unwrap(), from, limit).into())
         }

@@ -351,11 +351,12 @@ fn parts_of_a_stream_in_one_file_are_verified_together() {
         assert_eq!((&details["rule"], &details["line"]), (&json!("P-21"), &json!(line)), "{details}");
         assert_eq!(details["name"], "part_missing");
     }
-    let bent = bend(all[1]) + "\n";
+    let bent = all[1].replacen("\"operation\":0", "\"operation\":7", 1);
+    assert_ne!(bent, all[1]);
     let run = verify(&[&[all[0], bent.as_str()][..], &all[2..]].concat()).exits(4).json();
     assert_eq!(
         (&run["error"]["details"]["rule"], &run["error"]["details"]["line"]),
-        (&json!("P-5"), &json!(2))
+        (&json!("P-15"), &json!(2))
     );
     // Cut off in the middle of a line, an empty line, and what is no proof.
     for last in [&all[1][..all[1].len() / 2], "\n", "[]\n"] {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 use yilian_spec::base::id::{ChainId, GrantId};
+use yilian_spec::base::limits::STREAM_PART_ENTRIES_MAX;
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation as LedgerOperation;
@@ -108,6 +109,9 @@ fn bounds(name: &str) -> Option<Value> {
         "height" => json!({ "pattern": "^(latest|[1-9][0-9]{0,19})$" }),
         "kind" => json!({ "enum": ["subject", "institution", "grant", "referral", "period"] }),
         "from" => json!({ "default": 0 }),
+        "entries" => {
+            json!({ "minimum": 1, "maximum": STREAM_PART_ENTRIES_MAX, "default": STREAM_PART_ENTRIES_MAX })
+        }
         _ => return None,
     })
 }
@@ -115,7 +119,10 @@ fn bounds(name: &str) -> Option<Value> {
 fn bound_parameters(operation: &mut Value) {
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let bounds = parameter["name"].as_str().and_then(bounds);
-        for (word, value) in bounds.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        // Where a height is a number it is never the latest.
+        let is_number = parameter["schema"]["type"] == "integer";
+        let bounds = bounds.as_ref().and_then(Value::as_object).into_iter().flatten();
+        for (word, value) in bounds.filter(|(word, _)| !(is_number && *word == "pattern")) {
             parameter["schema"][word] = value.clone();
         }
     }

@@ -255,7 +255,7 @@ pub struct PartQuery {
     #[serde(default)]
     pub from: u64,
     /// Entries at most, 1 to 4000; 4000 unless told.
-    pub limit: Option<u64>,
+    pub entries: Option<u64>,
 }
 
 /// Entries of a stream that follow each other, with the proof that they are all between the first and the last of them; for a
@@ -276,10 +276,10 @@ pub async fn stream(
     QueryOf(query): QueryOf<PartQuery>,
 ) -> Answer {
     let stream = stream_of(&kind, &id)?;
-    let limit = query.limit.unwrap_or(STREAM_PART_ENTRIES_MAX);
-    if !(1..=STREAM_PART_ENTRIES_MAX).contains(&limit) {
+    let count = query.entries.unwrap_or(STREAM_PART_ENTRIES_MAX);
+    if !(1..=STREAM_PART_ENTRIES_MAX).contains(&count) {
         return Err(ApiError::Malformed(format!(
-            "limit is {limit}: it must lie between 1 and {STREAM_PART_ENTRIES_MAX}"
+            "entries is {count}: it must lie between 1 and {STREAM_PART_ENTRIES_MAX}"
         )));
     }
     api.read(move |view| {
@@ -290,7 +290,7 @@ pub async fn stream(
                 "the stream has {length} entries: give from=0 to {length}"
             )));
         }
-        Ok(Json(view.proven_stream(stream, query.from, limit)?.into()))
+        Ok(Json(view.proven_stream(stream, query.from, count)?.into()))
     })
     .await
 }

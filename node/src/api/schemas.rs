@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
+use yilian_spec::base::limits::INTEGER_MAX;
 
 type Schemas = Map<String, Value>;
 
@@ -26,7 +27,12 @@ pub fn bound_integers(value: &mut Value) {
         Some("u-int8") => (u64::from(u8::MAX), "int32"),
         Some("u-int16") => (u64::from(u16::MAX), "int32"),
         Some("u-int32") => (u64::from(u32::MAX), "int64"),
-        Some("u-int64") => (i64::MAX.unsigned_abs(), "int64"),
+        Some("u-int64") => (INTEGER_MAX, "int64"),
+        Some("int64") => {
+            value["minimum"] = (-INTEGER_MAX.cast_signed()).into();
+            value["maximum"] = INTEGER_MAX.into();
+            return;
+        }
         Some(_) | None => return,
     };
     value["format"] = format.into();

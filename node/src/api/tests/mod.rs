@@ -9,6 +9,7 @@ mod description;
 mod events;
 mod http2;
 mod listening;
+mod parts;
 mod reading;
 mod revalidation;
 mod strangers;

@@ -25,7 +25,7 @@ fn items(answer: &Answer) -> Vec<String> {
     items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn proof(world: &World, caller: (&'static str, Role), path: &str) -> Proof {
+pub async fn proof(world: &World, caller: (&'static str, Role), path: &str) -> Proof {
     let answer = world.ask(caller, path).await;
     assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
     let document = ProofDocument::from_json(answer.json.to_string().as_bytes()).unwrap();
