@@ -90,7 +90,8 @@ async fn a_grant_a_disclosure_its_receipt_and_a_complete_account_of_it() -> Resu
     regulator.ends_with(exit::OK, &format!("grant show {grant} --save row.json"))?;
     let id = account["grants"][0]["entries"][1]["transaction_id"].as_str().context("an id")?;
     regulator.ends_with(exit::OK, &format!("transaction receipt {id} --in-log --save receipt.json"))?;
-    regulator.ends_with(exit::OK, "block consistency 1 --save consistency.json")?;
+    let given_at = &account["contents"]["entries"][0]["height"];
+    regulator.ends_with(exit::OK, &format!("block consistency {given_at} --save consistency.json"))?;
     for file in ["grant.json", "row.json", "receipt.json", "consistency.json"] {
         let trust = cluster.files.checkpoint.display();
         let said = regulator.ends_with(exit::OK, &format!("verify {file} --trust {trust}"))?;

@@ -29,9 +29,9 @@ impl Summary<'_> {
         let history = self.observer.client.subject_history(self.evening.subject).await?;
         ensure!(history.is_complete(), "the patient's history is not proven complete");
         println!(
-            "\nThe regulator asks who saw one patient's records: {} entries under {} grants, proven complete.",
+            "\nThe regulator asks who saw one patient's records: {} entries in {} streams, proven complete.",
             history.count(),
-            history.grants.len()
+            history.grants.len() + 1
         );
         println!("\nVerified offline, from files alone\n");
         for said in &verified.said {
@@ -98,7 +98,7 @@ impl Summary<'_> {
         let subject = self.evening.subject;
         println!("Try next, in another terminal\n");
         println!("  {client} referral show {}", self.evening.referral);
-        println!("  {client} --profile health-commission stream show subject/{subject} --resolve");
+        println!("  {client} --profile health-commission stream show subject/{subject} --with-grants");
         println!("  {} verify {receipt} --trust {checkpoint}", program.display());
         Ok(())
     }

@@ -125,7 +125,7 @@ async fn show_with_grants(context: &Context, subject: SubjectTag) -> Outcome {
         output::print_line("");
     }
     if code == exit::OK {
-        output::print_line(&summary(history.count(), history.grants.len(), history.is_complete()));
+        output::print_line(&summary(history.count(), history.grants.len() + 1, history.is_complete()));
     }
     Ok(code)
 }
@@ -262,8 +262,9 @@ fn print(found: &ResolvedStream) {
 }
 
 /// What a subject's streams show together.
-fn summary(entries: usize, grants: usize, is_complete: bool) -> String {
-    let all = format!("{entries} entries under {grants} grants");
+fn summary(entries: usize, streams: usize, is_complete: bool) -> String {
+    let streams = if streams == 1 { "1 stream".to_owned() } else { format!("{streams} streams") };
+    let all = format!("{entries} entries in {streams}");
     if is_complete {
         format!("{all}: everything about this subject, none left out")
     } else {
