@@ -119,15 +119,23 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     sync_directory(path)
 }
 
+/// Opens a file to read.
+///
+/// # Errors
+/// [`FileError::Absent`], or what the system says.
+pub fn open(path: &Path) -> Result<File, FileError> {
+    File::open(path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => FileError::Absent { path: path.to_owned() },
+        _ => io("open", path)(source),
+    })
+}
+
 /// Reads a whole file of at most `bytes_max` bytes.
 ///
 /// # Errors
 /// [`FileError::Absent`], [`FileError::TooLarge`], or what the system says.
 pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
-    let file = File::open(path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => FileError::Absent { path: path.to_owned() },
-        _ => io("open", path)(source),
-    })?;
+    let file = open(path)?;
     let mut bytes = Vec::new();
     file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(io("read", path))?;
     if bytes.len() as u64 > bytes_max {

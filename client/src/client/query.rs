@@ -194,7 +194,7 @@ impl Client {
         self.plain(&format!("/v1/services/{id}"), absent).await
     }
 
-    /// A disclosure. Not proven: the stream of its subject is.
+    /// A disclosure. Not proven: the stream of its grant is, or, where it was denied, that of its subject.
     ///
     /// # Errors
     /// [`ClientError::NoneOfYours`], or what asking gives.

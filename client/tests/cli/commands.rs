@@ -261,7 +261,7 @@ fn the_proof_of_whatever_is_shown_can_be_saved() {
         &["period", "show", &agreement, "0"],
         &["institution", "show", "renhe-hospital"],
         &["block", "consistency", "2"],
-        &["grant", "show", &grant, "--json"],
+        &["--json", "grant", "show", &grant],
     ];
     for (number, command) in shown.into_iter().enumerate() {
         let file = format!("proof{number}.json");
@@ -270,7 +270,8 @@ fn the_proof_of_whatever_is_shown_can_be_saved() {
         assert!(said.contains(&format!("saved {file}")), "{said}");
         let run = setting.run(&["verify", &file, "--trust", "trust.json"]).exits(0);
         assert!(run.out.starts_with("Verified. "), "{}", run.out);
-        setting.run(&[command, &["--save", &file]].concat()).exits(5);
+        let again = setting.run(&[command, &["--save", &file, "--json"]].concat()).exits(5).json();
+        assert_eq!(again["error"]["code"], "local", "one document, and it says why");
     }
     let id = setting.json(&["stream", "show", &format!("grant/{grant}")])["entries"][1]["transaction_id"]
         .as_str()

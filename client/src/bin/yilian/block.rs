@@ -52,6 +52,7 @@ impl BlockCommand {
 
 async fn consistency(context: &Context, client: &Client, height: u64, save: SaveArgument) -> Outcome {
     let (document, verified) = client.consistency_proof(height).await?;
+    save.save(&document)?;
     let header = &document.block().header;
     if context.json() {
         output::print_json(&json!({
@@ -65,7 +66,7 @@ async fn consistency(context: &Context, client: &Client, height: u64, save: Save
             output::standing(header.height.0, header.time, verified)
         ));
     }
-    save.save(context, &document, verified)?;
+    save.tell(context, &document, verified);
     Ok(exit::OK)
 }
 

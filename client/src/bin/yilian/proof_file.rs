@@ -1,11 +1,12 @@
 //! A file of proofs, read one at a time: one a line, or a single one on several lines (rule P-21).
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use yilian_client::durable;
 use yilian_client::error::ClientError;
 use yilian_spec::base::json;
 use yilian_spec::base::limits::PROOF_BYTES_MAX;
@@ -36,12 +37,7 @@ impl ProofFile {
     /// # Errors
     /// When the system refuses.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let file = File::open(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => {
-                Failure::Local(format!("{} does not exist: check the path", path.display()))
-            }
-            _ => Failure::Local(format!("cannot open {}: {error}", path.display())),
-        })?;
+        let file = durable::open(path)?;
         Ok(Self { reader: BufReader::new(file), path: path.to_owned(), line: 0, is_single: false })
     }
 
@@ -58,7 +54,8 @@ impl ProofFile {
             return Ok(None);
         }
         self.line += 1;
-        if self.line == 1 && serde_json::from_slice::<IgnoredAny>(&bytes).is_err() {
+        let is_too_long = bytes.len() > PROOF_BYTES_MAX;
+        if self.line == 1 && !is_too_long && serde_json::from_slice::<IgnoredAny>(&bytes).is_err() {
             // The first line is not all of it, so there is one proof, and every line belongs to it.
             self.is_single = true;
             let rest = self.read(|reader, bytes| reader.read_to_end(bytes))?;

@@ -33,18 +33,22 @@ impl SaveArgument {
         self.save.is_some()
     }
 
-    /// Saves the proof of what was shown, where that is asked for.
+    /// Saves the proof of what is about to be shown, where that is asked for: with --json standard output holds either that
+    /// or an error.
     ///
     /// # Errors
     /// When there is a file of that name, or it cannot be written.
-    pub fn save(&self, context: &Context, document: &ProofDocument, verified: bool) -> Result<(), Failure> {
+    pub fn save(&self, document: &ProofDocument) -> Result<(), Failure> {
         let Some(file) = &self.save else { return Ok(()) };
-        durable::create(file, line(document)?.as_bytes())?;
+        Ok(durable::create(file, line(document)?.as_bytes())?)
+    }
+
+    /// Says that the proof of what was shown is saved, where that was asked for.
+    pub fn tell(&self, context: &Context, document: &ProofDocument, verified: bool) {
+        let Some(file) = &self.save else { return };
         let Header { height, time, .. } = document.block().header;
-        // With --json standard output holds what is shown alone.
         let said = if context.json() { output::note } else { output::print_line };
         saved(file, &output::standing(height.0, time, verified)).iter().for_each(|line| said(line));
-        Ok(())
     }
 }
 
@@ -61,8 +65,9 @@ pub async fn show_record<T: Canonical + Serialize>(
     fields: impl FnOnce(&T) -> Vec<(&'static str, String)>,
 ) -> Outcome {
     let (document, fetched) = client.proven_record::<T>(key).await?;
+    save.save(&document)?;
     output::print_record(context.json(), id, &fetched, fields);
-    save.save(context, &document, fetched.verified)?;
+    save.tell(context, &document, fetched.verified);
     Ok(exit::OK)
 }
 
