@@ -4,13 +4,13 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::transaction::check_receipt;
 use super::{CertifiedHeader, Checkpoint, ProofError};
 use crate::base::codec;
 use crate::crypto::merkle::log::{self, ConsistencyProof, InclusionProof};
 use crate::ledger::block::Header;
 use crate::ledger::receipt::Receipt;
 use crate::ledger::transaction::Transaction;
-use crate::ledger::validation::semantic;
 
 /// A transaction and its receipt, in the log of a block that may be much later than theirs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -33,10 +33,7 @@ impl LogInclusionProof {
     /// The first rule that is broken.
     pub fn verify(&self, checkpoint: &Checkpoint) -> Result<&Header, ProofError> {
         let header = self.block.verify(checkpoint)?;
-        semantic::check(self.transaction.clone(), header.chain_id)?;
-        if self.receipt.transaction_id != self.transaction.id() {
-            return Err(ProofError::OtherReceipt { found: self.receipt.transaction_id });
-        }
+        check_receipt(&self.transaction, &self.receipt, header)?;
         let leaf = log::leaf_hash(&codec::encode(&self.receipt));
         self.inclusion.verify(&leaf, header.log_size, &header.log_root.0).map_err(ProofError::NotInLog)?;
         Ok(header)

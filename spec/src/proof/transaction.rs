@@ -34,10 +34,7 @@ impl TransactionProof {
     /// The first rule that is broken.
     pub fn verify(&self, checkpoint: &Checkpoint) -> Result<&Header, ProofError> {
         let header = self.block.verify(checkpoint)?;
-        semantic::check(self.transaction.clone(), header.chain_id)?;
-        if self.receipt.transaction_id != self.transaction.id() {
-            return Err(ProofError::OtherReceipt { found: self.receipt.transaction_id });
-        }
+        check_receipt(&self.transaction, &self.receipt, header)?;
         let count = u64::from(header.transaction_count);
         let leaf = log::leaf_hash(&codec::encode(&self.transaction));
         self.transaction_inclusion
@@ -51,5 +48,22 @@ impl TransactionProof {
             .verify(&leaf, count, &header.receipts_root.0)
             .map_err(ProofError::ReceiptNotIncluded)?;
         Ok(header)
+    }
+}
+
+/// Checks a transaction of the header's chain, and that the receipt is its own (rules P-6, P-7).
+///
+/// # Errors
+/// The first rule that is broken.
+pub(super) fn check_receipt(
+    transaction: &Transaction,
+    receipt: &Receipt,
+    header: &Header,
+) -> Result<(), ProofError> {
+    semantic::check(transaction.clone(), header.chain_id)?;
+    if receipt.transaction_id == transaction.id() {
+        Ok(())
+    } else {
+        Err(ProofError::OtherReceipt { found: receipt.transaction_id })
     }
 }

@@ -28,6 +28,8 @@ fn honest_proofs_of_every_kind_verify_and_survive_their_json() {
         document.verify(&checkpoint).unwrap();
         let again = ProofDocument::from_json(document.to_json().as_bytes()).unwrap();
         assert_eq!(again, document);
+        let json: serde_json::Value = serde_json::from_str(&document.to_json()).unwrap();
+        assert_eq!(json["kind"], document.proof.kind());
     }
 }
 
