@@ -180,7 +180,7 @@ impl AmountMinor {
     /// The amount with the other sign.
     ///
     /// # Errors
-    /// [`MoneyError::AmountOutOfRange`] when it does not fit, as this one did not.
+    /// [`MoneyError::AmountOutOfRange`] when this one is none that fits.
     pub fn negated(self) -> Result<Self, MoneyError> {
         self.0.checked_neg().map_or(Err(MoneyError::AmountOutOfRange), Self::new)
     }

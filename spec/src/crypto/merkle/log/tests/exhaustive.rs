@@ -140,3 +140,16 @@ fn what_cannot_be_proved_is_named() {
         Err(ProveError::SizeTooLarge { size: LOG_LENGTH_MAX + 1 })
     );
 }
+
+#[test]
+fn the_head_of_any_prefix_is_made_from_stored_nodes() {
+    let leaves: Vec<NodeHash> = (0..64u8).map(|number| leaf_hash(&[number])).collect();
+    let tree = LogTree::from_leaf_hashes(&leaves);
+    let mut head = Frontier::new();
+    for (size, leaf) in (0..).zip(&leaves) {
+        assert_eq!(prefix_frontier(&tree, size), Ok(head.clone()), "{size}");
+        head.append(*leaf).unwrap();
+    }
+    assert_eq!(prefix_frontier(&tree, 64), Ok(head));
+    assert!(matches!(prefix_frontier(&tree, 65), Err(ProveError::MissingNode { .. })));
+}
