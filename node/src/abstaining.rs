@@ -31,31 +31,34 @@ pub(crate) struct Abstaining {
 }
 
 impl Abstaining {
-    /// Returns when the ledger has passed all heights from which the node abstains.
+    /// Says in the log and in `/health` that the node abstains, and why.
+    ///
+    /// # Errors
+    /// When the file that says why cannot be read.
+    pub fn announce(&self, abstention: Abstention) -> Result<()> {
+        let cause = voting::recorded(&self.home)?.map_or(Cause::LogMissing, |(_, cause)| cause);
+        let abstains = format!("{cause}: it follows without voting {abstention}");
+        tracing::warn!("{abstains}; once the others have come so far, it votes again by itself");
+        self.health.set_abstains(abstains);
+        Ok(())
+    }
+
+    /// Returns when the ledger has passed all heights from which the node abstains, as [`Abstaining::announce`] has said.
     ///
     /// # Errors
     /// When it cannot be made durable up to where that is.
     pub async fn until_over(self, mut abstention: Abstention) -> Result<()> {
-        self.tell(abstention)?;
         if abstention == Abstention::UntilCaughtUp {
             while !self.has_caught_up() {
                 tokio::time::sleep(POLL).await;
             }
             abstention = voting::caught_up(&self.home, self.tip())?;
-            self.tell(abstention)?;
+            self.announce(abstention)?;
         }
         while !abstention.is_over(self.tip()) {
             tokio::time::sleep(POLL).await;
         }
         tracing::info!(height = %self.tip(), "the ledger has passed all heights at which this validator may have voted");
-        Ok(())
-    }
-
-    fn tell(&self, abstention: Abstention) -> Result<()> {
-        let cause = voting::recorded(&self.home)?.map_or(Cause::LogMissing, |(_, cause)| cause);
-        let abstains = format!("{cause}: it follows without voting {abstention}");
-        tracing::warn!("{abstains}; once the others have come so far, it votes again by itself");
-        self.health.set_abstains(abstains);
         Ok(())
     }
 

@@ -28,7 +28,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -221,6 +221,30 @@ impl Node {
             options: api_options(config),
             stopping: stops,
         };
+        // What `/health` says is complete before the API answers: no answer calls a node healthy whose disk is full, or that
+        // does not vote.
+        let mut disk = DiskWatch {
+            directory: home.ledger_directory(),
+            free_bytes_min: config.disk_free_bytes_min(),
+            interval: Duration::from_millis(config.storage.disk_check_interval_ms),
+            health: Arc::clone(&health),
+            was_low: false,
+        };
+        disk.measure();
+        let abstaining = match (abstention, holder) {
+            (Some(abstention), Some(own)) => {
+                let abstaining = Abstaining {
+                    home: home.clone(),
+                    own,
+                    reader: stage.reader.clone(),
+                    heard: consensus.heard.clone(),
+                    health: Arc::clone(&health),
+                };
+                abstaining.announce(abstention)?;
+                Some(abstaining.until_over(abstention))
+            }
+            _ => None,
+        };
         let server = listener.serve(api::router(Api::new(parts)));
 
         let mut tasks = JoinSet::new();
@@ -233,7 +257,7 @@ impl Node {
         tasks.spawn(maintain(stage.mempool.clone()));
         let arrivals = std::mem::replace(&mut consensus.arrivals, mpsc::channel(1).1);
         tasks.spawn(greet(arrivals, stage.mempool.clone(), consensus.network.clone()));
-        tasks.spawn(watch_disk(home.ledger_directory(), config.clone(), Arc::clone(&health)));
+        tasks.spawn(disk.run());
         let chronicle = Chronicle {
             reader: stage.reader.clone(),
             members: members.clone(),
@@ -254,20 +278,6 @@ impl Node {
             conduct,
         };
         tasks.spawn(control::serve(control::listen(&home.path)?, controlled));
-        let votes_again = match (abstention, holder) {
-            (Some(abstention), Some(own)) => {
-                let abstaining = Abstaining {
-                    home: home.clone(),
-                    own,
-                    reader: stage.reader.clone(),
-                    heard: consensus.heard.clone(),
-                    health: Arc::clone(&health),
-                };
-                Some(tokio::spawn(abstaining.until_over(abstention)))
-            }
-            _ => None,
-        };
-
         tracing::info!(
             chain_id = %stage.reader.chain_id(), peer_id = %identity.peer_id(), api = %server.address,
             network = %config.network.listen, validator = own.is_some(), height = stage.reader.tip().tip.height.0,
@@ -281,7 +291,7 @@ impl Node {
             certificate,
             mempool: stage.mempool,
             health,
-            votes_again,
+            votes_again: abstaining.map(tokio::spawn),
             start_again,
             workers,
             tasks,
@@ -495,25 +505,39 @@ async fn greet(mut arrivals: mpsc::Receiver<PeerId>, mempool: Mempool, network: 
     }
 }
 
-async fn watch_disk(directory: std::path::PathBuf, config: Config, health: Arc<HealthMonitor>) {
-    let mut was_low = false;
-    loop {
-        match free_bytes(&directory) {
+/// Measures the space that is free on the ledger's disk, again and again.
+struct DiskWatch {
+    directory: PathBuf,
+    free_bytes_min: u64,
+    interval: Duration,
+    health: Arc<HealthMonitor>,
+    was_low: bool,
+}
+
+impl DiskWatch {
+    fn measure(&mut self) {
+        match free_bytes(&self.directory) {
             Ok(bytes) => {
-                health.set_disk_free_bytes(bytes);
-                let is_low = bytes < config.disk_free_bytes_min();
-                if is_low != was_low {
+                self.health.set_disk_free_bytes(bytes);
+                let is_low = bytes < self.free_bytes_min;
+                if is_low != self.was_low {
                     tracing::warn!(
                         free_mib = bytes >> 20,
                         is_low,
                         "free space on the ledger's disk passed its bound"
                     );
                 }
-                was_low = is_low;
+                self.was_low = is_low;
             }
             Err(error) => tracing::warn!(%error, "free space on the ledger's disk could not be measured"),
         }
-        tokio::time::sleep(Duration::from_millis(config.storage.disk_check_interval_ms)).await;
+    }
+
+    async fn run(mut self) {
+        loop {
+            tokio::time::sleep(self.interval).await;
+            self.measure();
+        }
     }
 }
 
