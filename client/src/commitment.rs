@@ -10,9 +10,9 @@ use rand::TryRng as _;
 use serde::{Deserialize, Serialize};
 use yilian_spec::base::id::{Commitment, commit};
 
-use crate::durable;
 use crate::error::ClientError;
 use crate::limits;
+use yilian_local::durable;
 
 const FORMAT: &str = "yilian-salt/v1";
 

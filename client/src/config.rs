@@ -33,9 +33,9 @@ use yilian_spec::base::id::{ChainId, InstitutionId};
 use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::Role;
 
-use crate::durable::{self, FileError};
 use crate::limits;
-use crate::passphrase::PassphraseSource;
+use yilian_local::durable::{self, FileError};
+use yilian_local::passphrase::PassphraseSource;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -17,11 +17,11 @@ use yilian_spec::domain::membership::{InstitutionKind, Role, Tier};
 
 use crate::client::{Client, Settings, Signers};
 use crate::config::check_node;
-use crate::durable::{self, FileError};
 use crate::error::ClientError;
-use crate::keyfile::Key;
 use crate::limits;
-use crate::passphrase::{DEFAULT, PassphraseSource, passphrase};
+use yilian_local::durable::{self, FileError};
+use yilian_local::keyfile::Key;
+use yilian_local::passphrase::{DEFAULT, PassphraseSource, passphrase};
 
 /// A file to begin with.
 pub const EXAMPLE: &str = r#"# passphrase of all key files: file:PATH, env:NAME, or prompt (the default)

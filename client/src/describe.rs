@@ -9,7 +9,7 @@ use yilian_spec::proof::{
 };
 use yilian_spec::state::key::StateKey;
 
-use crate::moment;
+use yilian_local::moment;
 
 /// Verifies a proof against a checkpoint and says what it proves.
 ///

@@ -11,12 +11,11 @@ use yilian_spec::crypto::token::TokenError;
 use yilian_spec::domain::refusal::Refusal;
 use yilian_spec::proof::ProofError;
 
-use crate::durable::FileError;
-use crate::keyfile::KeyFileError;
 use crate::limits;
-use crate::memory::Mark;
-use crate::moment;
-use crate::passphrase::PassphraseError;
+use yilian_local::durable::FileError;
+use yilian_local::keyfile::KeyFileError;
+use yilian_local::moment::{self, ClockError};
+use yilian_local::passphrase::PassphraseError;
 
 /// Exit codes of the command line.
 pub mod exit {
@@ -159,7 +158,7 @@ pub enum ClientError {
         /// Its time; a list, which is not proven, does not say it.
         time: Option<LedgerTime>,
         /// The highest block that was verified.
-        mark: Mark,
+        mark: HighestVerified,
     },
     /// The answer is proven against a block that is older than the caller allows.
     #[error(
@@ -243,8 +242,17 @@ pub enum ClientError {
     #[error("the operating system gave no random bytes: {0}")]
     Randomness(#[from] rand::rngs::SysError),
     /// The clock is before 1970.
-    #[error("the clock of this machine is before 1970: set it")]
-    Clock,
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+}
+
+/// The highest header that was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HighestVerified {
+    /// Its height.
+    pub height: Height,
+    /// Its time.
+    pub time: LedgerTime,
 }
 
 /// What an age says that a quiet ledger can have, too.
@@ -289,7 +297,7 @@ impl ClientError {
             | Self::KeyFile(_)
             | Self::Passphrase(_)
             | Self::Randomness(_)
-            | Self::Clock => exit::LOCAL,
+            | Self::Clock(_) => exit::LOCAL,
         }
     }
 
@@ -320,7 +328,7 @@ impl ClientError {
             Self::KeyFile(_) => "key_file",
             Self::Passphrase(_) => "passphrase",
             Self::Randomness(_) => "randomness",
-            Self::Clock => "clock",
+            Self::Clock(_) => "clock",
         }
     }
 }

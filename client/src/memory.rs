@@ -12,15 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use yilian_spec::base::height::Height;
 use yilian_spec::base::id::ChainId;
-use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::proof::CertifiedHeader;
 
-use crate::durable::{self, FileError};
-use crate::error::ClientError;
+use crate::error::{ClientError, HighestVerified};
 use crate::limits;
+use yilian_local::durable::{self, FileError};
 
 const FORMAT: &str = "yilian-memory/v1";
 const CONFLICT_FORMAT: &str = "yilian-conflict/v1";
@@ -46,15 +44,6 @@ struct Remembered {
     nodes: BTreeMap<String, PublicKey>,
     /// The highest header that was verified, with what made it final.
     highest: Option<CertifiedHeader>,
-}
-
-/// The highest header that was verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// Its height.
-    pub height: Height,
-    /// Its time.
-    pub time: LedgerTime,
 }
 
 /// Two headers of one height that are both final: proof that a third of the validators signed twice.
@@ -128,10 +117,10 @@ impl Memory {
     }
 
     /// The highest header that was verified.
-    pub fn mark(&self) -> Option<Mark> {
+    pub fn mark(&self) -> Option<HighestVerified> {
         let held = self.held();
         let header = &held.highest.as_ref()?.header;
-        Some(Mark { height: header.height, time: header.time })
+        Some(HighestVerified { height: header.height, time: header.time })
     }
 
     /// Remembers a header that was verified, where it is the highest so far.

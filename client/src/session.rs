@@ -17,10 +17,10 @@ use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::membership::Role;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::durable::{self, FileError};
-use crate::keyfile::Key;
 use crate::limits::SESSION_MS_MAX;
 use crate::memory::make_private_directory;
+use yilian_local::durable::{self, FileError};
+use yilian_local::keyfile::Key;
 
 const FORMAT: &str = "yilian-session/v1";
 const DIRECTORY: &str = "yilian";

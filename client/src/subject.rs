@@ -19,14 +19,14 @@
 mod normal;
 mod text;
 
-use crate::durable::{self, FileError};
-use crate::sealed::{self, SealError, WorkFactor};
 use age::secrecy::SecretString;
 use rand::TryRng as _;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use yilian_local::durable::{self, FileError};
+use yilian_local::sealed::{self, SealError, WorkFactor};
 use yilian_spec::base::id::{InstitutionId, SubjectTag};
 use zeroize::Zeroizing;
 

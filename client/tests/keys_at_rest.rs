@@ -4,10 +4,10 @@ use age::secrecy::{ExposeSecret as _, SecretString};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use yilian_client::durable::{self, FileError};
-use yilian_client::keyfile::{Key, KeyFileError};
-use yilian_client::passphrase::{PASSPHRASE_BYTES_MAX, PassphraseError, PassphraseSource, passphrase};
-use yilian_client::sealed::{self, SealError, WorkFactor};
+use yilian_local::durable::{self, FileError};
+use yilian_local::keyfile::{Key, KeyFileError};
+use yilian_local::passphrase::{PASSPHRASE_BYTES_MAX, PassphraseError, PassphraseSource, passphrase};
+use yilian_local::sealed::{self, SealError, WorkFactor};
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::membership::Role;
 

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
-use yilian_client::durable::FileError;
-use yilian_client::sealed::{SealError, WorkFactor};
 use yilian_client::subject::{ENTRIES_MAX, LineError, SubjectError, SubjectTable};
+use yilian_local::durable::FileError;
+use yilian_local::sealed::{SealError, WorkFactor};
 use yilian_spec::base::id::{InstitutionId, SubjectTag};
 
 /// Long enough for whoever holds the table, however slow the machine.

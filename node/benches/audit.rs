@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use yilian_node::application::ledger::{Ledger, LedgerOptions};
 use yilian_node::application::{Application, UndecidedBlock};
-use yilian_node::clock::{Clock, ManualClock};
+use yilian_node::base::clock::{Clock, ManualClock};
 use yilian_node::mempool::Mempool;
 use yilian_node::mempool::pool::PoolBounds;
 use yilian_node::storage::{StorageOptions, Store, audit};

@@ -23,7 +23,7 @@ use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
 use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 use crate::application::{Application, BuiltBlock, Ledger, LedgerOptions, UndecidedBlock};
-use crate::clock::{Clock, ManualClock};
+use crate::base::clock::{Clock, ManualClock};
 use crate::mempool::Mempool;
 use crate::mempool::pool::PoolBounds;
 use crate::storage::{StorageOptions, Store};

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use yilian_node::consensus::vote_log::VoteLog;
 use yilian_node::home::Home;
-use yilian_node::inspection;
+use yilian_node::operator::inspection;
 use yilian_node::storage::disk::Column;
 use yilian_node::storage::{StorageOptions, Store};
 

@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use yilian_client::client::{Client, Settings, Signers};
 use yilian_client::error::ClientError;
-use yilian_node::clock::SystemClock;
+use yilian_node::base::clock::SystemClock;
 use yilian_node::conduct::Conduct;
 use yilian_node::members::Members;
 use yilian_node::network::{self, AddressBook, NetworkConfig, NodeIdentity};

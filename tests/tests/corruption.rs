@@ -283,7 +283,7 @@ fn the_inspection_of_a_home_without_a_ledger_is_clean() -> Result<()> {
     let options = yilian_node::consortium::Options::default();
     let files = yilian_node::consortium::create(&directory.path().join("consortium"), &options)?;
     let home = Home::open(&files.members[0].home)?;
-    let found = yilian_node::inspection::inspect(&home, |_, _| {})?;
+    let found = yilian_node::operator::inspection::inspect(&home, |_, _| {})?;
     ensure!(found.is_clean() && matches!(found.ledger, Ok(None)), "{found:?}");
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use yilian_node::limits::QUOTA_WAITING_SECONDS_MAX;
+use yilian_node::base::limits::QUOTA_WAITING_SECONDS_MAX;
 use yilian_spec::domain::parameters::Parameters;
 use yilian_tests::bench::cost::memory_peak_bytes;
 use yilian_tests::bench::flood::{FLOODED, FLOODER, MEMBERS, TIMES_QUOTA, wait_until_nothing_waits};

@@ -21,7 +21,7 @@ use super::Client;
 use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
-use crate::moment;
+use yilian_local::moment;
 
 /// How old an answer about the present may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

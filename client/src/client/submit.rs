@@ -18,7 +18,7 @@ use super::Client;
 use super::transport::Request;
 use crate::error::ClientError;
 use crate::limits;
-use crate::moment;
+use yilian_local::moment;
 
 /// A transaction that a node has taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

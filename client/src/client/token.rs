@@ -11,7 +11,7 @@ use super::transport::{Attempt, Transport, name_of};
 use crate::error::ClientError;
 use crate::limits;
 use crate::memory::Memory;
-use crate::moment;
+use yilian_local::moment;
 
 /// Who asks, where a node wants to know it.
 #[derive(Debug, Clone, Copy)]

@@ -25,7 +25,7 @@ use super::token::Asker;
 use crate::error::ClientError;
 use crate::limits;
 use crate::memory::Memory;
-use crate::moment;
+use yilian_local::moment;
 
 /// The nodes and the connections to them.
 #[derive(Debug)]
@@ -325,7 +325,7 @@ impl Transport {
         if let Some((content_type, body)) = &request.body {
             http = http.header(reqwest::header::CONTENT_TYPE, *content_type).body(body.clone());
         }
-        let sent = moment::now()?;
+        let sent = moment::now().map_err(ClientError::from)?;
         let response = http.send().await.map_err(|error| next(&error))?;
         let status = response.status();
         let difference = clock_difference(&name, &response, sent)?;

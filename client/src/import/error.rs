@@ -11,9 +11,9 @@ use super::limits;
 use super::mapping::MappingError;
 use super::source::SourceError;
 use crate::consortium::ConsortiumError;
-use crate::durable::FileError;
 use crate::error::{ClientError, exit};
 use crate::subject::SubjectError;
+use yilian_local::durable::FileError;
 
 /// Why an import stops.
 #[derive(Debug, Error)]

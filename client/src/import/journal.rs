@@ -295,7 +295,7 @@ impl Journal {
         if whole == 0 {
             let header = Header { format: FORMAT.to_owned(), chain_id };
             journal.write(&[serde_json::to_string(&header).expect("two texts are JSON")])?;
-            let directory = crate::durable::directory(path);
+            let directory = yilian_local::durable::directory(path);
             File::open(directory).and_then(|handle| handle.sync_all()).map_err(io("sync"))?;
         }
         Ok(journal)

@@ -31,7 +31,7 @@ use super::document::{chain, digest_of};
 use super::limits;
 use super::payer::Coverage;
 use crate::consortium::Consortium;
-use crate::durable::{self, FileError};
+use yilian_local::durable::{self, FileError};
 
 /// The mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -18,10 +18,10 @@ use yilian_spec::base::id::{ChainId, InstitutionId, SubjectTag};
 use super::document::Secret;
 use super::error::ImportError;
 use super::journal::{Journal, JournalError};
-use crate::durable::{self, FileError};
 use crate::memory::make_private_directory;
-use crate::sealed::WorkFactor;
 use crate::subject::SubjectTable;
+use yilian_local::durable::{self, FileError};
+use yilian_local::sealed::WorkFactor;
 
 const SECRET: &str = "secret";
 const SUBJECTS: &str = "subjects.age";

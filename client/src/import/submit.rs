@@ -28,7 +28,7 @@ use super::trial::{is_busy, trial};
 use super::watch::{Watch, own_and_others};
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::moment;
+use yilian_local::moment;
 
 /// What became of the operations of a run, by their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -36,7 +36,7 @@ async fn what_the_rules_would_refuse_is_counted_and_not_on_record_and_tried_agai
     let clients = BTreeMap::from([(author.clone(), client(&day, &node).await)]);
     let (secret, place) = (Secret::new([1; 32]), tempfile::tempdir().unwrap());
     let chain_id = clients[&author].chain_id();
-    let now = yilian_client::moment::now().unwrap();
+    let now = yilian_local::moment::now().unwrap();
     let mut submitter = Submitter {
         repeated: Vec::new(),
         clients: &clients,

@@ -13,7 +13,7 @@ use yilian_spec::ledger::validation::structural::StructuralError;
 
 use super::Api;
 use super::error::ApiError;
-use crate::clocks;
+use crate::health::clocks;
 use crate::mempool::pool::PoolError;
 use crate::mempool::{Admission, Rejection, SubmitError, Verdict, WaitError, WaitOutcome};
 

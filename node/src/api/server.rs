@@ -26,7 +26,7 @@ use super::connection::{BoundedStream, Place, Places};
 use super::http2::{Streams, Verdict};
 use super::limits;
 use super::tls::{self, Certificate, TlsError};
-use crate::holder;
+use crate::base::port_holder;
 
 /// Where and how to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub enum ListenError {
     /// The address is taken or not ours.
     #[error(
         "the API cannot listen on {listen}{}: {source}; stop the process that uses the port, or set another `api.listen`",
-        holder::of(*listen)
+        port_holder::of(*listen)
     )]
     Bind {
         /// The address.
@@ -128,14 +128,6 @@ impl ApiListener {
 }
 
 impl ApiServer {
-    /// Listens and serves on the current tokio runtime.
-    ///
-    /// # Errors
-    /// When the address or the certificate cannot be used.
-    pub async fn start(router: Router, options: &ListenOptions) -> Result<Self, ListenError> {
-        Ok(ApiListener::bind(options).await?.serve(router))
-    }
-
     /// Stops accepting, lets requests in flight finish for a moment, and closes all connections.
     pub async fn shutdown(self) {
         // Nobody listens any more when the task has ended; the next line says why.

@@ -13,7 +13,7 @@ use x509_parser::error::X509Error;
 use x509_parser::nom;
 
 use super::validity::{self, Validity};
-use crate::alarm::{Alarm, AlarmKind, Severity};
+use crate::health::alarm::{Alarm, AlarmKind, Severity};
 
 /// HTTP/2 first: whoever speaks both takes it. A caller without ALPN speaks HTTP/1.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];

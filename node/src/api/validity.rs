@@ -6,11 +6,11 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::error::X509Error;
 use x509_parser::nom;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::base::time::LedgerTime;
 
 use super::limits::API_CERTIFICATE_ALARM_DAYS;
-use crate::alarm::Severity;
+use crate::health::alarm::Severity;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 

@@ -7,7 +7,7 @@
 
 use yilian_spec::base::limits::TRANSACTION_WORK_MAX;
 
-use crate::limits::BLOCK_WORK_TARGET;
+use crate::base::limits::BLOCK_WORK_TARGET;
 
 /// Halvings after which a block still holds the largest transaction.
 const HALVINGS_MAX: u32 = (BLOCK_WORK_TARGET / TRANSACTION_WORK_MAX).ilog2();

@@ -4,7 +4,7 @@ use yilian_spec::base::id::BlockId;
 use yilian_spec::crypto::merkle::state_tree::TreeUpdate;
 use yilian_spec::ledger::chain::ExecutedBlock;
 
-use crate::limits;
+use crate::base::limits;
 
 /// A block that was executed on the tip, with what it does to the state tree.
 #[derive(Debug)]

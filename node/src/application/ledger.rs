@@ -34,7 +34,7 @@ use super::publish::{CommittedBlock, Published, Publisher};
 use super::reader::LedgerReader;
 use super::source::{BlockRoom, TransactionSource};
 use super::timings::{Outer, Stage, Timings};
-use crate::limits;
+use crate::base::limits;
 use crate::storage::commit::{BlockRows, block_batch};
 use crate::storage::state_root::{proven_changes, tree_error};
 use crate::storage::store::Opened;

@@ -25,14 +25,14 @@ mod block_size;
 mod drive;
 mod executed;
 pub mod ledger;
-pub mod proofs;
-pub mod publish;
+pub(crate) mod proofs;
+pub(crate) mod publish;
 pub mod reader;
-pub mod source;
-pub mod stream_log;
+pub(crate) mod source;
+pub(crate) mod stream_log;
 #[cfg(test)]
 mod tests;
-pub mod timings;
+pub(crate) mod timings;
 #[cfg(test)]
 mod work_tests;
 

@@ -25,7 +25,7 @@ use yilian_spec::state::stream::Entry;
 use super::ledger::failed;
 use super::publish::{Gate, Published};
 use super::{ApplicationError, DecidedBlock, DecidedBlocks};
-use crate::limits;
+use crate::base::limits;
 use crate::storage::disk::{Column, DiskSnapshot};
 use crate::storage::tables::{Location, Tables, decode_row};
 use crate::storage::{StorageError, Store};

@@ -13,8 +13,8 @@ use yilian_spec::state::key::{StateKey, StreamId};
 
 use super::timings::Stage;
 use super::{Application, ApplicationError, Arrival, Candidate, DecidedBlocks, UndecidedBlock, Verdict};
-use crate::clock::Clock;
-use crate::limits;
+use crate::base::clock::Clock;
+use crate::base::limits;
 use crate::test_world::{
     GENESIS_MS, TestNode, certificate, member, name_its_body, secret, temporary, transaction,
 };

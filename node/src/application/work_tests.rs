@@ -11,7 +11,7 @@ use yilian_spec::ledger::block::Block;
 use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
 use super::{Application, Arrival, Candidate, Verdict};
-use crate::limits::{BLOCK_DECODE_BYTES_MAX, BLOCK_WORK_TARGET};
+use crate::base::limits::{BLOCK_DECODE_BYTES_MAX, BLOCK_WORK_TARGET};
 use crate::test_world::{GENESIS_MS, TestNode, genesis, member, name_its_body, secret, temporary};
 
 /// Units of a new key, and keys in one of these transactions.

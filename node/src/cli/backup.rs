@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use super::HomeArgument;
 use super::remedy::with_remedy;
-use crate::control::{self, Answer, Command};
 use crate::home::Home;
+use crate::operator::control::{self, Answer, Command};
 use crate::storage::{StorageOptions, Store, backup};
 use crate::voting::{self, Cause};
 

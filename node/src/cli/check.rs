@@ -9,9 +9,9 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use yilian_spec::base::height::Height;
 
 use super::{HomeArgument, remedy};
-use crate::control::{self, Answer, Command};
 use crate::home::{Home, HomeError};
-use crate::inspection::{self, Inspection};
+use crate::operator::control::{self, Answer, Command};
+use crate::operator::inspection::{self, Inspection};
 
 /// The first part of the name under which a running node's ledger is linked; the process's number follows.
 const MOMENT: &str = "check-";

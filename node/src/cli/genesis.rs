@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use yilian_client::durable;
+use yilian_local::durable;
 use yilian_spec::base::id::{ConsortiumId, InstitutionId};
 use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::crypto::signature::PublicKey;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use yilian_client::durable;
-use yilian_client::keyfile::Key;
-use yilian_client::passphrase::{self, PassphraseSource, SecretString};
-use yilian_client::sealed::WorkFactor;
+use yilian_local::durable;
+use yilian_local::keyfile::Key;
+use yilian_local::passphrase::{self, PassphraseSource, SecretString};
+use yilian_local::sealed::WorkFactor;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::Role;

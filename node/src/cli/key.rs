@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rand::RngExt as _;
-use yilian_client::keyfile::Key;
-use yilian_client::passphrase::{self, PassphraseSource};
+use yilian_local::keyfile::Key;
+use yilian_local::passphrase::{self, PassphraseSource};
 use yilian_spec::base::id::{ChainId, InstitutionId};
 use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::crypto::signature::PublicKey;
@@ -22,10 +22,10 @@ use yilian_spec::ledger::receipt::Outcome;
 use yilian_spec::ledger::transaction::TransactionBody;
 
 use super::HomeArgument;
-use crate::clock::{Clock, SystemClock};
-use crate::control::{self, Answer, Command};
+use crate::base::clock::{Clock, SystemClock};
 use crate::home::Home;
 use crate::network::peer_id_of_ed25519;
+use crate::operator::control::{self, Answer, Command};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How long a transaction of this command may wait for a block.

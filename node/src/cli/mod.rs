@@ -5,6 +5,9 @@ mod check;
 mod genesis;
 mod init;
 mod key;
+mod logging;
+#[macro_use]
+pub(crate) mod output;
 mod peers;
 mod remedy;
 mod repair;

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::base::time::LedgerTime;
 
 use super::HomeArgument;
 use crate::conduct::{InstitutionConduct, disconnected};
-use crate::control::{self, Answer, Command, ControlError};
 use crate::home::Home;
+use crate::operator::control::{self, Answer, Command, ControlError};
 
 /// Arguments of `peers`.
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::HomeArgument;
 use super::check::blocks_read;
 use crate::home::Home;
-use crate::repair;
+use crate::operator::repair;
 
 /// Arguments of `repair`.
 #[derive(Debug, clap::Args)]

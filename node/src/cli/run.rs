@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 
 use super::HomeArgument;
 use super::remedy::with_remedy;
+use crate::cli::logging;
 use crate::home::Home;
-use crate::logging;
-use crate::repair;
+use crate::operator::repair;
 use crate::wiring::{Ended, Node};
 
 /// Blocking reads that may outlive the node are not waited for longer than this.

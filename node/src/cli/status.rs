@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use yilian_client::moment;
+use yilian_local::moment;
 
 use super::HomeArgument;
-use crate::control::{self, Answer, Command};
+use crate::operator::control::{self, Answer, Command};
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]

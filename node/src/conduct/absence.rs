@@ -4,7 +4,7 @@
 use yilian_spec::domain::membership::rotation::Absence;
 use yilian_spec::ledger::chain::Tip;
 
-use crate::alarm::{Alarm, AlarmKind, Severity};
+use crate::health::alarm::{Alarm, AlarmKind, Severity};
 
 /// One missed turn is a restart or a hiccup.
 const MISSES_TOLD_MIN: u8 = 2;

@@ -6,7 +6,7 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::Offence;
-use crate::limits;
+use crate::base::limits;
 use crate::network::Topic;
 
 /// One institution's account, as `yilian-node peers` shows it.

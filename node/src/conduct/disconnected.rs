@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use yilian_client::durable::{self, FileError};
+use yilian_local::durable::{self, FileError};
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::base::limits::{INSTITUTIONS_MAX, SLUG_LENGTH_MAX};
 

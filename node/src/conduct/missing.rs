@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::base::time::LedgerTime;
 
-use crate::alarm::{Alarm, AlarmKind, Severity};
+use crate::health::alarm::{Alarm, AlarmKind, Severity};
 
 /// A validator's institution of which no node is connected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -5,10 +5,10 @@
 //! the count of those in between. It is about institutions, not peers, so that more keys do not make more room; who has
 //! no key of the ledger counts under [`STRANGERS`].
 
-pub mod absence;
+pub(crate) mod absence;
 mod account;
-pub mod disconnected;
-pub mod missing;
+pub(crate) mod disconnected;
+pub(crate) mod missing;
 mod offence;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,9 +26,9 @@ pub use account::{ConnectedPeer, InstitutionConduct, Received, Refused};
 pub use missing::Missing;
 pub use offence::Offence;
 
-use crate::alarm::{Alarm, AlarmKind, Severity};
-use crate::clock::Clock;
-use crate::limits;
+use crate::base::clock::Clock;
+use crate::base::limits;
+use crate::health::alarm::{Alarm, AlarmKind, Severity};
 use crate::members::Members;
 use crate::metrics::{Reading, Value};
 use crate::network::Topic;
@@ -372,7 +372,7 @@ impl std::fmt::Debug for Conduct {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::base::clock::ManualClock;
 
     fn book() -> (Conduct, Arc<ManualClock>, PeerId, PeerId) {
         let clock = Arc::new(ManualClock::at(1_000_000));

@@ -16,7 +16,7 @@ use yilian_spec::crypto::signature::PublicKey;
 
 use super::context::{EngineHeight, ValidatorSet};
 use super::proposal::{CompleteProposal, Manifest, Part, PartError, SignedManifest};
-use crate::limits::{
+use crate::base::limits::{
     PROPOSAL_ROUNDS_AHEAD_MAX, PROPOSAL_ROUNDS_BEHIND_MAX, PROPOSALS_PER_PROPOSER_MAX,
     PROPOSALS_PER_ROUND_MAX,
 };

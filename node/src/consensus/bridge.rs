@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::codec::{LedgerCodec, StatusMessage, encode_status};
 use super::context::LedgerContext;
-use crate::clocks::Clocks;
+use crate::health::clocks::Clocks;
 use crate::network::limits::STATUS_DELAY;
 use crate::network::{Multiaddr, NetworkHandle, PeerId, Topic};
 

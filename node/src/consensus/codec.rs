@@ -18,7 +18,7 @@ use yilian_spec::ledger::block::CommitCertificate;
 
 use super::certificate::{extended_certificate, spec_certificate};
 use super::context::{EngineHeight, LedgerContext};
-use crate::limits::BLOCK_DECODE_BYTES_MAX;
+use crate::base::limits::BLOCK_DECODE_BYTES_MAX;
 use crate::network::limits::{CONSENSUS_FRAME_BYTES_MAX, SYNC_BATCH, SYNC_REQUEST_BYTES_MAX};
 use wire::{Range, StatusWire, WorkWire};
 

@@ -27,7 +27,7 @@ use super::participant::Participant;
 use super::status::{ConsensusStatus, Phase};
 use super::timeouts::EngineTimeouts;
 use crate::application::{Application, ApplicationError, DecidedBlocks as _};
-use crate::clock::{Clock as _, SystemClock};
+use crate::base::clock::{Clock as _, SystemClock};
 use crate::conduct::Conduct;
 use crate::network::{NetworkHandle, Topic};
 

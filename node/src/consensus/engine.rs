@@ -28,8 +28,8 @@ use super::serving;
 use super::signing::{LedgerSigner, LedgerVerifier, VerifiedSignatures};
 use super::status::ConsensusStatus;
 use crate::application::{Application, ApplicationError};
-use crate::clocks::Clocks;
 use crate::conduct::Conduct;
+use crate::health::clocks::Clocks;
 use crate::members::Members;
 use crate::network::limits::{
     SYNC_BATCH, SYNC_PARALLEL_REQUESTS, SYNC_REQUEST_BYTES_MAX, SYNC_REQUEST_TIMEOUT, SYNC_RESPONSE_BYTES_MAX,

@@ -22,10 +22,10 @@
 //! What stops the node, each with its own message: a failed application call, a failed log of votes, an engine
 //! that ends unasked. Nothing of these is retried in place.
 
-pub mod answers;
+pub(crate) mod answers;
 pub mod assembler;
 mod bridge;
-pub mod certificate;
+pub(crate) mod certificate;
 pub mod codec;
 pub mod config;
 pub mod context;
@@ -36,13 +36,13 @@ pub mod intake;
 pub mod own_key;
 pub mod pacing;
 pub mod participant;
-pub mod patience;
+pub(crate) mod patience;
 pub mod proposal;
 mod pump;
 pub mod serving;
 pub mod signing;
-pub mod status;
-pub mod statuses;
+pub(crate) mod status;
+pub(crate) mod statuses;
 pub mod timeouts;
 pub mod vote_log;
 

@@ -19,7 +19,7 @@ use yilian_spec::base::id::BlockId;
 use yilian_spec::crypto::signature::PublicKey;
 
 use super::context::{LedgerContext, Proposal, ValidatorSet, Vote};
-use crate::limits;
+use crate::base::limits;
 
 /// A validator's key and what this process signed with it; clones are the same.
 #[derive(Clone, Debug)]

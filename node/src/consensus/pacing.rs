@@ -22,8 +22,8 @@ use yilian_spec::base::height::Height;
 use yilian_spec::base::id::InstitutionId;
 
 use super::heights::{Claim, Heard};
-use crate::allowance::{Allowance, Rate};
-use crate::limits::{PEER_START_REFILL_MS, PEER_STARTS_MAX};
+use crate::base::allowance::{Allowance, Rate};
+use crate::base::limits::{PEER_START_REFILL_MS, PEER_STARTS_MAX};
 
 const PEER_STARTS: Rate = Rate { burst: PEER_STARTS_MAX, refill_ms: PEER_START_REFILL_MS };
 

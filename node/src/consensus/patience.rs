@@ -14,7 +14,7 @@ use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::parameters::ConsensusTimeouts;
 
 use crate::application::ValidatorInfo;
-use crate::limits::{PATIENCE_FACTOR, PATIENCE_ROUNDS_MAX, PATIENCE_SAMPLES};
+use crate::base::limits::{PATIENCE_FACTOR, PATIENCE_ROUNDS_MAX, PATIENCE_SAMPLES};
 
 /// What was measured.
 #[derive(Debug, Default)]

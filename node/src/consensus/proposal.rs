@@ -22,7 +22,7 @@ use yilian_spec::base::id::{BlockId, ChainId, Hash, InstitutionId};
 use yilian_spec::crypto::signature::{PublicKey, SecretKey, Signature, signing_bytes, verify};
 
 use super::context::LedgerContext;
-use crate::limits::BLOCK_DECODE_BYTES_MAX;
+use crate::base::limits::BLOCK_DECODE_BYTES_MAX;
 use crate::network::limits::{PART_CHUNK_BYTES, PART_FRAME_BYTES_MAX};
 
 /// Most chunks of one block.

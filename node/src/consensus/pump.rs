@@ -33,10 +33,10 @@ use super::proposal::CompleteProposal;
 use super::serving::Questions;
 use super::signing::VerifiedSignatures;
 use super::statuses::HeldStatuses;
-use crate::allowance::{Allowance, Rate};
-use crate::clocks::Clocks;
+use crate::base::allowance::{Allowance, Rate};
+use crate::base::limits;
 use crate::conduct::{Conduct, Offence};
-use crate::limits;
+use crate::health::clocks::Clocks;
 use crate::network::{NetworkEvent, NetworkHandle, PeerId, Topic};
 
 /// Whether bytes are the block of an id, as far as that can be told without state.

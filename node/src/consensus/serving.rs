@@ -18,7 +18,7 @@ use super::certificate::extended_certificate;
 use super::codec::LedgerCodec;
 use super::context::{EngineHeight, LedgerContext};
 use crate::application::{ApplicationError, DecidedBlocks};
-use crate::limits;
+use crate::base::limits;
 use crate::network::limits::SYNC_RESPONSE_BYTES_MAX;
 
 /// What remains of a response for lengths and certificates.

@@ -28,7 +28,7 @@ use yilian_spec::ledger::block::precommit_signing_bytes;
 
 use super::context::{LedgerContext, Proposal, Vote};
 use super::own_key::OwnKey;
-use crate::limits::VERIFIED_SIGNATURES_MAX;
+use crate::base::limits::VERIFIED_SIGNATURES_MAX;
 
 /// The engine's signing scheme: the ledger's Ed25519.
 #[derive(Clone, Debug, PartialEq, Eq)]

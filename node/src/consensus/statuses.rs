@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use arc_malachitebft_app_channel::app::engine::network::Status;
 
 use super::context::LedgerContext;
-use crate::limits::{STATUS_HOLD_MS, STATUS_MISSING_BLOCK_MS};
+use crate::base::limits::{STATUS_HOLD_MS, STATUS_MISSING_BLOCK_MS};
 use crate::network::PeerId;
 
 /// The last word of each peer that the engine has not heard yet.

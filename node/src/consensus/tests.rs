@@ -2,7 +2,7 @@
 
 mod cluster;
 mod ledger;
-pub mod window;
+pub(crate) mod window;
 
 use cluster::{Cluster, eventually};
 use ledger::ITEMS_PER_BLOCK;

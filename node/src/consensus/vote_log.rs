@@ -11,12 +11,12 @@ use std::path::Path;
 
 use arc_malachitebft_app_channel::app::engine::wal::decode_entry;
 use arc_malachitebft_core_consensus::Input;
-use yilian_client::durable::{self, FileError};
+use yilian_local::durable::{self, FileError};
 use yilian_spec::base::height::Height;
 
 use super::codec::LedgerCodec;
 use super::context::LedgerContext;
-use crate::limits::VOTE_LOG_BYTES_MAX;
+use crate::base::limits::VOTE_LOG_BYTES_MAX;
 
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 12;

@@ -1,15 +1,15 @@
 //! A node's home: its configuration, keys, genesis and data, used by one process at a time.
 
 mod network_key;
-pub mod private;
+pub(crate) mod private;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use yilian_client::durable::{self, FileError};
-use yilian_client::keyfile::{Key, KeyFileError};
-use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
+use yilian_local::durable::{self, FileError};
+use yilian_local::keyfile::{Key, KeyFileError};
+use yilian_local::passphrase::{self, PassphraseError, PassphraseSource};
 use yilian_spec::base::json;
 use yilian_spec::base::limits::GENESIS_BYTES_MAX;
 use yilian_spec::crypto::signature::{PublicKey, SecretKey};

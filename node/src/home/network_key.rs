@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use yilian_client::durable::{self, FileError};
-use yilian_client::keyfile::Key;
-use yilian_client::passphrase;
-use yilian_client::sealed::WorkFactor;
+use yilian_local::durable::{self, FileError};
+use yilian_local::keyfile::Key;
+use yilian_local::passphrase;
+use yilian_local::sealed::WorkFactor;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::membership::Role;
 

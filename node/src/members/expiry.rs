@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::domain::membership::Role;
 
 use super::{Members, WatchedKey};
-use crate::alarm::{Alarm, AlarmKind, Severity};
-use crate::clock::Clock;
-use crate::limits::KEY_ALARMS_MAX;
+use crate::base::clock::Clock;
+use crate::base::limits::KEY_ALARMS_MAX;
+use crate::health::alarm::{Alarm, AlarmKind, Severity};
 use crate::metrics::{Reading, Value};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;

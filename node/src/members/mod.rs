@@ -4,8 +4,8 @@
 //! people about ([`expiry`]), and must never stop consensus, without which nobody can rotate a key. [`roll`] keeps this
 //! up to date as blocks change keys.
 
-pub mod expiry;
-pub mod roll;
+pub(crate) mod expiry;
+pub(crate) mod roll;
 
 use std::collections::{BTreeMap, BTreeSet};
 

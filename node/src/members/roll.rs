@@ -17,7 +17,7 @@ use yilian_spec::state::key::{RowKind, StateKey};
 use super::{Members, WatchedKey};
 use crate::application::publish::Published;
 use crate::application::reader::LedgerReader;
-use crate::limits::{REVOKED_NODES_MAX, WATCHED_KEYS_MAX};
+use crate::base::limits::{REVOKED_NODES_MAX, WATCHED_KEYS_MAX};
 use crate::network::{PeerId, peer_id_of_ed25519};
 use crate::storage::StorageError;
 
@@ -232,7 +232,7 @@ mod tests {
     use yilian_spec::ledger::transaction::{Transaction, TransactionBody};
 
     use super::*;
-    use crate::clock::Clock as _;
+    use crate::base::clock::Clock as _;
     use crate::test_world::{GENESIS_MS, TestNode, genesis, member, secret, temporary};
 
     fn signed(author: &SecretKey, number: u8, operation: Operation, now_ms: u64) -> Transaction {

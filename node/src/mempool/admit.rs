@@ -22,8 +22,8 @@ use yilian_spec::state::{StateView, ViewError};
 use super::{Admission, Mempool, Rejection, Verdict};
 use crate::application::publish::CommittedBlock;
 use crate::application::timings::Stage;
+use crate::base::limits;
 use crate::conduct::Offence;
-use crate::limits;
 
 /// What waits for a worker.
 #[derive(Debug)]

@@ -41,9 +41,9 @@ use yilian_spec::state::ViewError;
 
 use crate::application::reader::LedgerReader;
 use crate::application::timings::Timings;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::limits;
 use crate::conduct::{Conduct, Offence};
-use crate::limits;
 use crate::storage::StorageError;
 use admit::Work;
 pub use peers::GossipOutcome;

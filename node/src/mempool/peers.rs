@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use libp2p::PeerId;
 use yilian_spec::base::id::InstitutionId;
 
-use crate::limits;
+use crate::base::limits;
 
 /// Who sends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

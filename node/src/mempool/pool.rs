@@ -13,7 +13,7 @@ use yilian_spec::ledger::transaction::CheckedTransaction;
 
 use super::quota::{self, Credit, Quotas};
 use crate::application::source::BlockRoom;
-use crate::limits;
+use crate::base::limits;
 
 /// How much a pool holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

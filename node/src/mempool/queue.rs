@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use yilian_spec::base::id::InstitutionId;
 
 use super::peers::Sender;
-use crate::limits;
+use crate::base::limits;
 
 /// Who brought something.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

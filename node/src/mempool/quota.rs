@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::base::time::LedgerTime;
 
-use crate::limits;
+use crate::base::limits;
 
 /// Credit in thousandths of a unit of work, which is what a quota of one unit per second brings in a millisecond.
 pub(super) type Credit = i64;

@@ -21,9 +21,9 @@ use yilian_spec::ledger::validation::semantic::{self, SemanticError};
 use super::pool::{Pool, PoolBounds, PoolError};
 use super::{Admission, GossipOutcome, Rejection, SubmitError, WaitOutcome};
 use crate::application::source::{BlockRoom, TransactionSource as _};
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::limits;
 use crate::conduct::{Conduct, Offence};
-use crate::limits;
 use crate::members::Members;
 use crate::test_world::{
     GENESIS_MS, TestNode, genesis, member, secret, temporary, transaction, transaction_at,

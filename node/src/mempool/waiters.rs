@@ -7,7 +7,7 @@ use yilian_spec::base::height::Height;
 use yilian_spec::base::id::TransactionId;
 use yilian_spec::ledger::receipt::Receipt;
 
-use crate::limits;
+use crate::base::limits;
 
 /// Where a transaction was committed, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 
 mod exposition;
 #[cfg(test)]
-pub mod lint;
+pub(crate) mod lint;
+pub(crate) mod sources;
 
 use std::fmt;
 use std::sync::Arc;

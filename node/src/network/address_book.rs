@@ -19,7 +19,7 @@ use super::limits::{
     ADDRESS_PASS_ON_INTERVAL_MS, ADDRESS_RECORDS_MAX,
 };
 use super::{NodeIdentity, address_file, peer_id_of_ed25519};
-use crate::allowance::{Allowance, Rate};
+use crate::base::allowance::{Allowance, Rate};
 use crate::conduct::Offence;
 use crate::members::Members;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use yilian_client::durable::{self, FileError};
+use yilian_local::durable::{self, FileError};
 use yilian_spec::base::codec;
 use yilian_spec::base::id::ChainId;
 

@@ -119,8 +119,8 @@ pub const SYNC_PARALLEL_REQUESTS: usize = 4;
 /// Time for one value-sync request.
 pub const SYNC_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-const _: () = assert!(crate::limits::BLOCK_DECODE_BYTES_MAX + 1024 * 1024 < SYNC_RESPONSE_BYTES_MAX);
-const _: () = assert!(crate::limits::GOSSIP_BATCH_BYTES_MAX <= TRANSACTION_FRAME_BYTES_MAX);
+const _: () = assert!(crate::base::limits::BLOCK_DECODE_BYTES_MAX + 1024 * 1024 < SYNC_RESPONSE_BYTES_MAX);
+const _: () = assert!(crate::base::limits::GOSSIP_BATCH_BYTES_MAX <= TRANSACTION_FRAME_BYTES_MAX);
 const _: () = assert!(ADDRESS_FRAME_BYTES_MAX <= TRANSACTION_FRAME_BYTES_MAX);
 const _: () = assert!(ADDRESS_FILE_BYTES_MAX < TRANSACTION_BACKLOG_BYTES_MAX);
 const _: () = assert!(PART_FRAME_BYTES_MAX > PART_CHUNK_BYTES);

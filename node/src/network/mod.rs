@@ -18,19 +18,19 @@
 //! Frames are opaque here. [`crate::consensus`] gives them meaning, the mempool reads the batches
 //! that arrive on the transaction lane.
 
-pub mod address;
-pub mod address_book;
+pub(crate) mod address;
+pub(crate) mod address_book;
 mod address_file;
 pub mod address_record;
-pub mod config;
-pub mod dial_address;
-pub mod gate;
-pub mod handle;
-pub mod identity;
+pub(crate) mod config;
+pub(crate) mod dial_address;
+pub(crate) mod gate;
+pub(crate) mod handle;
+pub(crate) mod identity;
 pub mod limits;
 pub mod link;
-pub mod redial;
-pub mod swarm;
+pub(crate) mod redial;
+pub(crate) mod swarm;
 
 pub use address::PeerAddress;
 pub use address_book::AddressBook;

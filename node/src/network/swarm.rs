@@ -40,7 +40,7 @@ pub enum NetworkError {
         reason: String,
     },
     /// The listen address could not be used.
-    #[error("cannot listen on {address}{}: {reason}; choose a free port or stop what holds it", crate::holder::of(*address))]
+    #[error("cannot listen on {address}{}: {reason}; choose a free port or stop what holds it", crate::base::port_holder::of(*address))]
     Listen {
         /// The configured address.
         address: SocketAddr,

@@ -14,7 +14,7 @@ use yilian_spec::base::id::{ChainId, InstitutionId};
 use super::address_record::{AddressRecord, frames};
 use super::link::{Link, LinkEvent};
 use super::*;
-use crate::clock::SystemClock;
+use crate::base::clock::SystemClock;
 use crate::conduct::{Conduct, Offence};
 use crate::members::Members;
 

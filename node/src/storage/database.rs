@@ -12,7 +12,7 @@ use super::damage::Damage;
 use super::disk::{Batch, Column, Disk, DiskSnapshot, Pair, ReadBytes, WriteBytes};
 use super::error::StorageError;
 use super::log_tail;
-use crate::limits;
+use crate::base::limits;
 
 /// How much memory the database may use; the defaults suit a small machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

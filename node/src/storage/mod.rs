@@ -16,15 +16,15 @@
 
 pub mod audit;
 pub mod backup;
-pub mod commit;
+pub(crate) mod commit;
 mod damage;
 pub mod database;
 pub mod disk;
 pub mod error;
 mod log_tail;
 pub mod measure;
-pub mod state_root;
-pub mod store;
+pub(crate) mod state_root;
+pub(crate) mod store;
 pub mod tables;
 
 #[cfg(test)]

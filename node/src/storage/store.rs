@@ -23,12 +23,10 @@ use super::tables::{
 };
 use crate::storage::state_root::{proven_changes, tree_error};
 
-/// The format of the rows that this program writes.
+/// The format of the rows that this program writes. Each that there has been:
+///
+/// 1. One column per kind of row; transactions and receipts each in a row; the state tree in buckets of 32.
 pub const FORMAT_VERSION: u32 = 1;
-
-/// Every format there has been, and what distinguishes it.
-pub const FORMAT_HISTORY: [(u32, &str); 1] =
-    [(1, "one column per kind of row; transactions and receipts each in a row; state tree in buckets of 32")];
 
 /// A ledger in storage. Shared by the one writer and all readers.
 pub struct Store {

@@ -30,7 +30,7 @@ use yilian_spec::state::{StateView, ViewError};
 use super::damage::Damage;
 use super::disk::{Column, ReadBytes};
 use super::error::StorageError;
-use crate::limits;
+use crate::base::limits;
 
 /// Key of the storage format's number in the meta column.
 pub const FORMAT_KEY: &[u8] = b"format";

@@ -8,7 +8,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinSet;
-use yilian_node::limits::GOSSIP_BATCH_BYTES_MAX;
+use yilian_node::base::limits::GOSSIP_BATCH_BYTES_MAX;
 use yilian_node::network::Topic;
 use yilian_spec::base::codec;
 use yilian_spec::base::time::LedgerTime;

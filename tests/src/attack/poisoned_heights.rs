@@ -8,7 +8,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinSet;
-use yilian_node::clock::{Clock as _, SystemClock};
+use yilian_node::base::clock::{Clock as _, SystemClock};
 use yilian_node::consensus::codec::{StatusMessage, encode_status, encode_work};
 use yilian_node::consensus::context::EngineHeight;
 use yilian_node::network::Topic;

@@ -8,7 +8,7 @@
 //! machine of its own.
 
 use anyhow::{Context, Result, ensure};
-use yilian_node::limits::{QUOTA_WAITING_SECONDS_MAX, SUBMISSION_TRANSACTIONS_MAX};
+use yilian_node::base::limits::{QUOTA_WAITING_SECONDS_MAX, SUBMISSION_TRANSACTIONS_MAX};
 
 use yilian_spec::domain::parameters::Parameters;
 

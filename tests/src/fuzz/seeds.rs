@@ -10,7 +10,7 @@ use yilian_client::consortium::Consortium;
 use yilian_client::import::document::Key;
 use yilian_client::import::journal::Journal;
 use yilian_client::import::mapping::Mapping;
-use yilian_client::sealed::{WorkFactor, seal};
+use yilian_local::sealed::{WorkFactor, seal};
 use yilian_node::consensus::proposal::{ProposalPosition, split};
 use yilian_node::network::address_record::{self, AddressRecord};
 use yilian_node::network::link::{Frame, Lane, write_frames};
@@ -188,7 +188,7 @@ pub fn submissions() -> Vec<Vec<u8>> {
 
 /// Node configurations.
 pub fn node_configurations() -> Vec<Vec<u8>> {
-    vec![include_bytes!("../../../node/src/config_default.toml").to_vec(), b"[node]\n".to_vec()]
+    vec![include_bytes!("../../../node/src/config/default.toml").to_vec(), b"[node]\n".to_vec()]
 }
 
 /// Client configurations.

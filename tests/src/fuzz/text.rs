@@ -10,7 +10,7 @@ use yilian_client::consortium::Consortium;
 use yilian_client::import::collect::{Collected, Reach};
 use yilian_client::import::journal::Journal;
 use yilian_client::import::mapping::Mapping;
-use yilian_client::sealed as seal;
+use yilian_local::sealed as seal;
 use yilian_node::api::body;
 use yilian_node::config::Config as NodeConfig;
 use yilian_spec::base::codec;

@@ -8,10 +8,10 @@ use arc_malachitebft_app_channel::app::types::{ProposedValue, SignedConsensusMsg
 use arc_malachitebft_core_consensus::LivenessMsg;
 use bytes::Bytes;
 use futures::FutureExt as _;
+use yilian_node::base::limits::GOSSIP_BATCH_BYTES_MAX;
 use yilian_node::consensus::codec::{LedgerCodec, decode_status, decode_work, encode_status, encode_work};
 use yilian_node::consensus::context::LedgerContext;
 use yilian_node::consensus::proposal::{Part, SignedManifest};
-use yilian_node::limits::GOSSIP_BATCH_BYTES_MAX;
 use yilian_node::network::address_record::{decode_frame, frames};
 use yilian_node::network::link::{Lane, read_frame, write_frames};
 use yilian_spec::base::codec;

@@ -11,7 +11,7 @@ use arc_malachitebft_signing::{Signer as _, Verifier as _, VerifierExt as _};
 use bytes::Bytes;
 use engine::{Timeouts as _, ValueOrigin};
 use futures::FutureExt as _;
-use yilian_node::clock::Clock as _;
+use yilian_node::base::clock::Clock as _;
 use yilian_node::consensus::codec::{CodecError, LedgerCodec};
 use yilian_node::consensus::context::{Address, LedgerContext};
 use yilian_node::consensus::timeouts::EngineTimeouts;

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use yilian_node::application::ledger::{Ledger, LedgerOptions};
 use yilian_node::application::reader::LedgerReader;
 use yilian_node::application::{ApplicationError, StartPoint};
-use yilian_node::clock::{Clock, ManualClock};
+use yilian_node::base::clock::{Clock, ManualClock};
 use yilian_node::consensus::assembler::Assembler;
 use yilian_node::consensus::context::{Address, LedgerContext};
 use yilian_node::consensus::heights::PeerHeights;

@@ -8,7 +8,7 @@ use yilian_node::application::{
     Application, ApplicationError, Arrival, BuiltBlock, Candidate, LedgerReader, Misbehaviour, StartPoint,
     UndecidedBlock, Verdict,
 };
-use yilian_node::clock::{Clock as _, ManualClock};
+use yilian_node::base::clock::{Clock as _, ManualClock};
 use yilian_spec::base::height::Height;
 use yilian_spec::crypto::signature::PublicKey;
 use yilian_spec::ledger::block::CommitCertificate;

@@ -15,7 +15,7 @@ use arc_malachitebft_sync::{Request, Response, ValueRequest, ValueResponse};
 use bytes::Bytes;
 use engine::{ValueOrigin, VoteExtensionPolicy};
 use yilian_node::application::{Application as _, DecidedBlocks as _};
-use yilian_node::clock::Clock as _;
+use yilian_node::base::clock::Clock as _;
 use yilian_node::consensus::codec::{
     CodecError, LedgerCodec, StatusMessage, decode_status, decode_work, encode_status, encode_work,
 };

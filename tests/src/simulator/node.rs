@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use yilian_node::application::reader::{LedgerReader, StoredBlock};
-use yilian_node::clock::ManualClock;
+use yilian_node::base::clock::ManualClock;
 use yilian_node::network::{NodeIdentity, PeerId};
 use yilian_node::storage::StorageError;
 use yilian_node::storage::audit;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use yilian_client::error::exit;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::api::Entry;
 use yilian_spec::base::id::{DisclosureId, GrantId, InstitutionId};
 use yilian_spec::domain::Operation;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use yilian_client::commitment;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::base::id::{Commitment, SubjectTag};
 use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::domain::access::{AccessScope, Category, Purpose, Sensitivity};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use yilian_client::durable;
 use yilian_client::error::exit;
+use yilian_local::durable;
 use yilian_spec::ledger::genesis::Genesis;
 use yilian_spec::proof::Checkpoint;
 

@@ -7,21 +7,21 @@ use yilian_client::client::clock::ClockWatch;
 use yilian_client::client::freshness::Freshness;
 use yilian_client::client::{Client, Settings, Signers};
 use yilian_client::config::{self, Config, Profile};
-use yilian_client::durable;
 use yilian_client::error::ClientError;
-use yilian_client::keyfile::{self, Key};
 use yilian_client::limits;
-use yilian_client::moment;
-use yilian_client::passphrase::{self, PassphraseSource};
 use yilian_client::session::Session;
 use yilian_client::subject::SubjectTable;
+use yilian_local::durable;
+use yilian_local::keyfile::{self, Key};
+use yilian_local::moment;
+use yilian_local::passphrase::{self, PassphraseSource};
 use yilian_spec::base::id::{InstitutionId, SubjectTag};
 use yilian_spec::base::json;
 use yilian_spec::domain::membership::Role;
 use yilian_spec::proof::Checkpoint;
 
-use crate::command::Global;
 use crate::failure::Failure;
+use crate::global::Global;
 
 /// How long another process may hold the subject table.
 const SUBJECT_TABLE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -229,7 +229,7 @@ impl Context {
         let path = self.subjects_path()?;
         let source = self.passphrase_source(&path.display().to_string(), false)?;
         let passphrase = passphrase::passphrase(&source)?;
-        let work = yilian_client::sealed::WorkFactor::PRODUCTION;
+        let work = yilian_local::sealed::WorkFactor::PRODUCTION;
         Ok(SubjectTable::open(&path, &passphrase, work, SUBJECT_TABLE_WAIT)?)
     }
 }

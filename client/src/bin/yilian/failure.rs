@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use yilian_client::config::ConfigError;
-use yilian_client::durable::FileError;
 use yilian_client::error::{ClientError, exit};
-use yilian_client::keyfile::KeyFileError;
-use yilian_client::passphrase::PassphraseError;
 use yilian_client::session::SessionError;
 use yilian_client::subject::SubjectError;
+use yilian_local::durable::FileError;
+use yilian_local::keyfile::KeyFileError;
+use yilian_local::moment::ClockError;
+use yilian_local::passphrase::PassphraseError;
 use yilian_spec::proof::ProofError;
 
 /// What every command gives: an exit code, or why there is none.
@@ -132,4 +133,4 @@ macro_rules! local {
     )*};
 }
 
-local! { ConfigError FileError KeyFileError PassphraseError SessionError SubjectError }
+local! { ClockError ConfigError FileError KeyFileError PassphraseError SessionError SubjectError }

@@ -1,7 +1,7 @@
 //! `yilian grant`: who may see whose records.
 
 use clap::{Args, Subcommand};
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::api::Entry;
 use yilian_spec::base::id::{GrantId, InstitutionId};
 use yilian_spec::base::time::Window;

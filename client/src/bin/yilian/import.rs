@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use yilian_client::consortium::{self, Consortium};
-use yilian_client::durable;
 use yilian_client::error::exit;
 use yilian_client::import::mapping::Mapping;
 use yilian_client::import::{self, Gross, ImportError, Options, Withdrawal, limits};
+use yilian_local::durable;
 use yilian_spec::domain::service::ReversalReason;
 
 use crate::context::Context;

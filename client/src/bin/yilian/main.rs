@@ -9,6 +9,7 @@ mod checkpoint;
 mod command;
 mod context;
 mod failure;
+mod global;
 mod grant;
 mod import;
 mod institution;

@@ -5,7 +5,7 @@ use serde_json::json;
 use yilian_client::client::freshness::Tip;
 use yilian_client::config::check_node;
 use yilian_client::error::exit;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::crypto::signature::PublicKey;
 
 use crate::context::Context;

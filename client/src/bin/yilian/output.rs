@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::{BufWriter, ErrorKind, Write as _};
 use yilian_client::client::query::Fetched;
 use yilian_client::error::exit;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::base::time::LedgerTime;
 
 /// Prints one JSON document, indented.

@@ -9,7 +9,7 @@ use clap::{Arg, Command};
 use serde::Deserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::{self, DeserializeOwned, Visitor};
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::base::money::{AmountMinor, Currency, parse_decimal_to_minor};
 use yilian_spec::base::time::LedgerTime;

@@ -1,7 +1,7 @@
 //! `yilian period`: closing periods, and what a closed one holds.
 
 use clap::Subcommand;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::base::id::AgreementId;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::agreement::ClosePeriod;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use yilian_client::durable;
 use yilian_client::error::ClientError;
+use yilian_local::durable;
 use yilian_spec::base::json;
 use yilian_spec::base::limits::PROOF_BYTES_MAX;
 use yilian_spec::proof::ProofError;

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use yilian_client::error::exit;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::api::Entry;
 use yilian_spec::base::id::{InstitutionId, ReferralId, ServiceCode};
 use yilian_spec::domain::Operation;

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use yilian_client::describe;
 use yilian_client::error::exit;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::api::Entry;
 use yilian_spec::base::id::{InstitutionId, ServiceCode, ServiceId};
 use yilian_spec::base::money::Currency;

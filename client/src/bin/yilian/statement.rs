@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use yilian_client::describe;
 use yilian_client::error::exit;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::base::id::AgreementId;
 use yilian_spec::domain::agreement::Agreement;
 use yilian_spec::proof::StatementProof;

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde_json::json;
-use yilian_client::durable;
 use yilian_client::error::exit;
-use yilian_client::passphrase;
-use yilian_client::sealed::WorkFactor;
 use yilian_client::subject::SubjectTable;
+use yilian_local::durable;
+use yilian_local::passphrase;
+use yilian_local::sealed::WorkFactor;
 use yilian_spec::base::id::SubjectTag;
 
 use crate::context::Context;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use yilian_client::error::exit;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::base::limits::TOKEN_LIFETIME_S_MAX;
 
 use crate::context::Context;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde_json::json;
-use yilian_client::durable;
 use yilian_client::error::exit;
 use yilian_client::limits;
-use yilian_client::moment;
+use yilian_local::durable;
+use yilian_local::moment;
 use yilian_spec::base::id::TransactionId;
 use yilian_spec::domain::Operation;
 use yilian_spec::ledger::receipt::Outcome as Became;

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 use yilian_client::client::events::Event;
 use yilian_client::error::exit;
-use yilian_client::moment;
+use yilian_local::moment;
 use yilian_spec::ledger::receipt::Outcome as Became;
 
 use crate::context::Context;

@@ -24,7 +24,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::world::World;
 use crate::api::limits::{API_HEADER_READ_BYTES_MAX, API_HTTP2_ABANDONED_MAX, API_HTTP2_STREAMS_MAX};
-use crate::api::server::{ApiServer, ListenOptions};
+use crate::api::server::{ApiListener, ApiServer, ListenOptions};
 
 /// A server with a certificate of its own, and what its callers trust.
 struct Secure {
@@ -57,7 +57,7 @@ impl Secure {
             connections_per_address_max: per_address_max,
             header_timeout_ms,
         };
-        let server = ApiServer::start(router, &options).await.unwrap();
+        let server = ApiListener::bind(&options).await.unwrap().serve(router);
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
         Self { server, roots, _directory: directory }

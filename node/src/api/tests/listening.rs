@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::world::World;
 use crate::api::limits::{API_HEADER_BYTES_MAX, API_HEADER_READ_BYTES_MAX};
-use crate::api::server::{ApiServer, ListenError, ListenOptions};
+use crate::api::server::{ApiListener, ApiServer, ListenError, ListenOptions};
 
 fn options(listen: &str, connections_max: usize) -> ListenOptions {
     ListenOptions {
@@ -20,7 +20,7 @@ fn options(listen: &str, connections_max: usize) -> ListenOptions {
 }
 
 async fn start(world: &World, connections_max: usize) -> ApiServer {
-    ApiServer::start(world.router.clone(), &options("127.0.0.1:0", connections_max)).await.unwrap()
+    ApiListener::bind(&options("127.0.0.1:0", connections_max)).await.unwrap().serve(world.router.clone())
 }
 
 /// Sends bytes and reads until the server closes the connection.
@@ -65,11 +65,11 @@ async fn it_serves_refuses_endless_headers_and_drops_slow_ones() {
 async fn a_taken_port_is_named_with_the_remedy() {
     let world = World::new();
     let server = start(&world, 8).await;
-    let second = ApiServer::start(world.router.clone(), &options(&server.address.to_string(), 8)).await;
+    let second = ApiListener::bind(&options(&server.address.to_string(), 8)).await;
     let Err(error @ ListenError::Bind { .. }) = second else { panic!("two servers on one port") };
     assert!(error.to_string().contains("api.listen"), "{error}");
     let tls = ListenOptions { tls: Some(("a.pem".into(), "b.pem".into())), ..options("127.0.0.1:0", 8) };
-    let Err(error) = ApiServer::start(world.router.clone(), &tls).await else { panic!("TLS without a key") };
+    let Err(error) = ApiListener::bind(&tls).await else { panic!("TLS without a key") };
     assert!(
         matches!(error, ListenError::Tls(_)) && error.to_string().contains("a.pem cannot be read"),
         "{error}"

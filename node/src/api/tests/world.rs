@@ -31,7 +31,7 @@ use super::conformity;
 use crate::api::{Api, ApiOptions, ApiParts, router};
 use crate::application::ledger::{Ledger, LedgerOptions};
 use crate::application::{Application, UndecidedBlock};
-use crate::clock::{Clock, ManualClock};
+use crate::base::clock::{Clock, ManualClock};
 use crate::health::{Gathered, HealthMonitor};
 use crate::mempool::Mempool;
 use crate::mempool::pool::PoolBounds;

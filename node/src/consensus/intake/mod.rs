@@ -20,9 +20,9 @@ use super::context::{Address, EngineHeight, LedgerContext, Vote};
 use super::own_key::OwnKey;
 use super::proposal::{CompleteProposal, Manifest, PartError};
 use super::signing::{proposal_signing_bytes, vote_signing_bytes};
-use crate::allowance::{Allowance, Rate};
+use crate::base::allowance::{Allowance, Rate};
+use crate::base::limits;
 use crate::conduct::Offence;
-use crate::limits;
 
 /// Whether a key signed a message.
 pub type CheckSignature = Box<dyn Fn(&PublicKey, &[u8], &Signature) -> bool + Send>;

@@ -12,9 +12,9 @@ use yilian_spec::crypto::signature::{PublicKey, SecretKey};
 
 use super::Participant;
 use crate::application::{Application, ApplicationError, Arrival, Candidate, UndecidedBlock, Verdict};
+use crate::base::limits::PROPOSALS_PER_ROUND_MAX;
 use crate::consensus::context::{Address, EngineHeight, LedgerContext, Value};
 use crate::consensus::proposal::{CompleteProposal, Manifest, ProposalPosition, split};
-use crate::limits::PROPOSALS_PER_ROUND_MAX;
 
 /// A block that this node proposes, and its signed parts for the peers.
 #[derive(Debug)]

@@ -11,10 +11,10 @@ use yilian_spec::crypto::signature::{SecretKey, verify};
 use yilian_spec::ledger::block::precommit_signing_bytes;
 
 use super::ledger::{Fields, SharedDisk, TestLedger};
-use crate::clock::SystemClock;
-use crate::clocks::Clocks;
+use crate::base::clock::SystemClock;
 use crate::conduct::Conduct;
 use crate::consensus::{Consensus, ConsensusConfig, ConsensusError, ConsensusSetup, Phase, start};
+use crate::health::clocks::Clocks;
 use crate::members::Members;
 use crate::network::{AddressBook, NetworkConfig, NodeIdentity, PeerAddress};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::base::clock::ManualClock;
 
 fn institution(name: &str) -> InstitutionId {
     InstitutionId::new(name).unwrap()

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use libp2p::{Multiaddr, PeerId};
 
 use super::SwarmTask;
+use crate::base::limits::SHUT_OUT_MS;
 use crate::conduct::Offence;
-use crate::limits::SHUT_OUT_MS;
 use crate::members::Members;
 use crate::network::address_book::{AddressBook, Taken};
 use crate::network::address_file::{self, Keeper};

@@ -31,7 +31,7 @@ use super::database::StorageOptions;
 use super::error::StorageError;
 use super::store::Store;
 use super::tables::Tables;
-use crate::limits;
+use crate::base::limits;
 use concluding::Conclusion;
 use executing::Executor;
 

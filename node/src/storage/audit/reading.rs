@@ -12,7 +12,7 @@ use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::ledger::validation::semantic;
 
 use super::Wrong;
-use crate::limits;
+use crate::base::limits;
 use crate::storage::disk::Column;
 use crate::storage::tables::Tables;
 

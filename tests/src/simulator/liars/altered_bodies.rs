@@ -3,9 +3,9 @@
 
 use arc_malachitebft_app_channel::app::types::codec::Codec as _;
 use arc_malachitebft_sync::Response;
+use yilian_node::base::limits::BLOCK_DECODE_BYTES_MAX;
 use yilian_node::consensus::codec::{LedgerCodec, decode_status, encode_status};
 use yilian_node::consensus::context::{EngineHeight, LedgerContext};
-use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
 use yilian_spec::base::codec;
 use yilian_spec::ledger::block::Block;
 

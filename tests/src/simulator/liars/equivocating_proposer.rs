@@ -1,7 +1,7 @@
 //! A proposer that builds two blocks, both good, shows one to some and the other to the rest, and votes for each before
 //! those who know it.
 
-use yilian_node::clock::Clock as _;
+use yilian_node::base::clock::Clock as _;
 
 use super::super::frame::Frame;
 use super::super::host::Host;

@@ -2,7 +2,7 @@
 
 use arc_malachitebft_app_channel::app::types::core::Validator as _;
 use yilian_node::application::Application as _;
-use yilian_node::clock::Clock as _;
+use yilian_node::base::clock::Clock as _;
 use yilian_node::consensus::context::EngineHeight;
 use yilian_node::consensus::proposal::ProposalPosition;
 

@@ -1,7 +1,7 @@
 //! A proposer that writes another validator into the header of its block, and claims that the block had gathered two thirds
 //! of the prevotes in an earlier round, where there was none: only then may the header name somebody else.
 
-use yilian_node::limits::BLOCK_DECODE_BYTES_MAX;
+use yilian_node::base::limits::BLOCK_DECODE_BYTES_MAX;
 use yilian_spec::base::codec;
 use yilian_spec::ledger::block::Block;
 

@@ -1,6 +1,6 @@
 //! A peer whose tip jumps, and that speaks of work for the last of all heights: single unproven words.
 
-use yilian_node::clock::Clock as _;
+use yilian_node::base::clock::Clock as _;
 use yilian_node::consensus::codec::{StatusMessage, encode_status, encode_work};
 use yilian_node::consensus::context::EngineHeight;
 use yilian_spec::base::height::Height;

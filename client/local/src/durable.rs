@@ -153,7 +153,7 @@ pub fn open_to_others(path: &Path) -> Option<String> {
 }
 
 /// The directory that holds a file.
-pub(crate) fn directory(path: &Path) -> &Path {
+pub fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -3,6 +3,11 @@
 //! One judgement over a few observations, free of I/O; [`HealthMonitor`] gathers them and tells `/health`, `/metrics` and
 //! the log. Only a healthy or syncing node that has room on its disk accepts transactions.
 
+pub(crate) mod alarm;
+pub(crate) mod chronicle;
+pub(crate) mod clocks;
+pub(crate) mod upgrade;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,9 +15,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::alarm::Alarm;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::conduct::missing::{self, Missing};
+use crate::health::alarm::Alarm;
 
 /// A height that is under way for so long has no quorum, whatever the connections say: rounds take a second or two.
 const UNDECIDED_MS_MAX: u64 = 15_000;

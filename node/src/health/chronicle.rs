@@ -13,10 +13,10 @@ use yilian_spec::base::height::Height;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::membership::rotation::{Absence, Attendance};
 
-use crate::alarm::{Alarm, AlarmKind, Severity};
 use crate::application::reader::LedgerReader;
+use crate::base::limits;
+use crate::health::alarm::{Alarm, AlarmKind, Severity};
 use crate::health::{HealthMonitor, HealthReport, HealthStatus};
-use crate::limits;
 use crate::members::Members;
 
 /// How often it looks.

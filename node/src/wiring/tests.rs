@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use yilian_client::keyfile::Key;
-use yilian_client::passphrase::SecretString;
-use yilian_client::sealed::WorkFactor;
+use yilian_local::keyfile::Key;
+use yilian_local::passphrase::SecretString;
+use yilian_local::sealed::WorkFactor;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::base::version::UnknownVersion;
@@ -19,9 +19,10 @@ use yilian_spec::domain::parameters::Parameters;
 use yilian_spec::ledger::genesis::{Genesis, GenesisInstitution, GenesisKey};
 
 use crate::config::Config;
-use crate::control::{self, Answer, Command};
 use crate::home::{Home, HomeError};
 use crate::metrics::lint;
+use crate::network::NodeIdentity;
+use crate::operator::control::{self, Answer, Command};
 use crate::storage::{audit, backup};
 use crate::wiring::Node;
 
@@ -114,10 +115,11 @@ async fn a_node_runs_is_copied_stops_and_goes_on_from_its_files() {
         tokio::task::yield_now().await;
     }
     assert_eq!(status(&home.path).await["status"], "healthy");
-    let text = metrics(node.api_address).await;
+    let text = metrics(node.server.address).await;
     assert!(text.contains("yilian_ledger_height") && text.contains("malachitebft_core"), "{text}");
     // The engine's registry is the process's, and other tests of this process start nodes of one name again.
-    let own = format!("moniker=\"{}\"", node.peer_id);
+    let identity = NodeIdentity::from_ed25519_seed(*home.network_key().unwrap().secret.seed()).unwrap();
+    let own = format!("moniker=\"{}\"", identity.peer_id());
     let own: String = text
         .lines()
         .filter(|line| !line.contains("moniker=") || line.contains(&own))

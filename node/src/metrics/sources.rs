@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::alarm::AlarmKind;
 use crate::application::reader::LedgerReader;
 use crate::application::timings::{Stage, Timings};
 use crate::conduct::Conduct;
+use crate::health::alarm::AlarmKind;
 use crate::health::{HealthMonitor, HealthStatus};
 use crate::members::{Members, expiry};
 use crate::mempool::Mempool;

@@ -7,18 +7,18 @@ use std::io::{ErrorKind, Write as _};
 
 /// As the standard macro, without its panic.
 macro_rules! println {
-    () => { $crate::output::write(format_args!("\n")) };
-    ($($part:tt)*) => { $crate::output::write(format_args!("{}\n", format_args!($($part)*))) };
+    () => { $crate::cli::output::write(format_args!("\n")) };
+    ($($part:tt)*) => { $crate::cli::output::write(format_args!("{}\n", format_args!($($part)*))) };
 }
 
 /// As the standard macro, without its panic.
 macro_rules! print {
-    ($($part:tt)*) => { $crate::output::write(format_args!($($part)*)) };
+    ($($part:tt)*) => { $crate::cli::output::write(format_args!($($part)*)) };
 }
 
 /// As the standard macro, without its panic.
 macro_rules! eprintln {
-    ($($part:tt)*) => { $crate::output::complain(format_args!($($part)*)) };
+    ($($part:tt)*) => { $crate::cli::output::complain(format_args!($($part)*)) };
 }
 
 /// Prints. Nobody reading is no error: the command ends as it would, and its exit code stays true.

@@ -27,7 +27,6 @@
 //! workers; RocksDB closes when the last handle is gone.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -41,33 +40,33 @@ use tokio::task::JoinSet;
 use yilian_spec::base::height::Height;
 use yilian_spec::crypto::signature::PublicKey;
 
-use crate::abstaining::Abstaining;
 use crate::api::server::{ApiListener, ApiServer, ListenOptions};
 use crate::api::tls::Certificate;
 use crate::api::{self, Api, ApiOptions, ApiParts};
 use crate::application::ledger::{Ledger, LedgerOptions};
 use crate::application::reader::LedgerReader;
-use crate::chronicle::Chronicle;
-use crate::clock::{Clock, SystemClock};
-use crate::clocks::Clocks;
+use crate::base::clock::{Clock, SystemClock};
+use crate::base::descriptors;
+use crate::base::limits;
 use crate::conduct::{Conduct, absence, disconnected};
 use crate::config::Config;
 use crate::consensus::{self, Consensus, ConsensusSetup, ConsensusStatus, Phase};
-use crate::control::{self, Controlled};
-use crate::descriptors;
+use crate::health::chronicle::Chronicle;
+use crate::health::clocks::Clocks;
+use crate::health::upgrade;
 use crate::health::{self, Gathered, HealthMonitor};
 use crate::home::{Home, HomeLock, private};
-use crate::limits;
-use crate::measures;
 use crate::members::roll::{self, Roll};
 use crate::members::{Members, expiry};
 use crate::mempool::Mempool;
 use crate::mempool::pool::PoolBounds;
 use crate::metrics::Metrics;
+use crate::metrics::sources;
 use crate::network::{AddressBook, NetworkHandle, NodeIdentity, TransactionBatch};
+use crate::operator::control::{self, Controlled};
 use crate::storage::{StorageOptions, Store};
-use crate::upgrade;
 use crate::voting;
+use crate::voting::abstaining::Abstaining;
 
 /// How often the mempool is maintained.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
@@ -76,10 +75,6 @@ const STALL_GRACE_MS: u64 = 30_000;
 
 /// A node that runs.
 pub struct Node {
-    /// Where its API listens.
-    pub api_address: SocketAddr,
-    /// Its peer id.
-    pub peer_id: PeerId,
     consensus: Consensus,
     server: ApiServer,
     certificate: Option<Arc<Certificate>>,
@@ -199,7 +194,7 @@ impl Node {
         let (compare, reader) = (comparing.clone(), stage.reader.clone());
         let health =
             Arc::new(health.with_alarms(move |now_ms| compare().alarms(now_ms, reader.tip().tip.time.0)));
-        let sources = measures::Sources {
+        let sources = sources::Sources {
             reader: stage.reader.clone(),
             mempool: stage.mempool.clone(),
             network: consensus.network.clone(),
@@ -284,8 +279,6 @@ impl Node {
             "the node runs"
         );
         Ok(Self {
-            api_address: server.address,
-            peer_id: identity.peer_id(),
             consensus,
             server,
             certificate,
@@ -546,3 +539,6 @@ fn free_bytes(directory: &Path) -> std::io::Result<u64> {
     let space = rustix::fs::statvfs(directory)?;
     Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The configuration: the commented default says what the code says, and bad values are named.
 
-use super::config::{COMMENTED_DEFAULT, Config, ConfigError};
+use super::{COMMENTED_DEFAULT, Config, ConfigError};
 
 #[test]
 fn the_commented_default_is_the_default_and_names_every_field() {

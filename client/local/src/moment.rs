@@ -2,11 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use thiserror::Error;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, OffsetDateTime, format_description::StaticFormatDescription, macros::format_description};
 use yilian_spec::base::time::LedgerTime;
-
-use crate::error::ClientError;
 
 /// `2026-11-21`.
 const DATE: StaticFormatDescription = format_description!("[year]-[month]-[day]");
@@ -14,13 +13,18 @@ const DATE: StaticFormatDescription = format_description!("[year]-[month]-[day]"
 const SHOWN: StaticFormatDescription =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
 
+/// This machine's clock stands before 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the clock of this machine is before 1970: set it")]
+pub struct ClockError;
+
 /// This machine's clock.
 ///
 /// # Errors
-/// [`ClientError::Clock`] when it is before 1970.
-pub fn now() -> Result<LedgerTime, ClientError> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| ClientError::Clock)?;
-    u64::try_from(since.as_millis()).map(LedgerTime).map_err(|_| ClientError::Clock)
+/// [`ClockError`].
+pub fn now() -> Result<LedgerTime, ClockError> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| ClockError)?;
+    u64::try_from(since.as_millis()).map(LedgerTime).map_err(|_| ClockError)
 }
 
 /// Milliseconds of a length such as `90s`, `15m`, `12h`, `30d`, `2w`, `500ms`.

@@ -18,13 +18,15 @@
 //! What it abstains from stands in a file of the data directory before the engine starts, so that a second start does
 //! not forget it.
 
+pub(crate) mod abstaining;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use yilian_client::durable::{self, FileError};
+use yilian_local::durable::{self, FileError};
 use yilian_spec::base::height::Height;
 
 use crate::consensus::vote_log::{self, VoteLog};

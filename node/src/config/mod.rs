@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use yilian_client::passphrase::{self, PassphraseError, PassphraseSource};
+use yilian_local::passphrase::{self, PassphraseError, PassphraseSource};
 
 use crate::consensus::{ConsensusConfig, ConsensusConfigError};
 use crate::home::private;
@@ -17,7 +17,7 @@ use crate::network::NetworkConfig;
 use crate::network::limits::ADDRESSES_MAX;
 
 /// The file that `yilian-node init` writes.
-pub const COMMENTED_DEFAULT: &str = include_str!("config_default.toml");
+pub const COMMENTED_DEFAULT: &str = include_str!("default.toml");
 
 /// The name of the file in the node's home.
 pub const FILE_NAME: &str = "config.toml";
@@ -385,7 +385,7 @@ impl Config {
             ("api.body_kib_max", api.body_kib_max as u64, 256, 131_072),
             ("api.header_timeout_ms", api.header_timeout_ms, 500, 120_000),
             ("api.request_timeout_ms", api.request_timeout_ms, 1_000, 120_000),
-            ("api.waiters_max", api.waiters_max as u64, 1, crate::limits::WAITERS_MAX as u64),
+            ("api.waiters_max", api.waiters_max as u64, 1, crate::base::limits::WAITERS_MAX as u64),
             ("api.event_streams_max", api.event_streams_max as u64, 1, 10_000),
         ];
         for (field, given, min, max) in ranges {
@@ -445,3 +445,6 @@ impl ApiConfig {
         has.then(|| (home.join(&self.tls_certificate), home.join(&self.tls_key)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use yilian_client::durable;
+use yilian_local::durable;
 use yilian_spec::base::height::Height;
 
 use crate::home::Home;
-use crate::inspection::{self, Inspection};
+use crate::operator::inspection::{self, Inspection};
 use crate::voting::{self, Cause};
 
 /// Names that are tried for what is set aside.

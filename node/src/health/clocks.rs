@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use libp2p::PeerId;
 use yilian_spec::base::id::InstitutionId;
 
-use crate::alarm::{Alarm, AlarmKind, Severity};
-use crate::clock::Clock;
-use crate::limits;
+use crate::base::clock::Clock;
+use crate::base::limits;
+use crate::health::alarm::{Alarm, AlarmKind, Severity};
 use crate::members::Members;
 use crate::metrics::{Reading, Value};
 

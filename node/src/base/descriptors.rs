@@ -4,8 +4,8 @@
 use anyhow::{Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::base::limits::{DATABASE_FILES_MAX, DESCRIPTORS_MIN};
 use crate::config::Config;
-use crate::limits::{DATABASE_FILES_MAX, DESCRIPTORS_MIN};
 
 /// Raises the limit as far as this user may, and refuses one that is too low.
 ///

@@ -4,7 +4,7 @@
 use yilian_spec::base::version::{ProtocolVersion, VersionStart};
 use yilian_spec::ledger::chain::Tip;
 
-use crate::alarm::{Alarm, AlarmKind, Severity};
+use crate::health::alarm::{Alarm, AlarmKind, Severity};
 
 /// The alarms at a tip: at most one.
 pub fn alarms(tip: &Tip) -> Vec<Alarm> {
