@@ -14,7 +14,7 @@ use yilian_spec::domain::access::{GrantRevocationReason, RevokeGrant};
 use yilian_spec::ledger::transaction::TransactionBody;
 
 use super::limits::{API_CURSOR_BYTES_MAX, API_PAGE_ITEMS_DEFAULT, API_PAGE_ITEMS_MAX, API_WAIT_MS_MAX};
-use super::schemas;
+use super::{examples, schemas};
 
 /// How a request can fail whatever it asks for.
 const ALWAYS: [(&str, &str); 4] = [
@@ -93,6 +93,7 @@ pub fn text(description: &OpenApi) -> String {
         bound_parameters(operation);
         describe_bodies(operation);
     }
+    examples::add(&mut json);
     json.to_string()
 }
 

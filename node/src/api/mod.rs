@@ -26,6 +26,7 @@ mod connection;
 mod description;
 pub(crate) mod error;
 pub(crate) mod events;
+mod examples;
 pub(crate) mod extract;
 mod http2;
 pub(crate) mod ledger;

@@ -9,6 +9,9 @@ use yilian_spec::base::limits::INTEGER_MAX;
 
 type Schemas = Map<String, Value>;
 
+/// A number of 32 bits as a text.
+pub const NUMBER: &str = "^(0|[1-9][0-9]{0,9})$";
+
 const COMPONENTS: &str = "#/components/schemas/";
 
 fn reference(name: &str) -> Value {
@@ -16,12 +19,16 @@ fn reference(name: &str) -> Value {
 }
 
 /// The component that a schema refers to.
-fn referred(schema: &Value) -> Option<&str> {
+pub fn referred(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix(COMPONENTS)
 }
 
 /// Bounds integers as their types do, in words that every reader of JSON Schema knows.
 pub fn bound_integers(value: &mut Value) {
+    // A key of an object is a text, also where its type is a number.
+    if value["propertyNames"]["type"] == "integer" {
+        value["propertyNames"] = json!({ "type": "string", "pattern": NUMBER });
+    }
     parts_mut(value).into_iter().for_each(bound_integers);
     let (maximum, format) = match value["format"].as_str() {
         Some("u-int8") => (u64::from(u8::MAX), "int32"),

@@ -58,6 +58,38 @@ fn validator(schema: &Value) -> Arc<Validator> {
 }
 
 #[test]
+fn every_answer_has_examples_that_fit() {
+    let mut answers = 0;
+    for (path, item) in DESCRIPTION["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                let content = &answer["content"]["application/json"];
+                // The description itself is the only answer whose schema is no component.
+                if content["schema"]["$ref"].is_null() {
+                    continue;
+                }
+                let at = format!("{method} {path} {status}");
+                let examples = content["examples"].as_object().expect(&at);
+                assert!(!examples.is_empty(), "{at}");
+                for name in examples.keys() {
+                    let example = &DESCRIPTION["components"]["examples"][name]["value"];
+                    let found: Vec<String> = validator(&content["schema"])
+                        .iter_errors(example)
+                        .map(|error| error.to_string())
+                        .collect();
+                    assert!(
+                        example.is_object() && found.is_empty(),
+                        "{at} {name}: {found:#?} in {example:#}"
+                    );
+                }
+                answers += 1;
+            }
+        }
+    }
+    assert!(answers > 300, "{answers} answers");
+}
+
+#[test]
 fn an_answer_that_does_not_fit_is_found() {
     let none = json!({ "items": [], "next_cursor": null, "height": 1 });
     check(&Method::GET, "/v1/grants?limit=1", StatusCode::OK, &none);
