@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use yilian_node::consortium::CONSORTIUM;
-use yilian_spec::base::id::SubjectTag;
+use yilian_spec::base::id::{GrantId, SubjectTag};
+use yilian_spec::base::limits::PROOF_BYTES_MAX;
 use yilian_tests::cluster::{
     ALL, COUNTY, Cluster, INSURER, PATIENCE, REGULATOR, TEACHING, TOWNSHIP, VALIDATORS,
 };
 use yilian_tests::command_line::{Shell, exit};
+use yilian_tests::work;
 
 /// A document and the salt beside it travel together, so that the other side comes to the same commitment.
 fn hand_over(from: &Path, to: &Path, document: &str) -> Result<()> {
@@ -286,5 +288,57 @@ async fn exit_codes_tell_scripts_what_went_wrong() -> Result<()> {
     ensure!(printed["error"]["code"] == "unreachable", "errors are JSON for programs: {printed}");
     cluster.stop_all()?;
     township.ends_with(exit::UNREACHABLE, "node health")?;
+    Ok(())
+}
+
+/// Disclosures of one transaction, and transactions: more entries than two parts of a stream hold.
+const DISCLOSURES: usize = 250;
+const TRANSACTIONS: usize = 33;
+
+#[tokio::test]
+async fn a_stream_of_thousands_is_shown_saved_and_verified_part_by_part() -> Result<()> {
+    let mut cluster = Cluster::start(&VALIDATORS).await?;
+    let (subject, recipient) = (work::subject(&cluster.institution(TOWNSHIP))?, cluster.institution(COUNTY));
+    let desk = cluster.desk_at(TOWNSHIP, &[TOWNSHIP]).await?;
+    let grant = GrantId(desk.record(vec![work::grant(subject, &recipient)?]).await?.object(0));
+    for _ in 0..TRANSACTIONS {
+        let operations: Result<Vec<_>> =
+            (0..DISCLOSURES).map(|_| work::disclosure(subject, grant, &recipient)).collect();
+        desk.record(operations?).await?;
+    }
+    let entries = 1 + DISCLOSURES * TRANSACTIONS;
+
+    let directory = tempfile::tempdir()?;
+    let county = Shell::of(&cluster, COUNTY, directory.path())?;
+    let name = format!("grant/{grant}");
+    let shown = county.json(&format!("stream show {name}"))?;
+    ensure!(shown["complete"] == true && shown["length"] == entries, "{} entries", shown["length"]);
+    ensure!(shown["entries"].as_array().is_some_and(|all| all.len() == entries));
+    let last = county.json(&format!("stream show {name} --from {}", entries - 3))?;
+    ensure!(
+        last["entries"].as_array()
+            == Some(&shown["entries"].as_array().context("entries")?[entries - 3..].to_vec())
+    );
+    let first = county.json(&format!("stream show {name} --limit 2"))?;
+    ensure!(first["complete"] == false && first["length"] == entries, "{first}");
+
+    county.ends_with(exit::OK, &format!("stream save {name} stream.json"))?;
+    let trust = cluster.files.checkpoint.display();
+    let said = county.ends_with(exit::OK, &format!("verify stream.json --trust {trust}"))?;
+    ensure!(said.contains(&format!("had exactly these {entries} entries")), "{said}");
+    // What is left out is found: a part of the file, or the end of it.
+    let saved = std::fs::read_to_string(directory.path().join("stream.json"))?;
+    let parts: Vec<&str> = saved.lines().collect();
+    ensure!(
+        parts.len() == 3 && parts.iter().all(|part| part.len() < PROOF_BYTES_MAX),
+        "{} parts",
+        parts.len()
+    );
+    std::fs::write(directory.path().join("gap.json"), format!("{}\n{}\n", parts[0], parts[2]))?;
+    county.ends_with(exit::VERIFICATION, &format!("verify gap.json --trust {trust}"))?;
+    std::fs::write(directory.path().join("begin.json"), format!("{}\n{}\n", parts[0], parts[1]))?;
+    let said = county.ends_with(exit::OK, &format!("verify begin.json --trust {trust}"))?;
+    ensure!(!said.contains(&format!("had exactly these {entries} entries")), "{said}");
+    cluster.check_all_nodes().await?;
     Ok(())
 }

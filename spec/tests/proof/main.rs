@@ -6,3 +6,4 @@ mod forgery;
 #[allow(dead_code, reason = "the tests of the client use the rest of it")]
 mod ledger;
 mod rules;
+mod sizes;
