@@ -133,10 +133,11 @@ fn every_object_has_a_name_and_every_choice_of_tagged_ones_its_discriminator() {
     assert!(["format", "kind", "head", "entries"].iter().all(|field| fields.contains(field)), "{fields:?}");
     // A choice by the name of its only field.
     assert!(schemas["OperationGrantAccess"]["properties"]["grant_access"].is_object());
-    assert!(
-        !openapi().contains("null,\"") && !openapi().contains(":null"),
-        "a word of the description is null"
-    );
+    // An example may have a field without a value, a word of the description never.
+    let mut words = description.clone();
+    words["components"].as_object_mut().unwrap().remove("examples");
+    let words = words.to_string();
+    assert!(!words.contains("null,\"") && !words.contains(":null"), "a word of the description is null");
 }
 
 #[test]
