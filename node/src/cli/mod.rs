@@ -1,13 +1,15 @@
 //! The command line of the node, one file per command.
 
+// Before the others, which print with its macros.
+#[macro_use]
+pub(crate) mod output;
+
 mod backup;
 mod check;
 mod genesis;
 mod init;
 mod key;
 mod logging;
-#[macro_use]
-pub(crate) mod output;
 mod peers;
 mod remedy;
 mod repair;
