@@ -1,20 +1,19 @@
 //! Examples of answers in the API's description, composed from the schemas: what a schema says an answer has, the example
 //! has, so none can be forgotten or fall behind.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value, json};
 
+use super::error::ApiError;
+use super::limits::API_HEADER_BYTES_MAX;
 use super::schemas::{NUMBER, referred};
+use crate::health::HealthStatus;
 
 /// What stands for a text, by the name of its component or its field.
-const TEXTS: [(&str, &str); 15] = [
+const TEXTS: [(&str, &str); 13] = [
     ("ConsortiumId", "qinghe-community"),
     ("FigureName", "result"),
     ("MetricCode", "bed-days"),
     ("ServiceCode", "teleconsultation"),
-    ("code", "not_found"),
-    ("message", "there is no such grant, or it does not concern your institution"),
     ("name", "Renhe Hospital"),
     ("network", "qinghe"),
     ("operation_name", "record_disclosure"),
@@ -42,30 +41,60 @@ fn of_pattern(pattern: &str) -> String {
     }
 }
 
-/// Gives each answer whose schema is a component that component's examples: one, or one for each choice.
+/// Gives each answer whose schema is a component examples: of a refusal what the node says with that status, of anything else
+/// one, or one for each choice.
 pub fn add(description: &mut Value) {
     let Some(schemas) = description.pointer("/components/schemas").and_then(Value::as_object).cloned() else {
         return;
     };
-    let mut used = BTreeSet::new();
+    let mut examples = Map::new();
     let operations = description["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
     let operations = operations.filter_map(Value::as_object_mut).flat_map(Map::values_mut);
     let answers = operations.filter_map(|operation| operation["responses"].as_object_mut());
-    for answer in answers.flat_map(Map::values_mut) {
+    for (status, answer) in answers.flatten() {
         let Some(content) = answer.pointer_mut("/content/application~1json") else { continue };
-        let Some(name) = referred(&content["schema"]).map(str::to_owned) else { continue };
-        let names = examples_of(&name, &schemas).into_iter().map(|(example, _)| example);
-        content["examples"] = names
-            .map(|example| {
-                let reference = json!({ "$ref": format!("#/components/examples/{example}") });
-                (example, reference)
-            })
-            .collect();
-        used.insert(name);
+        let found = match referred(&content["schema"]) {
+            Some("ErrorBody") => refusals(status),
+            Some(name) => examples_of(name, &schemas),
+            None => continue,
+        };
+        let reference = |(name, _): &(String, Value)| {
+            (name.clone(), json!({ "$ref": format!("#/components/examples/{name}") }))
+        };
+        content["examples"] = found.iter().map(reference).collect();
+        examples.extend(found.into_iter().map(|(name, value)| (name, json!({ "value": value }))));
     }
-    let examples = used.iter().flat_map(|name| examples_of(name, &schemas));
-    description["components"]["examples"] =
-        examples.map(|(example, value)| (example, json!({ "value": value }))).collect();
+    description["components"]["examples"] = examples.into();
+}
+
+/// What the node refuses with a status, by its code.
+fn refusals(status: &str) -> Vec<(String, Value)> {
+    let refusals = [
+        ApiError::Malformed("limit is 0: give 1 to 1000".to_owned()),
+        ApiError::NoToken,
+        ApiError::NotYours { what: "the stream" },
+        ApiError::NoneOfYours { what: "grant" },
+        ApiError::TooLarge { limit_bytes: 8 << 20 },
+        ApiError::ContentType,
+        ApiError::Transaction {
+            code: "expired",
+            message: "the transaction has expired: make a new one".to_owned(),
+        },
+        ApiError::Busy {
+            code: "too_many_waiters",
+            message: "512 requests wait already: ask without wait_ms, or later".to_owned(),
+            retry_after_s: 1,
+        },
+        ApiError::HeadersTooLarge { limit_bytes: API_HEADER_BYTES_MAX },
+        ApiError::Internal("a row is missing".to_owned()),
+        ApiError::Unavailable {
+            code: HealthStatus::Disk.name(),
+            message: "the disk is full: make room, or use another node".to_owned(),
+        },
+        ApiError::Timeout { limit_ms: 30_000 },
+    ];
+    let of_status = refusals.iter().filter(|refusal| refusal.status().as_str() == status);
+    of_status.map(|refusal| (refusal.code().to_owned(), json!(refusal.body()))).collect()
 }
 
 /// The examples of a component, each with its name.
