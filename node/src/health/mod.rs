@@ -6,6 +6,7 @@
 pub(crate) mod alarm;
 pub(crate) mod chronicle;
 pub(crate) mod clocks;
+pub(crate) mod disk;
 pub(crate) mod upgrade;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -27,7 +27,6 @@
 //! workers; RocksDB closes when the last handle is gone.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -53,6 +52,7 @@ use crate::config::Config;
 use crate::consensus::{self, Consensus, ConsensusSetup, ConsensusStatus, Phase};
 use crate::health::chronicle::Chronicle;
 use crate::health::clocks::Clocks;
+use crate::health::disk::DiskWatch;
 use crate::health::upgrade;
 use crate::health::{self, Gathered, HealthMonitor};
 use crate::home::{Home, HomeLock, private};
@@ -223,7 +223,7 @@ impl Node {
             free_bytes_min: config.disk_free_bytes_min(),
             interval: Duration::from_millis(config.storage.disk_check_interval_ms),
             health: Arc::clone(&health),
-            was_low: false,
+            is_low: false,
         };
         disk.measure();
         let abstaining = match (abstention, holder) {
@@ -496,48 +496,6 @@ async fn greet(mut arrivals: mpsc::Receiver<PeerId>, mempool: Mempool, network: 
             tokio::time::sleep(Duration::from_millis(limits::GOSSIP_GREETING_PAUSE_MS)).await;
         }
     }
-}
-
-/// Measures the space that is free on the ledger's disk, again and again.
-struct DiskWatch {
-    directory: PathBuf,
-    free_bytes_min: u64,
-    interval: Duration,
-    health: Arc<HealthMonitor>,
-    was_low: bool,
-}
-
-impl DiskWatch {
-    fn measure(&mut self) {
-        match free_bytes(&self.directory) {
-            Ok(bytes) => {
-                self.health.set_disk_free_bytes(bytes);
-                let is_low = bytes < self.free_bytes_min;
-                if is_low != self.was_low {
-                    tracing::warn!(
-                        free_mib = bytes >> 20,
-                        is_low,
-                        "free space on the ledger's disk passed its bound"
-                    );
-                }
-                self.was_low = is_low;
-            }
-            Err(error) => tracing::warn!(%error, "free space on the ledger's disk could not be measured"),
-        }
-    }
-
-    async fn run(mut self) {
-        loop {
-            tokio::time::sleep(self.interval).await;
-            self.measure();
-        }
-    }
-}
-
-/// Space on the disk of a directory that this process may use.
-fn free_bytes(directory: &Path) -> std::io::Result<u64> {
-    let space = rustix::fs::statvfs(directory)?;
-    Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
 #[cfg(test)]
