@@ -150,7 +150,7 @@ pub enum ClientError {
         "the answer is as of block {height}{}, but block {} ({}) was verified before: the node is behind, was restored from \
          a backup, or hides what came since. Ask another node with --node, wait until it has caught up, or accept it with \
          --max-lag {}",
-        time.map(|time| format!(" ({})", moment::show(time))).unwrap_or_default(), mark.height, moment::show(mark.time), mark.height.0 - height.0
+        time.map(|time| format!(" ({})", moment::show(time))).unwrap_or_default(), highest.height, moment::show(highest.time), highest.height.0 - height.0
     )]
     Stale {
         /// The block of the answer.
@@ -158,7 +158,7 @@ pub enum ClientError {
         /// Its time; a list, which is not proven, does not say it.
         time: Option<LedgerTime>,
         /// The highest block that was verified.
-        mark: HighestVerified,
+        highest: HighestVerified,
     },
     /// The answer is proven against a block that is older than the caller allows.
     #[error(

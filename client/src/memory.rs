@@ -117,7 +117,7 @@ impl Memory {
     }
 
     /// The highest header that was verified.
-    pub fn mark(&self) -> Option<HighestVerified> {
+    pub fn highest_verified(&self) -> Option<HighestVerified> {
         let held = self.held();
         let header = &held.highest.as_ref()?.header;
         Some(HighestVerified { height: header.height, time: header.time })
@@ -129,7 +129,7 @@ impl Memory {
     /// [`ClientError::Conflict`] when another one of its height was verified before, or when the file cannot be written.
     pub fn saw(&self, certified: &CertifiedHeader) -> Result<(), ClientError> {
         let height = certified.header.height;
-        if self.mark().is_some_and(|mark| mark.height > height) {
+        if self.highest_verified().is_some_and(|highest| highest.height > height) {
             return Ok(());
         }
         self.update(|held| match &held.highest {

@@ -129,7 +129,7 @@ fn files_of_different_folders_do_not_need_each_other_in_circles() {
         ("client/src", [("memory", "error"), ("client::stream", "client::transport")]),
         ("client/src/bin/yilian", [("context", "global"), ("command", "grant")]),
         ("node/src", [("wiring", "voting::abstaining"), ("health::clocks", "metrics")]),
-        ("tests/src", [("flood::members", "bench::signed"), ("flood::members", "bench::signed")]),
+        ("tests/src", [("flood::members", "bench::signed"), ("command_line", "programs")]),
     ] {
         let graph = graph_of(folder);
         for (module, named) in imports {

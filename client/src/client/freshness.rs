@@ -65,9 +65,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Stale`].
     fn require_not_behind(&self, height: Height, time: Option<LedgerTime>) -> Result<(), ClientError> {
-        match self.memory.mark() {
-            Some(mark) if mark.height.0 > height.0.saturating_add(self.freshness.lag_blocks_max) => {
-                Err(ClientError::Stale { height, time, mark })
+        match self.memory.highest_verified() {
+            Some(highest) if highest.height.0 > height.0.saturating_add(self.freshness.lag_blocks_max) => {
+                Err(ClientError::Stale { height, time, highest })
             }
             _ => Ok(()),
         }
