@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use yilian_node::config::Config;
 use yilian_node::consortium::Options;
 use yilian_node::network::PeerId;
+use yilian_node::network::address_record::AddressRecord;
+use yilian_node::network::limits::ADDRESS_FILE_BYTES_MAX;
+use yilian_spec::base::codec;
 use yilian_spec::domain::membership::Role;
 use yilian_tests::cluster::{ALL, COUNTY, Cluster, INSURER, PATIENCE, TEACHING, TOWNSHIP, VALIDATORS};
 use yilian_tests::command_line::Shell;
@@ -184,6 +187,22 @@ fn move_nodes(cluster: &Cluster, nodes: &[usize]) -> Result<()> {
     Ok(())
 }
 
+/// Waits until a node has kept where another one listens now.
+async fn wait_until_kept(cluster: &Cluster, at: usize, of: usize) -> Result<()> {
+    let port = Config::load(&cluster.member(of).home)?.network.listen.port();
+    let file = cluster.member(at).home.join("addresses.bin");
+    let began = Instant::now();
+    loop {
+        let records: Vec<AddressRecord> = codec::decode(&std::fs::read(&file)?, ADDRESS_FILE_BYTES_MAX)?;
+        let mut addresses = records.iter().flat_map(AddressRecord::addresses);
+        if addresses.any(|address| address.to_string().ends_with(&format!(":{port}"))) {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < PATIENCE, "{at} has not kept port {port}: {records:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 async fn wait_until_all_are_connected(cluster: &Cluster, peers: usize) -> Result<()> {
     let began = Instant::now();
     for node in cluster.running() {
@@ -208,6 +227,9 @@ async fn two_nodes_that_have_both_moved_find_each_other_by_what_the_others_pass_
     wait_until_all_are_connected(&cluster, 3).await?;
     for of in moved {
         record_one(&cluster, of).await?;
+        for other in [TEACHING, TOWNSHIP] {
+            wait_until_kept(&cluster, other, of).await?;
+        }
     }
 
     // Then the other two move while all are stopped: what each configuration says is wrong of three nodes by now, and only

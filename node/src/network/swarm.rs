@@ -218,9 +218,9 @@ impl SwarmTask {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event).await,
                 command = commands.recv() => match command {
-                    Some(Command::Shutdown { done }) => return (self.addresses.keeper, Some(done)),
+                    Some(Command::Shutdown { done }) => return (self.addresses.into_keeper(), Some(done)),
                     Some(command) => self.on_command(command),
-                    None => return (self.addresses.keeper, None),
+                    None => return (self.addresses.into_keeper(), None),
                 },
                 Some(OutgoingBatch { to, batch }) = gossip.recv() => {
                     let link = &mut self.swarm.behaviour_mut().link;

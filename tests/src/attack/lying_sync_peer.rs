@@ -30,6 +30,8 @@ use super::{Attack, Tally, sync_floods};
 
 const CLAIMED: u64 = 1 << 40;
 const TICK: Duration = Duration::from_millis(50);
+/// How much longer the attack goes on that had no chance yet.
+const CHANCE: Duration = Duration::from_secs(10);
 
 /// What is false about the answers.
 #[derive(Clone, Copy)]
@@ -126,7 +128,9 @@ impl Attack for LyingSyncPeer {
         let mut line = Line::new(field.door_as(&field.node_key, to(laggard)?, liar), "consensus");
         let status = StatusMessage { tip: EngineHeight(CLAIMED), lowest: EngineHeight(1) };
         let status = (Topic::Status, encode_status(status, SystemClock.now_ms()));
-        while Instant::now() < until {
+        // A node that starts slowly listens only when the time is over: then nobody has lied to it yet.
+        let has_lied = || lies.load(Ordering::Relaxed) > 0;
+        while Instant::now() < until || !has_lied() && Instant::now() < until + CHANCE {
             line.send(std::slice::from_ref(&status)).await;
             tokio::time::sleep(TICK).await;
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId};
+use yilian_spec::base::id::InstitutionId;
 
 use super::SwarmTask;
 use crate::base::limits::SHUT_OUT_MS;
@@ -14,13 +15,15 @@ use crate::conduct::Offence;
 use crate::members::Members;
 use crate::network::address_book::{AddressBook, Taken};
 use crate::network::address_file::{self, Keeper};
-use crate::network::address_record::{self, decode_frame};
+use crate::network::address_record::{self, AddressRecord, decode_frame};
 use crate::network::{DialAddress, NetworkConfig, Topic, limits};
 
 /// The records, and what is kept of telling them.
 pub(super) struct Addresses {
     book: AddressBook,
-    pub keeper: Keeper,
+    keeper: Keeper,
+    /// Whether the file lacks something that is held.
+    is_unkept: bool,
     ticks: u32,
     /// Who was told all again last.
     told_again: Option<PeerId>,
@@ -34,7 +37,34 @@ impl Addresses {
             address_file::write(file, &book.encode());
         }
         let keeper = Keeper::start(book.file().cloned());
-        Self { book, keeper, ticks: 0, told_again: None }
+        Self { book, keeper, is_unkept: false, ticks: 0, told_again: None }
+    }
+
+    /// Judges a record, and holds it if it is new. It is kept with the next tick or at the end: not at once, or a peer could
+    /// have the disk flushed as often as it likes.
+    fn take(
+        &mut self,
+        record: AddressRecord,
+        from: &InstitutionId,
+        members: &Members,
+        now_ms: u64,
+    ) -> Result<Taken, Offence> {
+        let taken = self.book.offer(record, from, members, now_ms)?;
+        self.is_unkept |= taken != Taken::Nothing;
+        Ok(taken)
+    }
+
+    /// Has kept what is held, unless it is.
+    fn keep(&mut self) {
+        if std::mem::take(&mut self.is_unkept) {
+            self.keeper.keep(self.book.encode());
+        }
+    }
+
+    /// Who keeps the records, to be waited for at the end: also with those that came since the last tick.
+    pub fn into_keeper(mut self) -> Keeper {
+        self.keep();
+        self.keeper
     }
 
     /// Whether it is time to tell somebody all again.
@@ -83,7 +113,7 @@ impl SwarmTask {
         };
         let (members, now_ms) = (Arc::clone(&self.members.borrow()), self.conduct.now_ms());
         for record in records {
-            match self.addresses.book.offer(record, &institution, &members, now_ms) {
+            match self.addresses.take(record, &institution, &members, now_ms) {
                 Ok(Taken::New(peer)) => self.schedule(peer),
                 Ok(Taken::Nothing | Taken::Own) => {}
                 Err(offence) => {
@@ -100,9 +130,7 @@ impl SwarmTask {
         for frame in address_record::frames(new.iter()) {
             self.swarm.behaviour_mut().link.broadcast(Topic::Addresses, &frame);
         }
-        if !new.is_empty() {
-            self.addresses.keeper.keep(self.addresses.book.encode());
-        }
+        self.addresses.keep();
         if self.addresses.is_time_to_repeat() {
             let next = {
                 let connected = self.connected.borrow();
@@ -127,15 +155,41 @@ impl SwarmTask {
         for peer in &gone {
             self.redial.forget(peer);
         }
-        if !gone.is_empty() {
-            self.addresses.keeper.keep(self.addresses.book.encode());
-        }
+        self.addresses.is_unkept |= !gone.is_empty();
+        self.addresses.keep();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use yilian_spec::base::id::ChainId;
+
     use super::*;
+    use crate::network::NodeIdentity;
+
+    /// Of two records that came within seconds the second was kept only once it had been passed on,
+    /// so that a node which stopped before did not find the peer again.
+    #[tokio::test]
+    async fn what_came_a_moment_before_the_end_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("addresses.bin");
+        let chain_id = ChainId([7; 32]);
+        let identity = |number: u8| NodeIdentity::from_ed25519_seed([number; 32]).unwrap();
+        let from = InstitutionId::new("member").unwrap();
+        let members = Members::of([(identity(2).peer_id(), from.clone())].into_iter());
+        let listening = "/ip4/10.0.0.7/tcp/26600".parse().unwrap();
+        let book = AddressBook::open(identity(1), chain_id, file.clone(), 0);
+        let mut addresses = Addresses::start(book, &NetworkConfig::default(), &listening, 0);
+        for (now_ms, address) in [(1_000, "10.0.0.8:1"), (1_001, "10.0.0.8:2")] {
+            let record = AddressRecord::sign(&identity(2), chain_id, now_ms, vec![address.parse().unwrap()]);
+            addresses.take(record, &from, &members, now_ms).unwrap();
+            addresses.book.to_pass_on(now_ms);
+        }
+        addresses.into_keeper().finish().await;
+        let kept = address_file::read(&file, chain_id);
+        let of_peer = kept.iter().find(|record| record.key() == identity(2).public_key()).unwrap();
+        assert_eq!(of_peer.addresses(), ["10.0.0.8:2".parse().unwrap()]);
+    }
 
     #[test]
     fn a_node_tells_what_the_operator_says_or_the_one_address_where_it_listens() {
