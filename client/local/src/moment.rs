@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, OffsetDateTime, format_description::StaticFormatDescription, macros::format_description};
-use yilian_spec::base::time::LedgerTime;
+use yilian_spec::base::time::{DAY_MS, LedgerTime, Window};
 
 /// `2026-11-21`.
 const DATE: StaticFormatDescription = format_description!("[year]-[month]-[day]");
@@ -96,6 +96,13 @@ pub fn show(moment: LedgerTime) -> String {
         .unwrap_or_else(|| moment.to_string())
 }
 
+/// Whole days, for people: `2026-11-21`, or `2026-11-21 to 2026-11-23`, the last day included.
+pub fn show_days(days: Window) -> String {
+    let day = |moment| show(moment).split(' ').next().unwrap_or_default().to_owned();
+    let (first, last) = (day(days.starts), day(days.expires.minus_ms(DAY_MS)));
+    if first == last { first } else { format!("{first} to {last}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +116,14 @@ mod tests {
             assert_eq!(show_ago(age_ms), expected);
         }
         assert_eq!(show_ago(3 * 86_400_000), "3 d ago");
+    }
+
+    #[test]
+    fn days_are_told_with_the_last_one_included() {
+        let midnight = |day: u64| LedgerTime(1_763_683_200_000 + day * DAY_MS);
+        let days = |first, after| show_days(Window { starts: midnight(first), expires: midnight(after) });
+        assert_eq!(days(0, 1), "2025-11-21");
+        assert_eq!(days(0, 3), "2025-11-21 to 2025-11-23");
     }
 
     #[test]

@@ -296,7 +296,7 @@ fn client<'a>(submitter: &Submitter<'a>, institution: &InstitutionId) -> Result<
 /// Whether anything was counted in a period.
 async fn has_events(client: &Client, agreement: AgreementId, period: u32) -> Result<bool, ClientError> {
     let head = StateKey::StreamHead(StreamId::Period { agreement, period });
-    let events = client.row::<Frontier>(&head, "head of a period's stream").await?.value;
+    let events = client.row::<Frontier>(&head).await?.value;
     Ok(events.is_some_and(|events| events.length() > 0))
 }
 
@@ -419,6 +419,7 @@ mod tests {
             author: institution(provider),
             draft: Draft::Deliver {
                 service: Service::Other,
+                performed: None,
                 payer: institution("insurer"),
                 gross: Amount { minor: AmountMinor(5), currency, was_rounded: false },
                 evidence: Commitment([1; 32]),

@@ -13,6 +13,7 @@ use super::source::{Found, FoundResource, Place, Reader, SourceError};
 use super::{address, fhir, instant, limits, raw, resolve};
 use crate::import::codes::Service;
 use crate::import::instant::Instant;
+use yilian_spec::base::time::Window;
 use yilian_spec::domain::access::Category;
 
 pub use super::raw::Amount;
@@ -52,6 +53,8 @@ pub struct Claim {
     pub encounters: Vec<String>,
     /// What the claim's own type says.
     pub service: Option<Service>,
+    /// The days that it bills, where it says so.
+    pub performed: Option<Window>,
     /// Who is asked to pay; `None` where the claim names nobody.
     pub coverage: Option<Coverage>,
     /// What is claimed.

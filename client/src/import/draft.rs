@@ -190,6 +190,8 @@ pub enum Draft {
     Deliver {
         /// The service.
         service: Service,
+        /// The days on which it was performed; unknown, it counts as performed today.
+        performed: Option<Window>,
         /// Who pays.
         payer: InstitutionId,
         /// The gross amount.
@@ -338,14 +340,17 @@ impl Draft {
             Self::CloseAdministratively { referral: key } => {
                 Operation::CloseAdministratively(CloseAdministratively { referral: referral(&key)? })
             }
-            Self::Deliver { service, payer, gross, evidence } => Operation::DeliverService(DeliverService {
-                service: service.code(),
-                parts: vec![PlayedPart { role: service.part(), institution: author.clone() }],
-                payer,
-                gross_minor: gross.minor,
-                currency: gross.currency,
-                evidence,
-            }),
+            Self::Deliver { service, performed, payer, gross, evidence } => {
+                Operation::DeliverService(DeliverService {
+                    performed: performed.unwrap_or_else(|| Window::day_of(with.now)),
+                    service: service.code(),
+                    parts: vec![PlayedPart { role: service.part(), institution: author.clone() }],
+                    payer,
+                    gross_minor: gross.minor,
+                    currency: gross.currency,
+                    evidence,
+                })
+            }
             Self::Reverse { service, reason } => {
                 Operation::ReverseService(ReverseService { service, reason })
             }

@@ -114,11 +114,13 @@ impl CodeableConcept {
     }
 }
 
-/// A stretch of time; only its beginning is read.
+/// A stretch of time.
 #[derive(Debug, Default, Deserialize)]
 pub struct Period {
     #[serde(default)]
     pub start: Option<String>,
+    #[serde(default)]
+    pub end: Option<String>,
 }
 
 /// An amount, its value as the text that stands in the file.
@@ -191,6 +193,7 @@ pub struct Encounter {
 
 /// <https://hl7.org/fhir/R4/claim.html>
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Claim {
     #[serde(default)]
     pub status: String,
@@ -204,6 +207,8 @@ pub struct Claim {
     pub insurance: Vec<Insurance>,
     #[serde(default)]
     pub item: Vec<ClaimItem>,
+    #[serde(default)]
+    pub billable_period: Period,
     #[serde(default)]
     pub total: Option<Money>,
 }

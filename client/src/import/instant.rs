@@ -1,10 +1,13 @@
-//! FHIR dates and times, read only to put encounters in order. None of them goes to the ledger.
+//! FHIR dates and times, read to put encounters in order, and for the days of a claim, which are all that goes to the ledger.
 //!
 //! A date without a time is a stretch of time, and its zone is not said. Two of them are compared on one calendar; next to
 //! a time with an offset, a date is as long as any zone on earth makes it. What overlaps has no order, and is said.
 
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
+use yilian_spec::base::limits::{INTEGER_MAX, SERVICE_DAYS_MAX};
+use yilian_spec::base::time::{DAY_MS, LedgerTime, Window};
 
+const MILLISECOND: i128 = 1_000_000;
 const SECOND: i128 = 1_000_000_000;
 const DAY: i128 = 86_400 * SECOND;
 /// A day begins here first, before UTC.
@@ -47,6 +50,18 @@ impl Instant {
     pub fn sort_key(&self) -> i128 {
         self.earliest() + self.latest()
     }
+}
+
+/// The whole days (UTC) from the beginning of one to the end of the other, as many of the last as one service may have.
+/// What lies before 1970 is the first day that the ledger knows.
+pub fn days(first: Instant, last: Instant) -> Window {
+    let day = |nanoseconds: i128| {
+        let milliseconds = u64::try_from(nanoseconds / MILLISECOND).unwrap_or_default();
+        Window::day_of(LedgerTime(milliseconds.min(INTEGER_MAX)))
+    };
+    let expires = day(last.until.max(first.until) - 1).expires;
+    let starts = day(first.from).starts.max(expires.minus_ms(SERVICE_DAYS_MAX * DAY_MS));
+    Window { starts, expires }
 }
 
 /// Reads a FHIR R4 `dateTime` or `instant`: `1916`, `1916-08`, `1916-08-26`, or a full time with its offset.
@@ -190,6 +205,23 @@ mod tests {
         }
         // In no zone does the second of January begin before the first's morning in UTC, or end after the third's noon.
         assert!(before("2020-01-01T09:59:59Z", "2020-01-02") && before("2020-01-02", "2020-01-03T12:00:00Z"));
+    }
+
+    #[test]
+    fn the_days_of_a_period_are_whole_and_no_more_than_a_service_may_have() {
+        let of = |first: &str, last: &str| {
+            let days = days(parse(first).unwrap(), parse(last).unwrap());
+            assert!(days.is_whole_days(SERVICE_DAYS_MAX), "{first} to {last}");
+            (days.starts.0 / DAY_MS, days.expires.0 / DAY_MS)
+        };
+        assert_eq!(of("1970-01-02T03:04:05Z", "1970-01-02T03:04:05Z"), (1, 2));
+        assert_eq!(of("1970-01-02T23:59:59-01:00", "1970-01-04T00:00:00Z"), (2, 4));
+        assert_eq!(of("1970-01-02", "1970-01-03"), (1, 3));
+        assert_eq!(of("1970", "1970"), (0, 365));
+        assert_eq!(of("1972", "1973"), (365 * 4 + 1 - 366, 365 * 4 + 1));
+        // An end before its beginning, and a time before the ledger's.
+        assert_eq!(of("1970-01-04", "1970-01-02"), (3, 4));
+        assert_eq!(of("1916-08-26", "1916-08-27"), (0, 1));
     }
 
     #[test]

@@ -26,7 +26,8 @@
 //! - **I-6** Every active claim under a coverage that a member pays is a delivered service of its provider, or, where a
 //!   person claims, of the organisation that treated: a coarse code by the claim's type and the encounter's class.
 //!   The explanation of benefit that answers the claim (the latest one) is part of
-//!   the evidence. What nobody insures is nobody's debt.
+//!   the evidence. It was performed on the days that the claim bills, else on the one when its encounter began, else
+//!   today. What nobody insures is nobody's debt.
 //! - **I-7** Amounts are read from their decimal text and rounded once, half up on the magnitude, to the currency's
 //!   minor unit (rule T-3). The gross amount of a service is what is claimed; or, where asked for
 //!   ([`Gross::Paid`]), what the payer grants. Either way the summary gives both sums, and how many amounts were rounded.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::time::Window;
 use yilian_spec::domain::access::{Category, Purpose};
 use yilian_spec::domain::membership::Tier;
 use yilian_spec::domain::referral::Direction;
@@ -16,7 +17,7 @@ use super::codes::Service;
 use super::collect::{Amount, Benefit, Claim, Collected, Encounter};
 use super::document::{Digest, Key, Secret, chain};
 use super::draft::{Draft, Item, SubjectIndex, Wave};
-use super::instant::Instant;
+use super::instant::{self, Instant};
 use super::mapping::{Mapping, Pays};
 use super::order;
 use super::skip::{Note, Notes, Reason, Skips};
@@ -439,7 +440,8 @@ impl<'a> Planner<'a> {
             }
             let of_encounter = encounter.map(|(_, encounter)| encounter.service);
             let service = claim.service.or(of_encounter).unwrap_or(Service::Other);
-            self.service(id, claim, (provider, payer), service);
+            let begun = encounter.map(|(_, encounter)| instant::days(encounter.start, encounter.start));
+            self.service(id, claim, (provider, payer), service, claim.performed.or(begun));
         }
     }
 
@@ -449,6 +451,7 @@ impl<'a> Planner<'a> {
         claim: &Claim,
         (provider, payer): (&InstitutionId, &InstitutionId),
         service: Service,
+        performed: Option<Window>,
     ) {
         let benefit = self.collected.benefits.get(id);
         let gross = self.amounts(claim, benefit);
@@ -464,7 +467,7 @@ impl<'a> Planner<'a> {
         let parts = [id, number.as_str()];
         let parts = if reversed == 0 { &parts[..1] } else { &parts[..] };
         let evidence = self.secret.commit("claim", parts, &evidence);
-        let draft = Draft::Deliver { service, payer: payer.clone(), gross, evidence };
+        let draft = Draft::Deliver { service, performed, payer: payer.clone(), gross, evidence };
         self.share(provider).services += 1;
         let source: Arc<str> = format!("Claim {id}").into();
         self.push((service_key(self.secret, id, reversed), Wave::HandOver, &source), provider, draft);

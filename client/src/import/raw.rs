@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use yilian_spec::base::limits::AMOUNT_MINOR_MAX;
 use yilian_spec::base::money::{AmountMinor, Currency, parse_decimal_to_minor};
+use yilian_spec::base::time::Window;
 use yilian_spec::domain::access::Category;
 
 use super::address::{Base, Context, Link, query};
@@ -112,6 +113,8 @@ pub struct Bill {
     pub encounters: Vec<Link>,
     /// What the claim's own type says.
     pub service: Option<Service>,
+    /// The days that it bills, where it says so.
+    pub performed: Option<Window>,
     /// Who is asked to pay.
     pub coverage: Coverage,
     /// What is claimed.
@@ -280,9 +283,17 @@ fn bill(claim: &fhir::Claim, context: &Context<'_>) -> Result<Bill, Reason> {
         provider_name: claim.provider.display.clone(),
         encounters,
         service: Service::of_claim(claim.kind.codes()),
+        performed: performed(&claim.billable_period),
         coverage: insurance.map(|insurance| coverage(&insurance.coverage, context)).unwrap_or_default(),
         total: amount(claim.total.as_ref().ok_or(Reason::NoAmount)?)?,
     })
+}
+
+/// The days of a period; the one on which it begins, where its end is not said.
+fn performed(period: &fhir::Period) -> Option<Window> {
+    let first = instant::parse(period.start.as_deref()?)?;
+    let last = period.end.as_deref().and_then(instant::parse);
+    Some(instant::days(first, last.unwrap_or(first)))
 }
 
 fn is_contained_person(reference: &fhir::Reference, context: &Context<'_>) -> bool {

@@ -235,8 +235,8 @@ impl Resolver<'_> {
             self.organization(organization, bill.provider_name.as_ref());
         }
         let (digest, place) = (one.digest, one.place.clone());
-        let Bill { service, total, .. } = *bill;
-        let claim = Claim { organization, encounters, service, coverage, total, digest, place };
+        let Bill { service, performed, total, .. } = *bill;
+        let claim = Claim { organization, encounters, service, performed, coverage, total, digest, place };
         self.all.claims.insert(name, claim);
         Ok(())
     }

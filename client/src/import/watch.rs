@@ -193,7 +193,7 @@ pub async fn beginning(clients: &Clients) -> Result<(Height, Vec<(InstitutionId,
     let (mut lengths, mut heights) = (Vec::new(), Vec::new());
     for (author, client) in clients {
         let head = StateKey::StreamHead(StreamId::Institution(author.clone()));
-        let head = client.row::<Frontier>(&head, "head of an institution's stream").await?;
+        let head = client.row::<Frontier>(&head).await?;
         heights.push(head.height);
         lengths.push((author.clone(), head.value.map_or(0, |head| head.length())));
     }

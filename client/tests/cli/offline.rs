@@ -312,6 +312,28 @@ fn saved_proofs_are_verified_offline() {
     assert!(run.err.contains("two histories"), "{}", run.err);
 }
 
+/// A program that asked for JSON reads JSON, whoever found the mistake.
+#[test]
+fn arguments_that_cannot_be_read_are_told_as_json_where_that_is_asked_for() {
+    let yilian = Yilian::new();
+    let tag = "5f0c8a1b2e3d4c5f60718293a4b5c6d7e8f9010203040506070809aabbccddee";
+    for (arguments, part) in [
+        (&["stream", "show", "nope/x", "--json"][..], "no kind of stream"),
+        (&["stream", "show", tag, "--json"], &format!("subject/{tag}")),
+        (&["stream", "show", "renhe-hospital", "--json"], "institution/renhe-hospital"),
+        (&["grant", "--json", "nonsense"], "unrecognized subcommand"),
+    ] {
+        let error = yilian.run(arguments).exits(2).json()["error"].clone();
+        assert_eq!(error["code"], "usage", "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(part) && !message.contains('\n'), "{message}");
+    }
+    let run = yilian.run(&["stream", "show", "nope/x"]).exits(2);
+    assert!(run.out.is_empty() && run.err.contains("no kind of stream"), "{}", run.err);
+    // Help is help, also with the option.
+    assert!(yilian.run(&["stream", "--help", "--json"]).exits(0).out.starts_with("Streams"));
+}
+
 /// Rule P-21: a file of many proofs, of which parts of a stream go together.
 #[test]
 fn parts_of_a_stream_in_one_file_are_verified_together() {
@@ -363,6 +385,20 @@ fn parts_of_a_stream_in_one_file_are_verified_together() {
         let run = verify(&[all[0], last]).exits(5);
         assert!(run.out.contains("line 2"), "{}", run.out);
     }
+    // The first line damaged: the file does not pass for a single proof on several lines.
+    let marked = format!("\u{feff}{}", all[0]);
+    let shortened = format!("{}\n", &all[0][..all[0].len() / 2]);
+    for (first, reason) in [
+        ("\n", "line 1: it is blank"),
+        (marked.as_str(), "line 1: it begins with a byte order mark"),
+        (shortened.as_str(), "line 1: it ends within a proof"),
+        (&all[0][1..], "line 1: invalid type"),
+    ] {
+        let run = verify(&[&[first][..], &all[1..]].concat()).exits(5).json();
+        let message = run["error"]["message"].as_str().unwrap();
+        assert!(message.contains(reason), "{message}");
+    }
+    verify(&[]).exits(5);
     let long = "x".repeat(PROOF_BYTES_MAX + 1);
     let run = verify(&[all[0], long.as_str()]).exits(4).json();
     assert_eq!(run["error"]["details"]["name"], "too_long");
@@ -370,4 +406,11 @@ fn parts_of_a_stream_in_one_file_are_verified_together() {
     let value: Value = serde_json::from_str(all[0]).unwrap();
     let pretty = serde_json::to_string_pretty(&value).unwrap();
     verify(&[pretty.as_str()]).exits(0);
+    let lines: Vec<&str> = pretty.split_inclusive('\n').collect();
+    let run = verify(&[&lines[..3], &["?\n"], &lines[3..]].concat()).exits(5).json();
+    assert!(run["error"]["message"].as_str().unwrap().contains("line 4: "), "{run}");
+    // JSON that is no proof is refused at its place.
+    let other = all[0].replacen("\"height\":", "\"height\":-", 1);
+    let details = verify(&[other.as_str()]).exits(4).json()["error"]["details"].clone();
+    assert_eq!((&details["rule"], &details["at"]), (&json!("P-18"), &json!("/entries/0/height")));
 }

@@ -126,6 +126,7 @@ fn structural(error: &StructuralError) -> ApiError {
         StructuralError::Operation { reason, .. } => match reason {
             OperationError::Name(_) => "name",
             OperationError::Parts => "parts",
+            OperationError::PerformedDays => "performed_days",
             OperationError::Currency => "currency",
             OperationError::Terms(_) => "terms",
             OperationError::PeriodLength => "period_length",

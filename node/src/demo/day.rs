@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use rand::TryRng;
+use yilian_local::moment;
 use yilian_spec::base::codec::{self, Domain};
 use yilian_spec::base::id::{
     AgreementId, Commitment, ConsortiumId, DisclosureId, GrantId, InstitutionId, ReferralId, ServiceCode,
     ServiceId, SubjectTag, TransactionId, commit,
 };
 use yilian_spec::base::money::{AmountMinor, Currency};
-use yilian_spec::base::time::{LedgerTime, Window};
+use yilian_spec::base::time::Window;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{
     AccessScope, Category, Decision, DenialReason, GrantAccess, Purpose, RecordDisclosure, RecordReceipt,
@@ -119,8 +120,7 @@ fn scope() -> AccessScope {
 }
 
 fn window_from_now() -> Result<Window> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    let starts = LedgerTime(u64::try_from(now.as_millis())?).minus_ms(60_000);
+    let starts = moment::now()?.minus_ms(60_000);
     Ok(Window { starts, expires: starts.plus_ms(365 * DAY_MS) })
 }
 
@@ -327,10 +327,12 @@ async fn refer(desks: &Desks, subjects: &[SubjectTag], tally: &mut Tally) -> Res
 
 async fn consult(desks: &Desks, tally: &mut Tally) -> Result<()> {
     let part = |role, desk: &Desk| PlayedPart { role, institution: desk.id.clone() };
+    let performed = Window::day_of(moment::now()?);
     let services = (0..CONSULTATIONS)
         .map(|_| {
             Ok(Operation::DeliverService(DeliverService {
                 service: code("teleconsultation"),
+                performed,
                 parts: vec![
                     part(PartRole::Primary, &desks.township),
                     part(PartRole::Expert, &desks.teaching),

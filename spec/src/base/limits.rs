@@ -65,6 +65,10 @@ pub const ROUND_TIMEOUT_MS_MAX: u64 = 30_000;
 pub const REDIRECTS_MAX: u8 = 8;
 /// Parts played in one delivered service.
 pub const PARTS_PER_SERVICE_MAX: usize = 8;
+/// Days on which one service was performed.
+pub const SERVICE_DAYS_MAX: u64 = 366;
+/// How far the last day of a service may begin after the block: where the day is already another one, and clocks differ.
+pub const SERVICE_AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// Largest amount of one service in minor units (10 billion yuan in fen).
 pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000;
 /// Agreements that may cover one payer's service code.

@@ -10,6 +10,9 @@ use wincode::{SchemaRead, SchemaWrite};
 use crate::base::integer::Unsigned;
 use crate::base::limits::INTEGER_MAX;
 
+/// Length of a day, which begins at midnight UTC.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
 /// Milliseconds since 1970-01-01T00:00:00Z, as the blocks tell it; at most [`INTEGER_MAX`].
 #[derive(
     Debug,
@@ -69,5 +72,18 @@ impl Window {
     /// Whether the window has at least one moment.
     pub fn is_ordered(&self) -> bool {
         self.starts < self.expires
+    }
+
+    /// The day on which `time` lies.
+    pub fn day_of(time: LedgerTime) -> Self {
+        let starts = LedgerTime(time.0 - time.0 % DAY_MS);
+        Self { starts, expires: starts.plus_ms(DAY_MS) }
+    }
+
+    /// Whether it begins and ends at midnight, and has at least one day and at most `days_max`.
+    pub fn is_whole_days(&self, days_max: u64) -> bool {
+        let at_midnight = |time: LedgerTime| time.0.is_multiple_of(DAY_MS);
+        let is_short = self.expires.0.saturating_sub(self.starts.0) <= days_max * DAY_MS;
+        self.is_ordered() && at_midnight(self.starts) && at_midnight(self.expires) && is_short
     }
 }

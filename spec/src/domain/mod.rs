@@ -139,7 +139,7 @@ impl Operation {
         self.kind().creates
     }
 
-    /// Checks its structure: what can be said without keys, clock and state (rules S-1, S-6 to S-9).
+    /// Checks its structure: what can be said without keys, clock and state (rules S-1, S-6 to S-9, S-12).
     ///
     /// # Errors
     /// The first rule that is broken.

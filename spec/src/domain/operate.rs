@@ -11,7 +11,7 @@ use crate::state::{StateView, ViewError};
 
 /// An operation. No method has a default: whoever adds one answers every question.
 pub(crate) trait Operate {
-    /// What can be said of it without keys, clock and state (rules S-1, S-6 to S-9). The institutions that it names are
+    /// What can be said of it without keys, clock and state (rules S-1, S-6 to S-9, S-12). The institutions that it names are
     /// checked for all operations alike.
     ///
     /// # Errors
@@ -65,6 +65,12 @@ pub enum OperationError {
     /// Rule S-6.
     #[error("a service has 1 to {} parts, ascending, one of each", limits::PARTS_PER_SERVICE_MAX)]
     Parts,
+    /// Rule S-12.
+    #[error(
+        "a service is performed on 1 to {} whole days, from midnight to midnight UTC",
+        limits::SERVICE_DAYS_MAX
+    )]
+    PerformedDays,
     /// Rule S-7.
     #[error("the currency is not three capital letters")]
     Currency,

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::limits;
+use crate::base::time::DAY_MS;
 use crate::base::version::VersionSchedule;
 
 /// What the members may set, the same for all nodes.
@@ -86,9 +87,6 @@ impl ConsensusTimeouts {
             && self.bound_ms <= limits::ROUND_TIMEOUT_MS_MAX
     }
 }
-
-const HOUR_MS: u64 = 60 * 60 * 1_000;
-const DAY_MS: u64 = 24 * HOUR_MS;
 
 impl Default for Parameters {
     fn default() -> Self {

@@ -299,11 +299,15 @@ pub enum Refusal {
     #[error("the terms cannot be evaluated over these events")]
     #[wincode(tag = 63)]
     TermsNotEvaluable,
+    /// A service is recorded before it was performed.
+    #[error("the service was not performed yet: its last day begins more than a day after this block")]
+    #[wincode(tag = 64)]
+    NotYetPerformed,
 }
 
 impl Refusal {
     /// All refusals, by their numbers.
-    pub const ALL: [Self; 64] = [
+    pub const ALL: [Self; 65] = [
         Self::KeyUnknown,
         Self::KeyOfAnotherInstitution,
         Self::WrongRole,
@@ -368,6 +372,7 @@ impl Refusal {
         Self::NotTheOpenPeriod,
         Self::PeriodNotOver,
         Self::TermsNotEvaluable,
+        Self::NotYetPerformed,
     ];
 
     /// The number that encodes it, in a receipt as everywhere.

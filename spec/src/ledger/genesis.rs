@@ -9,7 +9,7 @@ use crate::base::codec::{self, Domain};
 use crate::base::height::Height;
 use crate::base::id::{ChainId, InstitutionId};
 use crate::base::limits;
-use crate::base::time::{LedgerTime, Window};
+use crate::base::time::{DAY_MS, LedgerTime, Window};
 use crate::base::version::UnknownVersion;
 use crate::crypto::signature::{KeyError, PublicKey};
 use crate::domain::membership::validators::ValidatorSet;
@@ -37,8 +37,6 @@ pub struct GenesisInstitution {
     /// Its keys.
     pub keys: Vec<GenesisKey>,
 }
-
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// The first state of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
@@ -117,6 +115,12 @@ pub enum GenesisError {
 }
 
 impl Genesis {
+    /// Whether it registers a key in this role.
+    pub fn names_key(&self, key: &PublicKey, role: Role) -> bool {
+        let mut keys = self.institutions.iter().flat_map(|one| &one.keys);
+        keys.any(|named| named.key == *key && named.role == role)
+    }
+
     /// The ledger's id.
     pub fn chain_id(&self) -> ChainId {
         ChainId(codec::hash(Domain::Genesis, self).0)

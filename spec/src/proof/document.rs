@@ -1,13 +1,14 @@
 //! The JSON form of proofs: one object with `format` and `kind`, as a node answers it and as it is saved (rule P-1).
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
     CertifiedHeader, Checkpoint, LogConsistencyProof, LogInclusionProof, ProofError, StateProof,
     StatementProof, StreamProof, TransactionProof,
 };
-use crate::base::json;
+use crate::base::json::{self, JsonError};
 use crate::base::limits;
 use crate::base::schema::text_schema;
 use crate::ledger::block::Header;
@@ -16,7 +17,7 @@ use crate::ledger::block::Header;
 pub const FORMAT: &str = "yilian-proof/v1";
 
 /// A proof of any kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Proof {
     /// A transaction and its receipt.
@@ -33,22 +34,8 @@ pub enum Proof {
     Consistency(Box<LogConsistencyProof>),
 }
 
-impl Proof {
-    /// The kind, as the document names it.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Transaction(_) => "transaction",
-            Self::State(_) => "state",
-            Self::Stream(_) => "stream",
-            Self::Statement(_) => "statement",
-            Self::Inclusion(_) => "inclusion",
-            Self::Consistency(_) => "consistency",
-        }
-    }
-}
-
 /// A proof as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ProofDocument {
     format: Format,
     /// The proof.
@@ -68,19 +55,6 @@ impl Serialize for Format {
 
 text_schema!(Format, "^yilian-proof/v1$", "The format of the document");
 
-impl<'de> Deserialize<'de> for Format {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text == FORMAT {
-            Ok(Self)
-        } else {
-            Err(serde::de::Error::custom(format_args!(
-                "the format is {text:?}, this program reads {FORMAT:?}"
-            )))
-        }
-    }
-}
-
 impl ProofDocument {
     /// Reads a document (rules P-1, P-18).
     ///
@@ -88,9 +62,30 @@ impl ProofDocument {
     /// [`ProofError::TooLong`] and [`ProofError::NotADocument`].
     pub fn from_json(bytes: &[u8]) -> Result<Self, ProofError> {
         if bytes.len() > limits::PROOF_BYTES_MAX {
-            return Err(ProofError::TooLong { length: bytes.len() });
+            return Err(ProofError::TooLong);
         }
-        json::read(bytes).map_err(ProofError::NotADocument)
+        let proof = json::parse(bytes).and_then(Self::proof).map_err(ProofError::NotADocument)?;
+        Ok(Self::from(proof))
+    }
+
+    /// The proof of a document. Read by its kind, so that what is refused is refused at its place.
+    fn proof(document: Value) -> Result<Proof, JsonError> {
+        let other = |at: &str, reason: String| Err(JsonError::OtherForm { at: at.to_owned(), reason });
+        let Value::Object(mut fields) = document else {
+            return other("", "a proof is an object".to_owned());
+        };
+        match fields.remove("format") {
+            Some(Value::String(format)) if format == FORMAT => {}
+            Some(format) => {
+                return other("/format", format!("the format is {format}, this program reads {FORMAT:?}"));
+            }
+            None => return other("/format", "the field is missing".to_owned()),
+        }
+        match fields.remove("kind") {
+            Some(Value::String(kind)) => of_kind(&kind, &Value::Object(fields)),
+            Some(_) => other("/kind", "a kind is a text".to_owned()),
+            None => other("/kind", "the field is missing".to_owned()),
+        }
     }
 
     /// The document as a line of JSON text for a file, with its line break (rule P-21).
@@ -134,21 +129,42 @@ impl From<Proof> for ProofDocument {
     }
 }
 
-macro_rules! document_from {
-    ($($kind:ident($proof:ty))*) => {$(
-        impl From<$proof> for ProofDocument {
+/// The kinds of proofs, by the name that a document gives them.
+macro_rules! kinds {
+    ($($name:literal $kind:ident($proof:ty))*) => {
+        impl Proof {
+            /// The kind, as the document names it.
+            pub const fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => $name,)*
+                }
+            }
+        }
+
+        /// Reads the fields of a document beside its format and its kind.
+        fn of_kind(kind: &str, fields: &Value) -> Result<Proof, JsonError> {
+            match kind {
+                $($name => json::typed::<$proof>(fields).map(|proof| Proof::$kind(Box::new(proof))),)*
+                _ => Err(JsonError::OtherForm {
+                    at: "/kind".to_owned(),
+                    reason: format!("{kind:?} is none of {}", [$($name),*].join(", ")),
+                }),
+            }
+        }
+
+        $(impl From<$proof> for ProofDocument {
             fn from(proof: $proof) -> Self {
                 Proof::$kind(Box::new(proof)).into()
             }
-        }
-    )*};
+        })*
+    };
 }
 
-document_from! {
-    Transaction(TransactionProof)
-    State(StateProof)
-    Stream(StreamProof)
-    Statement(StatementProof)
-    Inclusion(LogInclusionProof)
-    Consistency(LogConsistencyProof)
+kinds! {
+    "transaction" Transaction(TransactionProof)
+    "state" State(StateProof)
+    "stream" Stream(StreamProof)
+    "statement" Statement(StatementProof)
+    "inclusion" Inclusion(LogInclusionProof)
+    "consistency" Consistency(LogConsistencyProof)
 }

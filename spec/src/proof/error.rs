@@ -18,12 +18,9 @@ use crate::state::key::StreamId;
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum ProofError {
     /// Rule P-1: too long; nothing was read.
-    #[error("{length} bytes are more than the {} of a proof", limits::PROOF_BYTES_MAX)]
-    TooLong {
-        /// Length in bytes.
-        length: usize,
-    },
-    /// Rules P-1, P-18: not the JSON of a proof, or not its one form.
+    #[error("longer than the {} bytes of a proof", limits::PROOF_BYTES_MAX)]
+    TooLong,
+    /// Rule P-1: no JSON. Rule P-18: not the one form of a proof.
     #[error("not a proof document: {0}")]
     NotADocument(JsonError),
     /// Rule P-2.
@@ -155,7 +152,7 @@ impl ProofError {
     /// The rule of chapter 7 that is broken; of a document that cannot be read, the one for its JSON.
     pub const fn rule(&self) -> &'static str {
         match self {
-            Self::TooLong { .. } | Self::NotADocument(JsonError::Unreadable { .. }) => "P-1",
+            Self::TooLong | Self::NotADocument(JsonError::Unreadable { .. }) => "P-1",
             Self::NotADocument(JsonError::OtherForm { .. }) => "P-18",
             Self::Checkpoint => "P-2",
             Self::OtherChain { .. } | Self::Version(_) => "P-3",
@@ -182,7 +179,7 @@ impl ProofError {
     /// A name for programs.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::TooLong { .. } => "too_long",
+            Self::TooLong => "too_long",
             Self::NotADocument(JsonError::Unreadable { .. }) => "unreadable",
             Self::NotADocument(JsonError::OtherForm { .. }) => "other_form",
             Self::Checkpoint => "checkpoint",

@@ -90,7 +90,7 @@ record! {
     CloseAdministratively { referral }
     ReturnDownward { returns, service, urgency, reason, access }
     PlayedPart { role, institution }
-    DeliverService { service, parts, payer, gross_minor, currency, evidence }
+    DeliverService { service, performed, parts, payer, gross_minor, currency, evidence }
     ReverseService { service, reason }
     ProposeAgreement { consortium, terms, window, schedule }
     SignAgreement { agreement, terms_hash }
@@ -186,7 +186,7 @@ choice! {
         TooManySlots, TooManyRedirects, AlreadyReturned, AmountOutOfBounds, NoPartPlayed, EvidenceRepeated,
         NoSuchService, NotTheRecorder, AlreadyReversed, Overflow, NoSuchAgreement, NotAParty,
         WrongAgreementState, AlreadySigned, TermsMismatch, NotInConsortium, TooManyAgreements, NotTheOpenPeriod,
-        PeriodNotOver, TermsNotEvaluable,
+        PeriodNotOver, TermsNotEvaluable, NotYetPerformed,
     }
     Operation {
         RegisterKey(operation), RotateKey(operation), RevokeKey(operation), GrantAccess(operation),

@@ -196,6 +196,7 @@ fn services() {
     let deliver = DeliverService {
         service: service(),
         parts: vec![PlayedPart { role: PartRole::Pharmacy, institution: institution() }],
+        performed: WINDOW,
         payer: institution(),
         gross_minor: AmountMinor(-2),
         currency: Currency::CNY,
@@ -204,7 +205,7 @@ fn services() {
     check(
         "deliver_service",
         &Operation::DeliverService(deliver),
-        "13000000 0200000000000000 'cd' 0100000000000000 05000000 0200000000000000 'ab' 0200000000000000 'ab'
+        "13000000 0200000000000000 'cd' 0100000000000000 0200000000000000 0100000000000000 05000000 0200000000000000 'ab' 0200000000000000 'ab'
          feffffffffffffff 'CNY' 06*32",
     );
     let reverse = ReverseService { service: ServiceId([9; 32]), reason: ReversalReason::ClaimRejected };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use yilian_spec::base::codec::{self, Domain};
 use yilian_spec::base::id::{AgreementId, Commitment, ConsortiumId, ReferralId, ServiceId};
 use yilian_spec::base::money::{AmountMinor, Currency};
-use yilian_spec::base::time::Window;
+use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::crypto::signature::SecretKey;
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::AccessScope;
@@ -29,8 +29,8 @@ use yilian_spec::settlement::terms::{Rounding, Terms};
 use yilian_spec::state::key::StateKey;
 
 use crate::world::{
-    COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, scope, service_code,
-    subject_of,
+    COUNTY, DAY_MS, INSURER, TEACHING, TOWNSHIP, World, commitment, institution, performed, scope,
+    service_code, subject_of,
 };
 
 /// A fixed price for each consultation that the teaching hospital gives; the insurer pays.
@@ -72,6 +72,7 @@ fn delivery(evidence: u8, parts: &[(PartRole, &str)]) -> DeliverService {
     DeliverService {
         service: service_code("teleconsultation"),
         parts: parts.iter().map(part).collect(),
+        performed: performed(),
         payer: institution(INSURER),
         gross_minor: AmountMinor(20_000),
         currency: Currency::CNY,
@@ -151,6 +152,24 @@ fn rule_o20_who_pays_and_plays_is_a_member() {
     let mut ghost = good;
     ghost.parts[1].institution = nobody;
     world.refuse_one(TOWNSHIP, Operation::DeliverService(ghost), Refusal::NoSuchInstitution);
+}
+
+#[test]
+fn rule_o20_a_service_is_recorded_when_its_last_day_begins_at_most_a_day_later() {
+    for (early_ms, refusal) in [(1, Some(Refusal::NotYetPerformed)), (0, None)] {
+        let mut world = World::new();
+        let last_day = LedgerTime((world.time().0 / DAY_MS + 3) * DAY_MS);
+        let performed = Window { starts: last_day.minus_ms(DAY_MS), expires: last_day.plus_ms(DAY_MS) };
+        let service = DeliverService { performed, ..delivery(1, &[(PartRole::Expert, TEACHING)]) };
+        // A block follows a second after the one before.
+        world.pass(last_day.0 - DAY_MS - early_ms - 1_000 - world.time().0);
+        match refusal {
+            Some(reason) => world.refuse_one(TEACHING, Operation::DeliverService(service), reason),
+            None => {
+                world.apply_one(TEACHING, Operation::DeliverService(service));
+            }
+        }
+    }
 }
 
 /// The terms cover both services (T-14); only the one that a party recorded moves money.

@@ -21,7 +21,8 @@ use yilian_spec::settlement::terms::{Rounding, Terms};
 use yilian_spec::state::key::{StateKey, StreamId};
 
 use crate::world::{
-    COUNTY, DAY_MS, INSURER, REGULATOR, TEACHING, TOWNSHIP, World, commitment, institution, service_code,
+    COUNTY, DAY_MS, INSURER, REGULATOR, TEACHING, TOWNSHIP, World, commitment, institution, performed,
+    service_code,
 };
 
 /// A2 of the settlement rules: 30 / 55 / 15 for primary, expert and platform, rounded per event.
@@ -72,6 +73,7 @@ fn delivery(gross_minor: i64, evidence: u8) -> DeliverService {
             part(PartRole::Expert, TEACHING),
             part(PartRole::Platform, COUNTY),
         ],
+        performed: performed(),
         payer: institution(INSURER),
         gross_minor: AmountMinor(gross_minor),
         currency: Currency::CNY,

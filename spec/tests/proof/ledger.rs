@@ -388,6 +388,7 @@ fn terms() -> Terms {
 fn service(number: u8) -> Operation {
     Operation::DeliverService(DeliverService {
         service: ServiceCode::new("teleconsultation").unwrap(),
+        performed: Window::day_of(LedgerTime(0)),
         parts: vec![PlayedPart { role: PartRole::Expert, institution: institution("renhe-hospital") }],
         payer: institution("qinghe-hospital"),
         gross_minor: AmountMinor(18_000),

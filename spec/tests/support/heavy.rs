@@ -17,7 +17,7 @@ use yilian_spec::settlement::rational::Ratio;
 use yilian_spec::settlement::terms::{Party, Rounding, Terms};
 use yilian_spec::settlement::{PartRole, PartyIndex};
 
-use super::world::{self, DAY_MS, World, institution, service_code};
+use super::world::{self, DAY_MS, World, institution, performed, service_code};
 
 /// Every part that there is.
 pub const PARTS: [PartRole; 6] = [
@@ -188,6 +188,7 @@ pub fn delivery(player: &InstitutionId, service: ServiceCode, number: u64) -> Op
     Operation::DeliverService(DeliverService {
         service,
         parts: PARTS.map(part).to_vec(),
+        performed: performed(),
         payer: institution(&member(0)),
         gross_minor: AmountMinor(10_001),
         currency: Currency::CNY,

@@ -102,6 +102,11 @@ pub fn institution(id: &str) -> InstitutionId {
     InstitutionId::new(id).unwrap()
 }
 
+/// A day long ago.
+pub fn performed() -> Window {
+    Window { starts: LedgerTime(0), expires: LedgerTime(DAY_MS) }
+}
+
 pub fn service_code(code: &str) -> ServiceCode {
     ServiceCode::new(code).unwrap()
 }

@@ -28,7 +28,7 @@ use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::templates::{Frame, fixed_price};
 use yilian_spec::settlement::terms::TermsError;
 
-use crate::world::{commitment, institution, scope, service_code, subject};
+use crate::world::{commitment, institution, performed, scope, service_code, subject};
 
 const CHAIN: ChainId = ChainId([7; 32]);
 
@@ -73,6 +73,7 @@ fn delivery() -> DeliverService {
     DeliverService {
         service: service_code("teleconsultation"),
         parts: vec![PlayedPart { role: PartRole::Expert, institution: institution("renhe-hospital") }],
+        performed: performed(),
         payer: institution("anping-insurer"),
         gross_minor: AmountMinor(1),
         currency: Currency::CNY,
@@ -244,6 +245,29 @@ fn rule_s6_parts_ascend_and_do_not_repeat() {
     }
     let attempt = Operation::DeliverService(DeliverService { parts: vec![primary, expert], ..delivery() });
     assert!(semantic::check(body(vec![attempt]).sign(&author()), CHAIN).is_ok());
+}
+
+#[test]
+fn rule_s12_a_service_is_performed_on_whole_days() {
+    let midnight = |day: u64| LedgerTime(day * 86_400_000);
+    let after = |time: LedgerTime, milliseconds: u64| LedgerTime(time.0 + milliseconds);
+    let attempt = |starts, expires| {
+        let performed = Window { starts, expires };
+        body(vec![Operation::DeliverService(DeliverService { performed, ..delivery() })])
+    };
+    let days_max = 366;
+    for (starts, expires) in [
+        (midnight(3), midnight(3)),
+        (midnight(4), midnight(3)),
+        (after(midnight(3), 1), midnight(5)),
+        (midnight(3), after(midnight(5), 1)),
+        (midnight(3), midnight(3 + days_max + 1)),
+    ] {
+        assert_eq!(structural(attempt(starts, expires)), malformed(0, OperationError::PerformedDays));
+    }
+    for (starts, expires) in [(midnight(0), midnight(1)), (midnight(3), midnight(3 + days_max))] {
+        assert!(semantic::check(attempt(starts, expires).sign(&author()), CHAIN).is_ok());
+    }
 }
 
 #[test]

@@ -14,11 +14,14 @@ use yilian_spec::proof::ProofError;
 
 use crate::failure::Failure;
 
+/// U+FEFF in UTF-8, which some editors put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A file of proofs. Holds one of them at a time, however many there are.
 pub struct ProofFile {
     reader: BufReader<File>,
     path: PathBuf,
-    /// Proofs that were read.
+    /// Lines that were read, each with a proof.
     line: u64,
     /// Whether the file ends with the first proof.
     is_single: bool,
@@ -54,24 +57,45 @@ impl ProofFile {
             return Ok(None);
         }
         self.line += 1;
-        let is_too_long = bytes.len() > PROOF_BYTES_MAX;
-        if self.line == 1 && !is_too_long && serde_json::from_slice::<IgnoredAny>(&bytes).is_err() {
+        if bytes.trim_ascii().is_empty() {
+            let what = if bytes.is_empty() { "the file is empty" } else { "it is blank" };
+            return Err(self.no_proof(what));
+        }
+        let first = serde_json::from_slice::<IgnoredAny>(&bytes);
+        if self.line == 1 && bytes.len() <= PROOF_BYTES_MAX && first.is_err_and(|error| error.is_eof()) {
+            if self.next_line_begins_a_proof() {
+                return Err(self.no_proof("it ends within a proof, and the next line begins another one"));
+            }
             // The first line is not all of it, so there is one proof, and every line belongs to it.
             self.is_single = true;
             let rest = self.read(|reader, bytes| reader.read_to_end(bytes))?;
             bytes.extend(rest);
         }
         if bytes.len() > PROOF_BYTES_MAX {
-            return Err(self.failure(ProofError::TooLong { length: bytes.len() }));
+            return Err(self.failure(ProofError::TooLong));
         }
         match serde_json::from_slice::<Format>(&bytes) {
             Ok(_) => Ok(Some(bytes)),
+            Err(_) if bytes.starts_with(BYTE_ORDER_MARK) => {
+                Err(self.no_proof("it begins with a byte order mark: save it as UTF-8 without one"))
+            }
             Err(error) => {
-                let at = if self.line == 1 { String::new() } else { format!("line {}: ", self.line) };
-                let (path, reason) = (self.path.clone(), at + &json::plain(&error.to_string()));
-                Err(ClientError::FileContent { path, expected: "a saved proof (JSON)", reason }.into())
+                // Of a single proof the reader knows the line, of one among others the file does.
+                self.line += if self.is_single { error.line() as u64 - 1 } else { 0 };
+                let said = json::plain(&error.to_string());
+                Err(self.no_proof(&format!("{}, at column {}", json::without_place(&said), error.column())))
             }
         }
+    }
+
+    /// Where a single proof stands on several lines, only its first begins with a brace at the margin.
+    fn next_line_begins_a_proof(&mut self) -> bool {
+        self.reader.fill_buf().is_ok_and(|bytes| bytes.first() == Some(&b'{'))
+    }
+
+    fn no_proof(&self, reason: &str) -> Failure {
+        let (path, reason) = (self.path.clone(), format!("line {}: {reason}", self.line));
+        ClientError::FileContent { path, expected: "a saved proof (JSON)", reason }.into()
     }
 
     /// One byte more than the bound, so that its own rule refuses what is too long.

@@ -108,5 +108,5 @@ pub fn append(file: &mut NewFile, document: &ProofDocument) -> Result<(), Failur
 /// The proof as a line that `yilian verify` reads.
 fn line(document: &ProofDocument) -> Result<String, ProofError> {
     let json = document.to_json();
-    if json.len() > PROOF_BYTES_MAX { Err(ProofError::TooLong { length: json.len() }) } else { Ok(json) }
+    if json.len() > PROOF_BYTES_MAX { Err(ProofError::TooLong) } else { Ok(json) }
 }

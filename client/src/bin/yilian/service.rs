@@ -6,7 +6,9 @@ use yilian_client::error::exit;
 use yilian_local::moment;
 use yilian_spec::api::Entry;
 use yilian_spec::base::id::{InstitutionId, ServiceCode, ServiceId};
+use yilian_spec::base::limits::{SERVICE_AHEAD_MS_MAX, SERVICE_DAYS_MAX};
 use yilian_spec::base::money::Currency;
+use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::service::Service;
 use yilian_spec::domain::service::{CountedIn, DeliverService, PlayedPart, ReversalReason, ReverseService};
@@ -27,7 +29,7 @@ use crate::submission::submit;
 pub enum ServiceCommand {
     /// Record a delivered service; agreements that cover it count it.
     #[command(
-        after_help = "Example:\n  yilian service deliver --service teleconsultation \\\n    --part primary=qinghe-county-hospital --part expert=renhe-hospital \\\n    --payer anping-insurer --amount 180.00 --document claim.json"
+        after_help = "Example:\n  yilian service deliver --service teleconsultation \\\n    --part primary=qinghe-county-hospital --part expert=renhe-hospital \\\n    --payer anping-insurer --amount 180.00 --document claim.json\n  yilian service deliver --service inpatient-stay \\\n    --performed 2026-11-16 --until 2026-11-20 \\\n    --part primary=qinghe-county-hospital --payer anping-insurer \\\n    --amount 4200.00 --document claim.json"
     )]
     Deliver(Deliver),
     /// Reverse a service that one's institution recorded.
@@ -57,6 +59,13 @@ pub struct Deliver {
     /// What was done, such as teleconsultation.
     #[arg(long, value_name = "CODE")]
     service: ServiceCode,
+    /// The day on which it was performed in UTC, such as 2026-11-21; today unless given. The first day, where --until says
+    /// the last.
+    #[arg(long = "performed", value_name = "DATE", allow_hyphen_values = true, value_parser = parse::moment)]
+    performed: Option<LedgerTime>,
+    /// The last day on which it was performed.
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, requires = "performed", value_parser = parse::moment)]
+    until: Option<LedgerTime>,
     /// Who played which part: ROLE=INSTITUTION, once for each; roles are primary, expert, platform, reader,
     /// laboratory and pharmacy.
     #[arg(long = "part", value_name = "ROLE=INSTITUTION", required = true, value_parser = parse::part)]
@@ -79,8 +88,10 @@ impl Deliver {
         let mut parts: Vec<PlayedPart> =
             self.parts.into_iter().map(|(role, institution)| PlayedPart { role, institution }).collect();
         parts.sort();
+        let performed = performed(self.performed, self.until)?;
         Ok(Operation::DeliverService(DeliverService {
             service: self.service,
+            performed,
             parts,
             payer: self.payer,
             gross_minor: parse::amount(&self.amount, self.currency).map_err(Failure::Usage)?,
@@ -88,6 +99,25 @@ impl Deliver {
             evidence: self.evidence.commitment()?,
         }))
     }
+}
+
+/// The days from the first to the last.
+fn performed(first: Option<LedgerTime>, last: Option<LedgerTime>) -> Result<Window, Failure> {
+    let now = moment::now()?;
+    let first = Window::day_of(first.unwrap_or(now));
+    let window = Window { starts: first.starts, expires: last.map_or(first, Window::day_of).expires };
+    let (from, until) = (moment::show(window.starts), moment::show(window.expires));
+    if !window.is_whole_days(SERVICE_DAYS_MAX) {
+        return Err(Failure::Usage(format!(
+            "a service is performed on 1 to {SERVICE_DAYS_MAX} days, not from {from} to {until}: record parts of a longer one"
+        )));
+    }
+    if window.starts > now.plus_ms(SERVICE_AHEAD_MS_MAX) {
+        return Err(Failure::Usage(format!(
+            "--performed lies ahead, from {from} on: record a service when it was performed"
+        )));
+    }
+    Ok(window)
 }
 
 impl ServiceCommand {
@@ -119,6 +149,7 @@ async fn show(context: &Context, id: ServiceId) -> Outcome {
     output::print_fields(&[
         ("id", listed.id.to_string()),
         ("service", delivered.service.to_string()),
+        ("performed", moment::show_days(delivered.performed)),
         ("parts", delivered.parts.iter().map(part).collect::<Vec<_>>().join(", ")),
         ("payer", delivered.payer.to_string()),
         ("gross", describe::amount(delivered.gross_minor.0, delivered.currency)),
@@ -127,7 +158,7 @@ async fn show(context: &Context, id: ServiceId) -> Outcome {
         ("transaction", transaction_id.to_string()),
         ("counted in", counted_in.iter().map(period).collect::<Vec<_>>().join(", ")),
         ("reversed", output::or_dash(reversed_at.map(moment::show))),
-        ("as of", "what the node says; `yilian stream show institution/ID` is proven".to_owned()),
+        ("as of", format!("what the node says; `yilian stream show institution/{recorder}` is proven")),
     ]);
     Ok(exit::OK)
 }

@@ -226,7 +226,7 @@ fn encounters(count: usize, day: &str) -> Collected {
     for number in 0..count {
         text += &format!(
             r#"{{"resourceType":"Encounter","id":"e{number}","status":"finished","class":{{"code":"AMB"}},"subject":{{"reference":"Patient/p{number}"}},"serviceProvider":{{"reference":"Organization/o1"}},"period":{{"start":"{day}"}}}}
-{{"resourceType":"Claim","id":"c{number}","status":"active","use":"claim","provider":{{"reference":"Organization/o1"}},"item":[{{"encounter":[{{"reference":"Encounter/e{number}"}}]}}],"total":{{"value":1.00,"currency":"EUR"}}}}
+{{"resourceType":"Claim","id":"c{number}","status":"active","use":"claim","billablePeriod":{{"start":"2020-01-01"}},"provider":{{"reference":"Organization/o1"}},"item":[{{"encounter":[{{"reference":"Encounter/e{number}"}}]}}],"total":{{"value":1.00,"currency":"EUR"}}}}
 "#
         );
     }

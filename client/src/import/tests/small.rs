@@ -11,6 +11,7 @@ use crate::import::mapping::{Mapping, MappingError};
 use crate::import::plan::{Gross, Plan, Planning};
 use crate::import::skip::Note;
 use crate::import::{ImportError, Options, agreement};
+use yilian_local::moment;
 use yilian_spec::base::id::InstitutionId;
 use yilian_spec::domain::access::Purpose;
 use yilian_spec::domain::membership::Tier;
@@ -26,7 +27,7 @@ pub const INPUT: &str = r#"
 {"resourceType":"Encounter","id":"e3","status":"finished","class":{"code":"IMP"},"subject":{"reference":"Patient/p1"},"serviceProvider":{"reference":"Organization/o3"},"period":{"start":"1951-02-03T00:00:00Z"}}
 {"resourceType":"Condition","id":"d1","subject":{"reference":"Patient/p1"},"encounter":{"reference":"Encounter/e1"}}
 {"resourceType":"DiagnosticReport","id":"d2","category":[{"coding":[{"code":"RAD"}]}],"encounter":{"reference":"Encounter/e1"}}
-{"resourceType":"Claim","id":"c1","status":"active","use":"claim","type":{"coding":[{"code":"institutional"}]},"provider":{"reference":"Organization/o1"},"insurance":[{"focal":true,"coverage":{"display":"state"}}],"item":[{"encounter":[{"reference":"Encounter/e1"}]}],"total":{"value":10.005,"currency":"USD"}}
+{"resourceType":"Claim","id":"c1","status":"active","use":"claim","billablePeriod":{"start":"2001-02-03T04:05:06+08:00","end":"2001-02-05T00:00:01Z"},"type":{"coding":[{"code":"institutional"}]},"provider":{"reference":"Organization/o1"},"insurance":[{"focal":true,"coverage":{"display":"state"}}],"item":[{"encounter":[{"reference":"Encounter/e1"}]}],"total":{"value":10.005,"currency":"USD"}}
 {"resourceType":"Claim","id":"c2","status":"active","use":"claim","type":{"coding":[{"code":"pharmacy"}]},"provider":{"reference":"Practitioner/x"},"item":[{"encounter":[{"reference":"Encounter/e3"}]}],"total":{"value":1e1,"currency":"USD"}}
 {"resourceType":"ExplanationOfBenefit","id":"b1","status":"active","use":"claim","created":"2001","claim":{"reference":"Claim/c1"},"payment":{"amount":{"value":8,"currency":"USD"}}}
 {"resourceType":"ExplanationOfBenefit","id":"b2","status":"active","use":"claim","created":"2002","claim":{"reference":"Claim/c1"},"payment":{"amount":{"value":7.9949999,"currency":"USD"}}}
@@ -126,6 +127,16 @@ fn the_gross_amount_is_what_is_claimed_or_what_the_latest_answer_pays() {
     let sums = &plan(Gross::Paid).sums["USD"];
     assert_eq!((sums.claimed_minor, sums.claimed_rounded), (2_001, 1));
     assert_eq!((sums.paid_minor, sums.paid_rounded, sums.gross_minor), (799, 1, 1_799));
+}
+
+#[test]
+fn a_service_was_performed_on_the_days_that_are_billed_else_when_the_encounter_began() {
+    let services = plan(Gross::Claimed).items.into_iter().filter_map(|item| match item.draft {
+        Draft::Deliver { performed, .. } => performed.map(moment::show_days),
+        _ => None,
+    });
+    // The second began before the ledger's first day.
+    assert_eq!(services.collect::<Vec<_>>(), ["2001-02-02 to 2001-02-05", "1970-01-01"]);
 }
 
 #[test]

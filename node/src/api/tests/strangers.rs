@@ -10,7 +10,7 @@ use yilian_spec::base::id::{
     SubjectTag,
 };
 use yilian_spec::base::money::{AmountMinor, Currency};
-use yilian_spec::base::time::Window;
+use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::access::{
     AccessScope, Category, Decision, GrantAccess, Purpose, RecordDisclosure, Sensitivity,
@@ -220,6 +220,7 @@ async fn objects(world: &mut World) -> Objects {
     let delivered = Operation::DeliverService(DeliverService {
         service: ServiceCode::new("dialysis").unwrap(),
         parts: vec![PlayedPart { role: PartRole::Primary, institution: institution(HOSPITAL) }],
+        performed: Window::day_of(LedgerTime(0)),
         payer: institution(INSURER),
         gross_minor: AmountMinor(100),
         currency: Currency::CNY,

@@ -6,6 +6,7 @@ use wincode::{SchemaRead, SchemaWrite};
 
 use crate::base::id::{Commitment, InstitutionId, ServiceCode, ServiceId};
 use crate::base::money::{AmountMinor, Currency};
+use crate::base::time::Window;
 use crate::settlement::PartRole;
 
 /// A part of a service, and who played it.
@@ -23,13 +24,16 @@ pub struct PlayedPart {
 /// Records a delivered service. Creates a service.
 ///
 /// By a finance key of an institution that played a part. Needs: 1 to [`crate::base::limits::PARTS_PER_SERVICE_MAX`] parts,
-/// ascending by role, one of each; a registered payer; a gross amount from 0 to
+/// ascending by role, one of each; 1 to [`crate::base::limits::SERVICE_DAYS_MAX`]
+/// whole days, the last begun (rule O-20 allows a day for time zones); a registered payer; a gross amount from 0 to
 /// [`crate::base::limits::AMOUNT_MINOR_MAX`]; evidence that no other service carries (an event settles once). Every active agreement that covers it counts it in its open period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeliverService {
     /// What was done.
     pub service: ServiceCode,
+    /// The days on which it was performed, from midnight to midnight UTC: not when it was recorded, which the block says.
+    pub performed: Window,
     /// Who did which part.
     pub parts: Vec<PlayedPart>,
     /// Who pays.

@@ -4,6 +4,7 @@ use super::operation::{DeliverService, ReverseService};
 use super::record::{CountedIn, Service};
 use crate::base::id::{AgreementId, InstitutionId, ServiceId};
 use crate::base::limits;
+use crate::base::time::DAY_MS;
 use crate::domain::agreement::record::{Agreement, AgreementState};
 use crate::domain::agreement::rules::work_of;
 use crate::domain::agreement::work::AgreementWork;
@@ -25,6 +26,9 @@ impl Operate for DeliverService {
         let ascending = self.parts.windows(2).all(|pair| pair[0].role < pair[1].role);
         if self.parts.is_empty() || self.parts.len() > limits::PARTS_PER_SERVICE_MAX || !ascending {
             return Err(OperationError::Parts);
+        }
+        if !self.performed.is_whole_days(limits::SERVICE_DAYS_MAX) {
+            return Err(OperationError::PerformedDays);
         }
         self.currency.check().map_err(|_| OperationError::Currency)?;
         Ok(self.service.check()?)
@@ -51,6 +55,8 @@ impl Operate for DeliverService {
     fn execute(&self, call: &mut Call<'_, '_>) -> Step {
         let played_a_part = self.parts.iter().any(|part| part.institution == *call.institution);
         require(played_a_part, Refusal::NoPartPlayed)?;
+        let last_day = self.performed.expires.minus_ms(DAY_MS);
+        require(last_day <= call.time().plus_ms(limits::SERVICE_AHEAD_MS_MAX), Refusal::NotYetPerformed)?;
         require((0..=limits::AMOUNT_MINOR_MAX).contains(&self.gross_minor.0), Refusal::AmountOutOfBounds)?;
         call.require_member(&self.payer)?;
         self.parts.iter().try_for_each(|part| call.require_member(&part.institution))?;

@@ -1,4 +1,4 @@
-//! Structural validity of a transaction: what can be said without keys, clock and state (rules S-1 to S-9).
+//! Structural validity of a transaction: what can be said without keys, clock and state (rules S-1 to S-9 and S-12).
 
 use thiserror::Error;
 
@@ -38,7 +38,7 @@ pub enum StructuralError {
         /// What is wrong with the name of the author's institution.
         reason: IdError,
     },
-    /// Rules S-1 and S-6 to S-9.
+    /// Rules S-1, S-6 to S-9 and S-12.
     #[error("operation {operation}: {reason}")]
     Operation {
         /// The operation, counted from 0.

@@ -191,7 +191,7 @@ impl Known {
             0..3 => self.membership(kind, input, actor, time, chain_id),
             3..7 => self.access(kind, input, actor, time),
             7..19 | 26 => self.referrals(kind, input, actor),
-            19 | 20 => self.services(kind, input, actor),
+            19 | 20 => self.services(kind, input, actor, time),
             21..25 => self.agreements(kind, input, actor, time),
             25 => Operation::ConfirmRedirect(ConfirmRedirect {
                 referral: self.referral(input),
@@ -327,7 +327,7 @@ impl Known {
         }
     }
 
-    fn services(&mut self, kind: usize, input: &mut Input<'_>, actor: &str) -> Operation {
+    fn services(&mut self, kind: usize, input: &mut Input<'_>, actor: &str, time: LedgerTime) -> Operation {
         if kind == 20 {
             return Operation::ReverseService(ReverseService {
                 service: ServiceId(self.object("service", input)),
@@ -345,6 +345,7 @@ impl Known {
             payer: if input.one_in(8) { partner(input) } else { institution(ACTORS[3]) },
             gross_minor: amount(input),
             currency: Currency::CNY,
+            performed: Window::day_of(if input.one_in(8) { time.plus_ms(2 * DAY_MS) } else { time }),
             evidence: Commitment(std::array::from_fn(|place| if place < 2 { input.byte() } else { 0 })),
         })
     }

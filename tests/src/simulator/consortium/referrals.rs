@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use yilian_spec::base::id::{Commitment, GrantId, ReferralId, ServiceCode, SubjectTag};
 use yilian_spec::base::money::{AmountMinor, Currency};
+use yilian_spec::base::time::{LedgerTime, Window};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::referral::{
     AcceptReferral, AcknowledgeHandover, AmendOutcome, CancelReferral, CloseAdministratively,
@@ -15,7 +16,7 @@ use yilian_spec::settlement::PartRole;
 
 use super::access::{disclosure, scope};
 use super::author::{Author, END};
-use super::{INSURER, PROVIDERS, institution};
+use super::{INSURER, PROVIDERS, START_MS, institution};
 
 const SERVICES: [&str; 2] = ["cardiology", "rehabilitation"];
 
@@ -171,6 +172,7 @@ fn treat(author: &mut Author<'_>, case: &mut Case) {
 fn treatment(author: &mut Author<'_>, case: &Case) -> DeliverService {
     DeliverService {
         service: service(author),
+        performed: Window::day_of(LedgerTime(START_MS)),
         parts: vec![PlayedPart { role: PartRole::Primary, institution: institution(case.receiver) }],
         payer: institution(INSURER),
         gross_minor: AmountMinor(author.place(1, 90_000) as i64),

@@ -180,7 +180,10 @@ fn one_service(
     };
     let repeated = author.random.chance(25);
     let fresh = Commitment(author.random.bytes());
+    // At most a day after the run, or later.
+    let performed_ms = START_MS - DAY_MS + author.random.below(4) * DAY_MS;
     DeliverService {
+        performed: Window::day_of(LedgerTime(performed_ms)),
         service: if author.random.chance(80) { service(2) } else { author.one_of(&deal.services) },
         parts,
         payer: institution(if author.random.chance(30) { deal.providers[0] } else { deal.payer }),

@@ -295,9 +295,12 @@ fn return_objection(history: &History, act: &Act<'_>, back: &ReturnDownward) -> 
 fn delivery_objection(history: &History, act: &Act<'_>, service: &DeliverService) -> Objection {
     let played = service.parts.iter().any(|part| part.institution == *act.institution);
     let bounded = (0..=GROSS_MINOR_MAX).contains(&service.gross_minor.0);
+    // The last day begins at most a day after the block.
+    let performed = service.performed.expires.0 <= act.time.0 + 2 * DAY_MS;
     let mut named = service.parts.iter().map(|part| &part.institution).chain([&service.payer]);
     let members = named.all(|one| history.institutions.contains_key(one));
     unless(played, "the author played no part")
+        .or(unless(performed, "the service was not performed yet"))
         .or(unless(bounded, "the amount is out of bounds"))
         .or(unless(members, "somebody is no member"))
         .or(unless(!history.evidence.contains(&service.evidence), "another service has this evidence"))
