@@ -57,6 +57,7 @@ fn stream(parts: &StreamParts) -> String {
     let (name, length, first, next) = (parts.stream(), parts.length(), parts.first(), parts.next());
     match (length, first, next - first) {
         (0, ..) => format!("The ledger knew no stream {name}: it had no entries"),
+        (1, 0, 1) => format!("The stream {name} had exactly one entry; none was left out"),
         (_, 0, count) if count == length => {
             format!("The stream {name} had exactly these {length} entries; none was left out")
         }

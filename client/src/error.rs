@@ -62,7 +62,7 @@ pub enum ClientError {
         message: String,
     },
     /// The ledger has no such thing.
-    #[error("the ledger has no {what}; if the name is right, it may be that of something else")]
+    #[error("the ledger has no {what}")]
     NotFound {
         /// What was asked for.
         what: String,
@@ -272,11 +272,9 @@ impl ClientError {
     /// The exit code that a script sees.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused { .. }
-            | Self::Rejected { .. }
-            | Self::NotFound { .. }
-            | Self::NoneOfYours { .. }
-            | Self::ListTooLong => exit::REFUSED,
+            Self::NotFound { .. } | Self::NoneOfYours { .. } => exit::UNKNOWN,
+            Self::Rejected { code, .. } if code == "not_yours" => exit::UNKNOWN,
+            Self::Refused { .. } | Self::Rejected { .. } | Self::ListTooLong => exit::REFUSED,
             Self::Unreachable { .. }
             | Self::NotFinal { .. }
             | Self::Answer { .. }

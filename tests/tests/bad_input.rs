@@ -289,9 +289,9 @@ async fn what_a_key_may_not_do_is_recorded_as_refused_and_changes_nothing() -> R
         let refused = matches!(recorded.outcome, Outcome::Refused { reason, .. } if reason == expected);
         ensure!(refused, "expected {expected:?}, got {:?}", recorded.outcome);
         let key = StateKey::Grant(GrantId(recorded.object(0)));
-        let row = regulator.row::<Grant>(&key, "grant").await?;
+        let row = regulator.row::<Grant>(&key).await?;
         ensure!(row.verified && row.value.is_none(), "a refused grant is proven absent to who may read all");
-        let hidden = desk.client.row::<Grant>(&key, "grant").await;
+        let hidden = desk.client.row::<Grant>(&key).await;
         ensure!(matches!(hidden, Err(ClientError::NoneOfYours { .. })), "{hidden:?}");
     }
     // What a revoked key signs is not even recorded, whoever carries it.

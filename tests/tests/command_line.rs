@@ -272,7 +272,7 @@ async fn exit_codes_tell_scripts_what_went_wrong() -> Result<()> {
     let nowhere = "0a1b".repeat(16);
     township.ends_with(exit::OK, "node health")?;
     township.ends_with(exit::OK, "watch --after 0 --count 1 --json")?;
-    township.ends_with(exit::REFUSED, &format!("grant show {nowhere}"))?;
+    township.ends_with(exit::UNKNOWN, &format!("grant show {nowhere}"))?;
     township.ends_with(exit::REFUSED, &format!("referral accept {nowhere}"))?;
     township.ends_with(exit::USAGE, "grant create --to nobody")?;
     township.ends_with(exit::USAGE, "no-such-command")?;

@@ -98,7 +98,7 @@ async fn services(cluster: &Cluster) -> Result<u64> {
         let id: AgreementId = agreement["id"].as_str().context("an agreement has an id")?.parse()?;
         let terms = client.record::<Agreement>(&StateKey::Agreement(id)).await?.value.terms;
         let head = StateKey::StreamHead(StreamId::Period { agreement: id, period: 0 });
-        let head = client.row::<Frontier>(&head, "head of a period's stream").await?.value;
+        let head = client.row::<Frontier>(&head).await?.value;
         let events = head.map_or(0, |head| head.length());
         let parties: Vec<String> = terms.parties.iter().map(|party| party.institution.to_string()).collect();
         let most = of_provider.entry(parties.join(" ")).or_default();

@@ -1,10 +1,12 @@
 //! What the entries of streams say: each one's operation, and everything about a subject, from its stream and those of the
 //! grants that it names (chapter 5 of the protocol).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use yilian_spec::base::height::Height;
-use yilian_spec::base::id::{GrantId, InstitutionId, SubjectTag};
+use yilian_spec::base::id::{GrantId, InstitutionId, SubjectTag, TransactionId};
 use yilian_spec::domain::Operation;
 use yilian_spec::domain::object::ObjectKind;
 use yilian_spec::state::key::StreamId;
@@ -104,81 +106,128 @@ impl SubjectHistory {
 }
 
 impl Client {
-    /// Everything about a subject.
+    /// Everything about a subject; `progress` as in [`Client::resolve`], for each stream anew.
     ///
     /// # Errors
     /// What reading the streams and their transactions gives.
-    pub async fn subject_history(&self, subject: SubjectTag) -> Result<SubjectHistory, ClientError> {
-        let contents = self.resolved_stream(&StreamId::Subject(subject), 0).await?;
+    pub async fn subject_history(
+        &self,
+        subject: SubjectTag,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<SubjectHistory, ClientError> {
+        let contents = self.resolved_stream(&StreamId::Subject(subject), progress).await?;
         let mut grants = Vec::new();
         for grant in contents.grants() {
-            grants.push((grant, self.resolved_stream(&StreamId::Grant(grant), 0).await?));
+            grants.push((grant, self.resolved_stream(&StreamId::Grant(grant), progress).await?));
         }
         Ok(SubjectHistory { contents, grants })
     }
 
-    /// A stream from entry `from` on, with the operations of its entries.
+    /// A stream with the operations of its entries.
     ///
     /// # Errors
     /// What reading the stream and its transactions gives.
-    pub async fn resolved_stream(&self, stream: &StreamId, from: u64) -> Result<ResolvedStream, ClientError> {
-        let stream = self.stream(stream, from).await?;
-        let operations = self.resolve(&stream.entries).await?;
+    async fn resolved_stream(
+        &self,
+        stream: &StreamId,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<ResolvedStream, ClientError> {
+        let stream = self.stream(stream, 0).await?;
+        let operations = self.resolve(&stream.entries, progress).await?;
         Ok(ResolvedStream { stream, operations })
     }
 
-    /// The operations that these entries point at.
+    /// The operations that these entries point at. Each transaction is asked for once, however many entries point at it;
+    /// `progress` hears how many of how many are there.
     ///
     /// # Errors
-    /// [`ClientError::OtherProof`] when a transaction is not what its entry says, or what asking gives.
-    pub async fn resolve(&self, entries: &[Entry]) -> Result<Vec<Result<Resolved, Gap>>, ClientError> {
-        let asked: Vec<_> = entries.iter().map(|entry| self.resolve_one(entry)).collect();
-        futures::stream::iter(asked).buffered(limits::LOOKUPS_IN_FLIGHT).try_collect().await
+    /// [`ClientError::OtherProof`] when a transaction is not what its entries say, or what asking gives.
+    pub async fn resolve(
+        &self,
+        entries: &[Entry],
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Vec<Result<Resolved, Gap>>, ClientError> {
+        let ids: BTreeSet<TransactionId> = entries.iter().map(|entry| entry.transaction_id).collect();
+        let mut told = BTreeMap::new();
+        let count = ids.len();
+        let asked = ids.into_iter().map(|id| async move { self.ask(id).await.map(|told| (id, told)) });
+        let mut answers = futures::stream::iter(asked).buffer_unordered(limits::LOOKUPS_IN_FLIGHT);
+        while let Some((id, answer)) = answers.try_next().await? {
+            told.insert(id, answer);
+            progress(told.len(), count);
+        }
+        entries.iter().map(|entry| told[&entry.transaction_id].operation_of(entry)).collect()
     }
 
-    /// Proves the entry's transaction, and that it has the operation that the entry points at.
-    async fn resolve_one(&self, entry: &Entry) -> Result<Result<Resolved, Gap>, ClientError> {
-        let number = entry.operation;
-        let (height, institution, operation, verified) =
-            match self.transaction_proof(entry.transaction_id).await {
-                Ok((proof, verified)) => {
-                    let mut operations = proof.transaction.body.operations;
-                    let number = usize::from(number);
-                    let operation = (number < operations.len()).then(|| operations.swap_remove(number));
-                    (proof.block.header.height, proof.transaction.body.institution, operation, verified)
-                }
-                // Operations that concern others stand beside it: the node tells of it, and nothing proves what it tells.
-                Err(ClientError::Rejected { code, .. }) if code == "partly_yours" => {
-                    match self.part_of(entry).await? {
-                        Ok((height, institution, operation)) => (height, institution, Some(operation), false),
-                        Err(gap) => return Ok(Err(gap)),
-                    }
-                }
-                Err(error) => return Gap::of(&error).map(Err).ok_or(error),
-            };
-        match operation.filter(|_| height == entry.height) {
-            Some(operation) => Ok(Ok(Resolved { institution, operation, verified })),
-            None => Err(ClientError::OtherProof {
+    /// What there is to know of a transaction, proven where it can be.
+    async fn ask(&self, id: TransactionId) -> Result<Told, ClientError> {
+        let error = match self.transaction_proof(id).await {
+            Ok((proof, verified)) => {
+                let body = proof.transaction.body;
+                let operations = body.operations.into_iter().zip(0..).map(|(one, number)| (number, one));
+                return Ok(Told::Operations {
+                    height: proof.block.header.height,
+                    institution: body.institution,
+                    operations: operations.collect(),
+                    is_whole: true,
+                    verified,
+                });
+            }
+            Err(error) => error,
+        };
+        // Operations that concern others stand beside it: the node tells of it, and nothing proves what it tells.
+        if !matches!(&error, ClientError::Rejected { code, .. } if code == "partly_yours") {
+            return Gap::of(&error).map(Told::Nothing).ok_or(error);
+        }
+        let found = match self.poll(id, 0).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Told::Nothing(Gap::NotThere)),
+            Err(error) => return Gap::of(&error).map(Told::Nothing).ok_or(error),
+        };
+        Ok(match found.part {
+            Some(part) => Told::Operations {
+                height: found.height,
+                institution: part.institution,
+                operations: part.operations.into_iter().map(|one| (one.number, one.operation)).collect(),
+                is_whole: false,
+                verified: false,
+            },
+            None => Told::Nothing(Gap::NotReadable),
+        })
+    }
+}
+
+/// What a node told of a transaction.
+enum Told {
+    /// Its operations, by their numbers.
+    Operations {
+        height: Height,
+        institution: InstitutionId,
+        operations: BTreeMap<u16, Operation>,
+        /// Whether there are no others.
+        is_whole: bool,
+        verified: bool,
+    },
+    Nothing(Gap),
+}
+
+impl Told {
+    /// The operation that an entry points at.
+    fn operation_of(&self, entry: &Entry) -> Result<Result<Resolved, Gap>, ClientError> {
+        let (height, institution, operations, is_whole, verified) = match self {
+            Self::Operations { height, institution, operations, is_whole, verified } => {
+                (*height, institution, operations, *is_whole, *verified)
+            }
+            Self::Nothing(gap) => return Ok(Err(*gap)),
+        };
+        match operations.get(&entry.operation) {
+            Some(operation) if height == entry.height => {
+                Ok(Ok(Resolved { institution: institution.clone(), operation: operation.clone(), verified }))
+            }
+            None if !is_whole => Ok(Err(Gap::NotReadable)),
+            Some(_) | None => Err(ClientError::OtherProof {
                 what: format!("transaction {} of an entry of the stream", entry.transaction_id),
             }),
         }
-    }
-
-    /// What the node tells of an entry's operation, whose transaction is partly the caller's.
-    async fn part_of(
-        &self,
-        entry: &Entry,
-    ) -> Result<Result<(Height, InstitutionId, Operation), Gap>, ClientError> {
-        let found = match self.poll(entry.transaction_id, 0).await {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(Err(Gap::NotThere)),
-            Err(error) => return Gap::of(&error).map(Err).ok_or(error),
-        };
-        let Some(part) = found.part else { return Ok(Err(Gap::NotReadable)) };
-        let operation = part.operations.into_iter().find(|one| one.number == entry.operation);
-        Ok(match operation {
-            Some(one) => Ok((found.height, part.institution, one.operation)),
-            None => Err(Gap::NotReadable),
-        })
     }
 }

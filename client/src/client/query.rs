@@ -41,6 +41,15 @@ pub struct List<T> {
     pub height: Height,
 }
 
+/// What was asked for, with what to look at where it is named by an identifier, of which there are several kinds.
+fn named(key: &StateKey) -> String {
+    if matches!(key, StateKey::Grant(_) | StateKey::Referral(_) | StateKey::Agreement(_)) {
+        format!("{key}: check the identifier, which may be that of something else")
+    } else {
+        key.to_string()
+    }
+}
+
 impl Client {
     /// The proof that a request is answered with, verified where there is a checkpoint; `absent` where there is none.
     ///
@@ -96,17 +105,18 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::row_proof`].
-    pub async fn row<T: Canonical>(
-        &self,
-        key: &StateKey,
-        what: &'static str,
-    ) -> Result<Fetched<Option<T>>, ClientError> {
+    pub async fn row<T: Canonical>(&self, key: &StateKey) -> Result<Fetched<Option<T>>, ClientError> {
         let (document, verified) = self.row_proof(key).await?;
         let Proof::State(proof) = &document.proof else {
-            return Err(ClientError::OtherProof { what: what.to_owned() });
+            return Err(ClientError::OtherProof { what: key.to_string() });
         };
         let header = &proof.block.header;
-        Ok(Fetched { value: proof.row.read(what)?, height: header.height, time: header.time, verified })
+        Ok(Fetched {
+            value: proof.row.read(key.kind().name())?,
+            height: header.height,
+            time: header.time,
+            verified,
+        })
     }
 
     /// The record under a key of the state, which must be there.
@@ -131,7 +141,7 @@ impl Client {
         };
         let Header { height, time, .. } = proof.block.header;
         let value = proof.row.read(key.kind().name())?;
-        let value = value.ok_or_else(|| ClientError::NotFound { what: key.to_string() })?;
+        let value = value.ok_or_else(|| ClientError::NotFound { what: named(key) })?;
         Ok((document, Fetched { value, height, time, verified }))
     }
 

@@ -40,7 +40,7 @@ fn the_exit_codes_are_in_the_help() {
         "3  no node",
         "4  a proof",
         "5  a local file",
-        "6  the ledger knows no",
+        "6  there is no such thing",
     ] {
         assert!(help.contains(line), "{line}");
     }

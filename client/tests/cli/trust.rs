@@ -74,11 +74,11 @@ fn a_node_that_is_behind_is_not_believed_that_something_does_not_exist() {
     let setting = Setting::new();
     let (later, grant) = (later_node(), setting.grant());
     setting.node.lose(&grant);
-    setting.run(&["grant", "show", &grant]).exits(1);
+    setting.run(&["grant", "show", &grant]).exits(6);
     setting.run(&["block", "show", "latest", "--node", &later.url]).exits(0);
     let run = setting.run(&["grant", "show", &grant]).exits(4);
     assert!(run.err.contains("block 4") && run.err.contains("block 5"), "{}", run.err);
-    setting.run(&["grant", "show", &grant, "--max-lag", "1"]).exits(1);
+    setting.run(&["grant", "show", &grant, "--max-lag", "1"]).exits(6);
     let both = ["--node", &setting.node.url, "--node", &later.url];
     setting.json(&[&["grant", "show", &grant][..], &both].concat());
 }

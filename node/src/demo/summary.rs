@@ -26,7 +26,7 @@ impl Summary<'_> {
     pub async fn print(&self, tally: &mut Tally, verified: &Verified, agree: &NodesAgree) -> Result<()> {
         self.print_ledger(tally, agree);
         self.print_statement(agree).await?;
-        let history = self.observer.client.subject_history(self.evening.subject).await?;
+        let history = self.observer.client.subject_history(self.evening.subject, &|_, _| ()).await?;
         ensure!(history.is_complete(), "the patient's history is not proven complete");
         println!(
             "\nThe regulator asks who saw one patient's records: {} entries in {} streams, proven complete.",

@@ -423,7 +423,7 @@ impl Before {
     async fn missed_by_others(cluster: &Cluster, field: &Field) -> Result<u64> {
         let node = *cluster.running().first().context("no node runs")?;
         let client = cluster.client(node, &[node]).await?;
-        let row = client.row::<Attendance>(&StateKey::Attendance, "attendance").await?;
+        let row = client.row::<Attendance>(&StateKey::Attendance).await?;
         let attendance = row.value.unwrap_or_default();
         let others = attendance.absences().iter().filter(|absence| absence.institution != field.institution);
         Ok(others.map(|absence| u64::from(absence.missed)).sum())

@@ -12,6 +12,7 @@ use yilian_spec::domain::access::Disclosure;
 use yilian_spec::domain::access::{
     Category, Decision, DenialReason, Purpose, RecordDisclosure, RecordReceipt, Sensitivity,
 };
+use yilian_spec::state::key::StreamId;
 
 use crate::arguments::{CommitmentArguments, ReceivedArguments, SubjectArguments, commit_to};
 use crate::context::Context;
@@ -189,9 +190,11 @@ async fn show(context: &Context, id: DisclosureId) -> Outcome {
         return Ok(exit::OK);
     }
     let record = &listed.record;
-    let decision = match record.decision {
-        Decision::Permit { grant } => format!("permitted under grant {grant}"),
-        Decision::Deny { reason } => format!("denied: {}", output::name(&reason)),
+    let (decision, stream) = match record.decision {
+        Decision::Permit { grant } => (format!("permitted under grant {grant}"), StreamId::Grant(grant)),
+        Decision::Deny { reason } => {
+            (format!("denied: {}", output::name(&reason)), StreamId::Subject(record.subject))
+        }
     };
     output::print_fields(&[
         ("id", listed.id.to_string()),
@@ -203,7 +206,7 @@ async fn show(context: &Context, id: DisclosureId) -> Outcome {
         ("transaction", record.transaction_id.to_string()),
         ("receipt due", moment::show(record.receipt_due)),
         ("received", output::or_dash(record.received_at.map(moment::show))),
-        ("as of", "what the node says; `yilian stream show subject/TAG` is proven".to_owned()),
+        ("as of", format!("what the node says; `yilian stream show {stream}` is proven")),
     ]);
     Ok(exit::OK)
 }

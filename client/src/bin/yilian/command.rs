@@ -19,7 +19,7 @@ Exit codes:
   3  no node answers, or not in time
   4  a proof does not verify, or is older than what was verified before
   5  a local file, a passphrase or the configuration
-  6  the ledger knows no such stream, or it does not concern your institution
+  6  there is no such thing, or it does not concern your institution
 
 Examples:
   yilian profile add demo --node http://127.0.0.1:8600 --as renhe-hospital

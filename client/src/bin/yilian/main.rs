@@ -8,6 +8,7 @@ mod capacity;
 mod checkpoint;
 mod command;
 mod context;
+mod details;
 mod failure;
 mod global;
 mod grant;
@@ -40,8 +41,19 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// Arguments that the parser refuses, or help and the version: these stand on standard output, as they are.
+fn refused_arguments(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        return failure::Failure::Usage(failure::in_one_line(error)).report(true);
+    }
+    error.exit()
+}
+
 fn main() -> ExitCode {
-    let cli = command::Cli::parse();
+    let cli = match command::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused_arguments(&error),
+    };
     let json = cli.global.json;
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

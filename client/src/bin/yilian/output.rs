@@ -139,6 +139,11 @@ pub fn name<T: Serialize>(code: &T) -> String {
     }
 }
 
+/// How many there are of something.
+pub fn counted(count: usize, one: &str, several: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {several}") }
+}
+
 /// Coded values by their names, joined by commas.
 pub fn names<'a, T: Serialize + 'a>(codes: impl IntoIterator<Item = &'a T>) -> String {
     codes.into_iter().map(name).collect::<Vec<_>>().join(", ")

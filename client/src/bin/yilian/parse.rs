@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::marker::PhantomData;
+use std::str::FromStr as _;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -10,11 +11,13 @@ use serde::Deserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::{self, DeserializeOwned, Visitor};
 use yilian_local::moment;
-use yilian_spec::base::id::InstitutionId;
+use yilian_spec::base::id::{InstitutionId, SubjectTag};
 use yilian_spec::base::money::{AmountMinor, Currency, parse_decimal_to_minor};
 use yilian_spec::base::time::LedgerTime;
 use yilian_spec::settlement::PartRole;
 use yilian_spec::settlement::rational::Ratio;
+use yilian_spec::state::key::StreamId;
+use yilian_spec::state::stream_text::StreamTextError;
 
 /// A length of time in milliseconds.
 ///
@@ -22,6 +25,20 @@ use yilian_spec::settlement::rational::Ratio;
 /// What is expected.
 pub fn length_ms(text: &str) -> Result<u64, String> {
     moment::parse_length_ms(text)
+}
+
+/// The name of a stream; says what to write for an identifier alone.
+///
+/// # Errors
+/// What is expected.
+pub fn stream(text: &str) -> Result<StreamId, String> {
+    text.parse().map_err(|error: StreamTextError| {
+        match (SubjectTag::from_str(text), InstitutionId::new(text)) {
+            (Ok(_), _) => format!("say what it is: subject/{text}, grant/{text} or referral/{text}"),
+            (_, Ok(_)) => format!("{error}; that of an institution is institution/{text}"),
+            (Err(_), Err(_)) => error.to_string(),
+        }
+    })
 }
 
 /// A moment, relative ones from this machine's clock.

@@ -12,7 +12,7 @@ pub async fn describe(client: &Client, operation: &Operation) -> Option<String> 
     let mut strangers = Vec::new();
     for id in operation.names().into_iter().map(Named::institution) {
         let key = StateKey::Institution(id.clone());
-        if client.row::<Institution>(&key, "institution").await.ok()?.value.is_none() {
+        if client.row::<Institution>(&key).await.ok()?.value.is_none() {
             strangers.push(id.as_str());
         }
     }

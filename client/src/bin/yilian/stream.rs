@@ -17,8 +17,10 @@ use yilian_spec::state::key::StreamId;
 use yilian_spec::state::stream::{Entry, EntryKind};
 
 use crate::context::Context;
+use crate::details::details;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::parse;
 use crate::saving;
 
 /// Streams: everything about a subject, an institution, a grant, a referral or a period, proven complete.
@@ -39,7 +41,8 @@ pub enum StreamCommand {
     /// Save a stream with its proof, for `yilian verify`: one line for each part of some thousands of entries.
     #[command(after_help = "Example:\n  yilian stream save institution/renhe-hospital stream.json")]
     Save {
-        /// The stream.
+        /// The stream: subject/TAG, institution/ID, grant/ID, referral/ID or period/AGREEMENT.NUMBER.
+        #[arg(value_parser = parse::stream)]
         stream: StreamId,
         /// The file; one that exists is not overwritten.
         file: PathBuf,
@@ -53,6 +56,7 @@ pub enum StreamCommand {
 #[derive(Debug, Args)]
 pub struct Show {
     /// The stream: subject/TAG, institution/ID, grant/ID, referral/ID or period/AGREEMENT.NUMBER.
+    #[arg(value_parser = parse::stream)]
     stream: StreamId,
     /// Only entries from this index on.
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
@@ -86,8 +90,12 @@ impl StreamCommand {
             Self::Show(show) => {
                 let client = context.client(None).await?;
                 let stream = read(&client, &show).await.map_err(unknown_to_caller)?;
-                let operations =
-                    if show.resolve { client.resolve(&stream.entries).await? } else { Vec::new() };
+                let operations = match show.resolve {
+                    true => {
+                        resolving(async |progress| client.resolve(&stream.entries, progress).await).await?
+                    }
+                    false => Vec::new(),
+                };
                 let code = exit_code(&stream.parts);
                 let found = ResolvedStream { stream, operations };
                 if context.json() {
@@ -107,7 +115,9 @@ impl StreamCommand {
 
 async fn show_with_grants(context: &Context, subject: SubjectTag) -> Outcome {
     let client = context.client(None).await?;
-    let history = client.subject_history(subject).await.map_err(unknown_to_caller)?;
+    let history = resolving(async |progress| client.subject_history(subject, progress).await)
+        .await
+        .map_err(unknown_to_caller)?;
     let code = exit_code(&history.contents.stream.parts);
     if context.json() {
         output::print_json(&json!({
@@ -128,6 +138,20 @@ async fn show_with_grants(context: &Context, subject: SubjectTag) -> Outcome {
         output::print_line(&summary(history.count(), history.grants.len() + 1, history.is_complete()));
     }
     Ok(code)
+}
+
+/// Shows how many of the transactions that a stream names are there.
+async fn resolving<T>(
+    read: impl AsyncFnOnce(&dyn Fn(usize, usize)) -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    let bar = output::progress_bar().with_message("transactions");
+    let found = read(&|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })
+    .await;
+    bar.finish_and_clear();
+    found
 }
 
 async fn read(client: &Client, show: &Show) -> Result<WholeStream, ClientError> {
@@ -202,6 +226,7 @@ fn json_of(found: &ResolvedStream) -> Value {
             "kind": entry.kind,
             "institution": found.map(|found| &found.institution),
             "operation_name": found.map(|found| found.operation.name()),
+            "details": found.map(|found| details(&found.operation)),
             "transaction_verified": found.map(|found| found.verified),
             "gap": gap,
         })
@@ -239,20 +264,28 @@ fn print(found: &ResolvedStream) {
             if entry.kind == EntryKind::Refused { "refused".to_owned() } else { String::new() },
         ];
         row.extend(operations.get(position).into_iter().flat_map(|resolved| match resolved {
-            Ok(found) => [found.institution.to_string(), found.operation.name().to_owned()],
-            Err(gap) => [String::new(), gap.words().to_owned()],
+            Ok(found) => {
+                [found.institution.to_string(), found.operation.name().to_owned(), details(&found.operation)]
+            }
+            Err(gap) => [String::new(), gap.words().to_owned(), String::new()],
         }));
         row
     };
     let mut columns = vec!["index", "block", "transaction", "operation", ""];
     if !operations.is_empty() {
-        columns.extend(["by", "what"]);
+        columns.extend(["by", "what", "details"]);
     }
     output::print_table(&columns, entries.iter().enumerate().map(row).collect());
     let (count, first, length) = (entries.len(), parts.first(), parts.length());
     output::print_line(&match (verified, first, parts.reach_the_end()) {
-        (true, 0, true) => format!("{count} entries, complete: none was left out ({standing})"),
-        (true, _, true) => format!("{count} entries from {first} on, none of them left out ({standing})"),
+        (true, 0, true) => format!(
+            "{}, complete: none was left out ({standing})",
+            output::counted(count, "entry", "entries")
+        ),
+        (true, _, true) => format!(
+            "{} from {first} on, none of them left out ({standing})",
+            output::counted(count, "entry", "entries")
+        ),
         (true, _, false) => {
             format!("{count} of {length} entries from {first} on, none between left out ({standing})")
         }
@@ -263,8 +296,9 @@ fn print(found: &ResolvedStream) {
 
 /// What a subject's streams show together.
 fn summary(entries: usize, streams: usize, is_complete: bool) -> String {
-    let streams = if streams == 1 { "1 stream".to_owned() } else { format!("{streams} streams") };
-    let all = format!("{entries} entries in {streams}");
+    let (entries, streams) =
+        (output::counted(entries, "entry", "entries"), output::counted(streams, "stream", "streams"));
+    let all = format!("{entries} in {streams}");
     if is_complete {
         format!("{all}: everything about this subject, none left out")
     } else {

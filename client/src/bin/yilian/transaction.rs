@@ -15,6 +15,7 @@ use yilian_spec::ledger::transaction::Transaction;
 use yilian_spec::proof::TransactionProof;
 
 use crate::context::{Context, parse_json};
+use crate::details::details;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::saving::save;
@@ -139,9 +140,10 @@ fn print(context: &Context, proof: &TransactionProof, verified: bool) {
         vec![
             index.to_string(),
             operation.name().to_owned(),
+            details(operation),
             created.map_or_else(String::new, |created| format!("{} {}", created.kind, created.id)),
         ]
     };
     let rows = body.operations.iter().enumerate().map(row).collect();
-    output::print_table(&["", "operation", "created"], rows);
+    output::print_table(&["", "operation", "details", "created"], rows);
 }
