@@ -64,6 +64,65 @@ fn init_shows_also_the_second_time_what_is_there() -> Result<()> {
     Ok(())
 }
 
+/// A home that is rebuilt from copies of its keys votes again: it was taken for an observer's.
+#[test]
+fn init_keeps_the_keys_that_lie_in_a_home_and_names_them() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let init = "init --home first --institution renhe-hospital --validator";
+    ensure!(node(directory.path(), init)?.code == Some(0));
+    let file = |home: &str, name: &str| directory.path().join(home).join(name);
+    for (home, words) in
+        [("second", init.replace("first", "second")), ("third", "init --home third".to_owned())]
+    {
+        std::fs::create_dir(directory.path().join(home))?;
+        for key in ["validator.key", "network.key"] {
+            std::fs::copy(file("first", key), file(home, key))?;
+        }
+        let ended = node(directory.path(), &format!("{words} --json"))?;
+        let told: serde_json::Value = serde_json::from_str(&ended.stdout)?;
+        ensure!(told["made"] == serde_json::json!(["config.toml"]), "{told}");
+        ensure!(told["validator_key"].is_string(), "{told}");
+        for key in ["validator.key", "network.key"] {
+            ensure!(
+                std::fs::read(file("first", key))? == std::fs::read(file(home, key))?,
+                "{key} was replaced"
+            );
+        }
+        ensure!(
+            std::fs::read_to_string(file(home, "config.toml"))?.contains("validator_key = \"validator.key\"")
+        );
+        ensure!(
+            file("first", "never-voted").exists() && !file(home, "never-voted").exists(),
+            "a copy is taken for a key that never voted"
+        );
+    }
+    // A configuration that is there stays, and that it names no validator's key is told.
+    let config = std::fs::read_to_string(file("third", "config.toml"))?;
+    std::fs::write(
+        file("third", "config.toml"),
+        config.replace("validator_key = \"validator.key\"", "validator_key = \"\""),
+    )?;
+    let ended = node(directory.path(), "init --home third --validator")?;
+    ensure!(ended.stdout.contains("the node only observes"), "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn with_json_a_failure_is_json_too() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    for (words, code, exit) in [
+        ("status --home typo --json", "failed", 1),
+        ("peers --home typo --json", "failed", 1),
+        ("status --json", "usage", 2),
+    ] {
+        let ended = node(directory.path(), words)?;
+        let told: serde_json::Value = serde_json::from_str(&ended.stdout)?;
+        ensure!(ended.code == Some(exit) && told["error"]["code"] == code, "{words}: {ended:?}");
+        ensure!(told["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{told}");
+    }
+    Ok(())
+}
+
 fn made() -> Result<tempfile::TempDir> {
     let directory = tempfile::tempdir()?;
     let ended = node(directory.path(), "init --home node --institution renhe-hospital --validator")?;

@@ -20,8 +20,8 @@ const MOMENT: &str = "check-";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  yilian-node check --home node
 
-A running node goes on: it links the files of its ledger of this moment, which takes no space, and this command reads those.
-The links are removed at the end.")]
+The node may run meanwhile: it hard-links the current files of its ledger, which takes no space, and this command reads the \
+links and removes them at the end.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     home: HomeArgument,

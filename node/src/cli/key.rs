@@ -50,8 +50,9 @@ pub(super) enum Rotate {
   yilian-node key rotate network --home node --administrator administrator.key
   yilian-node key rotate network --home node
 
-Without --administrator it prints the command by which one registers the new key, wherever that key is kept; run it again
-afterwards, and it goes on. The old key is revoked when the node works with the new one, unless --keep-old.")]
+Without --administrator it prints the command with which an administrator registers the new key, on whatever machine that \
+administrator's key is kept. Run this command again afterwards, and it goes on. The old key is revoked once the node works with \
+the new one, unless --keep-old is given.")]
     Network(Network),
 }
 

@@ -93,13 +93,31 @@ pub struct HomeArgument {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     private::keep_new_files_private();
-    match dispatch(Arguments::parse().command) {
+    let is_json = std::env::args_os().any(|argument| argument == "--json");
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if is_json && error.use_stderr() => {
+            print_failure("usage", error.to_string().trim_start_matches("error: ").trim_end());
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
+    match dispatch(arguments.command) {
         Ok(code) => code,
+        Err(error) if is_json => {
+            print_failure("failed", &describe(&error));
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("yilian-node: {}", describe(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The one JSON document of a command that failed, as `yilian` prints it.
+fn print_failure(code: &str, message: &str) {
+    println!("{}", serde_json::json!({"error": {"code": code, "message": message}}));
 }
 
 fn dispatch(command: Command) -> Result<ExitCode> {

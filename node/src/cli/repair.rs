@@ -13,9 +13,11 @@ use crate::operator::repair;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  yilian-node repair --home node
 
-It reads everything as `check` does. A damaged ledger or log of votes is renamed (ledger.damaged-1, and so on), never deleted.
-A validator follows without voting until it cannot contradict a vote that it has forgotten. Where the others can
-decide nothing without it: `yilian-node vote-again --help`.")]
+It reads everything as `check` does. A damaged ledger or log of votes is renamed (ledger.damaged-1, and so on), never \
+deleted.
+
+The next start fetches the ledger from the peers. Until a validator can no longer contradict a vote that it has \
+forgotten, it follows without voting. If the others cannot decide anything without it, see `yilian-node vote-again --help`.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     home: HomeArgument,

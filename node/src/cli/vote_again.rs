@@ -14,13 +14,16 @@ use crate::voting;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  yilian-node vote-again --home node --none-has-block 8
 
-A validator that may have forgotten a vote follows until the others have passed the heights at which it may have voted. Where they
-cannot decide anything without it (two or three validators, or several that lost their disks at once), that never comes. Then
-the operators of all validators and observers compare the heights of their nodes (`yilian-node status`). If none of them has the
-block after this node's last one, nothing that is final can be contradicted, and this command lets the validator vote again.
-If one of them has it, that node must run instead: the others fetch the block from it. A wrong answer can split the ledger. Where
-the validator did vote before it lost its disk, the others may tell once of two different messages for one place: that is its
-forgotten vote, and no attack.")]
+A validator that may have forgotten a vote follows without voting until the others have passed every height at which it may \
+have voted. If they cannot decide anything without it (two or three validators, or several that lost their disks at once), \
+they never do.
+
+Then the operators of all validators and observers compare the heights of their nodes (`yilian-node status`). If no node has \
+the block after this node's last one, nothing final can be contradicted, and this command lets the validator vote again. If \
+a node has it, run that node instead: the others fetch the block from it. A wrong answer can split the ledger.
+
+If the validator voted before it lost its disk, the others may report two different messages of it for one place. That is the \
+forgotten vote, not an attack.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     home: HomeArgument,

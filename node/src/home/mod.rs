@@ -282,6 +282,22 @@ impl Home {
         Some(key.public_key())
     }
 
+    /// What to say of each of the home's keys that a genesis does not name: before anybody starts it can be corrected. A
+    /// key that cannot be read is told elsewhere.
+    pub fn unnamed_keys(&self, genesis: &Genesis) -> Vec<String> {
+        let network = self.network_key().ok().map(|key| key.secret.public_key());
+        let keys =
+            [("node", Role::Node, network), ("validator", Role::Validator, self.shown_validator_key())];
+        let unnamed = keys.into_iter().filter_map(|(name, role, key)| {
+            let key = key.filter(|key| !genesis.names_key(key, role))?;
+            Some(format!(
+                "the genesis names no key {key} of role {name}: this node acts by it only once an administrator has \
+                 registered it; where it was mistyped there, correct the genesis before anybody starts"
+            ))
+        });
+        unnamed.collect()
+    }
+
     fn passphrase_source(&self, key: &Path) -> Result<PassphraseSource, HomeError> {
         Ok(match self.config.node.passphrase.parse()? {
             PassphraseSource::File(file) => PassphraseSource::File(self.path.join(file)),

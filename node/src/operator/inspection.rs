@@ -6,7 +6,7 @@
 //! | `data/votes.wal` | every entry under its checksum, its heights against the ledger's: [`crate::consensus::vote_log`] |
 //! | `data/abstention.json` | under its checksum: [`crate::voting`] |
 //! | `genesis.json` | its rules, and its chain id against the ledger's |
-//! | `network.key` | its form, and whether the ledger names its public half |
+//! | `network.key` | its form, and whether the ledger names its public half; where there is none, the genesis |
 //! | `config.toml` | strictly, with ranges; a value that is merely another one is the operator's to know |
 //!
 //! The validator's key is sealed with authentication: an altered file does not open, so the node does not start. What
@@ -110,6 +110,9 @@ pub fn inspect_at(
                 ));
             }
         }
+    }
+    if let (Ok(None), Ok(genesis)) = (&ledger, home.genesis()) {
+        notes.extend(home.unnamed_keys(&genesis));
     }
     let has_ledger = ledger.as_ref().is_ok_and(Option::is_some);
     if let Err(reason) = network_key(home, has_ledger.then_some(&directory)) {
