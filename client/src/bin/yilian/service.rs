@@ -29,7 +29,7 @@ use crate::submission::submit;
 pub enum ServiceCommand {
     /// Record a delivered service; agreements that cover it count it.
     #[command(
-        after_help = "Example:\n  yilian service deliver --service teleconsultation \\\n    --part primary=qinghe-county-hospital --part expert=renhe-hospital \\\n    --payer anping-insurer --amount 180.00 --document claim.json\n  yilian service deliver --service inpatient-stay \\\n    --performed 2026-11-16 --until 2026-11-20 \\\n    --part primary=qinghe-county-hospital --payer anping-insurer \\\n    --amount 4200.00 --document claim.json"
+        after_help = "Example:\n  yilian service deliver --service teleconsultation \\\n    --part primary=qinghe-county-hospital --part expert=renhe-hospital \\\n    --payer anping-insurer --amount 180.00 --document claim.json\n  yilian service deliver --service inpatient-stay \\\n    --performed 2026-11-16 --until 2026-11-20 \\\n    --part primary=renhe-hospital --payer anping-insurer \\\n    --amount 4200.00 --document claim.json"
     )]
     Deliver(Deliver),
     /// Reverse a service that one's institution recorded.
