@@ -36,6 +36,8 @@ pub struct AddressBook {
     own: Vec<DialAddress>,
     held: BTreeMap<PublicKey, Held>,
     checks: BTreeMap<InstitutionId, Allowance>,
+    /// Whether the file lacks something that is held, or has something that is not.
+    is_unkept: bool,
 }
 
 #[derive(Debug)]
@@ -72,7 +74,7 @@ impl AddressBook {
     /// A book without a file.
     pub fn in_memory(identity: NodeIdentity, chain_id: ChainId) -> Self {
         let (held, checks) = (BTreeMap::new(), BTreeMap::new());
-        Self { identity, chain_id, file: None, own: Vec::new(), held, checks }
+        Self { identity, chain_id, file: None, own: Vec::new(), held, checks, is_unkept: false }
     }
 
     /// Where the records are kept.
@@ -107,6 +109,7 @@ impl AddressBook {
         let passed_on_ms = self.held.get(&key).and_then(|held| held.passed_on_ms);
         if self.held.len() < ADDRESS_RECORDS_MAX || self.held.contains_key(&key) {
             self.held.insert(key, Held { peer, record, passed_on_ms, is_new });
+            self.is_unkept |= is_new;
         }
     }
 
@@ -173,6 +176,7 @@ impl AddressBook {
             gone.extend((!stays).then_some(held.peer));
             stays
         });
+        self.is_unkept |= !gone.is_empty();
         gone
     }
 
@@ -191,6 +195,11 @@ impl AddressBook {
     /// Where a node can be dialled, by what it says.
     pub fn addresses_of(&self, peer: &PeerId) -> &[DialAddress] {
         self.others().find(|(known, _)| known == peer).map_or(&[], |(_, addresses)| addresses)
+    }
+
+    /// What the file is to hold, where it holds something else since this was asked for last.
+    pub fn unkept(&mut self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.is_unkept).then(|| self.encode())
     }
 
     /// What the file is to hold.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId};
-use yilian_spec::base::id::InstitutionId;
 
 use super::SwarmTask;
 use crate::base::limits::SHUT_OUT_MS;
@@ -15,15 +14,13 @@ use crate::conduct::Offence;
 use crate::members::Members;
 use crate::network::address_book::{AddressBook, Taken};
 use crate::network::address_file::{self, Keeper};
-use crate::network::address_record::{self, AddressRecord, decode_frame};
+use crate::network::address_record::{self, decode_frame};
 use crate::network::{DialAddress, NetworkConfig, Topic, limits};
 
 /// The records, and what is kept of telling them.
 pub(super) struct Addresses {
     book: AddressBook,
     keeper: Keeper,
-    /// Whether the file lacks something that is held.
-    is_unkept: bool,
     ticks: u32,
     /// Who was told all again last.
     told_again: Option<PeerId>,
@@ -32,32 +29,19 @@ pub(super) struct Addresses {
 impl Addresses {
     /// With this node's own record, which is kept before anybody hears of it.
     pub fn start(mut book: AddressBook, config: &NetworkConfig, listening: &Multiaddr, now_ms: u64) -> Self {
-        let has_changed = book.announce(advertised(config, listening), now_ms);
-        if let Some(file) = book.file().filter(|_| has_changed) {
-            address_file::write(file, &book.encode());
+        book.announce(advertised(config, listening), now_ms);
+        if let (Some(records), Some(file)) = (book.unkept(), book.file()) {
+            address_file::write(file, &records);
         }
         let keeper = Keeper::start(book.file().cloned());
-        Self { book, keeper, is_unkept: false, ticks: 0, told_again: None }
+        Self { book, keeper, ticks: 0, told_again: None }
     }
 
-    /// Judges a record, and holds it if it is new. It is kept with the next tick or at the end: not at once, or a peer could
-    /// have the disk flushed as often as it likes.
-    fn take(
-        &mut self,
-        record: AddressRecord,
-        from: &InstitutionId,
-        members: &Members,
-        now_ms: u64,
-    ) -> Result<Taken, Offence> {
-        let taken = self.book.offer(record, from, members, now_ms)?;
-        self.is_unkept |= taken != Taken::Nothing;
-        Ok(taken)
-    }
-
-    /// Has kept what is held, unless it is.
+    /// Has the file keep what is held. Called with each tick and at the end, not for each record: a peer could have the disk
+    /// flushed as often as it likes.
     fn keep(&mut self) {
-        if std::mem::take(&mut self.is_unkept) {
-            self.keeper.keep(self.book.encode());
+        if let Some(records) = self.book.unkept() {
+            self.keeper.keep(records);
         }
     }
 
@@ -113,7 +97,7 @@ impl SwarmTask {
         };
         let (members, now_ms) = (Arc::clone(&self.members.borrow()), self.conduct.now_ms());
         for record in records {
-            match self.addresses.take(record, &institution, &members, now_ms) {
+            match self.addresses.book.offer(record, &institution, &members, now_ms) {
                 Ok(Taken::New(peer)) => self.schedule(peer),
                 Ok(Taken::Nothing | Taken::Own) => {}
                 Err(offence) => {
@@ -155,20 +139,20 @@ impl SwarmTask {
         for peer in &gone {
             self.redial.forget(peer);
         }
-        self.addresses.is_unkept |= !gone.is_empty();
         self.addresses.keep();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use yilian_spec::base::id::ChainId;
+    use yilian_spec::base::id::{ChainId, InstitutionId};
 
     use super::*;
     use crate::network::NodeIdentity;
+    use crate::network::address_record::AddressRecord;
 
-    /// Of two records that came within seconds the second was kept only once it had been passed on,
-    /// so that a node which stopped before did not find the peer again.
+    /// The second of two records is not passed on for seconds. It was not kept until then either, so that a node which
+    /// stopped did not find the peer again.
     #[tokio::test]
     async fn what_came_a_moment_before_the_end_is_kept() {
         let directory = tempfile::tempdir().unwrap();
@@ -182,7 +166,7 @@ mod tests {
         let mut addresses = Addresses::start(book, &NetworkConfig::default(), &listening, 0);
         for (now_ms, address) in [(1_000, "10.0.0.8:1"), (1_001, "10.0.0.8:2")] {
             let record = AddressRecord::sign(&identity(2), chain_id, now_ms, vec![address.parse().unwrap()]);
-            addresses.take(record, &from, &members, now_ms).unwrap();
+            addresses.book.offer(record, &from, &members, now_ms).unwrap();
             addresses.book.to_pass_on(now_ms);
         }
         addresses.into_keeper().finish().await;
