@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use yilian_local::arguments::{ask_for_json, in_one_line};
 
 use crate::home::{Home, private};
 use crate::voting;
@@ -93,16 +94,16 @@ pub struct HomeArgument {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     private::keep_new_files_private();
-    let is_json = std::env::args_os().any(|argument| argument == "--json");
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let is_json = ask_for_json();
+    let command = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command,
         Err(error) if is_json && error.use_stderr() => {
-            print_failure("usage", error.to_string().trim_start_matches("error: ").trim_end());
+            print_failure("usage", &in_one_line(&error.to_string()));
             return ExitCode::from(2);
         }
         Err(error) => error.exit(),
     };
-    match dispatch(arguments.command) {
+    match dispatch(command) {
         Ok(code) => code,
         Err(error) if is_json => {
             print_failure("failed", &describe(&error));

@@ -111,14 +111,6 @@ impl Failure {
     }
 }
 
-/// What the parser of arguments says, without its name for the line and its advice to look at the help.
-pub fn in_one_line(error: &clap::Error) -> String {
-    let said = error.to_string();
-    let first = said.split("\n\n").next().unwrap_or(&said);
-    let words: Vec<&str> = first.split_whitespace().collect();
-    words.join(" ").trim_start_matches("error: ").to_owned()
-}
-
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         Self::Client(error)

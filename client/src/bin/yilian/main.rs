@@ -40,11 +40,12 @@ mod tests;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use yilian_local::arguments::{ask_for_json, in_one_line};
 
 /// Arguments that the parser refuses, or help and the version: these stand on standard output, as they are.
 fn refused_arguments(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
-        return failure::Failure::Usage(failure::in_one_line(error)).report(true);
+    if error.use_stderr() && ask_for_json() {
+        return failure::Failure::Usage(in_one_line(&error.to_string())).report(true);
     }
     error.exit()
 }
