@@ -64,7 +64,7 @@ fn init_shows_also_the_second_time_what_is_there() -> Result<()> {
     Ok(())
 }
 
-/// A home that is rebuilt from copies of its keys votes again: it was taken for an observer's.
+/// A home that was rebuilt around copies of its keys became an observer's without a word.
 #[test]
 fn init_keeps_the_keys_that_lie_in_a_home_and_names_them() -> Result<()> {
     let directory = tempfile::tempdir()?;
@@ -162,6 +162,45 @@ fn a_node_without_a_genesis_is_told_how_it_gets_one() -> Result<()> {
     let directory = made()?;
     let remedy = "yilian-node init --home node --genesis FILE";
     refuses(directory.path(), "run --home node", &["node has no genesis", remedy])
+}
+
+#[test]
+fn keys_that_the_genesis_does_not_name_are_told_before_anybody_starts() -> Result<()> {
+    let directory = made()?;
+    let shown: serde_json::Value =
+        serde_json::from_str(&node(directory.path(), "init --home node --json")?.stdout)?;
+    let key =
+        |name: &str, role: &str| format!("[[institution.key]]\nkey = {}\nrole = \"{role}\"\n", shown[name]);
+    let institution = "[[institution]]\nid = \"renhe-hospital\"\nname = \"Renhe\"\nkind = \"hospital\"\ntier = \"county\"\n";
+    let text = format!(
+        "network = \"county\"\n{institution}{}{}",
+        key("validator_key", "validator"),
+        key("network_key", "node")
+    );
+    std::fs::write(directory.path().join("consortium.toml"), text)?;
+    for words in [
+        "genesis make consortium.toml --out genesis.json",
+        "init --home node --genesis genesis.json",
+        "init --home other --institution renhe-hospital --validator",
+    ] {
+        let ended = node(directory.path(), words)?;
+        ensure!(ended.code == Some(0), "{words}: {ended:?}");
+    }
+    let warnings = |home: &str| -> Result<usize> {
+        let ended = node(directory.path(), &format!("init --home {home} --genesis genesis.json --json"))?;
+        let told: serde_json::Value = serde_json::from_str(&ended.stdout)?;
+        Ok(told["warnings"].as_array().map_or(0, Vec::len))
+    };
+    ensure!(
+        (warnings("node")?, warnings("other")?) == (0, 2),
+        "of two keys that are not named both are told"
+    );
+    for (home, notes) in [("node", 0), ("other", 2)] {
+        let ended = node(directory.path(), &format!("check --home {home}"))?;
+        let told = ended.stdout.matches("note: the genesis names no key").count();
+        ensure!(ended.code == Some(0) && told == notes, "{home}: {ended:?}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -62,8 +62,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     // What can be refused comes first, so that a mistake leaves nothing behind.
     arguments.passphrase.parse::<PassphraseSource>()?;
     let makes_network_key = !path.join(FILE_NAME).exists() && !path.join(NETWORK_KEY).exists();
-    if arguments.institution.is_none() && (makes_validator_key || makes_network_key) {
-        bail!("give --institution: keys are made for it, and {} has none yet", path.display());
+    if makes_validator_key || makes_network_key {
+        arguments.institution_of_keys()?;
     }
     arguments.genesis.as_deref().map(read_genesis).transpose()?;
     let passphrase = makes_validator_key.then(|| new_passphrase(&arguments.passphrase)).transpose()?;
@@ -149,7 +149,9 @@ fn tell(home: &Home, made: &[&str], validator: Option<PublicKey>, is_json: bool)
 
 impl Arguments {
     fn institution_of_keys(&self) -> Result<InstitutionId> {
-        self.institution.clone().context("give --institution: the node's keys are made for it")
+        self.institution.clone().with_context(|| {
+            format!("give --institution: the keys that {} lacks are made for it", self.home.home.display())
+        })
     }
 }
 
