@@ -4,7 +4,7 @@
 //! a time with an offset, a date is as long as any zone on earth makes it. What overlaps has no order, and is said.
 
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
-use yilian_spec::base::limits::{INTEGER_MAX, SERVICE_DAYS_MAX};
+use yilian_spec::base::limits::SERVICE_DAYS_MAX;
 use yilian_spec::base::time::{DAY_MS, LedgerTime, Window};
 
 const MILLISECOND: i128 = 1_000_000;
@@ -56,8 +56,7 @@ impl Instant {
 /// What lies before 1970 is the first day that the ledger knows.
 pub fn days(first: Instant, last: Instant) -> Window {
     let day = |nanoseconds: i128| {
-        let milliseconds = u64::try_from(nanoseconds / MILLISECOND).unwrap_or_default();
-        Window::day_of(LedgerTime(milliseconds.min(INTEGER_MAX)))
+        Window::day_of(LedgerTime(u64::try_from(nanoseconds / MILLISECOND).unwrap_or_default()))
     };
     let expires = day(last.until.max(first.until) - 1).expires;
     let starts = day(first.from).starts.max(expires.minus_ms(SERVICE_DAYS_MAX * DAY_MS));

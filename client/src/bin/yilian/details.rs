@@ -6,7 +6,7 @@ use yilian_spec::domain::access::Decision;
 
 use crate::output::{name, names};
 
-/// The particulars that tell one operation from others of its kind; objects are named by the table.
+/// The particulars that tell one operation from others of its kind.
 pub fn details(operation: &Operation) -> String {
     match operation {
         Operation::RegisterKey(key) => name(&key.role),

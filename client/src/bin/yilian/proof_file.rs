@@ -81,7 +81,7 @@ impl ProofFile {
             }
             Err(error) => {
                 // Of a single proof the reader knows the line, of one among others the file does.
-                self.line += if self.is_single { error.line() as u64 - 1 } else { 0 };
+                self.line += if self.is_single { error.line().saturating_sub(1) as u64 } else { 0 };
                 let said = json::plain(&error.to_string());
                 Err(self.no_proof(&format!("{}, at column {}", json::without_place(&said), error.column())))
             }

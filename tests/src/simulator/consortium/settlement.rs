@@ -180,7 +180,7 @@ fn one_service(
     };
     let repeated = author.random.chance(25);
     let fresh = Commitment(author.random.bytes());
-    // At most a day after the run, or later.
+    // From the day before the run to two days after it; the last is too early to be recorded.
     let performed_ms = START_MS - DAY_MS + author.random.below(4) * DAY_MS;
     DeliverService {
         performed: Window::day_of(LedgerTime(performed_ms)),
